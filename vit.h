@@ -1,0 +1,2144 @@
+/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header.  MIT licence.
+
+   #include "vit.h" wherever it is used; in exactly one C or C++ file write
+
+       #define VIT_IMPLEMENTATION
+       #include "vit.h"
+
+   A picture in, labels out (examples/minimal.c is this as a complete program):
+
+       vit_model model;
+       if (vit_model_load(&model, "deit_tiny.vit", NULL) != VIT_OK) return 1;
+       vit_image image = {rgb, width, height, 0, 0, 0};          // 8 bits a channel, packed RGB
+
+       const vit_config *config = vit_model_config(&model);
+       size_t need = vit_preprocess_workspace_size(&model, &image);
+       size_t need_forward = vit_workspace_size(&model, NULL, 1);
+       if (need < need_forward) need = need_forward;
+       void *workspace = malloc(need);
+       float *pixels = malloc(vit_pixels_count(&model) * sizeof(float));
+       float *logits = malloc((size_t)config->num_classes * sizeof(float));
+
+       vit_preprocess(&model, &image, pixels, workspace, need);  // resize, crop, normalise
+       vit_forward(&model, NULL, pixels, 1, logits, workspace, need);
+
+       int best[5];
+       vit_top_k(logits, config->num_classes, 5, best);
+       puts(vit_model_label(&model, best[0]));
+
+   SECTIONS (search for the number in brackets)
+
+       [1]  this comment: configuration, memory, threads, determinism, numerics, untrusted files,
+            what token 0 is, the .vit format
+       [2]  interface: everything that a program calls, each with its contract
+       [3]  prelude: hooks, platform
+       [4]  small tools: checked sizes, little-endian reads, checksum, tasks
+       [5]  the file: header, directory, labels, every number checked
+       [6]  preprocessing: resize as Pillow does it, crop, normalise
+       [7]  kernels: the matrix product on panels, GELU, LayerNorm and softmax of a row
+       [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
+       [9]  model: workspace plan, open, forward
+       [10] results: softmax, top-k
+       [11] convenience: load from a file, thread pool
+       [12] licence
+
+   CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
+
+       VIT_STATIC            every function is static: for a private copy in one file
+       VIT_API               put before each declaration (default: extern, or static by VIT_STATIC)
+       VIT_MALLOC(context, size), VIT_FREE(context, pointer)
+                             replace malloc and free; context is what the caller passed in
+                             vit_load_options or to vit_pool_create
+       VIT_NO_MALLOC         no heap: leaves out vit_model_load and the thread pool
+       VIT_NO_STDIO          no files: leaves out vit_model_load
+       VIT_NO_MMAP           vit_model_load always reads, never maps
+       VIT_NO_THREADS        leaves out the thread pool
+       VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
+                             replace the functions of math.h, which is then not included
+       VIT_ASSERT(x)         replace assert: it checks the library itself, never a file or a picture
+
+   MEMORY  The core allocates nothing. vit_workspace_size and vit_preprocess_workspace_size say how
+   many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
+   and may use it for anything else between calls. The size of vit_forward's workspace depends on
+   the config and the options alone, so a size computed on one machine holds on every other. A model
+   is used where it lies: in mapped memory, in flash, in an array. Opening it copies nothing.
+
+   THREADS  Every function may be called from any thread. A model is read-only once it is open: any
+   number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
+   thread unless options.parallel_for is set; vit_pool is one that serves there.
+
+   DETERMINISM  The logits of an image are the same to the bit for any number of threads, any batch
+   size and any position in the batch. Between compilers and processors they differ by rounding.
+
+   NUMERICS  Everything is computed in float. Logits agree with PyTorch's within 1e-5 of the largest
+   logit. Preprocessing equals Pillow's and torchvision's to the bit. Compile without -ffast-math.
+
+   UNTRUSTED FILES  No content of a model file and no picture makes the library read out of bounds,
+   abort or loop: every number is checked when the model is opened, and errors are returned. The
+   weights themselves are data: a damaged one gives a wrong logit, which vit_model_verify finds
+   beforehand (vit_model_load calls it unless told not to). A mapped file must not be truncated by
+   another program while it is in use.
+
+   WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands first,
+   at position 0, in front of the patch tokens, and its position embedding is row 0. It carries
+   nothing of the picture when it starts: it gathers by attention, block after block, and its output
+   alone, token 0, feeds the head. So the last block is computed for token 0 alone, which is exact.
+   Models that feed the head with the mean of the patch tokens instead (head_avg) are supported too.
+
+   THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
+   Little-endian throughout. u32 and u64 are unsigned, f32 is IEEE 754. [i] counts from 0.
+   round16(n) is n rounded up to a multiple of 16.
+
+   The file is a head (header, directory, chunk table, labels, zeros up to a multiple of 64), then
+   the tensors, then the chunks. Every byte is covered by a checksum or compared with a constant.
+
+     offset  type     header
+          0  u8[8]    magic: 89 56 49 54 0D 0A 1A 0A
+          8  u32      version: 1
+         12  u32      head_checksum: XXH32 of the bytes [16, head_size)
+         16  u32      head_size: a multiple of 64; the first tensor starts there
+         20  u32      header_size: 256; a later writer may append fields, which are skipped
+         24  u64      file_size
+         32  u32      features: bits that a reader has to know; version 1 has none, so 0
+         36  u32      entry_size: 48, the size of a directory entry; more is skipped likewise
+         40  u32      tensor_count: 5 + 8 * depth, and one more with pre_logits
+         44  u32      directory_offset: a multiple of 8, not before header_size
+         48  u32      labels_offset
+         52  u32      labels_size: 0 where the model has no labels
+         56  u32      chunk_count
+         60  u32      chunks_offset: a multiple of 8
+                      config, in timm's words
+         64  u32[2]   img_size: height, width, in pixels
+         72  u32[2]   patch_size: height, width; the grid is img_size / patch_size, rounded down
+         80  u32      in_chans
+         84  u32      num_classes
+         88  u32      embed_dim
+         92  u32      depth: number of blocks
+         96  u32      num_heads
+        100  u32      head_dim: embed_dim / num_heads in every published ViT, but free here
+        104  u32      mlp_dim
+        108  u32      prefix_tokens: tokens in front of the patches, the class token first
+        112  u32      head_tokens: the head reads the outputs of tokens 0 to head_tokens - 1 ...
+        116  u32      head_avg: ... followed, where this is 1, by the mean of the patch tokens
+        120  u32      fc_norm: 0: each token is normalised, then pooled; 1: pooled, then normalised
+        124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
+        128  u32      act: 0 GELU (erf), 1 GELU (tanh form)
+        132  f32      norm_eps
+                      preprocess: the recipe in resolved numbers
+        136  u32      resize: 0 none, 1 short side to resize_size, 2 exactly to resize_size
+        140  u32[2]   resize_size: height, width
+        148  u32      interpolation: 0 bilinear, 1 bicubic, both as Pillow computes them
+        152  u32      crop: how the offset of the centre crop to img_size is rounded, vit_crop below
+        156  f32      rescale: x = u8 / rescale, then (x - mean) / std
+        160  f32[4]   mean  } for each channel; with more than four channels they are not
+        176  f32[4]   std   } used, and unused ones are mean 0 and std 1
+        192  u8[64]   architecture: a name, UTF-8, NUL-terminated and filled up with NUL
+
+     offset  type     directory entry, tensor_count of them
+          0  u32      role: 0 to 13, in the order of the tensors listed below
+          4  u32      block: 0 to depth - 1 for the roles of a block, else 0
+          8  u32      dtype: 0 f32. 1 f16, 2 bf16, 3 int8 and 4 int4 are reserved
+         12  u32      order: 0 rows, 1 panels of 16
+         16  u32      rows: outputs of a matrix   } as the config gives them, before padding
+         20  u32      cols: inputs of a matrix    }
+         24  u32      range: largest magnitude of an integer weight; 0 for f32
+         28  u32      checksum: XXH32 of the tensor's bytes
+         32  u64      offset: where the one before ends; the first at head_size
+         40  u64      size: in bytes, a multiple of 64, all padding (zeros) included
+
+     offset  type     chunk table entry, chunk_count of them, 24 bytes each
+          0  u32      tag: four letters. Version 1 knows none; a reader skips those it does not know
+          4  u32      checksum: XXH32 of the chunk's bytes
+          8  u64      offset: where the one before ends; the first where the last tensor ends
+         16  u64      size: a multiple of 64
+
+   The labels are num_classes strings, UTF-8 without control characters, each ended by one NUL.
+
+   The tensors, in the order of the directory:
+
+     patch_embed    matrix [embed_dim][in_chans * patch height * patch width], the inputs in the
+                    order channel, y, x
+     prefix_tokens  rows [prefix_tokens][embed_dim]: the class token first
+     pos_embed      rows [prefix_tokens + patches][embed_dim]: prefix tokens first, then the patches
+                    row by row; zeros for a token to which the model adds no position
+     for each block
+       norm1        rows [2][embed_dim]: weight, bias
+       q, k, v      matrix [num_heads * head_dim][embed_dim]; each head's outputs are padded to
+                    round16(head_dim), so that a head starts on a panel
+       proj         matrix [embed_dim][num_heads * head_dim]; each head's inputs padded likewise
+       norm2        rows [2][embed_dim]
+       fc1, fc2     matrix [mlp_dim][embed_dim] and [embed_dim][mlp_dim]
+     norm           rows [2][embed_dim]: the final norm (timm's norm or fc_norm)
+     pre_logits     matrix [pre_logits][(head_tokens + head_avg) * embed_dim]; absent where 0
+     head           matrix [num_classes][pre_logits, or else as there]; each pooled token's inputs
+                    are padded to round16(embed_dim)
+
+   Rows (order 0, always f32): each row is padded with zeros to round16(cols) floats. Padded with
+   zeros to a multiple of 64 bytes they are a tensor.
+
+   A matrix (order 1) has N = its padded outputs and K = its padded inputs, both multiples of 16. It
+   is stored as N / 16 panels; a panel of f32 is [K][16]: the weights of its 16 outputs for input 0,
+   then for input 1, and so on. After the panels come N biases in f32, zeros where the model has
+   none. So y[n] = bias[n] + sum over k of x[k] * panel[n / 16][k][n % 16]. All padding is zero.
+
+   XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
+   doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
+
+/* ---- [2] INTERFACE ------------------------------------------------------------------------- */
+
+#ifndef VIT_H
+#define VIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIT_VERSION_MAJOR 0
+#define VIT_VERSION_MINOR 1
+#define VIT_VERSION_PATCH 0
+#define VIT_VERSION (VIT_VERSION_MAJOR * 10000 + VIT_VERSION_MINOR * 100 + VIT_VERSION_PATCH)
+
+#ifndef VIT_API
+#if defined(VIT_STATIC) && (defined(__GNUC__) || defined(__clang__))
+#define VIT_API static __attribute__((unused))
+#elif defined(VIT_STATIC)
+#define VIT_API static
+#else
+#define VIT_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What went wrong. vit_status_string gives the text beside each. */
+#define VIT_STATUS_LIST(X)                                                                         \
+    X(VIT_OK, "ok")                                                                                \
+    X(VIT_ERROR_ARGUMENT, "an argument is NULL or out of range")                                   \
+    X(VIT_ERROR_ALIGNMENT, "the model's data does not start at a multiple of 16 bytes")            \
+    X(VIT_ERROR_WORKSPACE, "the workspace is too small")                                           \
+    X(VIT_ERROR_MEMORY, "out of memory")                                                           \
+    X(VIT_ERROR_OPEN, "the file cannot be opened")                                                 \
+    X(VIT_ERROR_READ, "the file cannot be read")                                                   \
+    X(VIT_ERROR_MAGIC, "this is not a .vit file")                                                  \
+    X(VIT_ERROR_VERSION, "the file's format version is not supported")                             \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")               \
+    X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                                \
+    X(VIT_ERROR_HEAD, "the head of the file is damaged")                                           \
+    X(VIT_ERROR_CONFIG, "the config in the file is out of range")                                  \
+    X(VIT_ERROR_LABELS, "the labels in the file are malformed")                                    \
+    X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")                        \
+    X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                                   \
+    X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")                   \
+    X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                          \
+    X(VIT_ERROR_STOPPED, "stopped by options.on_block")
+
+#define VIT__STATUS_NAME(name, text) name,
+typedef enum vit_status { VIT_STATUS_LIST(VIT__STATUS_NAME) VIT_STATUS_COUNT } vit_status;
+
+/* The text of a status, in English, for any value; never NULL. */
+VIT_API const char *vit_status_string(vit_status status);
+
+/* Activation of the MLP. */
+typedef enum vit_act {
+    VIT_ACT_GELU,      /* x * Phi(x), by erf: Hendrycks and Gimpel 2016, arXiv:1606.08415 */
+    VIT_ACT_GELU_TANH, /* its tanh form, from the same paper */
+    VIT_ACT_COUNT
+} vit_act;
+
+typedef enum vit_resize {
+    VIT_RESIZE_NONE,     /* the picture is taken as it is */
+    VIT_RESIZE_SHORTEST, /* aspect ratio kept; the smallest size that covers resize_size */
+    VIT_RESIZE_EXACT,    /* to resize_size, whatever the aspect ratio */
+    VIT_RESIZE_COUNT
+} vit_resize;
+
+typedef enum vit_interpolation {
+    VIT_INTERPOLATION_BILINEAR,
+    VIT_INTERPOLATION_BICUBIC,
+    VIT_INTERPOLATION_COUNT
+} vit_interpolation;
+
+/* Offset of the centre crop, from the difference d = resized size - img_size. A negative one means
+   that black is put around the picture. */
+typedef enum vit_crop {
+    VIT_CROP_TORCHVISION, /* d / 2 rounded to nearest, halves to even; d < 0: rounded up */
+    VIT_CROP_FLOOR,       /* d / 2 rounded down, as Hugging Face's processors do */
+    VIT_CROP_COUNT
+} vit_crop;
+
+/* How a picture becomes the model's input. */
+typedef struct vit_preprocess_config {
+    vit_resize resize;
+    int resize_size[2]; /* height, width */
+    vit_interpolation interpolation;
+    vit_crop crop;
+    float rescale; /* x = u8 / rescale, 255 as a rule; then (x - mean) / std for each channel */
+    float mean[4];
+    float std[4];
+} vit_preprocess_config;
+
+/* What a model is. Names are timm's. */
+typedef struct vit_config {
+    const char *architecture; /* a name such as "deit_tiny_patch16_224"; may be empty, never NULL */
+    int img_size[2];          /* height, width in pixels */
+    int patch_size[2];        /* height, width in pixels */
+    int in_chans;             /* 3: RGB, 1: grey */
+    int num_classes;
+    int embed_dim;
+    int depth; /* number of blocks */
+    int num_heads;
+    int head_dim;
+    int mlp_dim;
+    int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
+    int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
+    int head_avg;      /* ... and then, if 1, the mean of the patch tokens */
+    int fc_norm;       /* 0: the final norm comes before the pooling, 1: after it */
+    int pre_logits;    /* width of the tanh layer in front of the head; 0: none */
+    vit_act act;
+    float norm_eps;
+    vit_preprocess_config preprocess;
+} vit_config;
+
+/* An open model. Visible so that it can be placed anywhere; its members are private. */
+typedef struct vit_model {
+    vit_config config;
+    const unsigned char *data;
+    size_t size;
+    const char *labels; /* NULL: none */
+    void *memory;       /* what vit_model_close has to release, NULL: nothing */
+    int mapped;
+    void *malloc_context;
+} vit_model;
+
+/* Open the model that lies at data, size bytes, at a multiple of 16 (of 64 for full speed). The
+   data must stay as it is while the model is in use; it is neither copied nor freed. The head of the
+   file and every size and offset are checked; the weights are not (vit_model_verify).
+   On an error the model may be closed but not used. */
+VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size);
+
+/* Compute the checksums of all tensors: VIT_OK or VIT_ERROR_CHECKSUM. Reads the whole file. */
+VIT_API vit_status vit_model_verify(const vit_model *model);
+
+/* Release what vit_model_load took. Harmless on a model from vit_model_open, and called twice. */
+VIT_API void vit_model_close(vit_model *model);
+
+/* The config of an open model; it lives as long as the model. */
+VIT_API const vit_config *vit_model_config(const vit_model *model);
+
+/* The name of a class, UTF-8, 0 <= index < num_classes; NULL where the model has no labels or index
+   is out of range. It lives in the model's data. */
+VIT_API const char *vit_model_label(const vit_model *model, int index);
+
+/* A picture of 8 bits a channel. The strides are in bytes and may be negative (bottom-up: data points
+   to the upper left pixel all the same).
+     pixel_stride 0    3: packed RGB
+     row_stride 0      width * pixel_stride
+     channel_stride 0  1 where a pixel takes 3 bytes or more; otherwise the picture is grey, and its
+                       one byte a pixel stands for R, G and B
+   So RGBA is pixel_stride 4; grey is pixel_stride 1; planar is pixel_stride 1 and channel_stride
+   height * row_stride; BGR is data + 2, pixel_stride 3, channel_stride -1. */
+typedef struct vit_image {
+    const unsigned char *data;
+    int width, height; /* 1 to 1048576 */
+    ptrdiff_t row_stride;
+    ptrdiff_t pixel_stride;
+    ptrdiff_t channel_stride;
+} vit_image;
+
+/* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
+VIT_API size_t vit_pixels_count(const vit_model *model);
+
+/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
+VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
+
+/* Resize, crop and normalise a picture by the model's own recipe: pixels[in_chans][height][width].
+   Equal to Pillow's resize (9.4: bilinear or bicubic, 8 bits) followed by torchvision's CenterCrop,
+   ToTensor and Normalize, to the bit. For a model of one channel the picture is made grey first, by
+   Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. */
+VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
+                                  void *workspace, size_t workspace_size);
+
+/* Runs task(arg, index, worker) for every index in [0, count), in any order and on any threads, and
+   returns when all are done. 0 <= worker < options.threads, and no two tasks that run at the same
+   time have the same worker. */
+typedef void (*vit_task)(void *arg, int index, int worker);
+typedef void (*vit_parallel_for)(void *user, int count, vit_task task, void *arg);
+
+/* What on_block sees: the residual stream behind a block, for some images of the batch. */
+typedef struct vit_block_output {
+    int block;          /* 0 to depth - 1 */
+    int image;          /* index in the batch of the first image */
+    int images;         /* number of images */
+    int tokens;         /* rows of each image: all tokens, or after the last block those in use */
+    int embed_dim;      /* floats in a row */
+    size_t row_stride;  /* floats from one row to the next, also from image to image */
+    const float *rows;  /* [images * tokens][row_stride], token 0 first; valid during the call */
+} vit_block_output;
+
+typedef enum vit_pixel_type {
+    VIT_PIXELS_F32, /* float [in_chans][height][width], normalised */
+    VIT_PIXELS_U8,  /* uint8_t [height][width][in_chans], normalised while patches are read */
+    VIT_PIXELS_COUNT
+} vit_pixel_type;
+
+/* Options of vit_forward. All zero, or NULL, means default. */
+typedef struct vit_options {
+    int threads;                   /* workers of parallel_for; 0 means 1 */
+    vit_parallel_for parallel_for; /* NULL: everything on the caller's thread */
+    void *parallel_user;
+    int (*on_block)(void *user, const vit_block_output *output); /* nonzero stops the pass */
+    void *on_block_user;
+    vit_pixel_type pixel_type;
+    int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
+} vit_options;
+
+/* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range, or
+   more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
+VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
+
+/* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
+   [batch][num_classes], written on success only in full. workspace: vit_workspace_size bytes. */
+VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
+                               const void *pixels, int batch, float *logits, void *workspace,
+                               size_t workspace_size);
+
+/* Probabilities from logits, both [num_classes]; they may be the same array. */
+VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
+
+/* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how many
+   were written: min(k, num_classes). */
+VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices);
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
+/* Options of vit_model_load. All zero, or NULL, means default. */
+typedef struct vit_load_options {
+    int no_verify;        /* 1: do not compute the checksums of the weights */
+    int no_map;           /* 1: read into memory from VIT_MALLOC; default: map where the system can */
+    void *malloc_context; /* passed to VIT_MALLOC and VIT_FREE */
+} vit_load_options;
+
+/* Open the model in a file. vit_model_close releases it. */
+VIT_API vit_status vit_model_load(vit_model *model, const char *path,
+                                  const vit_load_options *options);
+#endif
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
+/* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for,
+   parallel_user = pool, threads = vit_pool_threads(pool). Several callers may share a pool: while it
+   is busy, another caller's work runs on that caller's own thread. POSIX threads; on other systems
+   vit_pool_create returns NULL. */
+typedef struct vit_pool vit_pool;
+
+/* threads counts the caller's. NULL on failure, which vit_forward without a pool does not mind. */
+VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context);
+VIT_API void vit_pool_destroy(vit_pool *pool); /* NULL is ignored; no work may be under way */
+VIT_API int vit_pool_threads(const vit_pool *pool); /* 1 for NULL */
+VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *arg);
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* VIT_H */
+
+/* ---- [3] PRELUDE --------------------------------------------------------------------------- */
+
+#if defined(VIT_IMPLEMENTATION) && !defined(VIT__IMPLEMENTED)
+#define VIT__IMPLEMENTED
+
+#ifdef __FAST_MATH__
+#error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
+#endif
+
+#include <string.h>
+
+#if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
+#include <stdlib.h>
+#endif
+#if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF)
+#include <math.h>
+#endif
+#ifndef VIT_ASSERT
+#include <assert.h>
+#define VIT_ASSERT(x) assert(x)
+#endif
+
+#ifndef VIT_MALLOC
+#define VIT_MALLOC(context, size) ((void)(context), malloc(size))
+#endif
+#ifndef VIT_FREE
+#define VIT_FREE(context, pointer) ((void)(context), free(pointer))
+#endif
+#ifndef VIT_EXPF
+#define VIT_EXPF(x) expf(x)
+#endif
+#ifndef VIT_ERFF
+#define VIT_ERFF(x) erff(x)
+#endif
+#ifndef VIT_TANHF
+#define VIT_TANHF(x) tanhf(x)
+#endif
+#ifndef VIT_SQRTF
+#define VIT_SQRTF(x) sqrtf(x)
+#endif
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
+#include <stdio.h>
+#if !defined(VIT_NO_MMAP) && (defined(__unix__) || defined(__APPLE__))
+#define VIT__MMAP
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+#endif
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS) && (defined(__unix__) || defined(__APPLE__))
+#define VIT__PTHREAD
+#include <pthread.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VIT__ALIGN 64    /* of tensors in the file and of buffers in the workspace */
+#define VIT__PANEL 16    /* outputs of a matrix that lie together */
+#define VIT__TILE_ROWS 4 /* rows that the product kernel takes at a time */
+
+/* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
+
+/* Sizes saturate: SIZE_MAX means "too large", and stays so through further sums and products. */
+static size_t vit__add(size_t a, size_t b) {
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+static size_t vit__mul(size_t a, size_t b) {
+    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
+static size_t vit__round_up(size_t n, size_t multiple) {
+    size_t sum = vit__add(n, multiple - 1);
+    return sum == SIZE_MAX ? SIZE_MAX : sum / multiple * multiple;
+}
+
+static size_t vit__round16(int n) {
+    return ((size_t)n + 15) / 16 * 16;
+}
+
+static int vit__min(int a, int b) {
+    return a < b ? a : b;
+}
+
+static int vit__max(int a, int b) {
+    return a > b ? a : b;
+}
+
+static uint32_t vit__u32(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t vit__u64(const unsigned char *p) {
+    return (uint64_t)vit__u32(p) | (uint64_t)vit__u32(p + 4) << 32;
+}
+
+static float vit__f32(const unsigned char *p) {
+    uint32_t bits = vit__u32(p);
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static int vit__is_finite(float x) {
+    return x - x == 0.0f;
+}
+
+static int vit__is_little_endian(void) {
+    const uint32_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+static uint32_t vit__rotate_left(uint32_t x, int bits) {
+    return x << bits | x >> (32 - bits);
+}
+
+#define VIT__XXH1 2654435761u
+#define VIT__XXH2 2246822519u
+#define VIT__XXH3 3266489917u
+#define VIT__XXH4 668265263u
+#define VIT__XXH5 374761393u
+
+static uint32_t vit__xxh32_round(uint32_t lane, const unsigned char *p) {
+    return vit__rotate_left(lane + vit__u32(p) * VIT__XXH2, 13) * VIT__XXH1;
+}
+
+/* XXH32 with seed 0: Yann Collet, xxHash, doc/xxhash_spec.md. */
+static uint32_t vit__xxh32(const void *data, size_t size) {
+    const unsigned char *p = (const unsigned char *)data;
+    size_t left = size;
+    uint32_t hash = VIT__XXH5;
+    if (size >= 16) {
+        uint32_t a = VIT__XXH1 + VIT__XXH2, b = VIT__XXH2, c = 0, d = 0u - VIT__XXH1;
+        for (; left >= 16; left -= 16, p += 16) {
+            a = vit__xxh32_round(a, p);
+            b = vit__xxh32_round(b, p + 4);
+            c = vit__xxh32_round(c, p + 8);
+            d = vit__xxh32_round(d, p + 12);
+        }
+        hash = vit__rotate_left(a, 1) + vit__rotate_left(b, 7) + vit__rotate_left(c, 12) +
+               vit__rotate_left(d, 18);
+    }
+    hash += (uint32_t)size;
+    for (; left >= 4; left -= 4, p += 4)
+        hash = vit__rotate_left(hash + vit__u32(p) * VIT__XXH3, 17) * VIT__XXH4;
+    for (; left > 0; left--, p++) hash = vit__rotate_left(hash + *p * VIT__XXH5, 11) * VIT__XXH1;
+    hash = (hash ^ hash >> 15) * VIT__XXH2;
+    hash = (hash ^ hash >> 13) * VIT__XXH3;
+    return hash ^ hash >> 16;
+}
+
+/* Buffers cut one after the other from the caller's workspace, each at a multiple of VIT__ALIGN. With
+   base NULL nothing is cut and `used` only counts. */
+typedef struct vit__arena {
+    unsigned char *base;
+    size_t used; /* SIZE_MAX: too large */
+} vit__arena;
+
+static vit__arena vit__arena_make(void *workspace) {
+    vit__arena arena;
+    size_t misaligned = (size_t)((uintptr_t)workspace % VIT__ALIGN);
+    arena.base = (unsigned char *)workspace;
+    if (workspace != NULL) arena.base += (VIT__ALIGN - misaligned) % VIT__ALIGN;
+    arena.used = 0;
+    return arena;
+}
+
+static void *vit__arena_take(vit__arena *arena, size_t count, size_t element) {
+    void *buffer = arena->base == NULL ? NULL : arena->base + arena->used;
+    arena->used = vit__round_up(vit__add(arena->used, vit__mul(count, element)), VIT__ALIGN);
+    return buffer;
+}
+
+/* What the caller has to pass for the arena to fit at any alignment; 0 where it is too large. */
+static size_t vit__arena_size(const vit__arena *arena) {
+    size_t size = vit__add(arena->used, VIT__ALIGN - 1);
+    return size == SIZE_MAX ? 0 : size;
+}
+
+static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
+    if (options->parallel_for != NULL && count > 1) {
+        options->parallel_for(options->parallel_user, count, task, arg);
+        return;
+    }
+    for (int index = 0; index < count; index++) task(arg, index, 0);
+}
+
+VIT_API const char *vit_status_string(vit_status status) {
+#define VIT__STATUS_TEXT(name, text) text,
+    static const char *const texts[] = {VIT_STATUS_LIST(VIT__STATUS_TEXT)};
+#undef VIT__STATUS_TEXT
+    if ((int)status < 0 || status >= VIT_STATUS_COUNT) return "unknown status";
+    return texts[status];
+}
+
+/* ---- [5] THE FILE -------------------------------------------------------------------------- */
+
+static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1A, 0x0A};
+
+#define VIT__FORMAT_VERSION 1u
+#define VIT__HEADER_SIZE 256u
+#define VIT__ENTRY_SIZE 48u
+#define VIT__CHUNK_SIZE 24u
+#define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
+#define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
+#define VIT__MAX_ENTRY 4096u       /* of entry_size */
+
+/* Roles of tensors, in the order of the directory. */
+typedef enum vit__role {
+    VIT__PATCH_EMBED,
+    VIT__PREFIX_TOKENS,
+    VIT__POS_EMBED,
+    VIT__NORM1, /* from here ... */
+    VIT__Q,
+    VIT__K,
+    VIT__V,
+    VIT__PROJ,
+    VIT__NORM2,
+    VIT__FC1,
+    VIT__FC2, /* ... to here once for each block */
+    VIT__NORM,
+    VIT__PRE_LOGITS,
+    VIT__HEAD
+} vit__role;
+
+#define VIT__BEFORE_BLOCKS VIT__NORM1
+#define VIT__PER_BLOCK (VIT__FC2 - VIT__NORM1 + 1)
+
+typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
+
+/* A tensor as the config demands it. Dimensions along which something is repeated (heads, pooled
+   tokens) are repeat * part, each part padded to a multiple of 16. */
+typedef struct vit__tensor {
+    vit__role role;
+    int block;
+    vit__order order;
+    int rows, rows_repeat; /* rows: of one part */
+    int cols, cols_repeat;
+    size_t padded_rows; /* N of a matrix */
+    size_t padded_cols; /* K of a matrix, floats in a row otherwise */
+    size_t size;        /* bytes in the file */
+} vit__tensor;
+
+/* Patches down, across, in all; tokens in all. */
+static int vit__grid_height(const vit_config *c) {
+    return c->img_size[0] / c->patch_size[0];
+}
+
+static int vit__grid_width(const vit_config *c) {
+    return c->img_size[1] / c->patch_size[1];
+}
+
+static int vit__num_patches(const vit_config *c) {
+    return vit__grid_height(c) * vit__grid_width(c);
+}
+
+static int vit__num_tokens(const vit_config *c) {
+    return c->prefix_tokens + vit__num_patches(c);
+}
+
+static int vit__pooled_tokens(const vit_config *c) {
+    return c->head_tokens + c->head_avg;
+}
+
+static int vit__tensor_count(const vit_config *c) {
+    return VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (c->pre_logits > 0 ? 3 : 2);
+}
+
+/* Index in the directory. block is 0 for a role outside the blocks. */
+static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
+    if (role < VIT__NORM1) return (int)role;
+    if (role <= VIT__FC2) return (int)role + block * VIT__PER_BLOCK;
+    int after = VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (int)(role - VIT__NORM);
+    return role == VIT__HEAD && c->pre_logits == 0 ? after - 1 : after;
+}
+
+static vit__tensor vit__rows(vit__role role, int block, int rows, int cols) {
+    vit__tensor t;
+    t.role = role, t.block = block, t.order = VIT__ROWS;
+    t.rows = rows, t.rows_repeat = 1, t.cols = cols, t.cols_repeat = 1;
+    t.padded_rows = (size_t)rows;
+    t.padded_cols = vit__round16(cols);
+    t.size = vit__mul(vit__mul(t.padded_rows, t.padded_cols), sizeof(float));
+    return t;
+}
+
+static vit__tensor vit__matrix(vit__role role, int block, int rows, int rows_repeat, int cols,
+                               int cols_repeat) {
+    vit__tensor t;
+    t.role = role, t.block = block, t.order = VIT__PANELS;
+    t.rows = rows, t.rows_repeat = rows_repeat, t.cols = cols, t.cols_repeat = cols_repeat;
+    t.padded_rows = vit__mul(vit__round16(rows), (size_t)rows_repeat);
+    t.padded_cols = vit__mul(vit__round16(cols), (size_t)cols_repeat);
+    t.size = vit__mul(vit__mul(t.padded_rows, vit__add(t.padded_cols, 1)), sizeof(float));
+    return t;
+}
+
+/* The tensor of a role: its shape follows from the config. */
+static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block) {
+    int dim = c->embed_dim, heads = c->num_heads, pooled = vit__pooled_tokens(c);
+    switch (role) {
+    case VIT__PATCH_EMBED:
+        return vit__matrix(role, 0, dim, 1, c->in_chans * c->patch_size[0] * c->patch_size[1], 1);
+    case VIT__PREFIX_TOKENS: return vit__rows(role, 0, c->prefix_tokens, dim);
+    case VIT__POS_EMBED: return vit__rows(role, 0, vit__num_tokens(c), dim);
+    case VIT__NORM1:
+    case VIT__NORM2: return vit__rows(role, block, 2, dim);
+    case VIT__Q:
+    case VIT__K:
+    case VIT__V: return vit__matrix(role, block, c->head_dim, heads, dim, 1);
+    case VIT__PROJ: return vit__matrix(role, block, dim, 1, c->head_dim, heads);
+    case VIT__FC1: return vit__matrix(role, block, c->mlp_dim, 1, dim, 1);
+    case VIT__FC2: return vit__matrix(role, block, dim, 1, c->mlp_dim, 1);
+    case VIT__NORM: return vit__rows(role, 0, 2, dim);
+    case VIT__PRE_LOGITS: return vit__matrix(role, 0, c->pre_logits, 1, dim, pooled);
+    case VIT__HEAD: break;
+    }
+    if (c->pre_logits > 0) return vit__matrix(role, 0, c->num_classes, 1, c->pre_logits, 1);
+    return vit__matrix(role, 0, c->num_classes, 1, dim, pooled);
+}
+
+/* The tensor at a place in the directory, 0 <= index < vit__tensor_count. */
+static vit__tensor vit__tensor_at(const vit_config *c, int index) {
+    int in_blocks = index - VIT__BEFORE_BLOCKS;
+    int after = in_blocks - c->depth * VIT__PER_BLOCK;
+    if (in_blocks < 0) return vit__tensor_of(c, (vit__role)index, 0);
+    if (after < 0)
+        return vit__tensor_of(c, (vit__role)(VIT__NORM1 + in_blocks % VIT__PER_BLOCK),
+                              in_blocks / VIT__PER_BLOCK);
+    if (after == 1 && c->pre_logits == 0) return vit__tensor_of(c, VIT__HEAD, 0);
+    return vit__tensor_of(c, (vit__role)(VIT__NORM + after), 0);
+}
+
+static const unsigned char *vit__entry(const unsigned char *file, int index) {
+    return file + vit__u32(file + 44) + (size_t)index * vit__u32(file + 36);
+}
+
+/* Where the data of a tensor lies. */
+static const float *vit__tensor_data(const vit_model *model, vit__role role, int block) {
+    int index = vit__tensor_index(&model->config, role, block);
+    uint64_t offset = vit__u64(vit__entry(model->data, index) + 32);
+    return (const float *)(const void *)(model->data + offset);
+}
+
+/* A count of the config; -1 where it is larger than any count may be. */
+static int vit__count(const unsigned char *p) {
+    uint32_t value = vit__u32(p);
+    return value > VIT__MAX_FIELD ? -1 : (int)value;
+}
+
+/* A choice out of [0, choices); choices where it is none of them. */
+static int vit__choice(const unsigned char *p, int choices) {
+    uint32_t value = vit__u32(p);
+    return value >= (uint32_t)choices ? choices : (int)value;
+}
+
+/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be used. */
+static void vit__read_config(const unsigned char *h, vit_config *c) {
+    vit_preprocess_config *p = &c->preprocess;
+    for (int i = 0; i < 2; i++) {
+        c->img_size[i] = vit__count(h + 64 + 4 * i);
+        c->patch_size[i] = vit__count(h + 72 + 4 * i);
+        p->resize_size[i] = vit__count(h + 140 + 4 * i);
+    }
+    c->in_chans = vit__count(h + 80);
+    c->num_classes = vit__count(h + 84);
+    c->embed_dim = vit__count(h + 88);
+    c->depth = vit__count(h + 92);
+    c->num_heads = vit__count(h + 96);
+    c->head_dim = vit__count(h + 100);
+    c->mlp_dim = vit__count(h + 104);
+    c->prefix_tokens = vit__count(h + 108);
+    c->head_tokens = vit__count(h + 112);
+    c->head_avg = vit__choice(h + 116, 2);
+    c->fc_norm = vit__choice(h + 120, 2);
+    c->pre_logits = vit__count(h + 124);
+    c->act = (vit_act)vit__choice(h + 128, VIT_ACT_COUNT);
+    c->norm_eps = vit__f32(h + 132);
+    p->resize = (vit_resize)vit__choice(h + 136, VIT_RESIZE_COUNT);
+    p->interpolation = (vit_interpolation)vit__choice(h + 148, VIT_INTERPOLATION_COUNT);
+    p->crop = (vit_crop)vit__choice(h + 152, VIT_CROP_COUNT);
+    p->rescale = vit__f32(h + 156);
+    for (int i = 0; i < 4; i++) {
+        p->mean[i] = vit__f32(h + 160 + 4 * i);
+        p->std[i] = vit__f32(h + 176 + 4 * i);
+    }
+    c->architecture = (const char *)h + 192;
+}
+
+static int vit__recipe_is_valid(const vit_preprocess_config *p) {
+    if (p->resize == VIT_RESIZE_COUNT || p->interpolation == VIT_INTERPOLATION_COUNT ||
+        p->crop == VIT_CROP_COUNT)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        if (p->resize_size[i] < (p->resize == VIT_RESIZE_NONE ? 0 : 1)) return 0;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (!vit__is_finite(p->mean[i]) || !vit__is_finite(p->std[i]) || p->std[i] == 0) return 0;
+    }
+    return vit__is_finite(p->rescale) && p->rescale > 0;
+}
+
+/* Whether every number is in range and every size that follows from them fits an int. */
+static int vit__config_is_valid(const vit_config *c) {
+    const int positive[] = {c->img_size[0], c->img_size[1], c->patch_size[0], c->patch_size[1],
+                            c->in_chans,    c->num_classes, c->embed_dim,     c->depth,
+                            c->num_heads,   c->head_dim,    c->mlp_dim};
+    for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++) {
+        if (positive[i] < 1) return 0;
+    }
+    if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
+    if (c->prefix_tokens < 0 || c->head_tokens < 0 || c->head_tokens > c->prefix_tokens) return 0;
+    if (c->head_avg > 1 || c->fc_norm > 1 || vit__pooled_tokens(c) < 1) return 0;
+    if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
+    if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
+
+    uint64_t patch = (uint64_t)c->patch_size[0] * (uint64_t)c->patch_size[1];
+    uint64_t patches = (uint64_t)vit__grid_height(c) * (uint64_t)vit__grid_width(c);
+    uint64_t inner = (uint64_t)c->num_heads * vit__round16(c->head_dim);
+    uint64_t pooled = (uint64_t)vit__pooled_tokens(c) * vit__round16(c->embed_dim);
+    if (patch > VIT__MAX_MATRIX || patch * (uint64_t)c->in_chans > VIT__MAX_MATRIX) return 0;
+    if (patches + (uint64_t)c->prefix_tokens > VIT__MAX_MATRIX) return 0;
+    if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
+    return c->architecture[63] == 0 && vit__recipe_is_valid(&c->preprocess);
+}
+
+/* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
+   character. The Unicode Standard, table 3-7. */
+static size_t vit__utf8_length(const unsigned char *p, size_t left) {
+    unsigned first = p[0];
+    if (first < 0x80) return first >= 0x20 && first != 0x7F;
+    size_t length = first >= 0xC2 && first <= 0xDF   ? 2
+                    : first >= 0xE0 && first <= 0xEF ? 3
+                    : first >= 0xF0 && first <= 0xF4 ? 4
+                                                     : 0;
+    if (length == 0 || left < length) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xC0) != 0x80) return 0;
+    }
+    if (first == 0xC2 && p[1] < 0xA0) return 0; /* C1 controls */
+    if ((first == 0xE0 && p[1] < 0xA0) || (first == 0xED && p[1] > 0x9F)) return 0;
+    if ((first == 0xF0 && p[1] < 0x90) || (first == 0xF4 && p[1] > 0x8F)) return 0;
+    return length;
+}
+
+/* Whether the bytes are count strings of clean UTF-8, each ended by one NUL. */
+static int vit__strings_are_valid(const unsigned char *p, size_t size, int count) {
+    size_t i = 0;
+    while (i < size) {
+        if (p[i] == 0) {
+            count--, i++;
+            continue;
+        }
+        size_t length = vit__utf8_length(p + i, size - i);
+        if (length == 0) return 0;
+        i += length;
+    }
+    return count == 0 && (size == 0 || p[size - 1] == 0);
+}
+
+/* Whether a range lies in the head, behind the header. */
+static int vit__in_head(uint64_t offset, uint64_t size, uint64_t header_size, uint64_t head_size) {
+    return offset >= header_size && offset <= head_size && size <= head_size - offset;
+}
+
+/* Whether the first bytes of a file, size of them, can be those of a .vit file. */
+static vit_status vit__check_start(const unsigned char *file, size_t size) {
+    if (size < 12 || memcmp(file, vit__magic, sizeof(vit__magic)) != 0) return VIT_ERROR_MAGIC;
+    if (vit__u32(file + 8) != VIT__FORMAT_VERSION) return VIT_ERROR_VERSION;
+    return size < VIT__HEADER_SIZE ? VIT_ERROR_SIZE : VIT_OK;
+}
+
+static vit_status vit__check_head(const unsigned char *file, size_t size) {
+    vit_status status = vit__check_start(file, size);
+    if (status != VIT_OK) return status;
+    if (vit__u64(file + 24) != size) return VIT_ERROR_SIZE;
+    uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
+    if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
+    if (header_size < VIT__HEADER_SIZE || header_size > head_size) return VIT_ERROR_HEAD;
+    if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
+    if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
+    return VIT_OK;
+}
+
+static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
+    uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
+    if (size == 0) return VIT_OK;
+    if (!vit__in_head(offset, size, vit__u32(file + 20), vit__u32(file + 16)) ||
+        !vit__strings_are_valid(file + offset, size, config->num_classes))
+        return VIT_ERROR_LABELS;
+    return VIT_OK;
+}
+
+static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, uint64_t offset) {
+    return vit__u32(entry) == (uint32_t)t->role && vit__u32(entry + 4) == (uint32_t)t->block &&
+           vit__u32(entry + 8) == 0 && vit__u32(entry + 12) == (uint32_t)t->order &&
+           vit__u32(entry + 16) == (uint32_t)(t->rows * t->rows_repeat) &&
+           vit__u32(entry + 20) == (uint32_t)(t->cols * t->cols_repeat) &&
+           vit__u32(entry + 24) == 0 && vit__u64(entry + 32) == offset &&
+           vit__u64(entry + 40) == vit__round_up(t->size, VIT__ALIGN);
+}
+
+/* Every tensor has the shape that the config demands and starts where the one before ends. *end is
+   where the last one ends. */
+static vit_status vit__check_tensors(const unsigned char *file, size_t size,
+                                     const vit_config *config, uint64_t *end) {
+    uint32_t entry_size = vit__u32(file + 36), count = vit__u32(file + 40);
+    uint32_t offset = vit__u32(file + 44);
+    if (entry_size < VIT__ENTRY_SIZE || entry_size > VIT__MAX_ENTRY || entry_size % 8 != 0 ||
+        offset % 8 != 0 || count != (uint32_t)vit__tensor_count(config) ||
+        !vit__in_head(offset, (uint64_t)count * entry_size, vit__u32(file + 20),
+                      vit__u32(file + 16)))
+        return VIT_ERROR_DIRECTORY;
+    *end = vit__u32(file + 16);
+    for (int i = 0; i < (int)count; i++) {
+        vit__tensor t = vit__tensor_at(config, i);
+        if (!vit__entry_matches(vit__entry(file, i), &t, *end)) return VIT_ERROR_DIRECTORY;
+        uint64_t padded = vit__round_up(t.size, VIT__ALIGN);
+        if (padded > size - *end) return VIT_ERROR_DIRECTORY;
+        *end += padded;
+    }
+    return VIT_OK;
+}
+
+/* Chunks fill the file from the end of the tensors to its own end. */
+static vit_status vit__check_chunks(const unsigned char *file, size_t size, uint64_t end) {
+    uint32_t count = vit__u32(file + 56), offset = vit__u32(file + 60);
+    if (count > 0 && (offset % 8 != 0 || !vit__in_head(offset, (uint64_t)count * VIT__CHUNK_SIZE,
+                                                       vit__u32(file + 20), vit__u32(file + 16))))
+        return VIT_ERROR_DIRECTORY;
+    for (uint32_t i = 0; i < count; i++) {
+        const unsigned char *entry = file + offset + (size_t)i * VIT__CHUNK_SIZE;
+        uint64_t chunk_size = vit__u64(entry + 16);
+        if (vit__u64(entry + 8) != end || chunk_size % VIT__ALIGN != 0 || chunk_size > size - end)
+            return VIT_ERROR_DIRECTORY;
+        end += chunk_size;
+    }
+    return end == size ? VIT_OK : VIT_ERROR_SIZE;
+}
+
+VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size) {
+    const unsigned char *file = (const unsigned char *)data;
+    vit_status status;
+    uint64_t end = 0;
+    if (model == NULL) return VIT_ERROR_ARGUMENT;
+    memset(model, 0, sizeof(*model));
+    if (data == NULL) return VIT_ERROR_ARGUMENT;
+    if (!vit__is_little_endian()) return VIT_ERROR_BYTE_ORDER;
+    if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
+    if ((status = vit__check_head(file, size)) != VIT_OK) return status;
+    vit_config config;
+    vit__read_config(file, &config);
+    if (!vit__config_is_valid(&config)) return VIT_ERROR_CONFIG;
+    if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
+    if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
+    if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
+    model->config = config;
+    model->data = file;
+    model->size = size;
+    if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
+    return VIT_OK;
+}
+
+VIT_API vit_status vit_model_verify(const vit_model *model) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    const unsigned char *file = model->data;
+    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
+        const unsigned char *entry = vit__entry(file, i);
+        size_t offset = (size_t)vit__u64(entry + 32), size = (size_t)vit__u64(entry + 40);
+        if (vit__u32(entry + 28) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+    }
+    for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
+        const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
+        size_t offset = (size_t)vit__u64(entry + 8), size = (size_t)vit__u64(entry + 16);
+        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+    }
+    return VIT_OK;
+}
+
+VIT_API const vit_config *vit_model_config(const vit_model *model) {
+    return &model->config;
+}
+
+VIT_API const char *vit_model_label(const vit_model *model, int index) {
+    const char *label = model->labels;
+    if (label == NULL || index < 0 || index >= model->config.num_classes) return NULL;
+    while (index-- > 0) label += strlen(label) + 1;
+    return label;
+}
+
+/* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
+
+#define VIT__MAX_SIDE (1 << 20)  /* of a picture */
+#define VIT__MAX_RESIZED 1.0e9   /* of a resized picture, which is never held whole */
+#define VIT__WEIGHT_BITS 22      /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
+
+/* One axis of resize and crop: of `in` pixels resized to `out`, those from `start` on are wanted,
+   `size` of them. What lies outside [0, out) is black. */
+typedef struct vit__axis {
+    int in, out, start, size;
+    double scale;   /* in / out */
+    double stretch; /* of the filter: max(scale, 1) */
+    double support; /* half the width of the stretched filter, in input pixels */
+    int taps;       /* largest number of input pixels of an output pixel */
+    vit_interpolation interpolation;
+} vit__axis;
+
+/* Input pixels of one output pixel; count 0: black. */
+typedef struct vit__span {
+    int first, count;
+} vit__span;
+
+static double vit__filter(vit_interpolation interpolation, double x) {
+    const double a = -0.5;
+    double t = x < 0 ? -x : x;
+    if (interpolation == VIT_INTERPOLATION_BILINEAR) return t < 1 ? 1 - t : 0;
+    if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+    if (t < 2) return (((t - 5) * t + 8) * t - 4) * a;
+    return 0;
+}
+
+/* The input pixels of output pixel x of the resized axis and their weights [taps], in fixed point.
+   Pillow, src/libImaging/Resample.c, precompute_coeffs and normalize_coeffs_8bpc. */
+static vit__span vit__resample_weights(const vit__axis *axis, int x, int32_t *weights) {
+    vit__span span = {0, 0};
+    if (x < 0 || x >= axis->out) return span;
+    double center = (x + 0.5) * axis->scale, sum = 0, per_pixel = 1 / axis->stretch;
+    span.first = vit__max(0, (int)(center - axis->support + 0.5));
+    span.count = vit__min(axis->in, (int)(center + axis->support + 0.5)) - span.first;
+    for (int i = 0; i < span.count; i++)
+        sum += vit__filter(axis->interpolation, (i + span.first - center + 0.5) * per_pixel);
+    for (int i = 0; i < span.count; i++) {
+        double w = vit__filter(axis->interpolation, (i + span.first - center + 0.5) * per_pixel);
+        if (sum != 0) w /= sum;
+        w *= 1 << VIT__WEIGHT_BITS;
+        weights[i] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
+    }
+    return span;
+}
+
+/* Offset of a centre crop, d = resized size - wanted size: see vit_crop. */
+static int vit__crop_start(vit_crop crop, int d) {
+    if (crop == VIT_CROP_FLOOR) return d >= 0 ? d / 2 : -((1 - d) / 2);
+    if (d < 0) return -(-d / 2);
+    int half = d / 2;
+    return d % 2 != 0 && half % 2 != 0 ? half + 1 : half;
+}
+
+static vit__axis vit__make_axis(const vit_preprocess_config *recipe, int in, int out, int size) {
+    vit__axis axis;
+    axis.in = in, axis.out = out, axis.size = size;
+    axis.start = vit__crop_start(recipe->crop, out - size);
+    axis.interpolation = recipe->interpolation;
+    axis.scale = (double)in / out;
+    axis.stretch = axis.scale > 1 ? axis.scale : 1;
+    axis.support = axis.stretch * (axis.interpolation == VIT_INTERPOLATION_BICUBIC ? 2 : 1);
+    axis.taps = vit__min(in, 2 * ((int)axis.support + 1) + 1);
+    return axis;
+}
+
+static double vit__round_half_even(double x) {
+    double down = (double)(int)x, rest = x - down;
+    int odd = (int)x % 2 != 0;
+    return rest > 0.5 || (rest == 0.5 && odd) ? down + 1 : down;
+}
+
+/* Height and width of the resized picture; 0 where they are out of range. Where both sides of
+   resize_size are the same this is torchvision's Resize(int), otherwise timm's ResizeKeepRatio. */
+static int vit__resized_size(const vit_preprocess_config *recipe, int height, int width, int out[2]) {
+    double size[2] = {(double)height, (double)width};
+    if (recipe->resize == VIT_RESIZE_EXACT) {
+        size[0] = recipe->resize_size[0], size[1] = recipe->resize_size[1];
+    } else if (recipe->resize == VIT_RESIZE_SHORTEST) {
+        double ratio_height = size[0] / recipe->resize_size[0];
+        double ratio_width = size[1] / recipe->resize_size[1];
+        double ratio = ratio_height < ratio_width ? ratio_height : ratio_width;
+        if (size[0] / ratio > VIT__MAX_RESIZED || size[1] / ratio > VIT__MAX_RESIZED) return 0;
+        int longer = height > width ? 0 : 1, shorter = 1 - longer;
+        if (recipe->resize_size[0] == recipe->resize_size[1]) {
+            size[longer] = recipe->resize_size[0] * size[longer] / size[shorter];
+            size[shorter] = recipe->resize_size[0];
+        } else {
+            size[0] = vit__round_half_even(size[0] / ratio);
+            size[1] = vit__round_half_even(size[1] / ratio);
+        }
+    }
+    out[0] = vit__max(1, (int)size[0]);
+    out[1] = vit__max(1, (int)size[1]);
+    return 1;
+}
+
+/* The picture with every stride written out. */
+static vit_image vit__explicit_strides(const vit_image *image) {
+    vit_image full = *image;
+    if (full.pixel_stride == 0) full.pixel_stride = 3;
+    if (full.row_stride == 0) full.row_stride = full.width * full.pixel_stride;
+    if (full.channel_stride == 0)
+        full.channel_stride = full.pixel_stride >= 3 || full.pixel_stride <= -3 ? 1 : 0;
+    return full;
+}
+
+/* What preprocessing works on: the axes, and buffers from the caller's workspace. */
+typedef struct vit__resizer {
+    vit_image image;
+    int channels;
+    vit__axis vertical, horizontal;
+    vit__span *columns;         /* [width of the crop] */
+    int32_t *column_weights;    /* [width of the crop][horizontal.taps] */
+    int32_t *row_weights;       /* [vertical.taps] */
+    unsigned char *source;      /* [image width][channels]: one row of the picture */
+    unsigned char *rows;        /* [vertical.taps][width of the crop][channels]: ring of rows */
+} vit__resizer;
+
+static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
+                                    const vit_image *image) {
+    if (model == NULL || model->data == NULL || image == NULL) return VIT_ERROR_ARGUMENT;
+    const vit_config *config = &model->config;
+    int resized[2];
+    if (config->in_chans != 1 && config->in_chans != 3) return VIT_ERROR_CHANNELS;
+    if (image->data == NULL || image->width < 1 || image->width > VIT__MAX_SIDE ||
+        image->height < 1 || image->height > VIT__MAX_SIDE ||
+        !vit__resized_size(&config->preprocess, image->height, image->width, resized))
+        return VIT_ERROR_ARGUMENT;
+    r->image = vit__explicit_strides(image);
+    r->channels = config->in_chans;
+    r->vertical =
+        vit__make_axis(&config->preprocess, image->height, resized[0], config->img_size[0]);
+    r->horizontal =
+        vit__make_axis(&config->preprocess, image->width, resized[1], config->img_size[1]);
+    return VIT_OK;
+}
+
+static void vit__resizer_carve(vit__resizer *r, vit__arena *arena) {
+    size_t width = (size_t)r->horizontal.size, channels = (size_t)r->channels;
+    size_t down = (size_t)r->vertical.taps, across = (size_t)r->horizontal.taps;
+    r->columns = (vit__span *)vit__arena_take(arena, width, sizeof(vit__span));
+    r->column_weights =
+        (int32_t *)vit__arena_take(arena, vit__mul(width, across), sizeof(int32_t));
+    r->row_weights = (int32_t *)vit__arena_take(arena, down, sizeof(int32_t));
+    r->source = (unsigned char *)vit__arena_take(arena, (size_t)r->image.width, channels);
+    r->rows = (unsigned char *)vit__arena_take(arena, vit__mul(down, width), channels);
+}
+
+/* Row y of the picture as packed channels; grey by Pillow's formula (src/libImaging/Convert.c). */
+static void vit__read_row(const vit__resizer *r, int y) {
+    const unsigned char *p = r->image.data + y * r->image.row_stride;
+    ptrdiff_t channel = r->image.channel_stride;
+    unsigned char *out = r->source;
+    for (int x = 0; x < r->image.width; x++, p += r->image.pixel_stride) {
+        unsigned red = p[0], green = p[channel], blue = p[2 * channel];
+        if (r->channels == 1) {
+            *out++ = (unsigned char)((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16);
+            continue;
+        }
+        *out++ = (unsigned char)red;
+        *out++ = (unsigned char)green;
+        *out++ = (unsigned char)blue;
+    }
+}
+
+/* The weighted sum of count bytes, stride apart, rounded and clamped. */
+static unsigned char vit__resample(const unsigned char *p, size_t stride, const int32_t *weights,
+                                   int count) {
+    int32_t sum = 1 << (VIT__WEIGHT_BITS - 1);
+    for (int i = 0; i < count; i++, p += stride) sum += *p * weights[i];
+    if (sum < 0) return 0;
+    return (unsigned char)vit__min(sum >> VIT__WEIGHT_BITS, 255);
+}
+
+/* The horizontal pass of row y of the picture, into its place in the ring. */
+static void vit__resize_row(const vit__resizer *r, int y) {
+    size_t channels = (size_t)r->channels, width = (size_t)r->horizontal.size;
+    unsigned char *out = r->rows + (size_t)(y % r->vertical.taps) * width * channels;
+    vit__read_row(r, y);
+    for (size_t x = 0; x < width; x++) {
+        const unsigned char *p = r->source + (size_t)r->columns[x].first * channels;
+        const int32_t *weights = r->column_weights + x * (size_t)r->horizontal.taps;
+        for (size_t c = 0; c < channels; c++)
+            *out++ = vit__resample(p + c, channels, weights, r->columns[x].count);
+    }
+}
+
+/* One value of the vertical pass: position i of [width of the crop][channels]. */
+static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, size_t i) {
+    size_t stride = (size_t)r->horizontal.size * (size_t)r->channels;
+    int32_t sum = 1 << (VIT__WEIGHT_BITS - 1);
+    int slot = span.first % r->vertical.taps;
+    for (int k = 0; k < span.count; k++) {
+        sum += r->rows[(size_t)slot * stride + i] * r->row_weights[k];
+        if (++slot == r->vertical.taps) slot = 0;
+    }
+    if (sum < 0) return 0;
+    return (unsigned char)vit__min(sum >> VIT__WEIGHT_BITS, 255);
+}
+
+/* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
+static float vit__normalize(const vit_preprocess_config *recipe, int channel, unsigned char value) {
+    float x = (float)value / recipe->rescale;
+    if (channel >= 4) return x;
+    return (x - recipe->mean[channel]) / recipe->std[channel];
+}
+
+VIT_API size_t vit_pixels_count(const vit_model *model) {
+    const vit_config *c = &model->config;
+    return vit__mul(vit__mul((size_t)c->in_chans, (size_t)c->img_size[0]), (size_t)c->img_size[1]);
+}
+
+VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image) {
+    vit__resizer r;
+    vit__arena arena = vit__arena_make(NULL);
+    if (vit__resizer_plan(&r, model, image) != VIT_OK) return 0;
+    vit__resizer_carve(&r, &arena);
+    return vit__arena_size(&arena);
+}
+
+VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
+                                  void *workspace, size_t workspace_size) {
+    vit__resizer r;
+    vit__arena arena = vit__arena_make(workspace);
+    vit_status status = vit__resizer_plan(&r, model, image);
+    if (status != VIT_OK) return status;
+    if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
+    size_t need = vit_preprocess_workspace_size(model, image);
+    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    vit__resizer_carve(&r, &arena);
+
+    int height = r.vertical.size, width = r.horizontal.size;
+    for (int x = 0; x < width; x++) {
+        int32_t *weights = r.column_weights + (size_t)x * (size_t)r.horizontal.taps;
+        r.columns[x] = vit__resample_weights(&r.horizontal, r.horizontal.start + x, weights);
+    }
+    int next_row = 0; /* of the picture: those before it are in the ring, or no longer needed */
+    for (int y = 0; y < height; y++) {
+        vit__span span = vit__resample_weights(&r.vertical, r.vertical.start + y, r.row_weights);
+        for (next_row = vit__max(next_row, span.first); next_row < span.first + span.count;)
+            vit__resize_row(&r, next_row++);
+        for (int x = 0; x < width; x++) {
+            for (int c = 0; c < r.channels; c++) {
+                size_t i = (size_t)x * (size_t)r.channels + (size_t)c;
+                float *out = pixels + ((size_t)c * (size_t)height + (size_t)y) * (size_t)width;
+                out[x] = vit__normalize(&model->config.preprocess, c,
+                                        vit__resize_column(&r, span, i));
+            }
+        }
+    }
+    return VIT_OK;
+}
+
+/* ---- [7] KERNELS --------------------------------------------------------------------------- */
+
+/* sums[r][n] = sum over k of input[r][k] * panel[k][n], r < rows <= VIT__TILE_ROWS = 4. input is
+   [rows][inputs], its rows input_stride floats apart; panel is [inputs][16]. Four rows by four
+   outputs at a time stay in registers. Every sum is taken in the order of k by the same statement,
+   whatever rows it shares the tile with (absent ones repeat the first): that makes results
+   independent of threads and batch. */
+static void vit__tile(const float *input, size_t input_stride, int rows, const float *panel,
+                      size_t inputs, float sums[VIT__TILE_ROWS][VIT__PANEL]) {
+    const float *x0 = input;
+    const float *x1 = rows > 1 ? input + input_stride : input;
+    const float *x2 = rows > 2 ? input + 2 * input_stride : input;
+    const float *x3 = rows > 3 ? input + 3 * input_stride : input;
+    for (size_t first = 0; first < VIT__PANEL; first += 4) {
+        float sum0[4] = {0}, sum1[4] = {0}, sum2[4] = {0}, sum3[4] = {0};
+        const float *weights = panel + first;
+        for (size_t k = 0; k < inputs; k++, weights += VIT__PANEL) {
+            for (int n = 0; n < 4; n++) sum0[n] += x0[k] * weights[n];
+            for (int n = 0; n < 4; n++) sum1[n] += x1[k] * weights[n];
+            for (int n = 0; n < 4; n++) sum2[n] += x2[k] * weights[n];
+            for (int n = 0; n < 4; n++) sum3[n] += x3[k] * weights[n];
+        }
+        memcpy(sums[0] + first, sum0, sizeof(sum0));
+        memcpy(sums[1] + first, sum1, sizeof(sum1));
+        memcpy(sums[2] + first, sum2, sizeof(sum2));
+        memcpy(sums[3] + first, sum3, sizeof(sum3));
+    }
+}
+
+static float vit__gelu(float x) {
+    return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
+}
+
+static float vit__gelu_tanh(float x) {
+    return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+
+/* The sum of a row in 16 partial sums, which keeps rounding small and lets compilers vectorise. */
+static float vit__sum(const float *x, int count) {
+    float partial[VIT__PANEL] = {0}, sum = 0;
+    int i = 0;
+    for (; i + VIT__PANEL <= count; i += VIT__PANEL) {
+        for (int n = 0; n < VIT__PANEL; n++) partial[n] += x[i + n];
+    }
+    for (; i < count; i++) partial[i % VIT__PANEL] += x[i];
+    for (int n = 0; n < VIT__PANEL; n++) sum += partial[n];
+    return sum;
+}
+
+/* The sum of (x - mean)^2, likewise. */
+static float vit__sum_squares(const float *x, int count, float mean) {
+    float partial[VIT__PANEL] = {0}, sum = 0;
+    int i = 0;
+    for (; i + VIT__PANEL <= count; i += VIT__PANEL) {
+        for (int n = 0; n < VIT__PANEL; n++) partial[n] += (x[i + n] - mean) * (x[i + n] - mean);
+    }
+    for (; i < count; i++) partial[i % VIT__PANEL] += (x[i] - mean) * (x[i] - mean);
+    for (int n = 0; n < VIT__PANEL; n++) sum += partial[n];
+    return sum;
+}
+
+/* LayerNorm of one row: Ba, Kiros and Hinton 2016, arXiv:1607.06450. norm is [2][stride]: weight,
+   bias. out gets stride floats, the padding zero; it may be x. */
+static void vit__norm_row(const float *x, const float *norm, int dim, size_t stride, float eps,
+                          float *out) {
+    const float *weight = norm, *bias = norm + stride;
+    float mean = vit__sum(x, dim) / (float)dim;
+    float variance = vit__sum_squares(x, dim, mean) / (float)dim;
+    float scale = 1.0f / VIT_SQRTF(variance + eps);
+    for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
+/* Softmax of scale * x in place. The largest is taken off first, so that nothing overflows. */
+static void vit__softmax_row(float *x, int count, float scale) {
+    float largest = x[0];
+    for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
+    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
+    float factor = 1.0f / vit__sum(x, count);
+    for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* ---- [8] LAYERS ---------------------------------------------------------------------------- */
+
+/* One pass over some images. Widths are padded to multiples of 16; what is in the padding is zero.
+   Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded. */
+typedef struct vit__pass {
+    const vit_model *model;
+    const vit_config *config;
+    const vit_options *options;
+    int images;
+    int tokens;         /* T: of an image */
+    int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
+    size_t padded_tokens;
+    size_t dim, head_width, inner, mlp, pooled_dim, pre_logits_dim;
+    float *x;          /* [images][rows_per_image][D]: the residual stream */
+    float *y;          /* [images][rows_per_image][D or I]: normalised rows; output of attention */
+    float *queries;    /* [images][rows_per_image][I]  } */
+    float *keys;       /* [images][I / 16 panels ...]  } one after the other; hidden and pooled */
+    float *values;     /* [images][I / 16][T][16]      } lie over them when they are done with */
+    float *hidden;     /* [images][rows_per_image][M] */
+    float *pooled;     /* [images][pooled tokens][D] */
+    float *pre_logits; /* [images][pre_logits] */
+    float *scratch;    /* [threads][scratch_size] */
+    size_t scratch_size;
+} vit__pass;
+
+/* A product: rows [rows][inputs] times a matrix of panels, each output row handed to `store`, 16
+   outputs at a time. */
+typedef struct vit__product vit__product;
+typedef void (*vit__store)(const vit__product *product, int row, int panel, const float *sums);
+struct vit__product {
+    const vit__pass *pass;
+    const float *input;
+    size_t input_stride, inputs;
+    int rows;
+    const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
+    int panels;
+    vit__store store;
+    float *output;
+    size_t output_stride;
+    int outputs; /* floats of an output row that may be written */
+};
+
+#define VIT__TASK_ROWS 32
+#define VIT__TASK_PANELS 4
+
+static int vit__divide_up(int n, int by) {
+    return n / by + (n % by != 0);
+}
+
+static void vit__store_bias(const vit__product *p, int row, int panel, const float *sums) {
+    int first = panel * VIT__PANEL, count = vit__min(VIT__PANEL, p->outputs - first);
+    float *out = p->output + (size_t)row * p->output_stride + first;
+    for (int n = 0; n < count; n++) out[n] = sums[n] + p->bias[first + n];
+}
+
+static void vit__store_residual(const vit__product *p, int row, int panel, const float *sums) {
+    int first = panel * VIT__PANEL;
+    float *out = p->output + (size_t)row * p->output_stride + first;
+    for (int n = 0; n < VIT__PANEL; n++) out[n] += sums[n] + p->bias[first + n];
+}
+
+static void vit__store_act(const vit__product *p, int row, int panel, const float *sums) {
+    int first = panel * VIT__PANEL, tanh_form = p->pass->config->act == VIT_ACT_GELU_TANH;
+    float *out = p->output + (size_t)row * p->output_stride + first;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        float x = sums[n] + p->bias[first + n];
+        out[n] = tanh_form ? vit__gelu_tanh(x) : vit__gelu(x);
+    }
+}
+
+static void vit__store_tanh(const vit__product *p, int row, int panel, const float *sums) {
+    int first = panel * VIT__PANEL;
+    float *out = p->output + (size_t)row * p->output_stride + first;
+    for (int n = 0; n < VIT__PANEL; n++) out[n] = VIT_TANHF(sums[n] + p->bias[first + n]);
+}
+
+/* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores are
+   a product with panels too. The panel's places behind the last token are zero. */
+static void vit__store_keys(const vit__product *p, int row, int panel, const float *sums) {
+    const vit__pass *pass = p->pass;
+    size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
+    size_t image = (size_t)(row / pass->tokens), token = (size_t)(row % pass->tokens);
+    size_t lane = token % VIT__PANEL, last = (size_t)pass->tokens - 1;
+    float *head = p->output + (image * pass->inner + first / width * width) * pass->padded_tokens;
+    float *out = head + (token - lane) * width + first % width * VIT__PANEL;
+    for (size_t n = 0; n < VIT__PANEL; n++, out += VIT__PANEL) {
+        out[lane] = sums[n] + p->bias[first + n];
+        if (token == last) memset(out + lane + 1, 0, (VIT__PANEL - 1 - lane) * sizeof(float));
+    }
+}
+
+/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied. */
+static void vit__store_values(const vit__product *p, int row, int panel, const float *sums) {
+    size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
+    size_t image = (size_t)row / tokens, token = (size_t)row % tokens;
+    float *out = p->output + (image * p->pass->inner + first) * tokens + token * VIT__PANEL;
+    for (size_t n = 0; n < VIT__PANEL; n++) out[n] = sums[n] + p->bias[first + n];
+}
+
+/* One task of a product: a block of rows times a group of panels. A panel stays in the cache while
+   the rows pass by. */
+static void vit__product_task(void *arg, int index, int worker) {
+    const vit__product *p = (const vit__product *)arg;
+    int groups = vit__divide_up(p->panels, VIT__TASK_PANELS);
+    int row_begin = index / groups * VIT__TASK_ROWS, panel_begin = index % groups * VIT__TASK_PANELS;
+    int row_end = vit__min(p->rows, row_begin + VIT__TASK_ROWS);
+    int panel_end = vit__min(p->panels, panel_begin + VIT__TASK_PANELS);
+    (void)worker;
+    for (int panel = panel_begin; panel < panel_end; panel++) {
+        const float *weights = p->weights + (size_t)panel * p->inputs * VIT__PANEL;
+        for (int row = row_begin; row < row_end; row += VIT__TILE_ROWS) {
+            float sums[VIT__TILE_ROWS][VIT__PANEL];
+            int rows = vit__min(VIT__TILE_ROWS, row_end - row);
+            vit__tile(p->input + (size_t)row * p->input_stride, p->input_stride, rows, weights,
+                      p->inputs, sums);
+            for (int r = 0; r < rows; r++) p->store(p, row + r, panel, sums[r]);
+        }
+    }
+}
+
+/* The product of some rows with the matrix of a role. input and output rows are packed: the padded
+   inputs and `outputs` floats apart. */
+static void vit__matmul(const vit__pass *pass, vit__role role, int block, const float *input,
+                        int rows, vit__store store, float *output, size_t outputs) {
+    vit__tensor t = vit__tensor_of(pass->config, role, block);
+    vit__product p;
+    p.pass = pass;
+    p.input = input;
+    p.input_stride = p.inputs = t.padded_cols;
+    p.rows = rows;
+    p.weights = vit__tensor_data(pass->model, role, block);
+    p.bias = p.weights + t.padded_rows * t.padded_cols;
+    p.panels = (int)(t.padded_rows / VIT__PANEL);
+    p.store = store;
+    p.output = output;
+    p.output_stride = outputs;
+    p.outputs = (int)outputs;
+    vit__parallel(pass->options,
+                  vit__divide_up(rows, VIT__TASK_ROWS) * vit__divide_up(p.panels, VIT__TASK_PANELS),
+                  vit__product_task, &p);
+}
+
+static int vit__rows_in_use(const vit__pass *pass) {
+    return pass->images * pass->rows_per_image;
+}
+
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A patch's pixels, in the order channel,
+   y, x, times the matrix; plus the position. Patches are read a tile at a time. */
+typedef struct vit__patches {
+    const vit__pass *pass;
+    const void *pixels;
+} vit__patches;
+
+/* One patch of one image as a row [inputs], the padding zero. */
+static void vit__read_patch(const vit__patches *p, int image, int patch, float *out, size_t inputs) {
+    const vit_config *c = p->pass->config;
+    int height = c->img_size[0], width = c->img_size[1];
+    int top = patch / vit__grid_width(c) * c->patch_size[0];
+    int left = patch % vit__grid_width(c) * c->patch_size[1];
+    size_t count = 0;
+    for (int channel = 0; channel < c->in_chans; channel++) {
+        size_t plane = (size_t)image * (size_t)c->in_chans + (size_t)channel;
+        for (int y = top; y < top + c->patch_size[0]; y++) {
+            size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
+            size_t packed = ((size_t)image * (size_t)height + (size_t)y) * (size_t)width;
+            for (int x = 0; x < c->patch_size[1]; x++) {
+                size_t i = (packed + (size_t)(left + x)) * (size_t)c->in_chans + (size_t)channel;
+                out[count++] =
+                    p->pass->options->pixel_type == VIT_PIXELS_F32
+                        ? ((const float *)p->pixels)[planar + (size_t)x]
+                        : vit__normalize(&c->preprocess, channel,
+                                         ((const unsigned char *)p->pixels)[i]);
+            }
+        }
+    }
+    memset(out + count, 0, (inputs - count) * sizeof(float));
+}
+
+/* One task: a tile of patches of one image. */
+static void vit__patch_task(void *arg, int index, int worker) {
+    const vit__patches *p = (const vit__patches *)arg;
+    const vit__pass *pass = p->pass;
+    const vit_config *c = pass->config;
+    int patches = vit__num_patches(c), tiles = vit__divide_up(patches, VIT__TILE_ROWS);
+    int image = index / tiles, first = index % tiles * VIT__TILE_ROWS;
+    int rows = vit__min(VIT__TILE_ROWS, patches - first);
+    vit__tensor t = vit__tensor_of(c, VIT__PATCH_EMBED, 0);
+    const float *weights = vit__tensor_data(pass->model, VIT__PATCH_EMBED, 0);
+    const float *bias = weights + t.padded_rows * t.padded_cols;
+    const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
+    float *tile = pass->scratch + (size_t)worker * pass->scratch_size;
+    for (int r = 0; r < rows; r++)
+        vit__read_patch(p, image, first + r, tile + (size_t)r * t.padded_cols, t.padded_cols);
+    for (size_t n0 = 0; n0 < pass->dim; n0 += VIT__PANEL) {
+        float sums[VIT__TILE_ROWS][VIT__PANEL];
+        vit__tile(tile, t.padded_cols, rows, weights + n0 * t.padded_cols, t.padded_cols, sums);
+        for (int r = 0; r < rows; r++) {
+            size_t token = (size_t)(c->prefix_tokens + first + r);
+            const float *pos = pos_embed + token * pass->dim + n0;
+            float *out = pass->x + ((size_t)image * (size_t)pass->tokens + token) * pass->dim + n0;
+            for (size_t n = 0; n < VIT__PANEL; n++) out[n] = sums[r][n] + bias[n0 + n] + pos[n];
+        }
+    }
+}
+
+/* Prefix tokens, the class token first, each with its position. */
+static void vit__put_prefix_tokens(const vit__pass *pass) {
+    const float *token = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
+    const float *pos = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
+    size_t count = (size_t)pass->config->prefix_tokens * pass->dim;
+    for (int image = 0; image < pass->images; image++) {
+        float *out = pass->x + (size_t)image * (size_t)pass->tokens * pass->dim;
+        for (size_t i = 0; i < count; i++) out[i] = token[i] + pos[i];
+    }
+}
+
+/* pixels -> x [images][T][D] */
+static void vit__embed(const vit__pass *pass, const void *pixels) {
+    vit__patches patches = {pass, pixels};
+    int tiles = vit__divide_up(vit__num_patches(pass->config), VIT__TILE_ROWS);
+    vit__put_prefix_tokens(pass);
+    vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
+}
+
+/* LayerNorm of rows [rows][D], out [rows][D]. */
+typedef struct vit__norm_args {
+    const vit__pass *pass;
+    const float *input, *norm;
+    float *output;
+    int rows;
+} vit__norm_args;
+
+static void vit__norm_task(void *arg, int index, int worker) {
+    const vit__norm_args *n = (const vit__norm_args *)arg;
+    size_t dim = n->pass->dim;
+    int begin = index * VIT__TASK_ROWS, end = vit__min(n->rows, begin + VIT__TASK_ROWS);
+    (void)worker;
+    for (int row = begin; row < end; row++) {
+        size_t at = (size_t)row * dim;
+        vit__norm_row(n->input + at, n->norm, n->pass->config->embed_dim, dim,
+                      n->pass->config->norm_eps, n->output + at);
+    }
+}
+
+static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, const float *input,
+                            int rows, float *output) {
+    vit__norm_args args = {pass, input, vit__tensor_data(pass->model, role, block), output, rows};
+    vit__parallel(pass->options, vit__divide_up(rows, VIT__TASK_ROWS), vit__norm_task, &args);
+}
+
+/* One task of attention: a tile of queries of one head of one image. The scores [tile][T16] stay in
+   the worker's scratch. */
+static void vit__attention_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    int heads = pass->config->num_heads, queries = pass->rows_per_image;
+    int tiles = vit__divide_up(queries, VIT__TILE_ROWS);
+    int first = index % tiles * VIT__TILE_ROWS, rows = vit__min(VIT__TILE_ROWS, queries - first);
+    size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
+    size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
+    size_t row = image * (size_t)queries + (size_t)first;
+    size_t at = row * pass->inner + head * width; /* in queries and y */
+    const float *keys = pass->keys + (image * pass->inner + head * width) * wide;
+    const float *values = pass->values + (image * pass->inner + head * width) * tokens;
+    float *scores = pass->scratch + (size_t)worker * pass->scratch_size;
+    float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
+    float sums[VIT__TILE_ROWS][VIT__PANEL];
+
+    for (size_t t = 0; t < wide; t += VIT__PANEL) {
+        vit__tile(pass->queries + at, pass->inner, rows, keys + t * width, width, sums);
+        for (int r = 0; r < rows; r++)
+            memcpy(scores + (size_t)r * wide + t, sums[r], sizeof(sums[r]));
+    }
+    for (int r = 0; r < rows; r++)
+        vit__softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
+    for (size_t n = 0; n < width; n += VIT__PANEL) {
+        vit__tile(scores, wide, rows, values + n * tokens, tokens, sums);
+        for (int r = 0; r < rows; r++)
+            memcpy(pass->y + at + (size_t)r * pass->inner + n, sums[r], sizeof(sums[r]));
+    }
+}
+
+/* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> y */
+static void vit__attention(vit__pass *pass) {
+    int tiles = vit__divide_up(pass->rows_per_image, VIT__TILE_ROWS);
+    vit__parallel(pass->options, pass->images * pass->config->num_heads * tiles,
+                  vit__attention_task, pass);
+}
+
+/* Only the first `keep` tokens of each image stay in x and y, rows packed. */
+static void vit__keep_tokens(vit__pass *pass, int keep) {
+    size_t size = (size_t)keep * pass->dim, stride = (size_t)pass->rows_per_image * pass->dim;
+    for (size_t image = 1; image < (size_t)pass->images; image++) {
+        memmove(pass->x + image * size, pass->x + image * stride, size * sizeof(float));
+        memmove(pass->y + image * size, pass->y + image * stride, size * sizeof(float));
+    }
+    pass->rows_per_image = keep;
+}
+
+/* The last block is asked for the head's tokens alone, unless the head reads the mean too. */
+static int vit__last_block_tokens(const vit__pass *pass) {
+    const vit_config *c = pass->config;
+    return c->head_avg || pass->options->all_tokens ? pass->tokens : c->head_tokens;
+}
+
+/* x += proj(attention(norm1(x))) */
+static void vit__attention_branch(vit__pass *pass, int block) {
+    int rows = vit__rows_in_use(pass);
+    vit__layer_norm(pass, VIT__NORM1, block, pass->x, rows, pass->y);
+    vit__matmul(pass, VIT__K, block, pass->y, rows, vit__store_keys, pass->keys, pass->inner);
+    vit__matmul(pass, VIT__V, block, pass->y, rows, vit__store_values, pass->values, pass->inner);
+    if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
+    rows = vit__rows_in_use(pass);
+    vit__matmul(pass, VIT__Q, block, pass->y, rows, vit__store_bias, pass->queries, pass->inner);
+    vit__attention(pass);
+    vit__matmul(pass, VIT__PROJ, block, pass->y, rows, vit__store_residual, pass->x, pass->dim);
+}
+
+/* x += fc2(act(fc1(norm2(x)))) */
+static void vit__mlp_branch(const vit__pass *pass, int block) {
+    int rows = vit__rows_in_use(pass);
+    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->y);
+    vit__matmul(pass, VIT__FC1, block, pass->y, rows, vit__store_act, pass->hidden, pass->mlp);
+    vit__matmul(pass, VIT__FC2, block, pass->hidden, rows, vit__store_residual, pass->x, pass->dim);
+}
+
+/* The tokens that the head reads, one behind the other: rows [images][rows_per_image][D] -> pooled
+   [images][pooled tokens][D]. */
+static void vit__pool(const vit__pass *pass, const float *rows) {
+    const vit_config *c = pass->config;
+    size_t dim = pass->dim, kept = (size_t)c->head_tokens * dim;
+    for (size_t image = 0; image < (size_t)pass->images; image++) {
+        const float *in = rows + image * (size_t)pass->rows_per_image * dim;
+        float *out = pass->pooled + image * pass->pooled_dim;
+        memcpy(out, in, kept * sizeof(float));
+        if (!c->head_avg) continue;
+        float *mean = out + kept;
+        memset(mean, 0, dim * sizeof(float));
+        for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
+            for (size_t i = 0; i < dim; i++) mean[i] += in[t * dim + i];
+        }
+        for (size_t i = 0; i < dim; i++) mean[i] /= (float)vit__num_patches(c);
+    }
+}
+
+/* Final norm, pooling, pre-logits, head: x -> logits [images][num_classes] */
+static void vit__head(const vit__pass *pass, float *logits) {
+    const vit_config *c = pass->config;
+    const float *input = pass->pooled;
+    if (c->fc_norm) {
+        vit__pool(pass, pass->x);
+        vit__layer_norm(pass, VIT__NORM, 0, pass->pooled, pass->images * vit__pooled_tokens(c),
+                        pass->pooled);
+    } else {
+        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->y);
+        vit__pool(pass, pass->y);
+    }
+    if (c->pre_logits > 0) {
+        vit__matmul(pass, VIT__PRE_LOGITS, 0, input, pass->images, vit__store_tanh,
+                    pass->pre_logits, pass->pre_logits_dim);
+        input = pass->pre_logits;
+    }
+    vit__matmul(pass, VIT__HEAD, 0, input, pass->images, vit__store_bias, logits,
+                (size_t)c->num_classes);
+}
+
+/* ---- [9] MODEL ----------------------------------------------------------------------------- */
+
+#define VIT__MAX_THREADS 1024
+#define VIT__MAX_ROWS (1 << 30) /* of x */
+
+static const vit_options vit__default_options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0};
+
+static int vit__threads(const vit_options *options) {
+    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
+}
+
+/* Dimensions of a pass over as many images at a time as there are threads to share them. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (options == NULL) options = &vit__default_options;
+    if (model == NULL || model->data == NULL || batch < 1) return VIT_ERROR_ARGUMENT;
+    if (options->threads < 0 || options->threads > VIT__MAX_THREADS ||
+        (unsigned)options->pixel_type >= VIT_PIXELS_COUNT)
+        return VIT_ERROR_ARGUMENT;
+    const vit_config *c = &model->config;
+    memset(pass, 0, sizeof(*pass));
+    pass->model = model, pass->config = c, pass->options = options;
+    pass->images = vit__min(vit__threads(options), batch);
+    pass->tokens = pass->rows_per_image = vit__num_tokens(c);
+    pass->padded_tokens = vit__round16(pass->tokens);
+    pass->dim = vit__round16(c->embed_dim);
+    pass->head_width = vit__round16(c->head_dim);
+    pass->inner = pass->head_width * (size_t)c->num_heads;
+    pass->mlp = vit__round16(c->mlp_dim);
+    pass->pooled_dim = pass->dim * (size_t)vit__pooled_tokens(c);
+    pass->pre_logits_dim = vit__round16(c->pre_logits);
+    return pass->tokens > VIT__MAX_ROWS / pass->images ? VIT_ERROR_ARGUMENT : VIT_OK;
+}
+
+static size_t vit__larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
+    size_t images = (size_t)pass->images, rows = images * (size_t)pass->tokens;
+    size_t wide_rows = vit__mul(images, pass->padded_tokens);
+    size_t patch = vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols;
+    size_t queries = vit__mul(rows, pass->inner), keys = vit__mul(wide_rows, pass->inner);
+    size_t qkv = vit__add(vit__mul(2, queries), keys);
+    size_t pooled = images * pass->pooled_dim, pre_logits = images * pass->pre_logits_dim;
+    size_t shared = vit__larger(vit__larger(qkv, vit__mul(rows, pass->mlp)), pooled + pre_logits);
+
+    pass->scratch_size = VIT__TILE_ROWS * vit__larger(patch, pass->padded_tokens);
+    size_t scratch = vit__mul((size_t)vit__threads(pass->options), pass->scratch_size);
+    pass->x = (float *)vit__arena_take(arena, vit__mul(rows, pass->dim), sizeof(float));
+    pass->y = (float *)vit__arena_take(arena, vit__mul(rows, vit__larger(pass->dim, pass->inner)),
+                                       sizeof(float));
+    pass->scratch = (float *)vit__arena_take(arena, scratch, sizeof(float));
+    pass->hidden = (float *)vit__arena_take(arena, shared, sizeof(float));
+    if (arena->base == NULL) return;
+    pass->queries = pass->pooled = pass->hidden;
+    pass->keys = pass->queries + queries;
+    pass->values = pass->keys + keys;
+    pass->pre_logits = pass->pooled + pooled;
+}
+
+VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
+    vit__pass pass;
+    vit__arena arena = vit__arena_make(NULL);
+    if (vit__pass_plan(&pass, model, options, batch) != VIT_OK) return 0;
+    vit__pass_carve(&pass, &arena);
+    return vit__arena_size(&arena);
+}
+
+static int vit__report_block(const vit__pass *pass, int block, int image) {
+    vit_block_output output;
+    if (pass->options->on_block == NULL) return 0;
+    output.block = block;
+    output.image = image;
+    output.images = pass->images;
+    output.tokens = pass->rows_per_image;
+    output.embed_dim = pass->config->embed_dim;
+    output.row_stride = pass->dim;
+    output.rows = pass->x;
+    return pass->options->on_block(pass->options->on_block_user, &output);
+}
+
+/* The whole way of some images, from pixels to logits; image is the index of the first of them. */
+static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *logits) {
+    pass->rows_per_image = pass->tokens;
+    vit__embed(pass, pixels);
+    for (int block = 0; block < pass->config->depth; block++) {
+        vit__attention_branch(pass, block);
+        vit__mlp_branch(pass, block);
+        if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
+    }
+    vit__head(pass, logits);
+    return VIT_OK;
+}
+
+VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
+                               const void *pixels, int batch, float *logits, void *workspace,
+                               size_t workspace_size) {
+    vit__pass pass;
+    vit__arena arena = vit__arena_make(workspace);
+    vit_status status = vit__pass_plan(&pass, model, options, batch);
+    if (status != VIT_OK) return status;
+    if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
+    size_t need = vit_workspace_size(model, options, batch);
+    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    vit__pass_carve(&pass, &arena);
+
+    size_t pixel = pass.options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
+    size_t image_size = vit_pixels_count(model) * pixel;
+    int images = pass.images;
+    for (int image = 0; image < batch && status == VIT_OK; image += images) {
+        pass.images = vit__min(images, batch - image);
+        status = vit__run(&pass, (const unsigned char *)pixels + (size_t)image * image_size, image,
+                          logits + (size_t)image * (size_t)model->config.num_classes);
+    }
+    return status;
+}
+
+/* ---- [10] RESULTS -------------------------------------------------------------------------- */
+
+VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
+    if (num_classes < 1) return;
+    memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
+    vit__softmax_row(probabilities, num_classes, 1.0f);
+}
+
+/* Whether class a comes before class b: larger score, then smaller index; NaN behind all numbers. */
+static int vit__ranks_before(const float *scores, int a, int b) {
+    float x = scores[a], y = scores[b];
+    if (x > y || x < y) return x > y;
+    if ((x == x) != (y == y)) return x == x;
+    return a < b;
+}
+
+VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices) {
+    int count = 0;
+    for (int index = 0; index < num_classes && k > 0; index++) {
+        int place = count;
+        while (place > 0 && vit__ranks_before(scores, index, indices[place - 1])) place--;
+        if (place == k) continue;
+        if (count < k) count++;
+        for (int i = count - 1; i > place; i--) indices[i] = indices[i - 1];
+        indices[place] = index;
+    }
+    return count;
+}
+
+/* ---- [11] CONVENIENCE ---------------------------------------------------------------------- */
+
+VIT_API void vit_model_close(vit_model *model) {
+    if (model == NULL) return;
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
+#ifdef VIT__MMAP
+    if (model->mapped) munmap(model->memory, model->size);
+#endif
+    if (model->memory != NULL && !model->mapped) VIT_FREE(model->malloc_context, model->memory);
+#endif
+    memset(model, 0, sizeof(*model));
+}
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
+
+#ifdef VIT__MMAP
+/* The file mapped, or NULL where that is not possible (a pipe, an empty file). */
+static void *vit__map(const char *path, size_t *size) {
+    struct stat info;
+    void *memory = MAP_FAILED;
+    int file = open(path, O_RDONLY);
+    if (file < 0) return NULL;
+    if (fstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+        (uint64_t)info.st_size <= SIZE_MAX) {
+        *size = (size_t)info.st_size;
+        memory = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, file, 0);
+    }
+    close(file);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+#endif
+
+/* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
+static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
+                                 void **memory, unsigned char **data, size_t *size) {
+    uint64_t file_size = vit__u64(header + 24);
+    if (file_size < VIT__HEADER_SIZE) return VIT_ERROR_SIZE;
+    if (file_size > SIZE_MAX - VIT__ALIGN) return VIT_ERROR_MEMORY;
+    *size = (size_t)file_size;
+    *memory = VIT_MALLOC(malloc_context, *size + VIT__ALIGN);
+    if (*memory == NULL) return VIT_ERROR_MEMORY;
+    *data = (unsigned char *)*memory + (VIT__ALIGN - (uintptr_t)*memory % VIT__ALIGN) % VIT__ALIGN;
+    memcpy(*data, header, VIT__HEADER_SIZE);
+    size_t rest = *size - VIT__HEADER_SIZE;
+    if (fread(*data + VIT__HEADER_SIZE, 1, rest, file) == rest && fgetc(file) == EOF)
+        return ferror(file) ? VIT_ERROR_READ : VIT_OK;
+    return ferror(file) ? VIT_ERROR_READ : VIT_ERROR_SIZE;
+}
+
+/* The whole file in memory from VIT_MALLOC: *memory to be freed, also on an error. */
+static vit_status vit__read(const char *path, void *malloc_context, void **memory,
+                            unsigned char **data, size_t *size) {
+    unsigned char header[VIT__HEADER_SIZE];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return VIT_ERROR_OPEN;
+    size_t got = fread(header, 1, sizeof(header), file);
+    vit_status status = ferror(file) ? VIT_ERROR_READ : vit__check_start(header, got);
+    if (status == VIT_OK)
+        status = vit__read_rest(file, header, malloc_context, memory, data, size);
+    fclose(file);
+    return status;
+}
+
+VIT_API vit_status vit_model_load(vit_model *model, const char *path,
+                                  const vit_load_options *options) {
+    static const vit_load_options defaults = {0, 0, NULL};
+    void *memory = NULL;
+    unsigned char *data = NULL;
+    size_t size = 0;
+    int mapped = 0;
+    vit_status status = VIT_OK;
+    if (model == NULL) return VIT_ERROR_ARGUMENT;
+    memset(model, 0, sizeof(*model));
+    if (path == NULL) return VIT_ERROR_ARGUMENT;
+    if (options == NULL) options = &defaults;
+#ifdef VIT__MMAP
+    if (!options->no_map) {
+        memory = vit__map(path, &size);
+        data = (unsigned char *)memory;
+        mapped = memory != NULL;
+    }
+#endif
+    if (!mapped) status = vit__read(path, options->malloc_context, &memory, &data, &size);
+    if (status == VIT_OK) status = vit_model_open(model, data, size);
+    if (status == VIT_OK && !options->no_verify) status = vit_model_verify(model);
+    model->memory = memory;
+    model->mapped = mapped;
+    model->malloc_context = options->malloc_context;
+    model->size = size;
+    if (status != VIT_OK) vit_model_close(model);
+    return status;
+}
+#endif
+
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
+#ifdef VIT__PTHREAD
+
+typedef struct vit__worker {
+    vit_pool *pool;
+    int index; /* 1 to threads - 1; 0 is the caller */
+    pthread_t thread;
+} vit__worker;
+
+struct vit_pool {
+    pthread_mutex_t mutex; /* guards everything below */
+    pthread_cond_t work;   /* there are indices to take, or it is time to quit */
+    pthread_cond_t done;   /* no index is left and none is being worked on */
+    int threads, started;
+    int busy, quit;
+    vit_task task;
+    void *arg;
+    int count, next, running;
+    void *malloc_context;
+    vit__worker workers[1]; /* [threads - 1], allocated behind the struct */
+};
+
+/* Take and run indices until none is left. The mutex is held on entry and on return. */
+static void vit__pool_run(vit_pool *pool, int worker) {
+    while (pool->next < pool->count) {
+        int index = pool->next++;
+        pool->running++;
+        pthread_mutex_unlock(&pool->mutex);
+        pool->task(pool->arg, index, worker);
+        pthread_mutex_lock(&pool->mutex);
+        pool->running--;
+    }
+    if (pool->running == 0) pthread_cond_signal(&pool->done);
+}
+
+static void *vit__pool_thread(void *arg) {
+    vit__worker *worker = (vit__worker *)arg;
+    vit_pool *pool = worker->pool;
+    pthread_mutex_lock(&pool->mutex);
+    while (!pool->quit) {
+        vit__pool_run(pool, worker->index);
+        if (!pool->quit) pthread_cond_wait(&pool->work, &pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+VIT_API void vit_pool_destroy(vit_pool *pool) {
+    if (pool == NULL) return;
+    pthread_mutex_lock(&pool->mutex);
+    pool->quit = 1;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->mutex);
+    VIT_FREE(pool->malloc_context, pool);
+}
+
+VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
+    if (threads < 1 || threads > VIT__MAX_THREADS) return NULL;
+    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(vit__worker);
+    vit_pool *pool = (vit_pool *)VIT_MALLOC(malloc_context, size);
+    if (pool == NULL) return NULL;
+    memset(pool, 0, size);
+    pool->threads = threads;
+    pool->malloc_context = malloc_context;
+    if (pthread_mutex_init(&pool->mutex, NULL) != 0 || pthread_cond_init(&pool->work, NULL) != 0 ||
+        pthread_cond_init(&pool->done, NULL) != 0) {
+        VIT_FREE(malloc_context, pool);
+        return NULL;
+    }
+    for (int i = 0; i < threads - 1; i++) {
+        vit__worker *worker = &pool->workers[i];
+        worker->pool = pool;
+        worker->index = i + 1;
+        if (pthread_create(&worker->thread, NULL, vit__pool_thread, worker) != 0) {
+            vit_pool_destroy(pool);
+            return NULL;
+        }
+        pool->started++;
+    }
+    return pool;
+}
+
+VIT_API int vit_pool_threads(const vit_pool *pool) {
+    return pool == NULL ? 1 : pool->threads;
+}
+
+VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *arg) {
+    vit_pool *pool = (vit_pool *)user;
+    pthread_mutex_lock(&pool->mutex);
+    if (pool->busy) {
+        pthread_mutex_unlock(&pool->mutex);
+        for (int index = 0; index < count; index++) task(arg, index, 0);
+        return;
+    }
+    pool->busy = 1;
+    pool->task = task;
+    pool->arg = arg;
+    pool->count = count;
+    pool->next = 0;
+    pthread_cond_broadcast(&pool->work);
+    vit__pool_run(pool, 0);
+    while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+    pool->busy = 0;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+#else /* no POSIX threads: no pool */
+
+VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
+    (void)threads;
+    (void)malloc_context;
+    return NULL;
+}
+
+VIT_API void vit_pool_destroy(vit_pool *pool) {
+    (void)pool;
+}
+
+VIT_API int vit_pool_threads(const vit_pool *pool) {
+    (void)pool;
+    return 1;
+}
+
+VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *arg) {
+    (void)pool;
+    for (int index = 0; index < count; index++) task(arg, index, 0);
+}
+
+#endif
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* VIT_IMPLEMENTATION */
+
+/* ---- [12] LICENCE --------------------------------------------------------------------------
+
+   MIT License. Copyright (c) 2026 the vit.h authors.
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+   associated documentation files (the "Software"), to deal in the Software without restriction,
+   including without limitation the rights to use, copy, modify, merge, publish, distribute,
+   sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+   furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all copies or
+   substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+   NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT
+   OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
