@@ -1,4 +1,5 @@
-/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header.  MIT licence.
+/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header.  MIT
+   licence.
 
    #include "vit.h" wherever it is used; in exactly one C or C++ file write
 
@@ -79,11 +80,12 @@
    beforehand (vit_model_load calls it unless told not to). A mapped file must not be truncated by
    another program while it is in use.
 
-   WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands first,
-   at position 0, in front of the patch tokens, and its position embedding is row 0. It carries
-   nothing of the picture when it starts: it gathers by attention, block after block, and its output
-   alone, token 0, feeds the head. So the last block is computed for token 0 alone, which is exact.
-   Models that feed the head with the mean of the patch tokens instead (head_avg) are supported too.
+   WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands
+   first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
+   carries nothing of the picture when it starts: it gathers by attention, block after block, and
+   its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
+   is exact. Models that feed the head with the mean of the patch tokens instead (head_avg) are
+   supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u32 and u64 are unsigned, f32 is IEEE 754. [i] counts from 0.
@@ -132,7 +134,7 @@
         156  f32      rescale: x = u8 / rescale, then (x - mean) / std
         160  f32[4]   mean  } for each channel; with more than four channels they are not
         176  f32[4]   std   } used, and unused ones are mean 0 and std 1
-        192  u8[64]   architecture: a name, UTF-8, NUL-terminated and filled up with NUL
+        192  u8[64]   architecture: a name like a label (below), filled up with NUL
 
      offset  type     directory entry, tensor_count of them
           0  u32      role: 0 to 13, in the order of the tensors listed below
@@ -212,25 +214,25 @@ extern "C" {
 #endif
 
 /* What went wrong. vit_status_string gives the text beside each. */
-#define VIT_STATUS_LIST(X)                                                                         \
-    X(VIT_OK, "ok")                                                                                \
-    X(VIT_ERROR_ARGUMENT, "an argument is NULL or out of range")                                   \
-    X(VIT_ERROR_ALIGNMENT, "the model's data does not start at a multiple of 16 bytes")            \
-    X(VIT_ERROR_WORKSPACE, "the workspace is too small")                                           \
-    X(VIT_ERROR_MEMORY, "out of memory")                                                           \
-    X(VIT_ERROR_OPEN, "the file cannot be opened")                                                 \
-    X(VIT_ERROR_READ, "the file cannot be read")                                                   \
-    X(VIT_ERROR_MAGIC, "this is not a .vit file")                                                  \
-    X(VIT_ERROR_VERSION, "the file's format version is not supported")                             \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")               \
-    X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                                \
-    X(VIT_ERROR_HEAD, "the head of the file is damaged")                                           \
-    X(VIT_ERROR_CONFIG, "the config in the file is out of range")                                  \
-    X(VIT_ERROR_LABELS, "the labels in the file are malformed")                                    \
-    X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")                        \
-    X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                                   \
-    X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")                   \
-    X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                          \
+#define VIT_STATUS_LIST(X)                                                              \
+    X(VIT_OK, "ok")                                                                     \
+    X(VIT_ERROR_ARGUMENT, "an argument is NULL or out of range")                        \
+    X(VIT_ERROR_ALIGNMENT, "the model's data does not start at a multiple of 16 bytes") \
+    X(VIT_ERROR_WORKSPACE, "the workspace is too small")                                \
+    X(VIT_ERROR_MEMORY, "out of memory")                                                \
+    X(VIT_ERROR_OPEN, "the file cannot be opened")                                      \
+    X(VIT_ERROR_READ, "the file cannot be read")                                        \
+    X(VIT_ERROR_MAGIC, "this is not a .vit file")                                       \
+    X(VIT_ERROR_VERSION, "the file's format version is not supported")                  \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")    \
+    X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                     \
+    X(VIT_ERROR_HEAD, "the head of the file is damaged")                                \
+    X(VIT_ERROR_CONFIG, "the config in the file is out of range")                       \
+    X(VIT_ERROR_LABELS, "the labels in the file are malformed")                         \
+    X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")             \
+    X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                        \
+    X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")        \
+    X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")               \
     X(VIT_ERROR_STOPPED, "stopped by options.on_block")
 
 #define VIT__STATUS_NAME(name, text) name,
@@ -312,9 +314,9 @@ typedef struct vit_model {
 } vit_model;
 
 /* Open the model that lies at data, size bytes, at a multiple of 16 (of 64 for full speed). The
-   data must stay as it is while the model is in use; it is neither copied nor freed. The head of the
-   file and every size and offset are checked; the weights are not (vit_model_verify).
-   On an error the model may be closed but not used. */
+   data must stay as it is while the model is in use; it is neither copied nor freed. The head of
+   the file and every size and offset are checked; the weights are not (vit_model_verify). On an
+   error the model may be closed but not used. */
 VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size);
 
 /* Compute the checksums of all tensors: VIT_OK or VIT_ERROR_CHECKSUM. Reads the whole file. */
@@ -330,14 +332,12 @@ VIT_API const vit_config *vit_model_config(const vit_model *model);
    is out of range. It lives in the model's data. */
 VIT_API const char *vit_model_label(const vit_model *model, int index);
 
-/* A picture of 8 bits a channel. The strides are in bytes and may be negative (bottom-up: data points
-   to the upper left pixel all the same).
-     pixel_stride 0    3: packed RGB
-     row_stride 0      width * pixel_stride
-     channel_stride 0  1 where a pixel takes 3 bytes or more; otherwise the picture is grey, and its
-                       one byte a pixel stands for R, G and B
-   So RGBA is pixel_stride 4; grey is pixel_stride 1; planar is pixel_stride 1 and channel_stride
-   height * row_stride; BGR is data + 2, pixel_stride 3, channel_stride -1. */
+/* A picture of 8 bits a channel. The strides are in bytes and may be negative (bottom-up: data
+   points to the upper left pixel all the same). pixel_stride 0    3: packed RGB row_stride 0 width
+   * pixel_stride channel_stride 0  1 where a pixel takes 3 bytes or more; otherwise the picture is
+   grey, and its one byte a pixel stands for R, G and B So RGBA is pixel_stride 4; grey is
+   pixel_stride 1; planar is pixel_stride 1 and channel_stride height * row_stride; BGR is data + 2,
+   pixel_stride 3, channel_stride -1. */
 typedef struct vit_image {
     const unsigned char *data;
     int width, height; /* 1 to 1048576 */
@@ -349,7 +349,8 @@ typedef struct vit_image {
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
 VIT_API size_t vit_pixels_count(const vit_model *model);
 
-/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
+/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error.
+ */
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
 
 /* Resize, crop and normalise a picture by the model's own recipe: pixels[in_chans][height][width].
@@ -367,13 +368,13 @@ typedef void (*vit_parallel_for)(void *user, int count, vit_task task, void *arg
 
 /* What on_block sees: the residual stream behind a block, for some images of the batch. */
 typedef struct vit_block_output {
-    int block;          /* 0 to depth - 1 */
-    int image;          /* index in the batch of the first image */
-    int images;         /* number of images */
-    int tokens;         /* rows of each image: all tokens, or after the last block those in use */
-    int embed_dim;      /* floats in a row */
-    size_t row_stride;  /* floats from one row to the next, also from image to image */
-    const float *rows;  /* [images * tokens][row_stride], token 0 first; valid during the call */
+    int block;         /* 0 to depth - 1 */
+    int image;         /* index in the batch of the first image */
+    int images;        /* number of images */
+    int tokens;        /* rows of each image: all tokens, or after the last block those in use */
+    int embed_dim;     /* floats in a row */
+    size_t row_stride; /* floats from one row to the next, also from image to image */
+    const float *rows; /* [images * tokens][row_stride], token 0 first; valid during the call */
 } vit_block_output;
 
 typedef enum vit_pixel_type {
@@ -393,8 +394,8 @@ typedef struct vit_options {
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
 } vit_options;
 
-/* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range, or
-   more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
+/* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range,
+   or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
@@ -406,15 +407,15 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
 
-/* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how many
-   were written: min(k, num_classes). */
+/* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
+   many were written: min(k, num_classes). */
 VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices);
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
 /* Options of vit_model_load. All zero, or NULL, means default. */
 typedef struct vit_load_options {
-    int no_verify;        /* 1: do not compute the checksums of the weights */
-    int no_map;           /* 1: read into memory from VIT_MALLOC; default: map where the system can */
+    int no_verify; /* 1: do not compute the checksums of the weights */
+    int no_map;    /* 1: read into memory from VIT_MALLOC; default: map where the system can */
     void *malloc_context; /* passed to VIT_MALLOC and VIT_FREE */
 } vit_load_options;
 
@@ -425,14 +426,14 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
 /* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for,
-   parallel_user = pool, threads = vit_pool_threads(pool). Several callers may share a pool: while it
-   is busy, another caller's work runs on that caller's own thread. POSIX threads; on other systems
-   vit_pool_create returns NULL. */
+   parallel_user = pool, threads = vit_pool_threads(pool). Several callers may share a pool: while
+   it is busy, another caller's work runs on that caller's own thread. POSIX threads; on other
+   systems vit_pool_create returns NULL. */
 typedef struct vit_pool vit_pool;
 
-/* threads counts the caller's. NULL on failure, which vit_forward without a pool does not mind. */
+/* threads counts the caller's. NULL on failure: then the functions below work without threads. */
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context);
-VIT_API void vit_pool_destroy(vit_pool *pool); /* NULL is ignored; no work may be under way */
+VIT_API void vit_pool_destroy(vit_pool *pool);      /* NULL is ignored; no work may be under way */
 VIT_API int vit_pool_threads(const vit_pool *pool); /* 1 for NULL */
 VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *arg);
 #endif
@@ -600,8 +601,8 @@ static uint32_t vit__xxh32(const void *data, size_t size) {
     return hash ^ hash >> 16;
 }
 
-/* Buffers cut one after the other from the caller's workspace, each at a multiple of VIT__ALIGN. With
-   base NULL nothing is cut and `used` only counts. */
+/* Buffers cut one after the other from the caller's workspace, each at a multiple of VIT__ALIGN.
+   With base NULL nothing is cut and `used` only counts. */
 typedef struct vit__arena {
     unsigned char *base;
     size_t used; /* SIZE_MAX: too large */
@@ -628,12 +629,13 @@ static size_t vit__arena_size(const vit__arena *arena) {
     return size == SIZE_MAX ? 0 : size;
 }
 
-static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
-    if (options->parallel_for != NULL && count > 1) {
-        options->parallel_for(options->parallel_user, count, task, arg);
-        return;
-    }
+static void vit__run_tasks(int count, vit_task task, void *arg) {
     for (int index = 0; index < count; index++) task(arg, index, 0);
+}
+
+static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
+    if (options->parallel_for == NULL || count < 2) vit__run_tasks(count, task, arg);
+    else options->parallel_for(options->parallel_user, count, task, arg);
 }
 
 VIT_API const char *vit_status_string(vit_status status) {
@@ -654,6 +656,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
+#define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_ENTRY 4096u       /* of entry_size */
 
 /* Roles of tensors, in the order of the directory. */
@@ -752,19 +755,29 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
     switch (role) {
     case VIT__PATCH_EMBED:
         return vit__matrix(role, 0, dim, 1, c->in_chans * c->patch_size[0] * c->patch_size[1], 1);
-    case VIT__PREFIX_TOKENS: return vit__rows(role, 0, c->prefix_tokens, dim);
-    case VIT__POS_EMBED: return vit__rows(role, 0, vit__num_tokens(c), dim);
+    case VIT__PREFIX_TOKENS:
+        return vit__rows(role, 0, c->prefix_tokens, dim);
+    case VIT__POS_EMBED:
+        return vit__rows(role, 0, vit__num_tokens(c), dim);
     case VIT__NORM1:
-    case VIT__NORM2: return vit__rows(role, block, 2, dim);
+    case VIT__NORM2:
+        return vit__rows(role, block, 2, dim);
     case VIT__Q:
     case VIT__K:
-    case VIT__V: return vit__matrix(role, block, c->head_dim, heads, dim, 1);
-    case VIT__PROJ: return vit__matrix(role, block, dim, 1, c->head_dim, heads);
-    case VIT__FC1: return vit__matrix(role, block, c->mlp_dim, 1, dim, 1);
-    case VIT__FC2: return vit__matrix(role, block, dim, 1, c->mlp_dim, 1);
-    case VIT__NORM: return vit__rows(role, 0, 2, dim);
-    case VIT__PRE_LOGITS: return vit__matrix(role, 0, c->pre_logits, 1, dim, pooled);
-    case VIT__HEAD: break;
+    case VIT__V:
+        return vit__matrix(role, block, c->head_dim, heads, dim, 1);
+    case VIT__PROJ:
+        return vit__matrix(role, block, dim, 1, c->head_dim, heads);
+    case VIT__FC1:
+        return vit__matrix(role, block, c->mlp_dim, 1, dim, 1);
+    case VIT__FC2:
+        return vit__matrix(role, block, dim, 1, c->mlp_dim, 1);
+    case VIT__NORM:
+        return vit__rows(role, 0, 2, dim);
+    case VIT__PRE_LOGITS:
+        return vit__matrix(role, 0, c->pre_logits, 1, dim, pooled);
+    case VIT__HEAD:
+        break;
     }
     if (c->pre_logits > 0) return vit__matrix(role, 0, c->num_classes, 1, c->pre_logits, 1);
     return vit__matrix(role, 0, c->num_classes, 1, dim, pooled);
@@ -805,7 +818,8 @@ static int vit__choice(const unsigned char *p, int choices) {
     return value >= (uint32_t)choices ? choices : (int)value;
 }
 
-/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be used. */
+/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be used.
+ */
 static void vit__read_config(const unsigned char *h, vit_config *c) {
     vit_preprocess_config *p = &c->preprocess;
     for (int i = 0; i < 2; i++) {
@@ -865,14 +879,16 @@ static int vit__config_is_valid(const vit_config *c) {
     if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
+    uint64_t pixels = (uint64_t)c->img_size[0] * (uint64_t)c->img_size[1];
     uint64_t patch = (uint64_t)c->patch_size[0] * (uint64_t)c->patch_size[1];
     uint64_t patches = (uint64_t)vit__grid_height(c) * (uint64_t)vit__grid_width(c);
     uint64_t inner = (uint64_t)c->num_heads * vit__round16(c->head_dim);
     uint64_t pooled = (uint64_t)vit__pooled_tokens(c) * vit__round16(c->embed_dim);
-    if (patch > VIT__MAX_MATRIX || patch * (uint64_t)c->in_chans > VIT__MAX_MATRIX) return 0;
+    if (pixels > VIT__MAX_PIXELS || pixels * (uint64_t)c->in_chans > VIT__MAX_PIXELS) return 0;
+    if (patch * (uint64_t)c->in_chans > VIT__MAX_MATRIX) return 0;
     if (patches + (uint64_t)c->prefix_tokens > VIT__MAX_MATRIX) return 0;
     if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
-    return c->architecture[63] == 0 && vit__recipe_is_valid(&c->preprocess);
+    return vit__recipe_is_valid(&c->preprocess);
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -907,6 +923,16 @@ static int vit__strings_are_valid(const unsigned char *p, size_t size, int count
         i += length;
     }
     return count == 0 && (size == 0 || p[size - 1] == 0);
+}
+
+/* Whether the 64 bytes of a name are one such string, filled up with NUL. */
+static int vit__name_is_valid(const unsigned char *p) {
+    size_t length = 0;
+    while (length < 64 && p[length] != 0) length++;
+    for (size_t i = length; i < 64; i++) {
+        if (p[i] != 0) return 0;
+    }
+    return length < 64 && vit__strings_are_valid(p, length + 1, 1);
 }
 
 /* Whether a range lies in the head, behind the header. */
@@ -1001,7 +1027,7 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
     vit__read_config(file, &config);
-    if (!vit__config_is_valid(&config)) return VIT_ERROR_CONFIG;
+    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + 192)) return VIT_ERROR_CONFIG;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
@@ -1041,9 +1067,9 @@ VIT_API const char *vit_model_label(const vit_model *model, int index) {
 
 /* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
 
-#define VIT__MAX_SIDE (1 << 20)  /* of a picture */
-#define VIT__MAX_RESIZED 1.0e9   /* of a resized picture, which is never held whole */
-#define VIT__WEIGHT_BITS 22      /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
+#define VIT__MAX_SIDE (1 << 20) /* of a picture */
+#define VIT__MAX_RESIZED 1.0e9  /* of a resized picture, which is never held whole */
+#define VIT__WEIGHT_BITS 22 /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
 
 /* One axis of resize and crop: of `in` pixels resized to `out`, those from `start` on are wanted,
    `size` of them. What lies outside [0, out) is black. */
@@ -1117,7 +1143,8 @@ static double vit__round_half_even(double x) {
 
 /* Height and width of the resized picture; 0 where they are out of range. Where both sides of
    resize_size are the same this is torchvision's Resize(int), otherwise timm's ResizeKeepRatio. */
-static int vit__resized_size(const vit_preprocess_config *recipe, int height, int width, int out[2]) {
+static int vit__resized_size(const vit_preprocess_config *recipe, int height, int width,
+                             int out[2]) {
     double size[2] = {(double)height, (double)width};
     if (recipe->resize == VIT_RESIZE_EXACT) {
         size[0] = recipe->resize_size[0], size[1] = recipe->resize_size[1];
@@ -1155,11 +1182,11 @@ typedef struct vit__resizer {
     vit_image image;
     int channels;
     vit__axis vertical, horizontal;
-    vit__span *columns;         /* [width of the crop] */
-    int32_t *column_weights;    /* [width of the crop][horizontal.taps] */
-    int32_t *row_weights;       /* [vertical.taps] */
-    unsigned char *source;      /* [image width][channels]: one row of the picture */
-    unsigned char *rows;        /* [vertical.taps][width of the crop][channels]: ring of rows */
+    vit__span *columns;      /* [width of the crop] */
+    int32_t *column_weights; /* [width of the crop][horizontal.taps] */
+    int32_t *row_weights;    /* [vertical.taps] */
+    unsigned char *source;   /* [image width][channels]: one row of the picture */
+    unsigned char *rows;     /* [vertical.taps][width of the crop][channels]: ring of rows */
 } vit__resizer;
 
 static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
@@ -1185,8 +1212,7 @@ static void vit__resizer_carve(vit__resizer *r, vit__arena *arena) {
     size_t width = (size_t)r->horizontal.size, channels = (size_t)r->channels;
     size_t down = (size_t)r->vertical.taps, across = (size_t)r->horizontal.taps;
     r->columns = (vit__span *)vit__arena_take(arena, width, sizeof(vit__span));
-    r->column_weights =
-        (int32_t *)vit__arena_take(arena, vit__mul(width, across), sizeof(int32_t));
+    r->column_weights = (int32_t *)vit__arena_take(arena, vit__mul(width, across), sizeof(int32_t));
     r->row_weights = (int32_t *)vit__arena_take(arena, down, sizeof(int32_t));
     r->source = (unsigned char *)vit__arena_take(arena, (size_t)r->image.width, channels);
     r->rows = (unsigned char *)vit__arena_take(arena, vit__mul(down, width), channels);
@@ -1253,7 +1279,7 @@ static float vit__normalize(const vit_preprocess_config *recipe, int channel, un
 
 VIT_API size_t vit_pixels_count(const vit_model *model) {
     const vit_config *c = &model->config;
-    return vit__mul(vit__mul((size_t)c->in_chans, (size_t)c->img_size[0]), (size_t)c->img_size[1]);
+    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
 }
 
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image) {
@@ -1289,8 +1315,8 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
             for (int c = 0; c < r.channels; c++) {
                 size_t i = (size_t)x * (size_t)r.channels + (size_t)c;
                 float *out = pixels + ((size_t)c * (size_t)height + (size_t)y) * (size_t)width;
-                out[x] = vit__normalize(&model->config.preprocess, c,
-                                        vit__resize_column(&r, span, i));
+                out[x] =
+                    vit__normalize(&model->config.preprocess, c, vit__resize_column(&r, span, i));
             }
         }
     }
@@ -1454,8 +1480,8 @@ static void vit__store_tanh(const vit__product *p, int row, int panel, const flo
     for (int n = 0; n < VIT__PANEL; n++) out[n] = VIT_TANHF(sums[n] + p->bias[first + n]);
 }
 
-/* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores are
-   a product with panels too. The panel's places behind the last token are zero. */
+/* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores
+   are a product with panels too. The panel's places behind the last token are zero. */
 static void vit__store_keys(const vit__product *p, int row, int panel, const float *sums) {
     const vit__pass *pass = p->pass;
     size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
@@ -1469,7 +1495,8 @@ static void vit__store_keys(const vit__product *p, int row, int panel, const flo
     }
 }
 
-/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied. */
+/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied.
+ */
 static void vit__store_values(const vit__product *p, int row, int panel, const float *sums) {
     size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
     size_t image = (size_t)row / tokens, token = (size_t)row % tokens;
@@ -1482,7 +1509,8 @@ static void vit__store_values(const vit__product *p, int row, int panel, const f
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
     int groups = vit__divide_up(p->panels, VIT__TASK_PANELS);
-    int row_begin = index / groups * VIT__TASK_ROWS, panel_begin = index % groups * VIT__TASK_PANELS;
+    int row_begin = index / groups * VIT__TASK_ROWS,
+        panel_begin = index % groups * VIT__TASK_PANELS;
     int row_end = vit__min(p->rows, row_begin + VIT__TASK_ROWS);
     int panel_end = vit__min(p->panels, panel_begin + VIT__TASK_PANELS);
     (void)worker;
@@ -1524,15 +1552,16 @@ static int vit__rows_in_use(const vit__pass *pass) {
     return pass->images * pass->rows_per_image;
 }
 
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A patch's pixels, in the order channel,
-   y, x, times the matrix; plus the position. Patches are read a tile at a time. */
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A patch's pixels, in the order
+   channel, y, x, times the matrix; plus the position. Patches are read a tile at a time. */
 typedef struct vit__patches {
     const vit__pass *pass;
     const void *pixels;
 } vit__patches;
 
 /* One patch of one image as a row [inputs], the padding zero. */
-static void vit__read_patch(const vit__patches *p, int image, int patch, float *out, size_t inputs) {
+static void vit__read_patch(const vit__patches *p, int image, int patch, float *out,
+                            size_t inputs) {
     const vit_config *c = p->pass->config;
     int height = c->img_size[0], width = c->img_size[1];
     int top = patch / vit__grid_width(c) * c->patch_size[0];
@@ -1545,11 +1574,10 @@ static void vit__read_patch(const vit__patches *p, int image, int patch, float *
             size_t packed = ((size_t)image * (size_t)height + (size_t)y) * (size_t)width;
             for (int x = 0; x < c->patch_size[1]; x++) {
                 size_t i = (packed + (size_t)(left + x)) * (size_t)c->in_chans + (size_t)channel;
-                out[count++] =
-                    p->pass->options->pixel_type == VIT_PIXELS_F32
-                        ? ((const float *)p->pixels)[planar + (size_t)x]
-                        : vit__normalize(&c->preprocess, channel,
-                                         ((const unsigned char *)p->pixels)[i]);
+                out[count++] = p->pass->options->pixel_type == VIT_PIXELS_F32
+                                   ? ((const float *)p->pixels)[planar + (size_t)x]
+                                   : vit__normalize(&c->preprocess, channel,
+                                                    ((const unsigned char *)p->pixels)[i]);
             }
         }
     }
@@ -1650,8 +1678,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
         for (int r = 0; r < rows; r++)
             memcpy(scores + (size_t)r * wide + t, sums[r], sizeof(sums[r]));
     }
-    for (int r = 0; r < rows; r++)
-        vit__softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
+    for (int r = 0; r < rows; r++) vit__softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
     for (size_t n = 0; n < width; n += VIT__PANEL) {
         vit__tile(scores, wide, rows, values + n * tokens, tokens, sums);
         for (int r = 0; r < rows; r++)
@@ -1869,7 +1896,8 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     vit__softmax_row(probabilities, num_classes, 1.0f);
 }
 
-/* Whether class a comes before class b: larger score, then smaller index; NaN behind all numbers. */
+/* Whether class a comes before class b: larger score, then smaller index; NaN behind all numbers.
+ */
 static int vit__ranks_before(const float *scores, int a, int b) {
     float x = scores[a], y = scores[b];
     if (x > y || x < y) return x > y;
@@ -1910,10 +1938,10 @@ VIT_API void vit_model_close(vit_model *model) {
 static void *vit__map(const char *path, size_t *size) {
     struct stat info;
     void *memory = MAP_FAILED;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return NULL; /* a pipe opens only once */
     int file = open(path, O_RDONLY);
     if (file < 0) return NULL;
-    if (fstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-        (uint64_t)info.st_size <= SIZE_MAX) {
+    if (fstat(file, &info) == 0 && info.st_size > 0 && (uint64_t)info.st_size <= SIZE_MAX) {
         *size = (size_t)info.st_size;
         memory = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, file, 0);
     }
@@ -1947,8 +1975,7 @@ static vit_status vit__read(const char *path, void *malloc_context, void **memor
     if (file == NULL) return VIT_ERROR_OPEN;
     size_t got = fread(header, 1, sizeof(header), file);
     vit_status status = ferror(file) ? VIT_ERROR_READ : vit__check_start(header, got);
-    if (status == VIT_OK)
-        status = vit__read_rest(file, header, malloc_context, memory, data, size);
+    if (status == VIT_OK) status = vit__read_rest(file, header, malloc_context, memory, data, size);
     fclose(file);
     return status;
 }
@@ -2076,10 +2103,14 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
 
 VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *arg) {
     vit_pool *pool = (vit_pool *)user;
+    if (pool == NULL) {
+        vit__run_tasks(count, task, arg);
+        return;
+    }
     pthread_mutex_lock(&pool->mutex);
     if (pool->busy) {
         pthread_mutex_unlock(&pool->mutex);
-        for (int index = 0; index < count; index++) task(arg, index, 0);
+        vit__run_tasks(count, task, arg);
         return;
     }
     pool->busy = 1;
@@ -2113,7 +2144,7 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
 
 VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *arg) {
     (void)pool;
-    for (int index = 0; index < count; index++) task(arg, index, 0);
+    vit__run_tasks(count, task, arg);
 }
 
 #endif
@@ -2140,5 +2171,5 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
    THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
    NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
    NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
-   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT
-   OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
