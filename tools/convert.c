@@ -1,0 +1,297 @@
+/* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit file.
+ */
+#include "file_map.h"
+#include "json.h"
+#include "labels.h"
+#include "layouts.h"
+#include "report.h"
+#include "safetensors.h"
+#include "settings.h"
+#include "weights.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: vit-convert [options] IN OUT.vit\n"
+    "\n"
+    "IN is a .safetensors file, or a folder with model.safetensors (or\n"
+    "model.safetensors.index.json and its shards), config.json and\n"
+    "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
+    "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
+    "\n"
+    "The options replace what the config files say, or what is assumed without them:\n"
+    "  --heads N            attention heads in a block\n"
+    "  --eps X              epsilon of the LayerNorms\n"
+    "  --act NAME           activation: gelu or gelu_tanh\n"
+    "  --size N|HxW         picture size of the model (img_size)\n"
+    "  --resize N|HxW|none  resize the short side to N, or exactly to HxW\n"
+    "  --crop-pct X         resize to size / X\n"
+    "  --interpolation NAME bilinear or bicubic\n"
+    "  --mean A,B,C         mean and standard deviation of each channel, of pixels from\n"
+    "  --std A,B,C          0 to 1; one number stands for all channels\n"
+    "  --labels FILE        names of the classes: one a line, or a JSON list;\n"
+    "                       imagenet-1k: the names of its 1000 classes\n"
+    "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
+    "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
+    "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
+    "  --help, --version\n";
+
+typedef struct arguments {
+    const char *in, *out;
+    const char *labels;
+} arguments;
+
+/* A number that takes up all of a text, or what is in front of end. */
+static double parse_number(const char *option, const char *text, char **rest) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || (rest == NULL && *end != 0) || !isfinite((float)value))
+        fail("--%s: %s is not a number", option, text);
+    if (rest != NULL) *rest = end;
+    return value;
+}
+
+static double parse_positive(const char *option, const char *text) {
+    double value = parse_number(option, text, NULL);
+    if (!(value > 0)) fail("--%s: %s is not positive", option, text);
+    return value;
+}
+
+static int parse_count(const char *option, const char *text, char **rest) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || (rest == NULL && *end != 0) || value < 1 || value > MODEL_MAX_SIZE)
+        fail("--%s: %s is not a size", option, text);
+    if (rest != NULL) *rest = end;
+    return (int)value;
+}
+
+/* N for both, or HxW. Returns whether it is the latter. */
+static int parse_size(const char *option, const char *text, int size[2]) {
+    char *end;
+    size[0] = size[1] = parse_count(option, text, &end);
+    if (*end == 0) return 0;
+    if (*end != 'x') fail("--%s: %s is neither N nor HxW", option, text);
+    size[1] = parse_count(option, end + 1, NULL);
+    return 1;
+}
+
+static void parse_resize(settings *s, const char *text) {
+    if (strcmp(text, "none") == 0) {
+        s->resize = VIT_RESIZE_NONE;
+        return;
+    }
+    s->resize = parse_size("resize", text, s->resize_size) ? VIT_RESIZE_EXACT : VIT_RESIZE_SHORTEST;
+}
+
+static int parse_channels(const char *option, const char *text, float values[4]) {
+    char *end = NULL;
+    for (int count = 0; count < 4; text = end + 1) {
+        values[count++] = (float)parse_number(option, text, &end);
+        if (*end == 0) return count;
+        if (*end != ',') break;
+    }
+    fail("--%s: not one to four numbers with commas between them", option);
+}
+
+/* Which of two names; a third is an error. */
+static int parse_choice(const char *option, const char *text, const char *first,
+                        const char *second) {
+    if (strcmp(text, first) != 0 && strcmp(text, second) != 0)
+        fail("--%s: %s is neither %s nor %s", option, text, first, second);
+    return strcmp(text, second) == 0;
+}
+
+static const char *parse_pos_embed(const char *text) {
+    if (strcmp(text, "sincos1d") != 0 && strcmp(text, "sincos2d") != 0 &&
+        strcmp(text, "sincos2d-moco") != 0)
+        fail("--pos-embed: %s is none of sincos1d, sincos2d and sincos2d-moco", text);
+    return text;
+}
+
+enum {
+    OPTION_HEADS = 256,
+    OPTION_EPS,
+    OPTION_ACT,
+    OPTION_SIZE,
+    OPTION_RESIZE,
+    OPTION_CROP_PCT,
+    OPTION_INTERPOLATION,
+    OPTION_MEAN,
+    OPTION_STD,
+    OPTION_LABELS,
+    OPTION_POS_EMBED,
+    OPTION_HELP,
+    OPTION_VERSION
+};
+
+static void show_usage(void) {
+    fputs(usage, stdout);
+    exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+static void show_version(void) {
+    printf("vit-convert %d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR, VIT_VERSION_PATCH);
+    exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+static void parse_option(int option, const char *text, arguments *a, settings *s) {
+    switch (option) {
+    case OPTION_HEADS:
+        s->num_heads = parse_count("heads", text, NULL);
+        break;
+    case OPTION_EPS:
+        s->norm_eps = parse_positive("eps", text);
+        break;
+    case OPTION_ACT:
+        s->act = parse_choice("act", text, "gelu", "gelu_tanh");
+        break;
+    case OPTION_SIZE:
+        parse_size("size", text, s->img_size);
+        break;
+    case OPTION_RESIZE:
+        parse_resize(s, text);
+        break;
+    case OPTION_CROP_PCT:
+        s->crop_pct = parse_positive("crop-pct", text);
+        break;
+    case OPTION_INTERPOLATION:
+        s->interpolation = parse_choice("interpolation", text, "bilinear", "bicubic");
+        break;
+    case OPTION_MEAN:
+        s->means = parse_channels("mean", text, s->mean);
+        break;
+    case OPTION_STD:
+        s->stds = parse_channels("std", text, s->std);
+        break;
+    case OPTION_LABELS:
+        a->labels = text;
+        break;
+    case OPTION_POS_EMBED:
+        s->pos_embed = parse_pos_embed(text);
+        break;
+    case OPTION_HELP:
+        show_usage();
+        break;
+    case OPTION_VERSION:
+        show_version();
+        break;
+    default:
+        exit(2); /* getopt_long has said what is wrong */
+    }
+}
+
+static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
+    static const struct option options[] = {
+        {"heads", 1, NULL, OPTION_HEADS},
+        {"eps", 1, NULL, OPTION_EPS},
+        {"act", 1, NULL, OPTION_ACT},
+        {"size", 1, NULL, OPTION_SIZE},
+        {"resize", 1, NULL, OPTION_RESIZE},
+        {"crop-pct", 1, NULL, OPTION_CROP_PCT},
+        {"interpolation", 1, NULL, OPTION_INTERPOLATION},
+        {"mean", 1, NULL, OPTION_MEAN},
+        {"std", 1, NULL, OPTION_STD},
+        {"labels", 1, NULL, OPTION_LABELS},
+        {"pos-embed", 1, NULL, OPTION_POS_EMBED},
+        {"help", 0, NULL, OPTION_HELP},
+        {"version", 0, NULL, OPTION_VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        parse_option(option, optarg, a, s);
+    if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
+    if (argc - optind != 2) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    a->in = argv[optind];
+    a->out = argv[optind + 1];
+}
+
+static int is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* model.safetensors in the folder, or else the index of its shards. */
+static checkpoint open_folder(const char *folder) {
+    char *file = format_text("%s/model.safetensors", folder);
+    char *index = format_text("%s/model.safetensors.index.json", folder);
+    int single = access(file, F_OK) == 0;
+    if (!single && access(index, F_OK) != 0)
+        fail("%s: there is neither model.safetensors nor model.safetensors.index.json", folder);
+    checkpoint c = single ? checkpoint_open(file) : checkpoint_open_index(index);
+    free(file);
+    free(index);
+    return c;
+}
+
+/* A config file of the folder; absent where IN is a file. */
+static json open_config(const char *in, const char *name) {
+    json absent = {name, NULL};
+    if (!is_folder(in)) return absent;
+    char *path = format_text("%s/%s", in, name);
+    json config = json_read(path);
+    if (config.node == NULL) note("%s is not there", path);
+    else if (!cJSON_IsObject(config.node)) fail("%s: not an object", path);
+    config.file = name;
+    free(path);
+    return config;
+}
+
+/* The last part of the path, without .safetensors. */
+static char *name_of(const char *path) {
+    size_t end = strlen(path), start;
+    while (end > 0 && path[end - 1] == '/') end--;
+    for (start = end; start > 0 && path[start - 1] != '/';) start--;
+    char *name = format_text("%.*s", (int)(end - start), path + start);
+    char *suffix = strstr(name, ".safetensors");
+    if (suffix != NULL) *suffix = 0;
+    return name;
+}
+
+static void convert(const arguments *a, settings *s) {
+    checkpoint weights = is_folder(a->in) ? open_folder(a->in) : checkpoint_open(a->in);
+    json config = open_config(a->in, "config.json");
+    model m;
+    vit_writer writer;
+    size_t labels_size;
+    char *name = name_of(a->in);
+
+    memset(&m, 0, sizeof(m));
+    layout_recognise(&m, &weights);
+    json processor = {NULL, NULL};
+    if (m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT)
+        processor = open_config(a->in, "preprocessor_config.json");
+    settings_read(s, &m, config, processor);
+    settings_apply(s, &m, name);
+    char *labels = labels_read(a->labels, config, m.config.num_classes, &labels_size);
+    weights_write(&m, NULL);
+    layout_check_rest(&m);
+
+    vit_writer_begin(&writer, a->out, &m.config, labels, labels_size);
+    weights_write(&m, &writer);
+    vit_writer_end(&writer);
+
+    free(labels);
+    free(name);
+    cJSON_Delete(processor.node);
+    cJSON_Delete(config.node);
+    checkpoint_close(&weights);
+}
+
+int main(int argc, char **argv) {
+    arguments a = {NULL, NULL, NULL};
+    settings s;
+    settings_clear(&s);
+    parse_arguments(argc, argv, &a, &s);
+    convert(&a, &s);
+    return 0;
+}

@@ -1,0 +1,18 @@
+/* A whole file, mapped for reading. */
+#ifndef FILE_MAP_H
+#define FILE_MAP_H
+
+#include <stddef.h>
+
+typedef struct file_map {
+    const char *path; /* as given; the caller keeps it */
+    const unsigned char *data;
+    size_t size;
+} file_map;
+
+/* Ends the program, naming the file, where it cannot be read. An empty file has data NULL. */
+file_map file_map_open(const char *path);
+
+void file_map_close(file_map *map);
+
+#endif

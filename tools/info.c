@@ -1,0 +1,122 @@
+/* vit-info: what is in a .vit file. It ends with status 1 where the file is damaged. */
+#define VIT_STATIC
+#define VIT_NO_THREADS
+#define VIT_IMPLEMENTATION
+#include "vit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_config(const vit_config *c) {
+    static const char *const acts[VIT_ACT_COUNT] = {"gelu", "gelu_tanh"};
+    printf("architecture   %s\n", c->architecture);
+    printf("img_size       %d x %d\n", c->img_size[0], c->img_size[1]);
+    printf("patch_size     %d x %d, %d patches\n", c->patch_size[0], c->patch_size[1],
+           vit__num_patches(c));
+    printf("in_chans       %d\n", c->in_chans);
+    printf("num_classes    %d\n", c->num_classes);
+    printf("embed_dim      %d\n", c->embed_dim);
+    printf("depth          %d\n", c->depth);
+    printf("num_heads      %d, head_dim %d\n", c->num_heads, c->head_dim);
+    printf("mlp_dim        %d, %s\n", c->mlp_dim, acts[c->act]);
+    printf("prefix_tokens  %d\n", c->prefix_tokens);
+    printf("norm_eps       %g\n", (double)c->norm_eps);
+}
+
+/* What the head reads, and what lies in between. */
+static void print_head(const vit_config *c) {
+    printf("head           ");
+    if (c->head_tokens == 1) printf("token 0");
+    if (c->head_tokens > 1) printf("tokens 0 to %d", c->head_tokens - 1);
+    if (c->head_avg) printf("%sthe mean of the patch tokens", c->head_tokens > 0 ? " and " : "");
+    printf(", %s", c->fc_norm ? "normalised after pooling" : "normalised before pooling");
+    if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
+    printf("\n");
+}
+
+static void print_recipe(const vit_config *c) {
+    static const char *const resizes[VIT_RESIZE_COUNT] = {"none", "short side to", "exactly to"};
+    static const char *const interpolations[VIT_INTERPOLATION_COUNT] = {"bilinear", "bicubic"};
+    static const char *const crops[VIT_CROP_COUNT] = {"torchvision", "floor"};
+    const vit_preprocess_config *p = &c->preprocess;
+    printf("resize         %s", resizes[p->resize]);
+    if (p->resize != VIT_RESIZE_NONE)
+        printf(" %d x %d, %s", p->resize_size[0], p->resize_size[1],
+               interpolations[p->interpolation]);
+    printf("\ncrop           %d x %d, %s\n", c->img_size[0], c->img_size[1], crops[p->crop]);
+    printf("rescale        %.9g\nmean, std      ", (double)p->rescale);
+    for (int i = 0; i < vit__min(c->in_chans, 4); i++)
+        printf("%s%g, %g", i > 0 ? "; " : "", (double)p->mean[i], (double)p->std[i]);
+    printf("\n");
+}
+
+static void print_labels(const vit_model *model) {
+    const char *first = vit_model_label(model, 0);
+    if (first == NULL) printf("labels         none\n");
+    else
+        printf("labels         %s, ..., %s\n", first,
+               vit_model_label(model, model->config.num_classes - 1));
+}
+
+/* One line; returns whether the checksum is right. */
+static int print_tensor(const vit_model *model, int index) {
+    static const char *const roles[] = {
+        "patch_embed", "prefix_tokens", "pos_embed", "norm1", "q",    "k",          "v",
+        "proj",        "norm2",         "fc1",       "fc2",   "norm", "pre_logits", "head"};
+    const unsigned char *entry = vit__entry(model->data, index);
+    vit__tensor t = vit__tensor_at(&model->config, index);
+    unsigned long long offset = vit__u64(entry + 32), size = vit__u64(entry + 40);
+    uint32_t checksum = vit__u32(entry + 28);
+    int right = vit__xxh32(model->data + offset, (size_t)size) == checksum;
+    char name[32];
+    if (t.role >= VIT__NORM1 && t.role <= VIT__FC2)
+        snprintf(name, sizeof(name), "%d.%s", t.block, roles[t.role]);
+    else snprintf(name, sizeof(name), "%s", roles[t.role]);
+    printf("  %-14s %7d x %-7d f32 %-7s %12llu %10llu  %08lx %s\n", name, t.rows * t.rows_repeat,
+           t.cols * t.cols_repeat, t.order == VIT__PANELS ? "panels" : "rows", offset, size,
+           (unsigned long)checksum, right ? "ok" : "DAMAGED");
+    return right;
+}
+
+/* Returns whether every checksum is right. */
+static int print_tensors(const vit_model *model) {
+    int count = vit__tensor_count(&model->config), right = 1;
+    unsigned long long parameters = 0;
+    printf("tensors        %d\n", count);
+    printf("  %-14s %7s x %-7s %-11s %12s %10s  checksum\n", "", "rows", "cols", "", "offset",
+           "bytes");
+    for (int i = 0; i < count; i++) {
+        vit__tensor t = vit__tensor_at(&model->config, i);
+        unsigned long long rows = (unsigned long long)t.rows * (unsigned)t.rows_repeat;
+        parameters += rows * ((unsigned long long)t.cols * (unsigned)t.cols_repeat);
+        if (t.order == VIT__PANELS) parameters += rows;
+        right &= print_tensor(model, i);
+    }
+    printf("parameters     %llu\n", parameters);
+    return right;
+}
+
+int main(int argc, char **argv) {
+    const vit_load_options options = {1, 0, NULL}; /* checksums are checked one by one below */
+    vit_model model;
+    if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+        fprintf(argc == 2 ? stdout : stderr, "usage: vit-info FILE.vit\n");
+        return argc == 2 ? 0 : 2;
+    }
+    vit_status status = vit_model_load(&model, argv[1], &options);
+    if (status != VIT_OK) {
+        fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));
+        return 1;
+    }
+    printf("%s: %llu bytes\n", argv[1], (unsigned long long)model.size);
+    print_config(&model.config);
+    print_head(&model.config);
+    print_recipe(&model.config);
+    print_labels(&model);
+    if (!print_tensors(&model)) status = VIT_ERROR_CHECKSUM;
+    if (status == VIT_OK) status = vit_model_verify(&model); /* the chunks, too */
+    vit_model_close(&model);
+    if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));
+    return status == VIT_OK ? 0 : 1;
+}

@@ -1,0 +1,11 @@
+/* The names of the classes. */
+#ifndef LABELS_H
+#define LABELS_H
+
+#include "json.h"
+
+/* count strings, each ended by NUL; *size bytes in all. from: a file with one name a line or a JSON
+   list, "imagenet-1k", or NULL: what the config says. NULL where there are none. */
+char *labels_read(const char *from, json config, int count, size_t *size);
+
+#endif

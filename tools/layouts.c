@@ -1,0 +1,291 @@
+#include "layouts.h"
+
+#include "report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HUGGING_FACE(prefix)                                                           \
+    {                                                                                  \
+        [PART_PATCH_EMBED] = {prefix "embeddings.patch_embeddings.projection.weight"}, \
+        [PART_CLASS_TOKEN] = {prefix "embeddings.cls_token"},                          \
+        [PART_DIST_TOKEN] = {prefix "embeddings.distillation_token"},                  \
+        [PART_POS_EMBED] = {prefix "embeddings.position_embeddings"},                  \
+        [PART_NORM1] = {prefix "encoder.layer.%d.layernorm_before.weight"},            \
+        [PART_Q] = {prefix "encoder.layer.%d.attention.attention.query.weight"},       \
+        [PART_K] = {prefix "encoder.layer.%d.attention.attention.key.weight"},         \
+        [PART_V] = {prefix "encoder.layer.%d.attention.attention.value.weight"},       \
+        [PART_PROJ] = {prefix "encoder.layer.%d.attention.output.dense.weight"},       \
+        [PART_NORM2] = {prefix "encoder.layer.%d.layernorm_after.weight"},             \
+        [PART_FC1] = {prefix "encoder.layer.%d.intermediate.dense.weight"},            \
+        [PART_FC2] = {prefix "encoder.layer.%d.output.dense.weight"},                  \
+        [PART_NORM] = {prefix "layernorm.weight"},                                     \
+        [PART_HEAD] = {"classifier.weight", "cls_classifier.weight"},                  \
+        [PART_HEAD_DIST] = {"distillation_classifier.weight"},                         \
+    }
+
+static const layout layouts[] = {
+    {FAMILY_TIMM,
+     "timm",
+     {
+         [PART_PATCH_EMBED] = {"patch_embed.proj.weight"},
+         [PART_CLASS_TOKEN] = {"cls_token"},
+         [PART_DIST_TOKEN] = {"dist_token"},
+         [PART_REG_TOKEN] = {"reg_token"},
+         [PART_POS_EMBED] = {"pos_embed"},
+         [PART_NORM1] = {"blocks.%d.norm1.weight"},
+         [PART_QKV] = {"blocks.%d.attn.qkv.weight"},
+         [PART_PROJ] = {"blocks.%d.attn.proj.weight"},
+         [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},
+         [PART_NORM2] = {"blocks.%d.norm2.weight"},
+         [PART_FC1] = {"blocks.%d.mlp.fc1.weight"},
+         [PART_FC2] = {"blocks.%d.mlp.fc2.weight"},
+         [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},
+         [PART_NORM] = {"norm.weight"},
+         [PART_FC_NORM] = {"fc_norm.weight"},
+         [PART_HEAD] = {"head.weight"},
+         [PART_HEAD_DIST] = {"head_dist.weight"},
+     }},
+    {FAMILY_HF_VIT, "Hugging Face ViT", HUGGING_FACE("vit.")},
+    {FAMILY_HF_DEIT, "Hugging Face DeiT", HUGGING_FACE("deit.")},
+    {FAMILY_HF_VIT, "Hugging Face ViT or DeiT, the model alone", HUGGING_FACE("")},
+    {FAMILY_TORCHVISION,
+     "torchvision",
+     {
+         [PART_PATCH_EMBED] = {"conv_proj.weight"},
+         [PART_CLASS_TOKEN] = {"class_token"},
+         [PART_POS_EMBED] = {"encoder.pos_embedding"},
+         [PART_NORM1] = {"encoder.layers.encoder_layer_%d.ln_1.weight"},
+         [PART_QKV] = {"encoder.layers.encoder_layer_%d.self_attention.in_proj_weight"},
+         [PART_PROJ] = {"encoder.layers.encoder_layer_%d.self_attention.out_proj.weight"},
+         [PART_NORM2] = {"encoder.layers.encoder_layer_%d.ln_2.weight"},
+         [PART_FC1] = {"encoder.layers.encoder_layer_%d.mlp.0.weight",
+                       "encoder.layers.encoder_layer_%d.mlp.linear_1.weight"},
+         [PART_FC2] = {"encoder.layers.encoder_layer_%d.mlp.3.weight",
+                       "encoder.layers.encoder_layer_%d.mlp.linear_2.weight"},
+         [PART_NORM] = {"encoder.ln.weight"},
+         [PART_PRE_LOGITS] = {"heads.pre_logits.weight"},
+         [PART_HEAD] = {"heads.head.weight"},
+     }},
+};
+
+/* Names that tell of a model which the .vit format cannot express. */
+static const struct {
+    const char *name, *reason;
+} refused[] = {
+    {"vision_model.", "a CLIP model"},
+    {"dinov2", "a DINOv2 model of Hugging Face's"},
+    {"layer_scale1.lambda1", "a DINOv2 model of Hugging Face's"},
+    {"norm_pre.", "a norm in front of the blocks, as CLIP has,"},
+    {"q_norm.", "normalised queries and keys"},
+    {"k_norm.", "normalised queries and keys"},
+    {"mlp.w12.", "a SwiGLU MLP"},
+    {"mlp.fc1_g.", "a SwiGLU MLP"},
+    {"mlp.weights_in.", "a SwiGLU MLP"},
+    {"mlp.norm.", "a norm within the MLP"},
+    {"attn_pool.", "attention pooling (global_pool map)"},
+    {"rel_pos", "a relative position bias"},
+    {"relative_position", "a relative position bias"},
+    {"patch_embed.backbone.", "a hybrid with a convolutional network"},
+};
+
+/* Name of a tensor in a block, with "bias" for "weight" at its end where that is asked for. */
+static void make_name(char *name, size_t size, const char *pattern, int block, int bias) {
+    int length = snprintf(name, size, pattern, block);
+    if (bias) memcpy(name + length - strlen("weight"), "bias", sizeof("bias"));
+}
+
+/* The tensor under its first name or the older one; name becomes the one found, or the first. */
+static tensor *look_up(const model *m, part p, int block, int bias, char *name, size_t size) {
+    for (int i = 1; i >= 0; i--) {
+        if (m->layout->names[p][i] == NULL) continue;
+        make_name(name, size, m->layout->names[p][i], block, bias);
+        tensor *t = checkpoint_find(m->checkpoint, name);
+        if (t != NULL) return t;
+    }
+    return NULL;
+}
+
+static void print_shape(char *text, size_t size, shape s) {
+    int length = snprintf(text, size, "[");
+    for (size_t i = 0; i < s.rank && i < TENSOR_RANK; i++)
+        length += snprintf(text + length, size - (size_t)length, i ? ", %zu" : "%zu", s.sizes[i]);
+    snprintf(text + length, size - (size_t)length, s.rank > TENSOR_RANK ? ", ...]" : "]");
+}
+
+static shape shape_of(const tensor *t) {
+    shape s = {t->rank, {t->shape[0], t->shape[1], t->shape[2], t->shape[3]}};
+    return s;
+}
+
+static int shapes_differ(shape a, shape b) {
+    if (a.rank != b.rank) return 1;
+    for (size_t i = 0; i < a.rank && i < TENSOR_RANK; i++) {
+        if (a.sizes[i] != b.sizes[i]) return 1;
+    }
+    return 0;
+}
+
+/* Mark a tensor as used, once it is as it has to be. */
+static tensor *take(tensor *t, shape expected) {
+    char is[128], should[128];
+    if (shapes_differ(shape_of(t), expected)) {
+        print_shape(is, sizeof(is), shape_of(t));
+        print_shape(should, sizeof(should), expected);
+        fail("%s: %s has the shape %s, not %s", t->file, t->name, is, should);
+    }
+    if (t->type == TENSOR_OTHER) fail("%s: %s is none of F32, F16 and BF16", t->file, t->name);
+    t->used = 1;
+    return t;
+}
+
+REPORT_NORETURN static void fail_missing(const model *m, part p, const char *name) {
+    fail("%s: %s is missing%s", m->checkpoint->files[0].path, name,
+         p == PART_HEAD ? ": the model has no classification head" : "");
+}
+
+static tensor *get(const model *m, part p, int block, int bias, shape expected, int needed) {
+    char name[128] = "";
+    tensor *t = look_up(m, p, block, bias, name, sizeof(name));
+    if (t != NULL) return take(t, expected);
+    if (needed) fail_missing(m, p, name);
+    return NULL;
+}
+
+tensor *layout_need(const model *m, part p, int block, shape expected) {
+    return get(m, p, block, 0, expected, 1);
+}
+
+tensor *layout_find_bias(const model *m, part p, int block, size_t size) {
+    return get(m, p, block, 1, (shape){1, {size}}, 0);
+}
+
+tensor *layout_need_bias(const model *m, part p, int block, size_t size) {
+    return get(m, p, block, 1, (shape){1, {size}}, 1);
+}
+
+int layout_has(const model *m, part p) {
+    char name[128];
+    return look_up(m, p, 0, 0, name, sizeof(name)) != NULL;
+}
+
+/* One dimension of a tensor that has to be there and has one of two ranks. */
+static int size_of(const model *m, part p, size_t axis, size_t rank, size_t other_rank) {
+    char name[128];
+    const tensor *t = look_up(m, p, 0, 0, name, sizeof(name));
+    if (t == NULL) fail_missing(m, p, name);
+    if (t->rank != rank && t->rank != other_rank)
+        fail("%s: %s has %zu dimensions, not %zu", t->file, name, t->rank, rank);
+    if (axis >= t->rank) return 0;
+    if (t->shape[axis] < 1 || t->shape[axis] > MODEL_MAX_SIZE)
+        fail("%s: %s: a dimension of %zu is out of range", t->file, name, t->shape[axis]);
+    return (int)t->shape[axis];
+}
+
+/* The number of blocks. Where one in between is missing, that is found out when it is looked for.
+ */
+static int count_blocks(const model *m) {
+    char name[128];
+    int count = 0;
+    for (size_t i = 0; i < m->checkpoint->count && i < MODEL_MAX_SIZE; i++)
+        count += look_up(m, PART_NORM1, (int)i, 0, name, sizeof(name)) != NULL;
+    if (count == 0 && look_up(m, PART_NORM1, 0, 0, name, sizeof(name)) == NULL)
+        fail_missing(m, PART_NORM1, name);
+    return count;
+}
+
+static void refuse(const checkpoint *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        const tensor *t = &c->tensors[i];
+        for (size_t j = 0; j < sizeof(refused) / sizeof(refused[0]); j++) {
+            if (strstr(t->name, refused[j].name) != NULL)
+                fail("%s: %s: %s is not supported", t->file, t->name, refused[j].reason);
+        }
+    }
+}
+
+static const layout *find_layout(const checkpoint *c) {
+    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+        if (checkpoint_find(c, layouts[i].names[PART_PATCH_EMBED][0]) != NULL) return &layouts[i];
+    }
+    fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
+         "transformers or torchvision",
+         c->files[0].path, c->tensors[0].name);
+}
+
+/* Old timm files have the patch embedding as a matrix, [embed_dim][3 * size * size]. */
+static void guess_patch_size(model *m) {
+    int inputs = size_of(m, PART_PATCH_EMBED, 1, 2, 4), size = 1;
+    while (3 * size * size < inputs) size++;
+    if (3 * size * size != inputs)
+        fail("%s: patch_embed.proj.weight: %d inputs are not 3 channels of a square patch",
+             m->checkpoint->files[0].path, inputs);
+    m->flat_patch_embed = 1;
+    m->config.in_chans = 3;
+    m->config.patch_size[0] = m->config.patch_size[1] = size;
+    note("patch_embed.proj.weight is a matrix: assumed 3 channels and patches of %dx%d", size,
+         size);
+}
+
+void layout_recognise(model *m, checkpoint *c) {
+    vit_config *config = &m->config;
+    refuse(c);
+    m->checkpoint = c;
+    m->layout = find_layout(c);
+    config->embed_dim = size_of(m, PART_PATCH_EMBED, 0, 4, 2);
+    config->in_chans = size_of(m, PART_PATCH_EMBED, 1, 4, 2);
+    config->patch_size[0] = size_of(m, PART_PATCH_EMBED, 2, 4, 2);
+    config->patch_size[1] = size_of(m, PART_PATCH_EMBED, 3, 4, 2);
+    if (config->patch_size[0] == 0) guess_patch_size(m);
+    config->depth = count_blocks(m);
+    config->mlp_dim = size_of(m, PART_FC1, 0, 2, 2);
+    config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
+    if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
+    config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
+    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+}
+
+int layout_pos_rows(const model *m) {
+    return layout_has(m, PART_POS_EMBED) ? size_of(m, PART_POS_EMBED, 1, 3, 3) : 0;
+}
+
+static int ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* Why a tensor that the model does not use is left out; NULL: there is no good reason. */
+static const char *reason_to_leave_out(const model *m, const char *name) {
+    int timm = m->layout->family == FAMILY_TIMM;
+    if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
+    if (ends_with(name, "mask_token")) return "used in pre-training only";
+    if (ends_with(name, "position_ids")) return "an index, not a weight";
+    if (ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
+    if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
+    if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
+        return "an identity beside fc_norm";
+    return NULL;
+}
+
+static void check_unused(const model *m) {
+    for (size_t i = 0; i < m->checkpoint->count; i++) {
+        const tensor *t = &m->checkpoint->tensors[i];
+        if (t->used) continue;
+        const char *reason = reason_to_leave_out(m, t->name);
+        if (reason == NULL)
+            fail("%s: %s is not a tensor of a %s model", t->file, t->name, m->layout->title);
+        note("%s is left out: %s", t->name, reason);
+    }
+}
+
+void layout_check_rest(const model *m) {
+    static const part matrices[] = {PART_PATCH_EMBED, PART_QKV,  PART_Q,        PART_K,
+                                    PART_V,           PART_PROJ, PART_FC1,      PART_FC2,
+                                    PART_PRE_LOGITS,  PART_HEAD, PART_HEAD_DIST};
+    char name[128];
+    check_unused(m);
+    for (size_t i = 0; i < sizeof(matrices) / sizeof(matrices[0]); i++) {
+        if (layout_has(m, matrices[i]) && look_up(m, matrices[i], 0, 1, name, sizeof(name)) == NULL)
+            note("%s is not there: taken as zeros", name);
+    }
+}

@@ -1,0 +1,81 @@
+/* What the tensors of a Vision Transformer are called, and what their shapes say about the model.
+ */
+#ifndef LAYOUTS_H
+#define LAYOUTS_H
+
+#include "safetensors.h"
+#include "vit.h"
+
+typedef enum family { FAMILY_TIMM, FAMILY_HF_VIT, FAMILY_HF_DEIT, FAMILY_TORCHVISION } family;
+
+/* The tensors, by their weights: the bias has the same name with "bias" for "weight". */
+typedef enum part {
+    PART_PATCH_EMBED,
+    PART_CLASS_TOKEN,
+    PART_DIST_TOKEN,
+    PART_REG_TOKEN,
+    PART_POS_EMBED,
+    PART_NORM1,
+    PART_QKV, /* one matrix, or three: */
+    PART_Q,
+    PART_K,
+    PART_V,
+    PART_PROJ,
+    PART_LAYER_SCALE1,
+    PART_NORM2,
+    PART_FC1,
+    PART_FC2,
+    PART_LAYER_SCALE2,
+    PART_NORM,
+    PART_FC_NORM,
+    PART_PRE_LOGITS,
+    PART_HEAD,
+    PART_HEAD_DIST,
+    PART_COUNT
+} part;
+
+typedef struct layout {
+    family family;
+    const char *title;
+    const char *names[PART_COUNT][2]; /* %d: the block; the second is an older name */
+} layout;
+
+/* A model in a checkpoint. layout_recognise fills in what the tensors alone say. */
+typedef struct model {
+    checkpoint *checkpoint;
+    const layout *layout;
+    vit_config config;
+    char architecture[64];
+    int flat_patch_embed;  /* 1: its weight is a matrix, as in old timm files */
+    const char *pos_embed; /* how position embeddings are computed; NULL: they are a tensor */
+    int pos_prefix;        /* rows in front of the patches in that tensor */
+    int qkv_bias;          /* 1: it has to be there, 0: it must not, -1: either */
+} model;
+
+#define MODEL_MAX_SIZE (1 << 20) /* of everything that is counted, as in the .vit format */
+
+/* Shape of a tensor: rank, dimensions. */
+typedef struct shape {
+    size_t rank, sizes[TENSOR_RANK];
+} shape;
+
+/* Find out whose names the checkpoint uses and how large the model is. */
+void layout_recognise(model *m, checkpoint *c);
+
+/* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is not there, an
+   error that names it, or NULL for find. The shape is checked. */
+tensor *layout_need(const model *m, part p, int block, shape expected);
+tensor *layout_find_bias(const model *m, part p, int block, size_t size);
+tensor *layout_need_bias(const model *m, part p, int block, size_t size);
+
+/* Whether a tensor is there; its shape is not looked at. */
+int layout_has(const model *m, part p);
+
+/* Rows of the position embeddings; 0 where there are none. */
+int layout_pos_rows(const model *m);
+
+/* Say which tensors are left out, for a known reason, and which biases are taken as zeros. Any
+   other tensor that is not used is an error. */
+void layout_check_rest(const model *m);
+
+#endif

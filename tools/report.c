@@ -1,0 +1,48 @@
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void say(const char *kind, const char *format, va_list arguments) {
+    char line[1024];
+    vsnprintf(line, sizeof(line), format, arguments);
+    for (char *p = line; *p != 0; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';
+    }
+    fprintf(stderr, "vit-convert: %s%s\n", kind, line);
+}
+
+void note(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say("note: ", format, arguments);
+    va_end(arguments);
+}
+
+void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say("error: ", format, arguments);
+    va_end(arguments);
+    exit(1);
+}
+
+void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+    if (memory == NULL) fail("out of memory (%zu times %zu bytes)", count, size);
+    return memory;
+}
+
+char *format_text(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length < 0) fail("text too long");
+    char *text = allocate((size_t)length + 1, 1);
+    va_start(arguments, format);
+    vsnprintf(text, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    return text;
+}

@@ -1,0 +1,27 @@
+/* What every part of the converter says on stderr, and how it ends on an error. */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include <stddef.h>
+
+#if defined(__GNUC__)
+#define REPORT_PRINTF __attribute__((format(printf, 1, 2)))
+#define REPORT_NORETURN __attribute__((noreturn))
+#else
+#define REPORT_PRINTF
+#define REPORT_NORETURN
+#endif
+
+/* One line. Control characters, which names in a file may contain, are shown as '?'. */
+REPORT_PRINTF void note(const char *format, ...);
+
+/* One line, then exit(1). vit_writer.c removes its unfinished file at exit. */
+REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
+
+/* count * size bytes of zeros. Ends the program where there is no memory. */
+void *allocate(size_t count, size_t size);
+
+/* Text as printf makes it, in memory of its own. */
+REPORT_PRINTF char *format_text(const char *format, ...);
+
+#endif

@@ -1,0 +1,61 @@
+#!/bin/sh
+# require.sh PACKAGE...: sees to it that what these Debian packages provide is there.
+#
+# What is missing is named, then installed with apt-get where that is possible (as root, or with
+# sudo); elsewhere the list is all there is, and the exit status 1. Nothing is fetched when nothing
+# is missing, so that a build works offline.
+
+has_header() {
+    printf '#include <stddef.h>\n#include <stdarg.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <%s>\n' \
+        "$1" | "${CC:-cc}" -x c -fsyntax-only - 2>/dev/null
+}
+
+has_python_module() {
+    [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import importlib.util, sys
+sys.exit(importlib.util.find_spec('$1') is None)" 2>/dev/null
+}
+
+is_there() {
+    case $1 in
+    gcc) command -v "${CC:-cc}" ;;
+    g++) command -v "${CXX:-c++}" ;;
+    libc6-dev) has_header stdio.h ;;
+    libstb-dev) has_header stb/stb_image.h ;;
+    libcjson-dev) has_header cjson/cJSON.h ;;
+    libcmocka-dev) has_header cmocka.h ;;
+    libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
+    dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
+    python3-torch) has_python_module torch ;;
+    python3-torchvision) has_python_module torchvision ;;
+    python3-pil) has_python_module PIL ;;
+    *) command -v "$1" ;;
+    esac >/dev/null 2>&1
+}
+
+missing=
+for package in "$@"; do
+    is_there "$package" || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+echo "missing (as Debian names the packages):$missing" >&2
+if ! command -v apt-get >/dev/null; then
+    echo "This is no Debian: install what provides them and run make again." >&2
+    exit 1
+fi
+root=
+if [ "$(id -u)" != 0 ]; then
+    root=sudo
+    if ! command -v sudo >/dev/null; then
+        echo "As root: apt-get install$missing" >&2
+        exit 1
+    fi
+fi
+echo "installing them with apt-get" >&2
+install="apt-get install -y -q --no-install-recommends$missing"
+export DEBIAN_FRONTEND=noninteractive
+# the package lists may be missing or old: fetch them only if it does not work without
+$root $install >/dev/null 2>&1 || { $root apt-get update -q >/dev/null && $root $install >/dev/null; } || {
+    echo "That failed. By hand: $root $install" >&2
+    exit 1
+}

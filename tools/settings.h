@@ -1,0 +1,43 @@
+/* What the tensors do not say about a model: from the options, else from the config files, else as
+   is usual where the checkpoint comes from. Each source fills in only what is still unknown. */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include "json.h"
+#include "layouts.h"
+
+typedef enum pooling { POOLING_UNKNOWN, POOLING_TOKEN, POOLING_AVG } pooling;
+
+typedef struct settings {
+    char architecture[64]; /* empty: not known */
+    int num_heads;         /* 0: not known; so with all where nothing else is said */
+    double norm_eps;
+    int act; /* vit_act; -1: not known */
+    int img_size[2];
+    pooling pooling;
+    int fc_norm;  /* -1: not known */
+    int qkv_bias; /* -1: not known */
+
+    int resize; /* vit_resize; -1: not known, then img_size / crop_pct ... */
+    int resize_size[2];
+    double crop_pct;   /* ... of the short side, */
+    int squash;        /* or with 1 exactly */
+    int crop_size[2];  /* has to be img_size */
+    int crop;          /* vit_crop */
+    int interpolation; /* vit_interpolation; -1: not known */
+    double rescale;
+    int means, stds; /* how many; one stands for all channels */
+    float mean[4], std[4];
+    const char *pos_embed; /* "sincos1d", ...; NULL: a tensor */
+} settings;
+
+void settings_clear(settings *s);
+
+/* Fill in from config.json and preprocessor_config.json, which may be absent. */
+void settings_read(settings *s, const model *m, json config, json processor);
+
+/* Complete the model: the family's defaults, each said on stderr, then all that follows. name: of
+   the architecture, where no config gives one. */
+void settings_apply(settings *s, model *m, const char *name);
+
+#endif

@@ -1,0 +1,241 @@
+#include "weights.h"
+
+#include "report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A matrix of the .vit file: rows [first_row, first_row + rows) of one in the checkpoint, or two of
+   them side by side, times scale and, row by row, gamma. */
+typedef struct matrix {
+    const tensor *weight[2]; /* [..][cols]; [1] NULL: one alone */
+    const tensor *bias[2];   /* [..]; NULL: zeros */
+    const tensor *gamma;     /* [rows]; NULL: ones */
+    size_t first_row, rows, cols;
+    float scale;
+} matrix;
+
+/* Rows from several tensors, one below the other. */
+typedef struct stack {
+    const tensor *tensors[3]; /* NULL: zeros */
+    size_t rows[3];
+    size_t cols;
+} stack;
+
+static float row_factor(const matrix *x, size_t row) {
+    float gamma = 1;
+    if (x->gamma != NULL) tensor_read(x->gamma, row, 1, &gamma);
+    return gamma * x->scale;
+}
+
+static void read_matrix_row(const void *source, size_t row, float *values) {
+    const matrix *x = source;
+    float factor = row_factor(x, row);
+    for (int i = 0; i < 2 && x->weight[i] != NULL; i++, values += x->cols) {
+        tensor_read(x->weight[i], (x->first_row + row) * x->cols, x->cols, values);
+        for (size_t c = 0; c < x->cols; c++) values[c] *= factor;
+    }
+}
+
+static float *read_biases(const matrix *x) {
+    float *biases = allocate(x->rows, sizeof(float)), value;
+    for (int i = 0; i < 2; i++) {
+        if (x->bias[i] == NULL) continue;
+        for (size_t row = 0; row < x->rows; row++) {
+            tensor_read(x->bias[i], x->first_row + row, 1, &value);
+            biases[row] += value * row_factor(x, row);
+        }
+    }
+    return biases;
+}
+
+static void read_stack_row(const void *source, size_t row, float *values) {
+    const stack *x = source;
+    int i = 0;
+    while (row >= x->rows[i]) row -= x->rows[i++];
+    if (x->tensors[i] != NULL) tensor_read(x->tensors[i], row * x->cols, x->cols, values);
+    else memset(values, 0, x->cols * sizeof(float));
+}
+
+static void write_matrix(vit_writer *w, const matrix *x) {
+    if (w == NULL) return;
+    float *biases = read_biases(x);
+    if (!vit_writer_add(w, read_matrix_row, x, biases))
+        note("%s: some values are not finite", x->weight[0]->name);
+    free(biases);
+}
+
+static void write_stack(vit_writer *w, const stack *x, const char *name) {
+    if (w == NULL) return;
+    if (!vit_writer_add(w, read_stack_row, x, NULL)) note("%s: some values are not finite", name);
+}
+
+/* The bias of all blocks or of none: one that is missing here and there is an error. */
+static const tensor *find_bias(const model *m, part p, int block, size_t rows) {
+    if (block > 0 && layout_find_bias(m, p, 0, rows) != NULL)
+        return layout_need_bias(m, p, block, rows);
+    return block > 0 ? NULL : layout_find_bias(m, p, 0, rows);
+}
+
+static matrix find_matrix(const model *m, part p, int block, size_t rows, size_t cols) {
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, rows, cols, 1};
+    x.weight[0] = layout_need(m, p, block, (shape){2, {rows, cols}});
+    x.bias[0] = find_bias(m, p, block, rows);
+    return x;
+}
+
+/* A matrix whose output goes to the residual stream, with LayerScale folded in. */
+static void write_branch(const model *m, vit_writer *w, part p, part layer_scale, int block,
+                         size_t cols) {
+    size_t dim = (size_t)m->config.embed_dim;
+    matrix x = find_matrix(m, p, block, dim, cols);
+    shape gammas = {1, {dim}};
+    if (layout_has(m, layer_scale)) x.gamma = layout_need(m, layer_scale, block, gammas);
+    write_matrix(w, &x);
+}
+
+static void write_norm(const model *m, vit_writer *w, part p, int block) {
+    size_t dim = (size_t)m->config.embed_dim;
+    stack x = {{NULL}, {1, 1, 0}, dim};
+    x.tensors[0] = layout_need(m, p, block, (shape){1, {dim}});
+    x.tensors[1] = layout_need_bias(m, p, block, dim); /* without one it is no LayerNorm */
+    write_stack(w, &x, x.tensors[0]->name);
+}
+
+static void check_qkv_bias(const model *m, const matrix *x) {
+    if (m->qkv_bias == 1 && x->bias[0] == NULL)
+        fail("%s: %s: its bias is missing", x->weight[0]->file, x->weight[0]->name);
+    if (m->qkv_bias == 0 && x->bias[0] != NULL)
+        fail("%s: %s: qkv_bias is false", x->bias[0]->file, x->bias[0]->name);
+}
+
+static void write_qkv(const model *m, vit_writer *w, int block) {
+    size_t dim = (size_t)m->config.embed_dim;
+    int fused = m->layout->names[PART_QKV][0] != NULL;
+    for (int i = 0; i < 3; i++) {
+        matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * dim, dim)
+                         : find_matrix(m, (part)(PART_Q + i), block, dim, dim);
+        check_qkv_bias(m, &x);
+        x.first_row = fused ? (size_t)i * dim : 0;
+        x.rows = dim;
+        write_matrix(w, &x);
+    }
+}
+
+static void write_block(const model *m, vit_writer *w, int block) {
+    size_t dim = (size_t)m->config.embed_dim, hidden = (size_t)m->config.mlp_dim;
+    write_norm(m, w, PART_NORM1, block);
+    write_qkv(m, w, block);
+    write_branch(m, w, PART_PROJ, PART_LAYER_SCALE1, block, dim);
+    write_norm(m, w, PART_NORM2, block);
+    matrix fc1 = find_matrix(m, PART_FC1, block, hidden, dim);
+    write_matrix(w, &fc1);
+    write_branch(m, w, PART_FC2, PART_LAYER_SCALE2, block, hidden);
+}
+
+static void write_patch_embed(const model *m, vit_writer *w) {
+    const vit_config *c = &m->config;
+    size_t dim = (size_t)c->embed_dim, chans = (size_t)c->in_chans;
+    size_t height = (size_t)c->patch_size[0], width = (size_t)c->patch_size[1];
+    shape convolution = {4, {dim, chans, height, width}}, flat = {2, {dim, chans * height * width}};
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, flat.sizes[1], 1};
+    x.weight[0] = layout_need(m, PART_PATCH_EMBED, 0, m->flat_patch_embed ? flat : convolution);
+    x.bias[0] = layout_find_bias(m, PART_PATCH_EMBED, 0, dim);
+    write_matrix(w, &x);
+}
+
+static void write_prefix_tokens(const model *m, vit_writer *w) {
+    static const part parts[3] = {PART_CLASS_TOKEN, PART_DIST_TOKEN, PART_REG_TOKEN};
+    stack x = {{NULL}, {0}, (size_t)m->config.embed_dim};
+    size_t left = (size_t)m->config.prefix_tokens;
+    for (int i = 0; i < 3; i++) {
+        if (!layout_has(m, parts[i])) continue;
+        x.rows[i] = i < 2 ? 1 : left;
+        x.tensors[i] = layout_need(m, parts[i], 0, (shape){3, {1, x.rows[i], x.cols}});
+        left -= x.rows[i];
+    }
+    write_stack(w, &x, "the tokens in front of the patches");
+}
+
+/* Vaswani et al. 2017, 3.5: sines and cosines alternate. Row 0 is the class token's. */
+static void read_sincos1d_row(const void *source, size_t row, float *values) {
+    const model *m = source;
+    int dim = m->config.embed_dim;
+    for (int i = 0; i < dim; i++) {
+        double angle = (double)row / pow(10000, (double)(i / 2 * 2) / dim);
+        values[i] = (float)(i % 2 == 0 ? sin(angle) : cos(angle));
+    }
+}
+
+/* Half of a row: the sines, then the cosines of one coordinate. */
+static void sincos_half(double position, int count, float *values) {
+    for (int i = 0; i < count; i++) {
+        double angle = position / pow(10000, (double)i / count);
+        values[i] = (float)sin(angle);
+        values[count + i] = (float)cos(angle);
+    }
+}
+
+/* MAE: the column's half first. MoCo v3: the row's. Zeros for the tokens in front. */
+static void read_sincos2d_row(const void *source, size_t row, float *values) {
+    const model *m = source;
+    const vit_config *c = &m->config;
+    size_t prefix = (size_t)c->prefix_tokens, across = (size_t)(c->img_size[1] / c->patch_size[1]);
+    memset(values, 0, (size_t)c->embed_dim * sizeof(float));
+    if (row < prefix) return;
+    int rows_first = strcmp(m->pos_embed, "sincos2d-moco") == 0, quarter = c->embed_dim / 4;
+    double x = (double)((row - prefix) % across), y = (double)((row - prefix) / across);
+    sincos_half(rows_first ? y : x, quarter, values);
+    sincos_half(rows_first ? x : y, quarter, values + 2 * quarter);
+}
+
+static void write_computed_positions(const model *m, vit_writer *w) {
+    int one = strcmp(m->pos_embed, "sincos1d") == 0;
+    if (m->config.embed_dim % (one ? 2 : 4) != 0)
+        fail("--pos-embed %s: embed_dim is not a multiple of %d", m->pos_embed, one ? 2 : 4);
+    if (w != NULL) vit_writer_add(w, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
+}
+
+static void write_positions(const model *m, vit_writer *w) {
+    if (m->pos_embed != NULL) {
+        write_computed_positions(m, w);
+        return;
+    }
+    size_t rows = (size_t)layout_pos_rows(m), dim = (size_t)m->config.embed_dim;
+    size_t zeros = (size_t)(m->config.prefix_tokens - m->pos_prefix);
+    const tensor *t = layout_need(m, PART_POS_EMBED, 0, (shape){3, {1, rows, dim}});
+    stack x = {{NULL, t, NULL}, {zeros, rows, 0}, dim};
+    write_stack(w, &x, t->name);
+}
+
+static matrix find_head(const model *m, part p) {
+    size_t cols = (size_t)(m->config.pre_logits > 0 ? m->config.pre_logits : m->config.embed_dim);
+    return find_matrix(m, p, 0, (size_t)m->config.num_classes, cols);
+}
+
+/* Two heads whose logits are averaged are one over both tokens, of half the weights. */
+static void write_head(const model *m, vit_writer *w) {
+    matrix x = find_head(m, PART_HEAD);
+    if (m->config.head_tokens == 2) {
+        matrix other = find_head(m, PART_HEAD_DIST);
+        x.weight[1] = other.weight[0];
+        x.bias[1] = other.bias[0];
+        x.scale = 0.5f;
+    }
+    write_matrix(w, &x);
+}
+
+void weights_write(const model *m, vit_writer *w) {
+    write_patch_embed(m, w);
+    write_prefix_tokens(m, w);
+    write_positions(m, w);
+    for (int block = 0; block < m->config.depth; block++) write_block(m, w, block);
+    write_norm(m, w, layout_has(m, PART_FC_NORM) ? PART_FC_NORM : PART_NORM, 0);
+    if (m->config.pre_logits > 0) {
+        size_t width = (size_t)m->config.pre_logits, dim = (size_t)m->config.embed_dim;
+        matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
+        write_matrix(w, &x);
+    }
+    write_head(m, w);
+}
