@@ -1,0 +1,444 @@
+/* vit-classify: what is in these pictures? See usage() for what it takes.
+
+   The program in the order of the data's flow: options, model, input (a picture or a tensor),
+   inference, then a table for people or JSON for programs. */
+
+#define VIT_IMPLEMENTATION
+#include "vit.h"
+
+#include "picture.h"
+
+#include <cjson/cJSON.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef VIT_MODEL_DIR /* where `make install` puts the model that ships */
+#define VIT_MODEL_DIR "/usr/local/share/vit"
+#endif
+#define DEFAULT_MODEL "fashion-mnist.vit"
+#define MAX_THREADS 1024
+#define BAR_LENGTH 30
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+enum { EXIT_BAD_INPUT = 1, EXIT_USAGE = 2 };
+
+static void usage(FILE *file) {
+    fputs(
+        "usage: vit-classify [-m MODEL.vit] [-k 5] [-t THREADS] [--json] [--logits] IMAGE...\n"
+        "\n"
+        "Classify pictures with a Vision Transformer. IMAGE is a JPEG, PNG, BMP, PPM or PGM file,\n"
+        "or - for standard input. EXIF orientation is applied, transparency is ignored.\n"
+        "\n"
+        "  -m, --model FILE    the model; without it the one that ships, which knows clothes\n"
+        "  -k, --top N         how many classes to show (5)\n"
+        "  -t, --threads N     threads to compute with (all processors)\n"
+        "      --json          a JSON object for each image, on a line of its own\n"
+        "      --logits        the model's raw output for all classes, too\n"
+        "      --pixels FILE   before the images, a tensor that is ready for the model:\n"
+        "                      float32 [channels][height][width], little-endian\n"
+        "  -h, --help          show this\n"
+        "      --version       show the version\n"
+        "\n"
+        "JSON: {\"file\", \"top\": [{\"index\", \"label\", \"score\"}...], \"logits\": [...]}, "
+        "best class\n"
+        "first, or {\"file\", \"error\"}. score is the probability; label is null where the model "
+        "has\n"
+        "no names.\n"
+        "\n"
+        "Exit status: 0 all went well, 1 an image or the model could not be used (the other "
+        "images\n"
+        "are classified all the same), 2 wrong usage.\n",
+        file);
+}
+
+/* ---- options ---- */
+
+typedef struct settings {
+    const char *model_path; /* NULL: the one that ships */
+    const char *pixels_path;
+    int top;
+    int threads;
+    int json;
+    int logits;
+} settings;
+
+static int processors(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
+}
+
+/* A decimal number in [1, max]; anything else ends the program. */
+static int parse_count(const char *option, const char *text, long max) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || value < 1 || value > max) {
+        fprintf(stderr, "vit-classify: %s takes a number from 1 to %ld, not '%s'\n", option, max,
+                text);
+        exit(EXIT_USAGE);
+    }
+    return (int)value;
+}
+
+/* Fills in s; optind is left at the first IMAGE. */
+static void parse_options(settings *s, int argc, char **argv) {
+    enum { JSON = 256, LOGITS, PIXELS, VERSION };
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},
+        {"top", required_argument, NULL, 'k'},
+        {"threads", required_argument, NULL, 't'},
+        {"json", no_argument, NULL, JSON},
+        {"logits", no_argument, NULL, LOGITS},
+        {"pixels", required_argument, NULL, PIXELS},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "m:k:t:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'm':
+            s->model_path = optarg;
+            break;
+        case 'k':
+            s->top = parse_count("-k", optarg, 1 << 20);
+            break;
+        case 't':
+            s->threads = parse_count("-t", optarg, MAX_THREADS);
+            break;
+        case JSON:
+            s->json = 1;
+            break;
+        case LOGITS:
+            s->logits = 1;
+            break;
+        case PIXELS:
+            s->pixels_path = optarg;
+            break;
+        case VERSION:
+            puts("vit-classify " TEXT(VIT_VERSION_MAJOR) "." TEXT(VIT_VERSION_MINOR) "." TEXT(
+                VIT_VERSION_PATCH));
+            exit(EXIT_SUCCESS);
+        case 'h':
+            usage(stdout);
+            exit(EXIT_SUCCESS);
+        default:
+            usage(stderr);
+            exit(EXIT_USAGE);
+        }
+    }
+    if (optind == argc && s->pixels_path == NULL) {
+        usage(stderr);
+        exit(EXIT_USAGE);
+    }
+}
+
+/* ---- the model ---- */
+
+/* The folder that this program lies in. */
+static const char *program_dir(const char *argv0) {
+    static char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (length < 0) length = snprintf(path, sizeof(path), "%s", argv0);
+    if ((size_t)length >= sizeof(path)) return ".";
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) return ".";
+    *slash = '\0';
+    return path;
+}
+
+/* The model that ships: installed with this program, in its checkout, or installed. NULL: nowhere.
+ */
+static const char *find_default_model(const char *argv0) {
+    static char path[4096 + 64];
+    static const char *const near[] = {"/../share/vit/", "/../examples/models/"};
+    const char *dir = program_dir(argv0);
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+        snprintf(path, sizeof(path), "%s%s%s", dir, near[i], DEFAULT_MODEL);
+        if (access(path, R_OK) == 0) return path;
+    }
+    snprintf(path, sizeof(path), "%s/%s", VIT_MODEL_DIR, DEFAULT_MODEL);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+/* Tells a user who named no model what this one can and cannot see. */
+static void introduce(const char *path, const vit_model *model) {
+    enum { SHOWN = 20 };
+    int classes = vit_model_config(model)->num_classes;
+    fprintf(stderr, "vit-classify: no -m, so using %s, which knows %d classes and nothing else",
+            path, classes);
+    for (int i = 0; i < classes && i < SHOWN && vit_model_label(model, i) != NULL; i++)
+        fprintf(stderr, "%s%s", i == 0 ? ": " : ", ", vit_model_label(model, i));
+    fprintf(stderr, "%s\n", classes > SHOWN ? ", ..." : "");
+}
+
+/* ---- inference ---- */
+
+typedef struct classifier {
+    vit_model model;
+    vit_options options;
+    vit_pool *pool;
+    float *pixels; /* [in_chans][height][width] */
+    float *logits; /* [num_classes] */
+    float *scores; /* [num_classes] */
+    int *top;      /* [top_count] */
+    int top_count;
+    unsigned char *workspace;
+    size_t workspace_size;
+} classifier;
+
+/* Where the time went, in milliseconds. */
+typedef struct timing {
+    double decode, preprocess, inference;
+} timing;
+
+static double milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* Makes the workspace at least as large; 0 is what the size functions return on an error. */
+static int reserve(classifier *c, size_t size) {
+    if (size == 0) return 0;
+    if (size <= c->workspace_size) return 1;
+    free(c->workspace);
+    c->workspace = (unsigned char *)malloc(size);
+    c->workspace_size = c->workspace == NULL ? 0 : size;
+    return c->workspace != NULL;
+}
+
+static const char *start(classifier *c, const settings *s, const char *model_path) {
+    vit_status status = vit_model_load(&c->model, model_path, NULL);
+    if (status != VIT_OK) return vit_status_string(status);
+
+    int classes = vit_model_config(&c->model)->num_classes;
+    c->top_count = s->top < classes ? s->top : classes;
+    c->pixels = (float *)malloc(vit_pixels_count(&c->model) * sizeof(float));
+    c->logits = (float *)malloc((size_t)classes * sizeof(float));
+    c->scores = (float *)malloc((size_t)classes * sizeof(float));
+    c->top = (int *)malloc((size_t)c->top_count * sizeof(int));
+    c->pool = vit_pool_create(s->threads, NULL);
+    c->options.threads = vit_pool_threads(c->pool);
+    c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
+    c->options.parallel_user = c->pool;
+    if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->top == NULL)
+        return "out of memory";
+    if (!reserve(c, vit_workspace_size(&c->model, &c->options, 1))) return "out of memory";
+    return NULL;
+}
+
+static void stop(classifier *c) {
+    vit_pool_destroy(c->pool);
+    vit_model_close(&c->model);
+    free(c->pixels);
+    free(c->logits);
+    free(c->scores);
+    free(c->top);
+    free(c->workspace);
+}
+
+static const char *pixels_from_tensor(classifier *c, const char *path, timing *t) {
+    unsigned char *bytes;
+    size_t size, expected = vit_pixels_count(&c->model) * sizeof(float);
+    double begin = milliseconds();
+    const char *error = picture_read_file(path, &bytes, &size);
+    if (error != NULL) return error;
+    if (size == expected) memcpy(c->pixels, bytes, expected);
+    free(bytes);
+    t->decode = milliseconds() - begin;
+    return size == expected ? NULL : "not the size of the model's input in float32";
+}
+
+static const char *pixels_from_picture(classifier *c, const char *path, timing *t) {
+    picture pic;
+    double begin = milliseconds();
+    const char *error = picture_load(&pic, path);
+    if (error != NULL) return error;
+    double decoded = milliseconds();
+
+    vit_status status = VIT_ERROR_MEMORY;
+    size_t size = vit_preprocess_workspace_size(&c->model, &pic.image);
+    if (size == 0 || reserve(c, size)) /* where it is 0, vit_preprocess says why */
+        status = vit_preprocess(&c->model, &pic.image, c->pixels, c->workspace, c->workspace_size);
+    picture_free(&pic);
+    t->decode = decoded - begin;
+    t->preprocess = milliseconds() - decoded;
+    return status == VIT_OK ? NULL : vit_status_string(status);
+}
+
+static const char *classify(classifier *c, timing *t) {
+    double begin = milliseconds();
+    vit_status status = vit_forward(&c->model, &c->options, c->pixels, 1, c->logits, c->workspace,
+                                    c->workspace_size);
+    if (status != VIT_OK) return vit_status_string(status);
+    t->inference = milliseconds() - begin;
+
+    int classes = vit_model_config(&c->model)->num_classes;
+    vit_softmax(c->logits, classes, c->scores);
+    vit_top_k(c->logits, classes, c->top_count, c->top);
+    return NULL;
+}
+
+/* ---- a table for people ---- */
+
+static int utf8_width(const char *text) {
+    int width = 0;
+    for (; *text != '\0'; text++) width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+/* The label, or "class N" put into buffer. */
+static const char *class_name(const vit_model *model, int index, char buffer[32]) {
+    const char *label = vit_model_label(model, index);
+    if (label != NULL) return label;
+    snprintf(buffer, 32, "class %d", index);
+    return buffer;
+}
+
+static void print_table(const classifier *c, const char *file, const timing *t, int logits) {
+    char buffer[32];
+    int widest = 0;
+    for (int i = 0; i < c->top_count; i++) {
+        int width = utf8_width(class_name(&c->model, c->top[i], buffer));
+        if (width > widest) widest = width;
+    }
+    printf("%s   (decode %.1f ms, preprocess %.1f ms, inference %.1f ms)\n", file, t->decode,
+           t->preprocess, t->inference);
+    for (int i = 0; i < c->top_count; i++) {
+        const char *name = class_name(&c->model, c->top[i], buffer);
+        float score = c->scores[c->top[i]];
+        printf("  %s%*s  %6.2f %%  ", name, widest - utf8_width(name), "", (double)score * 100);
+        for (int bar = 0; (float)bar + 0.5f < score * BAR_LENGTH; bar++) putchar('#');
+        putchar('\n');
+    }
+    if (!logits) return;
+    printf("  logits");
+    for (int i = 0; i < vit_model_config(&c->model)->num_classes; i++)
+        printf(" %.9g", (double)c->logits[i]);
+    putchar('\n');
+}
+
+/* ---- JSON for programs ---- */
+
+/* Length of the UTF-8 character that text starts with; 0 where it starts with none (RFC 3629). */
+static size_t utf8_length(const unsigned char *text) {
+    unsigned char first = text[0], low = 0x80, high = 0xBF; /* bounds of the second byte */
+    size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if ((first >= 0x80 && first < 0xC2) || first > 0xF4) return 0;
+    if (first == 0xE0) low = 0xA0;  /* shorter forms exist */
+    if (first == 0xED) high = 0x9F; /* surrogates */
+    if (first == 0xF0) low = 0x90;
+    if (first == 0xF4) high = 0x8F; /* above U+10FFFF */
+    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xBF)
+        if (text[i] < low || text[i] > high) return 0;
+    return length;
+}
+
+/* File names may hold any bytes, JSON only UTF-8: U+FFFD stands for what is not. */
+static cJSON *json_text(const char *text) {
+    const unsigned char *in = (const unsigned char *)text;
+    char *clean = (char *)malloc(strlen(text) * 3 + 1), *out = clean;
+    if (clean == NULL) return NULL;
+    while (*in != '\0') {
+        size_t length = utf8_length(in);
+        memcpy(out, length > 0 ? (const char *)in : "\xEF\xBF\xBD", length > 0 ? length : 3);
+        out += length > 0 ? length : 3;
+        in += length > 0 ? length : 1;
+    }
+    *out = '\0';
+    cJSON *string = cJSON_CreateString(clean);
+    free(clean);
+    return string;
+}
+
+/* As many digits as bring the same float back. JSON has no infinity and no NaN. */
+static cJSON *json_float(float x) {
+    char digits[32];
+    if (!isfinite(x)) return cJSON_CreateNull();
+    snprintf(digits, sizeof(digits), "%.9g", (double)x);
+    return cJSON_CreateRaw(digits);
+}
+
+static cJSON *json_top(const classifier *c) {
+    cJSON *top = cJSON_CreateArray();
+    for (int i = 0; i < c->top_count; i++) {
+        const char *label = vit_model_label(&c->model, c->top[i]);
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "index", c->top[i]);
+        cJSON_AddItemToObject(entry, "label", label ? json_text(label) : cJSON_CreateNull());
+        cJSON_AddItemToObject(entry, "score", json_float(c->scores[c->top[i]]));
+        cJSON_AddItemToArray(top, entry);
+    }
+    return top;
+}
+
+static cJSON *json_logits(const classifier *c) {
+    cJSON *logits = cJSON_CreateArray();
+    for (int i = 0; i < vit_model_config(&c->model)->num_classes; i++)
+        cJSON_AddItemToArray(logits, json_float(c->logits[i]));
+    return logits;
+}
+
+/* error NULL: the result is in the classifier. */
+static void print_json(const classifier *c, const char *file, const char *error, int logits) {
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddItemToObject(line, "file", json_text(file));
+    if (error != NULL) {
+        cJSON_AddItemToObject(line, "error", json_text(error));
+    } else {
+        cJSON_AddItemToObject(line, "top", json_top(c));
+        if (logits) cJSON_AddItemToObject(line, "logits", json_logits(c));
+    }
+    char *text = cJSON_PrintUnformatted(line);
+    puts(text != NULL ? text : "{\"error\":\"out of memory\"}");
+    cJSON_free(text);
+    cJSON_Delete(line);
+}
+
+/* ---- one input after the other ---- */
+
+typedef const char *(*read_pixels)(classifier *c, const char *path, timing *t);
+
+/* Returns whether it went well. */
+static int process(classifier *c, const settings *s, const char *file, read_pixels read) {
+    timing t = {0, 0, 0};
+    const char *error = read(c, file, &t);
+    if (error == NULL) error = classify(c, &t);
+    if (s->json) print_json(c, file, error, s->logits);
+    else if (error == NULL) print_table(c, file, &t, s->logits);
+    else fprintf(stderr, "vit-classify: %s: %s\n", file, error);
+    fflush(stdout);
+    return error == NULL;
+}
+
+int main(int argc, char **argv) {
+    settings s = {NULL, NULL, 5, processors(), 0, 0};
+    classifier c = {0};
+    parse_options(&s, argc, argv);
+
+    const char *path = s.model_path != NULL ? s.model_path : find_default_model(argv[0]);
+    if (path == NULL) {
+        fprintf(stderr, "vit-classify: %s is not installed; name a model with -m\n", DEFAULT_MODEL);
+        return EXIT_BAD_INPUT;
+    }
+    const char *error = start(&c, &s, path);
+    if (error != NULL) {
+        fprintf(stderr, "vit-classify: %s: %s\n", path, error);
+        stop(&c);
+        return EXIT_BAD_INPUT;
+    }
+    if (s.model_path == NULL) introduce(path, &c.model);
+
+    int good = 1;
+    if (s.pixels_path != NULL) good &= process(&c, &s, s.pixels_path, pixels_from_tensor);
+    for (int i = optind; i < argc; i++) good &= process(&c, &s, argv[i], pixels_from_picture);
+    stop(&c);
+    return good && !ferror(stdout) ? EXIT_SUCCESS : EXIT_BAD_INPUT;
+}

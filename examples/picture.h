@@ -1,0 +1,50 @@
+/* Pictures for vit.h: a JPEG, PNG, BMP, PPM or PGM file in, an upright vit_image out.
+
+   Copy picture.h and picture.c into your program. They need vit.h, stb_image.h (package libstb-dev
+   or stb) and -lm. Compile picture.c with -fwrapv where the compiler knows it, since stb_image lets
+   sums overflow on damaged JPEG files.
+
+   The pixels, next to Pillow's Image.open, ImageOps.exif_transpose, convert("RGB"):
+
+     JPEG      within 3 levels of 255, as decoders round differently; more in the last two columns
+               of 4:2:2 ones, where stb_image weighs the colours differently. CMYK and YCCK as
+               Adobe's marker says; without one, and arithmetic-coded, lossless or 12-bit: an error
+     PNG       equal; but of 16 bits a channel always the high byte, where Pillow clips 16-bit grey
+               to white. Alpha is dropped, not blended
+     BMP       equal; RLE is an error
+     PPM, PGM  equal, binary (P6, P5) only; but 16-bit grey is scaled, where Pillow clips it
+
+   The EXIF orientation in a JPEG's APP1 or a PNG's eXIf is applied; one in XMP is not.
+
+   Every function may be called from any thread. */
+
+#ifndef PICTURE_H
+#define PICTURE_H
+
+#include "vit.h"
+
+#define PICTURE_MAX_PIXELS (1 << 28) /* larger ones are refused: a bomb, or damaged */
+
+typedef struct picture {
+    vit_image image;    /* upright: its strides read rgb in the order that EXIF asks for */
+    unsigned char *rgb; /* as decoded; belongs to the picture */
+} picture;
+
+/* These return NULL, or what is wrong, in English, as a constant string. A picture is to be freed
+   after success only. */
+const char *picture_load(picture *out, const char *path); /* "-" reads standard input */
+const char *picture_decode(picture *out, const unsigned char *bytes, size_t size);
+void picture_free(picture *out);
+
+/* A whole file in memory, for free(). "-" reads standard input. */
+const char *picture_read_file(const char *path, unsigned char **bytes, size_t *size);
+
+/* The orientation, 1 to 8, in a block of EXIF, which starts with II or MM; 1 where it has none or
+   is damaged. */
+int picture_exif_orientation(const unsigned char *exif, size_t size);
+
+/* Turn and mirror an image by an EXIF orientation: only its strides, size and origin change. Its
+   row and pixel strides must be set; any other orientation than 2 to 8 leaves it as it is. */
+void picture_orient(vit_image *image, int orientation);
+
+#endif
