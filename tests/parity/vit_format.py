@@ -1,0 +1,273 @@
+"""Writes and reads .vit files, from the description of the format in vit.h and nothing else.
+
+A model is a header (a dictionary of the fields below), labels, and tensors: numpy arrays under the
+key (role name, block), without padding. A matrix comes with its bias, as a pair.
+"""
+import struct
+
+import numpy as np
+
+MAGIC = bytes([0x89, 0x56, 0x49, 0x54, 0x0D, 0x0A, 0x1A, 0x0A])
+HEADER_SIZE, ENTRY_SIZE = 256, 48
+OUTER = ["patch_embed", "prefix_tokens", "pos_embed"]
+BLOCK = ["norm1", "q", "k", "v", "proj", "norm2", "fc1", "fc2"]
+ROLES = OUTER + BLOCK + ["norm", "pre_logits", "head"]
+
+# Name, offset, struct format of the config's and the recipe's fields.
+FIELDS = [
+    ("img_size", 64, "2I"),
+    ("patch_size", 72, "2I"),
+    ("in_chans", 80, "I"),
+    ("num_classes", 84, "I"),
+    ("embed_dim", 88, "I"),
+    ("depth", 92, "I"),
+    ("num_heads", 96, "I"),
+    ("head_dim", 100, "I"),
+    ("mlp_dim", 104, "I"),
+    ("prefix_tokens", 108, "I"),
+    ("head_tokens", 112, "I"),
+    ("head_avg", 116, "I"),
+    ("fc_norm", 120, "I"),
+    ("pre_logits", 124, "I"),
+    ("act", 128, "I"),
+    ("norm_eps", 132, "f"),
+    ("resize", 136, "I"),
+    ("resize_size", 140, "2I"),
+    ("interpolation", 148, "I"),
+    ("crop", 152, "I"),
+    ("rescale", 156, "f"),
+    ("mean", 160, "4f"),
+    ("std", 176, "4f"),
+    ("architecture", 192, "64s"),
+]
+RECIPE = dict(
+    resize=1,
+    resize_size=(248, 248),
+    interpolation=1,
+    crop=0,
+    rescale=255.0,
+    mean=(0.485, 0.456, 0.406, 0.0),
+    std=(0.229, 0.224, 0.225, 1.0),
+)
+
+
+def round_up(n, multiple):
+    """n rounded up to a multiple."""
+    return -(-n // multiple) * multiple
+
+
+def rotate(x, bits):
+    """32 bits rotated left."""
+    return (x << bits | x >> (32 - bits)) & 0xFFFFFFFF
+
+
+def xxh32(data):
+    """XXH32 with seed 0, from xxHash's doc/xxhash_spec.md."""
+    p1, p2, p3, p4, p5 = 2654435761, 2246822519, 3266489917, 668265263, 374761393
+    mask, length, place = 0xFFFFFFFF, len(data), 0
+    h = p5
+    if length >= 16:
+        a, b, c, d = (p1 + p2) & mask, p2, 0, -p1 & mask
+        place = length // 16 * 16
+        words = struct.unpack(f"<{place // 4}I", data[:place])
+        for i in range(0, len(words), 4):
+            a = (a + words[i] * p2) & mask
+            a = ((a << 13 | a >> 19) * p1) & mask
+            b = (b + words[i + 1] * p2) & mask
+            b = ((b << 13 | b >> 19) * p1) & mask
+            c = (c + words[i + 2] * p2) & mask
+            c = ((c << 13 | c >> 19) * p1) & mask
+            d = (d + words[i + 3] * p2) & mask
+            d = ((d << 13 | d >> 19) * p1) & mask
+        h = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)
+    h = (h + length) & mask
+    for place in range(place, length - 3, 4):
+        h = rotate((h + int.from_bytes(data[place : place + 4], "little") * p3) & mask, 17) * p4 & mask
+    for byte in data[length // 4 * 4 :]:
+        h = rotate((h + byte * p5) & mask, 11) * p1 & mask
+    h = ((h ^ h >> 15) * p2) & mask
+    h = ((h ^ h >> 13) * p3) & mask
+    return h ^ h >> 16
+
+
+def keys(header):
+    """The tensors' keys in the order of the directory."""
+    yield from ((role, 0) for role in OUTER)
+    for block in range(header["depth"]):
+        yield from ((role, block) for role in BLOCK)
+    yield "norm", 0
+    if header["pre_logits"]:
+        yield "pre_logits", 0
+    yield "head", 0
+
+
+def row_shape(header, role):
+    """(rows, cols) of a tensor stored as rows, None for a matrix."""
+    dim = header["embed_dim"]
+    patches = 1
+    for size, patch in zip(header["img_size"], header["patch_size"]):
+        patches *= size // patch
+    if role in ("norm1", "norm2", "norm"):
+        return 2, dim
+    if role == "prefix_tokens":
+        return header["prefix_tokens"], dim
+    return (header["prefix_tokens"] + patches, dim) if role == "pos_embed" else None
+
+
+def matrix_shape(header, role):
+    """((parts, outputs of a part), (parts, inputs of a part)): each part is padded to 16."""
+    h, dim = header, header["embed_dim"]
+    heads = (h["num_heads"], h["head_dim"])
+    pooled = (h["head_tokens"] + h["head_avg"], dim)
+    patch = h["in_chans"] * h["patch_size"][0] * h["patch_size"][1]
+    return {
+        "patch_embed": ((1, dim), (1, patch)),
+        "q": (heads, (1, dim)),
+        "k": (heads, (1, dim)),
+        "v": (heads, (1, dim)),
+        "proj": ((1, dim), heads),
+        "fc1": ((1, h["mlp_dim"]), (1, dim)),
+        "fc2": ((1, dim), (1, h["mlp_dim"])),
+        "pre_logits": ((1, h["pre_logits"]), pooled),
+        "head": ((1, h["num_classes"]), (1, h["pre_logits"]) if h["pre_logits"] else pooled),
+    }[role]
+
+
+def pad_parts(array, axis, parts, size):
+    """Pad each of the parts that lie along an axis to a multiple of 16, with zeros."""
+    split = array.reshape(array.shape[:axis] + (parts, size) + array.shape[axis + 1 :])
+    widths = [(0, 0)] * split.ndim
+    widths[axis + 1] = (0, round_up(size, 16) - size)
+    padded = np.pad(split, widths)
+    return padded.reshape(array.shape[:axis] + (-1,) + array.shape[axis + 1 :])
+
+
+def cut_parts(array, axis, parts, size):
+    """Undo pad_parts; what is cut off has to be zero."""
+    shape = array.shape[:axis] + (parts, round_up(size, 16)) + array.shape[axis + 1 :]
+    whole, rest = np.split(array.reshape(shape), [size], axis=axis + 1)
+    require(not rest.any(), "padding is not zero")
+    return whole.reshape(array.shape[:axis] + (parts * size,) + array.shape[axis + 1 :])
+
+
+def pack(header, role, value):
+    """(order, rows, cols, bytes) of a tensor."""
+    shape = row_shape(header, role)
+    if shape:
+        array = np.asarray(value, "<f4").reshape(shape)
+        data = pad_parts(array, 1, 1, shape[1]).tobytes()
+        return 0, *shape, data + bytes(-len(data) % 64)
+    outputs, inputs = matrix_shape(header, role)
+    weight, bias = (np.asarray(part, "<f4") for part in value)
+    rows, cols = outputs[0] * outputs[1], inputs[0] * inputs[1]
+    weight = pad_parts(pad_parts(weight.reshape(rows, cols), 0, *outputs), 1, *inputs)
+    panels = weight.reshape(-1, 16, weight.shape[1]).transpose(0, 2, 1)
+    return 1, rows, cols, panels.tobytes() + pad_parts(bias.reshape(rows), 0, *outputs).tobytes()
+
+
+def unpack(header, role, data):
+    """The tensor that the bytes hold; padding is checked."""
+    values = np.frombuffer(data, "<f4")
+    shape = row_shape(header, role)
+    if shape:
+        count = shape[0] * round_up(shape[1], 16)
+        require(not values[count:].any(), "padding is not zero")
+        return cut_parts(values[:count].reshape(shape[0], -1), 1, 1, shape[1])
+    outputs, inputs = matrix_shape(header, role)
+    n, k = (parts * round_up(size, 16) for parts, size in (outputs, inputs))
+    require(values.size == n * k + n, "a matrix of another size")
+    weight = values[: n * k].reshape(n // 16, k, 16).transpose(0, 2, 1).reshape(n, k)
+    weight = cut_parts(cut_parts(weight, 0, *outputs), 1, *inputs)
+    return weight, cut_parts(values[n * k :], 0, *outputs)
+
+
+def put(buffer, offset, form, *values):
+    """Write little-endian values into a bytearray."""
+    struct.pack_into("<" + form, buffer, offset, *values)
+
+
+def write(path, header, tensors, labels=None):
+    """Write a model. header: the config's fields; recipe and name have defaults."""
+    header = {**RECIPE, "architecture": "", **header}
+    labels = b"".join(label.encode() + b"\0" for label in labels or [])
+    packed = [(key, pack(header, key[0], tensors[key])) for key in keys(header)]
+    labels_offset = HEADER_SIZE + ENTRY_SIZE * len(packed)
+    head_size = round_up(labels_offset + len(labels), 64)
+    head = bytearray(head_size)
+    offset = head_size
+    for i, ((role, block), (order, rows, cols, data)) in enumerate(packed):
+        entry = (ROLES.index(role), block, 0, order, rows, cols, 0, xxh32(data), offset, len(data))
+        put(head, HEADER_SIZE + ENTRY_SIZE * i, "8I2Q", *entry)
+        offset += len(data)
+    head[:8] = MAGIC
+    put(head, 8, "4IQ", 1, 0, head_size, HEADER_SIZE, offset)
+    put(head, 32, "4I", 0, ENTRY_SIZE, len(packed), HEADER_SIZE)
+    put(head, 48, "4I", labels_offset, len(labels), 0, labels_offset)
+    for name, place, form in FIELDS:
+        value = header[name]
+        value = value.encode() if isinstance(value, str) else value
+        put(head, place, form, *(value if isinstance(value, (tuple, list)) else (value,)))
+    head[labels_offset : labels_offset + len(labels)] = labels
+    put(head, 12, "I", xxh32(bytes(head[16:])))
+    with open(path, "wb") as file:
+        file.write(head)
+        for _, (_, _, _, data) in packed:
+            file.write(data)
+
+
+def require(condition, what):
+    """Raise ValueError unless the file is as described."""
+    if not condition:
+        raise ValueError(what)
+
+
+def read_header(data):
+    """The config's and the recipe's fields as a dictionary."""
+    header = {}
+    for name, place, form in FIELDS:
+        values = struct.unpack_from("<" + form, data, place)
+        header[name] = values if len(values) > 1 else values[0]
+    name, _, rest = header["architecture"].partition(b"\0")
+    require(not rest.strip(b"\0"), "architecture is not filled up with NUL")
+    header["architecture"] = name.decode()
+    return header
+
+
+def read_labels(data, count):
+    """The labels; none where the file has none."""
+    offset, size = struct.unpack_from("<2I", data, 48)
+    if size == 0:
+        return []
+    parts = data[offset : offset + size].split(b"\0")
+    require(parts.pop() == b"" and len(parts) == count, "another number of labels")
+    return [part.decode() for part in parts]
+
+
+def read(path, checksums=True):
+    """(header, tensors, labels) of a file without chunks, every rule of the format checked."""
+    with open(path, "rb") as file:
+        data = file.read()
+    require(data[:8] == MAGIC, "no magic")
+    version, checksum, head_size, header_size, size = struct.unpack_from("<4IQ", data, 8)
+    features, entry_size, count, directory = struct.unpack_from("<4I", data, 32)
+    require((version, features, header_size) == (1, 0, HEADER_SIZE), "another version")
+    require(size == len(data) and head_size % 64 == 0 and directory % 8 == 0, "sizes")
+    require(checksum == xxh32(data[16:head_size]), "head_checksum")
+    require(struct.unpack_from("<I", data, 56)[0] == 0, "chunks")
+    header = read_header(data)
+    expected = list(keys(header))
+    require(count == len(expected) and entry_size == ENTRY_SIZE, "directory")
+    tensors, place = {}, head_size
+    for i, (role, block) in enumerate(expected):
+        entry = struct.unpack_from("<8I2Q", data, directory + i * entry_size)
+        body = data[entry[8] : entry[8] + entry[9]]
+        require(entry[:2] == (ROLES.index(role), block), f"{role} {block}: order of the directory")
+        require(entry[8] == place and entry[9] % 64 == 0, f"{role} {block}: offset or size")
+        require(not checksums or entry[7] == xxh32(body), f"{role} {block}: checksum")
+        tensors[role, block] = unpack(header, role, body)
+        order, rows, cols, again = pack(header, role, tensors[role, block])
+        require(entry[2:7] == (0, order, rows, cols, 0), f"{role} {block}: entry")
+        require(again == body, f"{role} {block}: padding")
+        place += entry[9]
+    require(place == size, "bytes behind the last tensor")
+    return header, tensors, read_labels(data, header["num_classes"])

@@ -1,0 +1,186 @@
+/* A Vision Transformer written plainly in double, for any config: no padding, no tiles, no panels,
+   one token after the other. The library is compared with it where golden data has no case. */
+#ifndef REFERENCE_H
+#define REFERENCE_H
+
+#include "test_util.h"
+
+/* y [rows][outputs] = x [rows][inputs] times a matrix, plus bias. Returned, to be freed. */
+static inline double *reference_linear(const vit_model *model, vit__role role, int block,
+                                       const double *x, int rows) {
+    vit__tensor t = vit__tensor_of(&model->config, role, block);
+    const float *data = vit__tensor_data(model, role, block);
+    int outputs = t.rows * t.rows_repeat, inputs = t.cols * t.cols_repeat;
+    double *y = (double *)allocate((size_t)rows * (size_t)outputs * sizeof(double));
+    for (int r = 0; r < rows; r++) {
+        for (int n = 0; n < outputs; n++) {
+            double sum = (double)data[bias_index(&t, n)];
+            for (int k = 0; k < inputs; k++)
+                sum += x[r * inputs + k] * (double)data[weight_index(&t, n, k)];
+            y[r * outputs + n] = sum;
+        }
+    }
+    return y;
+}
+
+/* LayerNorm of rows [rows][embed_dim]; returned, to be freed. */
+static inline double *reference_norm(const vit_model *model, vit__role role, int block,
+                                     const double *x, int rows) {
+    int dim = model->config.embed_dim;
+    const float *weight = vit__tensor_data(model, role, block);
+    const float *bias = weight + (dim + 15) / 16 * 16;
+    double *y = (double *)allocate((size_t)rows * (size_t)dim * sizeof(double));
+    for (int r = 0; r < rows; r++) {
+        double mean = 0, variance = 0;
+        for (int i = 0; i < dim; i++) mean += x[r * dim + i] / dim;
+        for (int i = 0; i < dim; i++)
+            variance += (x[r * dim + i] - mean) * (x[r * dim + i] - mean) / dim;
+        double scale = 1 / sqrt(variance + (double)model->config.norm_eps);
+        for (int i = 0; i < dim; i++)
+            y[r * dim + i] = (x[r * dim + i] - mean) * scale * (double)weight[i] + (double)bias[i];
+    }
+    return y;
+}
+
+/* One query of one head: out [head_dim]. q, k, v: [tokens][stride], at the head's first number. */
+static inline void reference_attend(const double *q, const double *k, const double *v, int tokens,
+                                    int head_dim, int stride, double *out) {
+    double *weights = (double *)allocate((size_t)tokens * sizeof(double));
+    double sum = 0;
+    for (int t = 0; t < tokens; t++) {
+        double score = 0;
+        for (int i = 0; i < head_dim; i++) score += q[i] * k[t * stride + i];
+        weights[t] = exp(score / sqrt(head_dim));
+        sum += weights[t];
+    }
+    for (int i = 0; i < head_dim; i++) {
+        out[i] = 0;
+        for (int t = 0; t < tokens; t++) out[i] += weights[t] / sum * v[t * stride + i];
+    }
+    free(weights);
+}
+
+/* x [tokens][embed_dim] += proj(attention(norm1(x))) */
+static inline void reference_attention(const vit_model *model, int block, double *x, int tokens) {
+    const vit_config *c = &model->config;
+    int stride = c->num_heads * c->head_dim;
+    double *rows = reference_norm(model, VIT__NORM1, block, x, tokens);
+    double *q = reference_linear(model, VIT__Q, block, rows, tokens);
+    double *k = reference_linear(model, VIT__K, block, rows, tokens);
+    double *v = reference_linear(model, VIT__V, block, rows, tokens);
+    double *y = (double *)allocate((size_t)tokens * (size_t)stride * sizeof(double));
+    for (int t = 0; t < tokens; t++) {
+        for (int at = 0; at < stride; at += c->head_dim)
+            reference_attend(q + t * stride + at, k + at, v + at, tokens, c->head_dim, stride,
+                             y + t * stride + at);
+    }
+    double *out = reference_linear(model, VIT__PROJ, block, y, tokens);
+    for (int i = 0; i < tokens * c->embed_dim; i++) x[i] += out[i];
+    free(rows), free(q), free(k), free(v), free(y), free(out);
+}
+
+static inline double reference_act(vit_act act, double x) {
+    const double pi = 3.14159265358979323846;
+    if (act == VIT_ACT_GELU) return x / 2 * (1 + erf(x / sqrt(2)));
+    return x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
+}
+
+/* x [tokens][embed_dim] += fc2(act(fc1(norm2(x)))) */
+static inline void reference_mlp(const vit_model *model, int block, double *x, int tokens) {
+    const vit_config *c = &model->config;
+    double *rows = reference_norm(model, VIT__NORM2, block, x, tokens);
+    double *hidden = reference_linear(model, VIT__FC1, block, rows, tokens);
+    for (int i = 0; i < tokens * c->mlp_dim; i++) hidden[i] = reference_act(c->act, hidden[i]);
+    double *out = reference_linear(model, VIT__FC2, block, hidden, tokens);
+    for (int i = 0; i < tokens * c->embed_dim; i++) x[i] += out[i];
+    free(rows), free(hidden), free(out);
+}
+
+/* The patches of pixels [in_chans][height][width]: rows [patches][in_chans * patch height * patch
+   width]. To be freed. */
+static inline double *reference_patches(const vit_config *c, const float *pixels) {
+    int down = c->img_size[0] / c->patch_size[0], across = c->img_size[1] / c->patch_size[1];
+    size_t size = (size_t)(c->in_chans * c->patch_size[0] * c->patch_size[1]);
+    double *rows = (double *)allocate((size_t)(down * across) * size * sizeof(double)), *out = rows;
+    for (int patch = 0; patch < down * across; patch++) {
+        int top = patch / across * c->patch_size[0], left = patch % across * c->patch_size[1];
+        for (int channel = 0; channel < c->in_chans; channel++) {
+            for (int y = top; y < top + c->patch_size[0]; y++) {
+                for (int x = left; x < left + c->patch_size[1]; x++)
+                    *out++ = (double)pixels[(channel * c->img_size[0] + y) * c->img_size[1] + x];
+            }
+        }
+    }
+    return rows;
+}
+
+/* Tokens [prefix + patches][embed_dim] with their positions. To be freed. */
+static inline double *reference_embed(const vit_model *model, const float *pixels, int *tokens) {
+    const vit_config *c = &model->config;
+    int dim = c->embed_dim, prefix = c->prefix_tokens;
+    int patches = c->img_size[0] / c->patch_size[0] * (c->img_size[1] / c->patch_size[1]);
+    int stride = (dim + 15) / 16 * 16;
+    const float *token = vit__tensor_data(model, VIT__PREFIX_TOKENS, 0);
+    const float *pos = vit__tensor_data(model, VIT__POS_EMBED, 0);
+    double *rows = reference_patches(c, pixels);
+    double *embedded = reference_linear(model, VIT__PATCH_EMBED, 0, rows, patches);
+    *tokens = prefix + patches;
+    double *x = (double *)allocate((size_t)(*tokens * dim) * sizeof(double));
+    for (int t = 0; t < *tokens; t++) {
+        for (int i = 0; i < dim; i++) {
+            x[t * dim + i] =
+                t < prefix ? (double)token[t * stride + i] : embedded[(t - prefix) * dim + i];
+            x[t * dim + i] += (double)pos[t * stride + i];
+        }
+    }
+    free(rows), free(embedded);
+    return x;
+}
+
+/* What the head reads, of rows x [tokens][embed_dim]: head_tokens rows, then the mean of the
+   patches. To be freed. */
+static inline double *reference_pool(const vit_config *c, const double *x, int tokens) {
+    int dim = c->embed_dim, kept = c->head_tokens * dim;
+    double *pooled = (double *)allocate((size_t)(kept + dim) * sizeof(double));
+    for (int i = 0; i < kept; i++) pooled[i] = x[i];
+    for (int i = 0; i < dim; i++) {
+        pooled[kept + i] = 0;
+        for (int t = c->prefix_tokens; t < tokens; t++)
+            pooled[kept + i] += x[t * dim + i] / (tokens - c->prefix_tokens);
+    }
+    return pooled;
+}
+
+/* Final norm, pooling, pre-logits and head. To be freed. */
+static inline double *reference_head(const vit_model *model, const double *x, int tokens) {
+    const vit_config *c = &model->config;
+    int pooled_tokens = c->head_tokens + c->head_avg;
+    double *first =
+        c->fc_norm ? reference_pool(c, x, tokens) : reference_norm(model, VIT__NORM, 0, x, tokens);
+    double *pooled = c->fc_norm ? reference_norm(model, VIT__NORM, 0, first, pooled_tokens)
+                                : reference_pool(c, first, tokens);
+    if (c->pre_logits > 0) {
+        double *hidden = reference_linear(model, VIT__PRE_LOGITS, 0, pooled, 1);
+        for (int i = 0; i < c->pre_logits; i++) hidden[i] = tanh(hidden[i]);
+        free(pooled);
+        pooled = hidden;
+    }
+    double *logits = reference_linear(model, VIT__HEAD, 0, pooled, 1);
+    free(first), free(pooled);
+    return logits;
+}
+
+/* pixels [in_chans][height][width] -> logits [num_classes] */
+static inline void reference_forward(const vit_model *model, const float *pixels, float *logits) {
+    int tokens = 0;
+    double *x = reference_embed(model, pixels, &tokens);
+    for (int block = 0; block < model->config.depth; block++) {
+        reference_attention(model, block, x, tokens);
+        reference_mlp(model, block, x, tokens);
+    }
+    double *result = reference_head(model, x, tokens);
+    for (int i = 0; i < model->config.num_classes; i++) logits[i] = (float)result[i];
+    free(x), free(result);
+}
+
+#endif

@@ -1,0 +1,757 @@
+/* The file: what is accepted, what is refused and with which status, and that no content whatever
+   makes the library read out of bounds (run with sanitizers). */
+#include "test_util.h"
+
+/* ---- checksum ---- */
+
+/* The buffer of xxHash's own self-test: the upper byte of a running product. */
+static void fill_sanity_buffer(unsigned char *out, size_t size) {
+    uint64_t state = 2654435761u;
+    for (size_t i = 0; i < size; i++, state *= 11400714785074694797u)
+        out[i] = (unsigned char)(state >> 56);
+}
+
+static void test_xxh32_gives_the_published_values(void **state) {
+    static const struct {
+        const char *text;
+        uint32_t hash;
+    } texts[] = {{"", 0x02CC5D05},
+                 {"a", 0x550D7456},
+                 {"abc", 0x32D153FF},
+                 {"message digest", 0x7C948494},
+                 {"abcdefghijklmnopqrstuvwxyz", 0x63A14D5F},
+                 {"Nobody inspects the spammish repetition", 0xE2293B2F}};
+    static const struct {
+        size_t size;
+        uint32_t hash;
+    } sanity[] = {
+        {0, 0x02CC5D05}, {1, 0xCF65B03E}, {14, 0x1208E7E2}, {101, 0x1B305CDB}, {222, 0x5BD11DBD}};
+    unsigned char buffer[222];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        assert_int_equal(vit__xxh32(texts[i].text, strlen(texts[i].text)), texts[i].hash);
+    fill_sanity_buffer(buffer, sizeof(buffer));
+    for (size_t i = 0; i < COUNT_OF(sanity); i++)
+        assert_int_equal(vit__xxh32(buffer, sanity[i].size), sanity[i].hash);
+}
+
+/* ---- models that open ---- */
+
+static const char five_labels[] =
+    "one\0zwei\0\xE4\xB8\x89\0\xC3\xA7\0\xF0\x9F\x90\x88"; /* and NUL */
+
+static model_parts full_parts(void) {
+    model_parts parts;
+    memset(&parts, 0, sizeof(parts));
+    parts.config = small_config();
+    parts.labels = five_labels;
+    parts.labels_size = sizeof(five_labels);
+    parts.chunks = 2;
+    return parts;
+}
+
+static model_parts tiny_parts(void) {
+    model_parts parts;
+    memset(&parts, 0, sizeof(parts));
+    parts.config = tiny_config();
+    parts.labels = "a\0b";
+    parts.labels_size = 4;
+    parts.chunks = 1;
+    return parts;
+}
+
+static void test_a_model_opens_with_the_config_and_labels_of_its_file(void **state) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 1);
+    vit_model model;
+    vit_config want = parts.config;
+    (void)state;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    assert_status(vit_model_verify(&model), VIT_OK, "verify");
+    const vit_config *config = vit_model_config(&model);
+    assert_string_equal(config->architecture, "small");
+    want.architecture = config->architecture;
+    assert_memory_equal(&want.img_size, &config->img_size,
+                        sizeof(want) - offsetof(vit_config, img_size));
+    assert_string_equal(vit_model_label(&model, 0), "one");
+    assert_string_equal(vit_model_label(&model, 2), "\xE4\xB8\x89");
+    assert_string_equal(vit_model_label(&model, 4), "\xF0\x9F\x90\x88");
+    assert_null(vit_model_label(&model, 5));
+    assert_null(vit_model_label(&model, -1));
+    model_free(&file);
+}
+
+static void test_a_model_without_labels_has_none(void **state) {
+    vit_model model;
+    vit_config config = tiny_config();
+    model_file file = model_make_open(&config, 1, &model);
+    (void)state;
+    assert_null(vit_model_label(&model, 0));
+    model_free(&file);
+}
+
+static void test_the_golden_models_open(void **state) {
+    static const char *const names[] = {GOLDEN "tiny.vit", GOLDEN "tiny_avg.vit"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        size_t size = 0;
+        vit_model model;
+        unsigned char *data = read_file(names[i], &size);
+        assert_status(vit_model_open(&model, data, size), VIT_OK, names[i]);
+        assert_status(vit_model_verify(&model), VIT_OK, names[i]);
+        const char *label = vit_model_label(&model, 4);
+        if (i == 0)
+            assert_string_equal(label, "K\xC3\xA4"
+                                       "fer");
+        if (i == 1) assert_null(label);
+        free(data);
+    }
+}
+
+/* Logits of random pixels. */
+static void run(const vit_model *model, float *logits) {
+    uint32_t random = 9;
+    size_t count = vit_pixels_count(model);
+    float *pixels = allocate_floats(count);
+    random_floats(&random, pixels, count);
+    assert_status(forward(model, NULL, pixels, 1, logits), VIT_OK, "forward");
+    free(pixels);
+}
+
+static void test_larger_headers_and_entries_and_unknown_chunks_are_skipped(void **state) {
+    static const uint32_t variants[][3] = {
+        {256, 48, 0}, {320, 48, 0}, {256, 56, 0}, {264, 4096, 1}, {1024, 64, 7}};
+    float want[5] = {0}, got[5];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(variants); i++) {
+        model_parts parts = full_parts();
+        parts.header_size = variants[i][0];
+        parts.entry_size = variants[i][1];
+        parts.chunks = variants[i][2];
+        model_file file = model_make(&parts, 2);
+        vit_model model;
+        assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+        assert_status(vit_model_verify(&model), VIT_OK, "verify");
+        assert_string_equal(vit_model_label(&model, 1), "zwei");
+        run(&model, i == 0 ? want : got);
+        if (i > 0) assert_same_bits(got, want, 5);
+        model_free(&file);
+    }
+}
+
+static void test_data_may_lie_at_any_multiple_of_16_and_nowhere_else(void **state) {
+    vit_config config = tiny_config();
+    vit_model model;
+    model_file file = model_make_open(&config, 3, &model);
+    unsigned char *room = (unsigned char *)allocate(file.size + 128);
+    unsigned char *start = room + (64 - (uintptr_t)room % 64) % 64;
+    float want[2], got[2];
+    (void)state;
+    run(&model, want);
+    for (size_t shift = 0; shift < 64; shift++) {
+        memmove(start + shift, file.data, file.size);
+        vit_status status = vit_model_open(&model, start + shift, file.size);
+        assert_int_equal(status, shift % 16 == 0 ? VIT_OK : VIT_ERROR_ALIGNMENT);
+        if (status != VIT_OK) continue;
+        run(&model, got);
+        assert_same_bits(got, want, 2);
+    }
+    free(room);
+    model_free(&file);
+}
+
+static void test_opening_and_running_changes_nothing_in_the_file(void **state) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 4);
+    unsigned char *copy = (unsigned char *)allocate(file.size);
+    vit_model model;
+    float logits[5];
+    (void)state;
+    memcpy(copy, file.data, file.size);
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    assert_status(vit_model_verify(&model), VIT_OK, "verify");
+    run(&model, logits);
+    vit_model_close(&model);
+    assert_memory_equal(copy, file.data, file.size);
+    free(copy);
+    model_free(&file);
+}
+
+static void test_null_arguments_are_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 1);
+    vit_model model;
+    (void)state;
+    assert_int_equal(vit_model_open(NULL, file.data, file.size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_open(&model, NULL, file.size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_verify(&model), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_verify(NULL), VIT_ERROR_ARGUMENT);
+    assert_null(vit_model_label(&model, 0));
+    vit_model_close(&model);
+    vit_model_close(&model);
+    vit_model_close(NULL);
+    model_free(&file);
+}
+
+static void test_a_model_that_failed_to_open_can_be_closed_but_not_used(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 1);
+    vit_model model;
+    float number = 0;
+    (void)state;
+    memset(&model, 0xFF, sizeof(model));
+    file.data[0] ^= 1;
+    assert_int_equal(vit_model_open(&model, file.data, file.size), VIT_ERROR_MAGIC);
+    assert_int_equal(vit_workspace_size(&model, NULL, 1), 0);
+    assert_int_equal(vit_forward(&model, NULL, &number, 1, &number, &number, 4),
+                     VIT_ERROR_ARGUMENT);
+    vit_model_close(&model);
+    model_free(&file);
+}
+
+/* ---- the directory follows from the config ---- */
+
+static vit_config config_of_depth(int depth, int pre_logits) {
+    vit_config config = small_config();
+    config.depth = depth;
+    config.pre_logits = pre_logits;
+    return config;
+}
+
+static void test_index_and_role_of_a_tensor_agree(void **state) {
+    (void)state;
+    for (int depth = 1; depth <= 12; depth++) {
+        for (int pre_logits = 0; pre_logits <= 9; pre_logits += 9) {
+            vit_config config = config_of_depth(depth, pre_logits);
+            int count = vit__tensor_count(&config);
+            assert_int_equal(count, 5 + 8 * depth + (pre_logits > 0));
+            for (int i = 0; i < count; i++) {
+                vit__tensor t = vit__tensor_at(&config, i);
+                assert_int_equal(vit__tensor_index(&config, t.role, t.block), i);
+                if (pre_logits == 0) assert_int_not_equal(t.role, VIT__PRE_LOGITS);
+            }
+        }
+    }
+}
+
+static void test_every_tensor_is_found_where_the_directory_says(void **state) {
+    model_parts parts = full_parts();
+    parts.config.pre_logits = 9;
+    model_file file = model_make(&parts, 1);
+    vit_model model;
+    (void)state;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    for (int i = 0; i < vit__tensor_count(&parts.config); i++) {
+        const unsigned char *entry = file.data + 256 + 48 * i;
+        const float *data =
+            vit__tensor_data(&model, (vit__role)vit__u32(entry), (int)vit__u32(entry + 4));
+        assert_ptr_equal(data, file.data + vit__u64(entry + 32));
+    }
+    model_free(&file);
+}
+
+/* ---- one malformation after the other; the head is sealed again after each ---- */
+
+#define FULL_TENSORS 21 /* of full_parts */
+#define ENTRY(i) (256 + 48 * (i))
+#define CHUNK(i) (ENTRY(FULL_TENSORS) + 24 * (i))
+
+typedef enum patch_kind { SET32, ADD32, SET64, ADD64 } patch_kind;
+
+typedef struct malformation {
+    const char *what;
+    size_t at;
+    patch_kind kind;
+    uint64_t value;
+    vit_status want;
+} malformation;
+
+#define HUGE_U32 0xFFFFFFFFu
+#define MINUS(n) (0u - (uint64_t)(n))
+#define NAN_BITS 0x7FC00000u
+#define INFINITY_BITS 0x7F800000u
+#define MINUS_ONE_BITS 0xBF800000u
+
+static const malformation in_the_header[] = {
+    {"magic", 0, ADD32, 1, VIT_ERROR_MAGIC},
+    {"end of the magic", 4, ADD32, 0x01000000, VIT_ERROR_MAGIC},
+    {"version 0", 8, SET32, 0, VIT_ERROR_VERSION},
+    {"version 2", 8, SET32, 2, VIT_ERROR_VERSION},
+    {"head_size too large for the file", 16, SET32, 0xFFFFFFC0u, VIT_ERROR_HEAD},
+    {"head_size not a multiple of 64", 16, ADD32, 8, VIT_ERROR_HEAD},
+    {"head_size too small for the directory", 16, SET32, 256, VIT_ERROR_LABELS},
+    {"head_size below header_size", 16, SET32, 192, VIT_ERROR_HEAD},
+    {"head_size one step on", 16, ADD32, 64, VIT_ERROR_DIRECTORY},
+    {"header_size too small", 20, SET32, 255, VIT_ERROR_HEAD},
+    {"header_size too large", 20, SET32, HUGE_U32, VIT_ERROR_HEAD},
+    {"header_size reaches over the directory", 20, SET32, 264, VIT_ERROR_DIRECTORY},
+    {"file_size one more", 24, ADD64, 1, VIT_ERROR_SIZE},
+    {"file_size one less", 24, ADD64, MINUS(1), VIT_ERROR_SIZE},
+    {"file_size 2^32 more", 24, ADD64, 0x100000000u, VIT_ERROR_SIZE},
+    {"file_size 0", 24, SET64, 0, VIT_ERROR_SIZE},
+    {"lowest feature bit", 32, SET32, 1, VIT_ERROR_FEATURE},
+    {"highest feature bit", 32, SET32, 0x80000000u, VIT_ERROR_FEATURE},
+    {"entry_size too small", 36, SET32, 40, VIT_ERROR_DIRECTORY},
+    {"entry_size too large", 36, SET32, 4104, VIT_ERROR_DIRECTORY},
+    {"entry_size huge", 36, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
+    {"entry_size not a multiple of 8", 36, SET32, 52, VIT_ERROR_DIRECTORY},
+    {"a tensor too few", 40, ADD32, MINUS(1), VIT_ERROR_DIRECTORY},
+    {"a tensor too many", 40, ADD32, 1, VIT_ERROR_DIRECTORY},
+    {"huge tensor_count", 40, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
+    {"directory in the header", 44, SET32, 248, VIT_ERROR_DIRECTORY},
+    {"directory not at a multiple of 8", 44, ADD32, 4, VIT_ERROR_DIRECTORY},
+    {"directory one entry on", 44, ADD32, 48, VIT_ERROR_DIRECTORY},
+    {"directory reaches out of the head", 44, ADD32, 256, VIT_ERROR_DIRECTORY},
+    {"directory behind the file", 44, SET32, 0xFFFFFFF8u, VIT_ERROR_DIRECTORY},
+    {"labels in the header", 48, SET32, 255, VIT_ERROR_LABELS},
+    {"labels behind the file", 48, SET32, HUGE_U32, VIT_ERROR_LABELS},
+    {"labels too long for the head", 52, ADD32, 64, VIT_ERROR_LABELS},
+    {"huge labels_size", 52, SET32, HUGE_U32, VIT_ERROR_LABELS},
+    {"labels without the last NUL", 52, ADD32, MINUS(1), VIT_ERROR_LABELS},
+    {"labels and a NUL too many", 52, ADD32, 1, VIT_ERROR_LABELS},
+    {"a class more than labels", 84, ADD32, 1, VIT_ERROR_LABELS},
+    {"a class less than labels", 84, ADD32, MINUS(1), VIT_ERROR_LABELS},
+    {"a chunk too few", 56, ADD32, MINUS(1), VIT_ERROR_SIZE},
+    {"a chunk too many", 56, ADD32, 1, VIT_ERROR_DIRECTORY},
+    {"huge chunk_count", 56, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
+    {"chunk table in the header", 60, SET32, 0, VIT_ERROR_DIRECTORY},
+    {"chunk table not at a multiple of 8", 60, ADD32, 4, VIT_ERROR_DIRECTORY},
+    {"chunk table behind the file", 60, SET32, 0xFFFFFFF8u, VIT_ERROR_DIRECTORY},
+};
+
+static const malformation in_the_directory[] = {
+    {"role of another tensor", ENTRY(0), SET32, 1, VIT_ERROR_DIRECTORY},
+    {"unknown role", ENTRY(20), SET32, 14, VIT_ERROR_DIRECTORY},
+    {"block of another tensor", ENTRY(5) + 4, SET32, 1, VIT_ERROR_DIRECTORY},
+    {"block outside the blocks", ENTRY(0) + 4, SET32, 1, VIT_ERROR_DIRECTORY},
+    {"block -1", ENTRY(11) + 4, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
+    {"f16", ENTRY(0) + 8, SET32, 1, VIT_ERROR_DIRECTORY},
+    {"unknown dtype", ENTRY(20) + 8, SET32, 99, VIT_ERROR_DIRECTORY},
+    {"rows where panels belong", ENTRY(0) + 12, SET32, 0, VIT_ERROR_DIRECTORY},
+    {"panels where rows belong", ENTRY(1) + 12, SET32, 1, VIT_ERROR_DIRECTORY},
+    {"a row too many", ENTRY(4) + 16, ADD32, 1, VIT_ERROR_DIRECTORY},
+    {"rows 0", ENTRY(19) + 16, SET32, 0, VIT_ERROR_DIRECTORY},
+    {"a column too few", ENTRY(7) + 20, ADD32, MINUS(1), VIT_ERROR_DIRECTORY},
+    {"range 127", ENTRY(8) + 24, SET32, 127, VIT_ERROR_DIRECTORY},
+    {"offset one block on", ENTRY(3) + 32, ADD64, 64, VIT_ERROR_DIRECTORY},
+    {"offset 0", ENTRY(0) + 32, SET64, 0, VIT_ERROR_DIRECTORY},
+    {"offset 2^32 on", ENTRY(9) + 32, ADD64, 0x100000000u, VIT_ERROR_DIRECTORY},
+    {"offset -64", ENTRY(9) + 32, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
+    {"size one block more", ENTRY(20) + 40, ADD64, 64, VIT_ERROR_DIRECTORY},
+    {"size without padding", ENTRY(3) + 40, ADD64, MINUS(4), VIT_ERROR_DIRECTORY},
+    {"size 2^32 more", ENTRY(20) + 40, ADD64, 0x100000000u, VIT_ERROR_DIRECTORY},
+    {"size huge", ENTRY(20) + 40, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
+    {"chunk offset", CHUNK(0) + 8, ADD64, 64, VIT_ERROR_DIRECTORY},
+    {"chunk offset huge", CHUNK(1) + 8, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
+    {"chunk larger than the file", CHUNK(1) + 16, ADD64, 64, VIT_ERROR_DIRECTORY},
+    {"chunk huge", CHUNK(1) + 16, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
+    {"chunk size not a multiple of 64", CHUNK(1) + 16, ADD64, MINUS(8), VIT_ERROR_DIRECTORY},
+    {"bytes behind the last chunk", CHUNK(1) + 16, SET64, 0, VIT_ERROR_SIZE},
+};
+
+static const malformation in_the_config[] = {
+    {"image smaller than a patch", 64, SET32, 3, VIT_ERROR_CONFIG},
+    {"image narrower than a patch", 68, SET32, 2, VIT_ERROR_CONFIG},
+    {"patch larger than the image", 72, SET32, 14, VIT_ERROR_CONFIG},
+    {"no token for the head", 112, SET32, 0, VIT_ERROR_CONFIG},
+    {"more head_tokens than prefix_tokens", 112, SET32, 2, VIT_ERROR_CONFIG},
+    {"huge head_tokens", 112, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"huge prefix_tokens", 108, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"head_avg 2", 116, SET32, 2, VIT_ERROR_CONFIG},
+    {"huge head_avg", 116, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"fc_norm 2", 120, SET32, 2, VIT_ERROR_CONFIG},
+    {"huge pre_logits", 124, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"act 2", 128, SET32, 2, VIT_ERROR_CONFIG},
+    {"act -1", 128, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"norm_eps 0", 132, SET32, 0, VIT_ERROR_CONFIG},
+    {"norm_eps NaN", 132, SET32, NAN_BITS, VIT_ERROR_CONFIG},
+    {"norm_eps infinite", 132, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
+    {"norm_eps -1", 132, SET32, MINUS_ONE_BITS, VIT_ERROR_CONFIG},
+    {"resize 3", 136, SET32, 3, VIT_ERROR_CONFIG},
+    {"resize -1", 136, SET32, HUGE_U32, VIT_ERROR_CONFIG},
+    {"interpolation 2", 148, SET32, 2, VIT_ERROR_CONFIG},
+    {"crop 2", 152, SET32, 2, VIT_ERROR_CONFIG},
+    {"rescale 0", 156, SET32, 0, VIT_ERROR_CONFIG},
+    {"rescale -1", 156, SET32, MINUS_ONE_BITS, VIT_ERROR_CONFIG},
+    {"rescale NaN", 156, SET32, NAN_BITS, VIT_ERROR_CONFIG},
+    {"rescale infinite", 156, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
+    {"mean NaN", 160, SET32, NAN_BITS, VIT_ERROR_CONFIG},
+    {"fourth mean infinite", 172, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
+    {"std 0", 176, SET32, 0, VIT_ERROR_CONFIG},
+    {"fourth std NaN", 188, SET32, NAN_BITS, VIT_ERROR_CONFIG},
+    {"architecture without NUL", 252, SET32, 0x61616161, VIT_ERROR_CONFIG},
+};
+
+static void apply(const malformation *m, unsigned char *file) {
+    unsigned char *p = file + m->at;
+    if (m->kind == SET32) put_u32(p, (uint32_t)m->value);
+    if (m->kind == ADD32) put_u32(p, vit__u32(p) + (uint32_t)(m->value & HUGE_U32));
+    if (m->kind == SET64) put_u64(p, m->value);
+    if (m->kind == ADD64) put_u64(p, vit__u64(p) + m->value);
+    uint32_t head_size = vit__u32(file + 16);
+    if (head_size >= 16 && head_size < 10000) seal_head(file);
+}
+
+/* Opens a copy in memory of exactly this size, so that a sanitizer sees each byte read beyond. */
+static vit_status open_exact(const unsigned char *data, size_t size) {
+    unsigned char *copy = (unsigned char *)allocate(size);
+    vit_model model;
+    if (size > 0) memcpy(copy, data, size);
+    vit_status status = vit_model_open(&model, copy, size);
+    free(copy);
+    return status;
+}
+
+static void check_malformations(const malformation *list, size_t count) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 5);
+    unsigned char *bad = (unsigned char *)allocate(file.size);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(bad, file.data, file.size);
+        apply(&list[i], bad);
+        assert_status(open_exact(bad, file.size), list[i].want, list[i].what);
+    }
+    free(bad);
+    model_free(&file);
+}
+
+static void test_each_error_of_the_header_has_its_status(void **state) {
+    (void)state;
+    check_malformations(in_the_header, COUNT_OF(in_the_header));
+}
+
+static void test_each_error_of_the_directory_has_its_status(void **state) {
+    (void)state;
+    check_malformations(in_the_directory, COUNT_OF(in_the_directory));
+}
+
+static void test_each_error_of_the_config_has_its_status(void **state) {
+    (void)state;
+    check_malformations(in_the_config, COUNT_OF(in_the_config));
+}
+
+/* img_size, patch_size, in_chans, num_classes, embed_dim, depth, num_heads, head_dim, mlp_dim,
+   and resize_size: none may be 0 or larger than 2^20. */
+static void test_no_count_may_be_0_or_huge(void **state) {
+    static const uint32_t values[] = {0, 0x100001, 0x7FFFFFFF, 0x80000000u, HUGE_U32};
+    (void)state;
+    for (size_t at = 64; at <= 144; at += 4) {
+        if (at == 108) at = 140;
+        for (size_t i = 0; i < COUNT_OF(values); i++) {
+            malformation m = {"count", at, SET32, values[i], VIT_ERROR_CONFIG};
+            check_malformations(&m, 1);
+        }
+    }
+}
+
+/* Every count as large as it may be, one, two and three at a time: no product overflows, and
+   nothing is accepted, for the file is too small. */
+static void test_no_product_of_large_counts_overflows(void **state) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 5);
+    unsigned char *bad = (unsigned char *)allocate(file.size);
+    (void)state;
+    for (size_t a = 64; a <= 124; a += 4) {
+        for (size_t b = a; b <= 124; b += 4) {
+            for (size_t c = b; c <= 124; c += 4) {
+                memcpy(bad, file.data, file.size);
+                put_u32(bad + 52, 0);
+                put_u32(bad + a, 1u << 20), put_u32(bad + b, 1u << 20), put_u32(bad + c, 1u << 20);
+                seal_head(bad);
+                vit_status status = open_exact(bad, file.size);
+                assert_true(status == VIT_ERROR_CONFIG || status == VIT_ERROR_DIRECTORY);
+            }
+        }
+    }
+    free(bad);
+    model_free(&file);
+}
+
+static void test_a_wrong_head_checksum_is_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 1);
+    (void)state;
+    put_u32(file.data + 12, vit__u32(file.data + 12) ^ 1);
+    assert_int_equal(open_exact(file.data, file.size), VIT_ERROR_HEAD);
+    model_free(&file);
+}
+
+/* ---- labels ---- */
+
+typedef struct label_case {
+    const char *bytes; /* of one label */
+    vit_status want;
+} label_case;
+
+static const label_case labels[] = {
+    {"", VIT_OK},
+    {" ", VIT_OK},
+    {"~", VIT_OK},
+    {"\x1F", VIT_ERROR_LABELS},
+    {"tab\there", VIT_ERROR_LABELS},
+    {"\x7F", VIT_ERROR_LABELS},
+    {"\x80", VIT_ERROR_LABELS},
+    {"\xC0\x80", VIT_ERROR_LABELS}, /* an overlong NUL */
+    {"\xC1\xBF", VIT_ERROR_LABELS},
+    {"\xC2\x9F", VIT_ERROR_LABELS}, /* a C1 control */
+    {"\xC2\xA0", VIT_OK},
+    {"\xC2", VIT_ERROR_LABELS},
+    {"\xC2 ", VIT_ERROR_LABELS},
+    {"\xDF\xBF", VIT_OK},
+    {"\xE0\x9F\xBF", VIT_ERROR_LABELS}, /* overlong */
+    {"\xE0\xA0\x80", VIT_OK},
+    {"\xED\x9F\xBF", VIT_OK},
+    {"\xED\xA0\x80", VIT_ERROR_LABELS}, /* a surrogate */
+    {"\xEE\x80\x80", VIT_OK},
+    {"\xEF\xBF", VIT_ERROR_LABELS},
+    {"\xEF\xBF\xBD", VIT_OK},
+    {"\xF0\x8F\xBF\xBF", VIT_ERROR_LABELS}, /* overlong */
+    {"\xF0\x90\x80\x80", VIT_OK},
+    {"\xF4\x8F\xBF\xBF", VIT_OK},
+    {"\xF4\x90\x80\x80", VIT_ERROR_LABELS}, /* beyond U+10FFFF */
+    {"\xF5\x80\x80\x80", VIT_ERROR_LABELS},
+    {"\xF0\x90\x80", VIT_ERROR_LABELS},
+    {"\xF0\x90\x80\xC0", VIT_ERROR_LABELS},
+    {"\xFF", VIT_ERROR_LABELS},
+};
+
+/* The status of a model of one class that has this label. */
+static vit_status open_with_labels(const char *bytes, size_t size) {
+    model_parts parts = tiny_parts();
+    parts.config.num_classes = 1;
+    parts.labels = bytes;
+    parts.labels_size = size;
+    model_file file = model_make(&parts, 1);
+    vit_status status = open_exact(file.data, file.size);
+    model_free(&file);
+    return status;
+}
+
+static void test_labels_are_clean_utf8(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(labels); i++)
+        assert_status(open_with_labels(labels[i].bytes, strlen(labels[i].bytes) + 1),
+                      labels[i].want, labels[i].bytes);
+}
+
+static void test_labels_end_with_one_nul(void **state) {
+    static const char filled[64] = "a";
+    (void)state;
+    assert_int_equal(open_with_labels("abc", 3), VIT_ERROR_LABELS);
+    assert_int_equal(open_with_labels("abc\0", 5), VIT_ERROR_LABELS);
+    assert_int_equal(open_with_labels("a\0b", 3), VIT_ERROR_LABELS);
+    assert_int_equal(open_with_labels(filled, 64), VIT_ERROR_LABELS);
+    assert_int_equal(open_with_labels("\xC3\0\xA4", 4), VIT_ERROR_LABELS);
+}
+
+/* The last sequence of the labels is cut off by the end of the head, which is the file's too. */
+static void test_labels_are_not_read_beyond_their_end(void **state) {
+    char bytes[64];
+    (void)state;
+    memset(bytes, 'x', sizeof(bytes));
+    for (size_t size = 1; size <= sizeof(bytes); size++) {
+        bytes[size - 1] = '\xF0';
+        assert_int_equal(vit__strings_are_valid((const unsigned char *)bytes, size, 1), 0);
+        bytes[size - 1] = 'x';
+    }
+}
+
+/* ---- damage ---- */
+
+static void test_every_flipped_bit_of_the_head_is_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 6);
+    vit_model model;
+    (void)state;
+    for (size_t bit = 0; bit < (size_t)vit__u32(file.data + 16) * 8; bit++) {
+        file.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        if (vit_model_open(&model, file.data, file.size) == VIT_OK)
+            fail_msg("bit %zu of byte %zu", bit % 8, bit / 8);
+        file.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+    assert_int_equal(vit_model_open(&model, file.data, file.size), VIT_OK);
+    model_free(&file);
+}
+
+static void test_every_flipped_bit_of_the_weights_is_found(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 7);
+    vit_model model;
+    (void)state;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    for (size_t bit = (size_t)vit__u32(file.data + 16) * 8; bit < file.size * 8; bit++) {
+        file.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        if (vit_model_verify(&model) != VIT_ERROR_CHECKSUM)
+            fail_msg("bit %zu of byte %zu", bit % 8, bit / 8);
+        file.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+    assert_status(vit_model_verify(&model), VIT_OK, "verify");
+    model_free(&file);
+}
+
+static void test_a_file_cut_off_anywhere_is_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 8);
+    (void)state;
+    for (size_t size = 0; size < file.size; size++) {
+        vit_status want = size < 12 ? VIT_ERROR_MAGIC : VIT_ERROR_SIZE;
+        if (open_exact(file.data, size) != want) fail_msg("%zu bytes", size);
+    }
+    assert_int_equal(open_exact(file.data, file.size), VIT_OK);
+    model_free(&file);
+}
+
+/* As above, but file_size says what is there, and the checksum is right where the head is whole. */
+static void test_a_file_cut_off_anywhere_that_denies_it_is_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 8);
+    (void)state;
+    for (size_t size = 256; size < file.size; size++) {
+        put_u64(file.data + 24, size);
+        seal_head(file.data);
+        if (open_exact(file.data, size) == VIT_OK) fail_msg("%zu bytes", size);
+    }
+    model_free(&file);
+}
+
+static void test_a_byte_behind_the_end_is_refused(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 8);
+    vit_model model;
+    (void)state;
+    assert_int_equal(vit_model_open(&model, file.data, file.size + 1), VIT_ERROR_SIZE);
+    model_free(&file);
+}
+
+/* ---- random damage behind right checksums ---- */
+
+/* Opens it and, where it opens, uses all that it offers. Returns whether it opened. */
+static int use(const unsigned char *data, size_t size) {
+    vit_model model;
+    if (vit_model_open(&model, data, size) != VIT_OK) return 0;
+    vit_model_verify(&model);
+    for (int i = -1; i <= model.config.num_classes; i++) {
+        const char *label = vit_model_label(&model, i);
+        if (label != NULL) assert_true(strlen(label) < size);
+    }
+    size_t need = vit_workspace_size(&model, NULL, 1);
+    size_t pixels_count = vit_pixels_count(&model);
+    if (need == 0 || need > 1 << 22 || pixels_count > 1 << 18) return 1;
+    float *pixels = allocate_floats(pixels_count);
+    float *logits = allocate_floats((size_t)model.config.num_classes);
+    static const unsigned char photo[5 * 7 * 3] = {1, 2, 3, 200};
+    vit_image image = {photo, 5, 7, 0, 0, 0};
+    size_t need_image = vit_preprocess_workspace_size(&model, &image);
+    unsigned char *workspace = (unsigned char *)allocate(need + need_image);
+    if (need_image < 1 << 22) vit_preprocess(&model, &image, pixels, workspace, need_image);
+    memset(pixels, 0, pixels_count * sizeof(float));
+    assert_status(vit_forward(&model, NULL, pixels, 1, logits, workspace, need), VIT_OK, "forward");
+    free(workspace);
+    free(logits);
+    free(pixels);
+    return 1;
+}
+
+/* A 32-bit word of the head, or a byte of its labels, becomes something else. */
+static void damage(unsigned char *file, int head_size, uint32_t *random) {
+    static const uint32_t values[] = {0,          1,           2,        3,       4,   15,
+                                      16,         17,          64,       255,     256, 0x100000,
+                                      0x7FFFFFFF, 0x80000000u, HUGE_U32, NAN_BITS};
+    unsigned char *p = file + 4 * random_below(random, head_size / 4);
+    if (random_below(random, 2)) p = file + 16 + 4 * random_below(random, 44);
+    switch (random_below(random, 4)) {
+    case 0:
+        put_u32(p, values[random_below(random, (int)COUNT_OF(values))]);
+        break;
+    case 1:
+        put_u32(p, vit__u32(p) + (uint32_t)random_below(random, 129) - 64);
+        break;
+    case 2:
+        put_u32(p, random_u32(random));
+        break;
+    default:
+        p[random_below(random, 4)] ^= (unsigned char)(1 << random_below(random, 8));
+    }
+}
+
+static void test_random_damage_behind_right_checksums_does_no_harm(void **state) {
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 9);
+    unsigned char *bad = (unsigned char *)allocate(file.size);
+    uint32_t random = 10;
+    int opened = 0, head_size = (int)vit__u32(file.data + 16);
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        memcpy(bad, file.data, file.size);
+        for (int n = random_below(&random, 3); n >= 0; n--) damage(bad, head_size, &random);
+        memcpy(bad, file.data, 12);
+        if (vit__u32(bad + 16) >= 16 && vit__u32(bad + 16) <= file.size) seal_head(bad);
+        opened += use(bad, file.size);
+    }
+    assert_true(opened > 500);
+    free(bad);
+    model_free(&file);
+}
+
+static void test_random_weights_do_no_harm(void **state) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 11);
+    uint32_t random = 12;
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        size_t head_size = vit__u32(file.data + 16);
+        random_bytes(&random, file.data + head_size, file.size - head_size);
+        assert_true(use(file.data, file.size));
+    }
+    model_free(&file);
+}
+
+/* ---- statuses ---- */
+
+static void test_every_status_has_a_text_of_its_own(void **state) {
+    (void)state;
+    for (int i = 0; i < VIT_STATUS_COUNT; i++) {
+        const char *text = vit_status_string((vit_status)i);
+        assert_true(strlen(text) > 0);
+        for (int j = 0; j < i; j++) assert_string_not_equal(text, vit_status_string((vit_status)j));
+    }
+    assert_string_equal(vit_status_string(VIT_OK), "ok");
+    assert_string_equal(vit_status_string(VIT_ERROR_STOPPED), "stopped by options.on_block");
+    assert_string_equal(vit_status_string(VIT_STATUS_COUNT), "unknown status");
+    assert_string_equal(vit_status_string((vit_status)-1), "unknown status");
+    assert_string_equal(vit_status_string((vit_status)12345), "unknown status");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_xxh32_gives_the_published_values),
+        cmocka_unit_test(test_a_model_opens_with_the_config_and_labels_of_its_file),
+        cmocka_unit_test(test_a_model_without_labels_has_none),
+        cmocka_unit_test(test_the_golden_models_open),
+        cmocka_unit_test(test_larger_headers_and_entries_and_unknown_chunks_are_skipped),
+        cmocka_unit_test(test_data_may_lie_at_any_multiple_of_16_and_nowhere_else),
+        cmocka_unit_test(test_opening_and_running_changes_nothing_in_the_file),
+        cmocka_unit_test(test_null_arguments_are_refused),
+        cmocka_unit_test(test_a_model_that_failed_to_open_can_be_closed_but_not_used),
+        cmocka_unit_test(test_index_and_role_of_a_tensor_agree),
+        cmocka_unit_test(test_every_tensor_is_found_where_the_directory_says),
+        cmocka_unit_test(test_each_error_of_the_header_has_its_status),
+        cmocka_unit_test(test_each_error_of_the_directory_has_its_status),
+        cmocka_unit_test(test_each_error_of_the_config_has_its_status),
+        cmocka_unit_test(test_no_count_may_be_0_or_huge),
+        cmocka_unit_test(test_no_product_of_large_counts_overflows),
+        cmocka_unit_test(test_a_wrong_head_checksum_is_refused),
+        cmocka_unit_test(test_labels_are_clean_utf8),
+        cmocka_unit_test(test_labels_end_with_one_nul),
+        cmocka_unit_test(test_labels_are_not_read_beyond_their_end),
+        cmocka_unit_test(test_every_flipped_bit_of_the_head_is_refused),
+        cmocka_unit_test(test_every_flipped_bit_of_the_weights_is_found),
+        cmocka_unit_test(test_a_file_cut_off_anywhere_is_refused),
+        cmocka_unit_test(test_a_file_cut_off_anywhere_that_denies_it_is_refused),
+        cmocka_unit_test(test_a_byte_behind_the_end_is_refused),
+        cmocka_unit_test(test_random_damage_behind_right_checksums_does_no_harm),
+        cmocka_unit_test(test_random_weights_do_no_harm),
+        cmocka_unit_test(test_every_status_has_a_text_of_its_own),
+    };
+    return cmocka_run_group_tests_name("file", tests, NULL, NULL);
+}

@@ -1,0 +1,336 @@
+/* The kernels, each alone: against golden values of PyTorch, against naive loops, and at the ends
+   of their ranges. */
+#include "test_util.h"
+
+#include <float.h>
+
+/* ---- the matrix product ---- */
+
+/* Sums in double, and the sums of the magnitudes, which bound the rounding. */
+static void naive_tile(const float *input, size_t stride, int rows, const float *panel,
+                       size_t inputs, double sums[4][16], double magnitudes[4][16]) {
+    for (int r = 0; r < rows; r++) {
+        for (int n = 0; n < 16; n++) {
+            sums[r][n] = magnitudes[r][n] = 0;
+            for (size_t k = 0; k < inputs; k++) {
+                double product =
+                    (double)input[(size_t)r * stride + k] * (double)panel[k * 16 + (size_t)n];
+                sums[r][n] += product;
+                magnitudes[r][n] += fabs(product);
+            }
+        }
+    }
+}
+
+static void check_tile(int rows, size_t inputs, size_t stride, uint32_t *random) {
+    float *input = allocate_floats(4 * stride + inputs), *panel = allocate_floats(inputs * 16 + 1);
+    float sums[4][16];
+    double want[4][16], magnitudes[4][16];
+    random_floats(random, input, 4 * stride + inputs);
+    random_floats(random, panel, inputs * 16);
+    vit__tile(input, stride, rows, panel, inputs, sums);
+    naive_tile(input, stride, rows, panel, inputs, want, magnitudes);
+    for (int r = 0; r < rows; r++) {
+        for (int n = 0; n < 16; n++) {
+            double bound = magnitudes[r][n] * (double)(inputs + 1) * (double)FLT_EPSILON / 2;
+            if (!(fabs((double)sums[r][n] - want[r][n]) <= bound))
+                fail_msg("%d rows, %zu inputs: [%d][%d] %g instead of %g", rows, inputs, r, n,
+                         (double)sums[r][n], want[r][n]);
+        }
+    }
+    free(input);
+    free(panel);
+}
+
+static void test_tile_equals_the_naive_product(void **state) {
+    static const size_t sizes[] = {0, 1, 2, 3, 7, 16, 17, 48, 197, 768, 3072};
+    uint32_t random = 1;
+    (void)state;
+    for (int rows = 1; rows <= 4; rows++) {
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            check_tile(rows, sizes[i], sizes[i], &random);
+            check_tile(rows, sizes[i], sizes[i] + 5, &random);
+        }
+    }
+}
+
+/* The result of a row does not depend on which rows, and how many, stand beside it. */
+static void test_a_row_of_a_tile_is_the_same_in_any_company(void **state) {
+    enum { INPUTS = 197 };
+    uint32_t random = 2;
+    float *input = allocate_floats(4 * INPUTS), *panel = allocate_floats(INPUTS * 16);
+    float alone[4][16], together[4][16];
+    (void)state;
+    random_floats(&random, input, 4 * INPUTS);
+    random_floats(&random, panel, INPUTS * 16);
+    for (int rows = 1; rows <= 4; rows++) {
+        vit__tile(input, INPUTS, rows, panel, INPUTS, together);
+        for (int r = 0; r < rows; r++) {
+            vit__tile(input + r * INPUTS, INPUTS, 1, panel, INPUTS, alone);
+            assert_same_bits(together[r], alone[0], 16);
+        }
+    }
+    free(input);
+    free(panel);
+}
+
+/* ---- activations ---- */
+
+typedef float (*activation)(float x);
+
+static float call_gelu(float x) {
+    return vit__gelu(x);
+}
+
+static float call_gelu_tanh(float x) {
+    return vit__gelu_tanh(x);
+}
+
+/* Within 3e-7 of PyTorch's, relative to the larger of |x| and 1/10: for negative x, where 1 + erf
+   cancels, the error is one of 1 times x. */
+static void check_activation(activation f, int row) {
+    float *golden = golden_floats("gelu.f32", 3 * 401);
+    for (int i = 0; i < 401; i++) {
+        float x = golden[i];
+        float want = golden[row * 401 + i], got = f(x);
+        assert_near(&got, &want, 1, 3e-7f * fmaxf(fabsf(x), 0.1f));
+    }
+    free(golden);
+}
+
+static void test_gelu_equals_pytorch(void **state) {
+    (void)state;
+    check_activation(call_gelu, 1);
+}
+
+static void test_gelu_tanh_equals_pytorch(void **state) {
+    (void)state;
+    check_activation(call_gelu_tanh, 2);
+}
+
+static void test_both_forms_of_gelu_end_in_0_and_in_x(void **state) {
+    static const float large[] = {20, 1e3f, 1e10f, 1e12f, 1e30f, FLT_MAX};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(large); i++) {
+        assert_true(vit__gelu(large[i]) == large[i]);
+        assert_true(vit__gelu_tanh(large[i]) == large[i]);
+        assert_true(vit__gelu(-large[i]) == 0);
+        assert_true(vit__gelu_tanh(-large[i]) == 0);
+    }
+    assert_true(vit__gelu(0) == 0 && vit__gelu_tanh(0) == 0);
+}
+
+/* ---- LayerNorm ---- */
+
+/* Row r of the golden ones, normalised into out [48]. */
+static void norm_golden_row(const float *golden, int r, float *out) {
+    float x[48] = {0}, norm[2][48] = {{0}};
+    memcpy(x, golden + r * 40, 40 * sizeof(float));
+    memcpy(norm[0], golden + 200, 40 * sizeof(float));
+    memcpy(norm[1], golden + 240, 40 * sizeof(float));
+    vit__norm_row(x, norm[0], 40, 48, 1e-6f, out);
+}
+
+static void test_layer_norm_equals_pytorch(void **state) {
+    static const float tolerances[5] = {2e-6f, 2e-6f, 2e-6f, 0, 4e-4f}; /* the last: mean 1000 */
+    float *golden = golden_floats("layer_norm.f32", 5 * 40 + 40 + 40 + 5 * 40);
+    (void)state;
+    for (int r = 0; r < 5; r++) {
+        float out[48];
+        norm_golden_row(golden, r, out);
+        assert_near(out, golden + 280 + r * 40, 40, tolerances[r]);
+    }
+    free(golden);
+}
+
+static void test_layer_norm_writes_zeros_into_the_padding(void **state) {
+    float *golden = golden_floats("layer_norm.f32", 480), out[48];
+    (void)state;
+    memset(out, 0xFF, sizeof(out));
+    norm_golden_row(golden, 0, out);
+    for (int i = 40; i < 48; i++) assert_true(out[i] == 0);
+    free(golden);
+}
+
+static void test_layer_norm_works_in_place_and_at_every_width(void **state) {
+    uint32_t random = 3;
+    (void)state;
+    for (int dim = 1; dim <= 70; dim++) {
+        size_t stride = vit__round16(dim);
+        float x[80] = {0}, norm[160] = {0}, out[80];
+        random_floats(&random, x, (size_t)dim);
+        random_floats(&random, norm, (size_t)dim);
+        random_floats(&random, norm + stride, (size_t)dim);
+        double mean = 0, variance = 0;
+        for (int i = 0; i < dim; i++) mean += (double)x[i] / dim;
+        for (int i = 0; i < dim; i++)
+            variance += ((double)x[i] - mean) * ((double)x[i] - mean) / dim;
+        vit__norm_row(x, norm, dim, stride, 1e-3f, out);
+        for (int i = 0; i < dim; i++) {
+            double want = ((double)x[i] - mean) / sqrt(variance + 1e-3) * (double)norm[i];
+            assert_true(fabs((double)out[i] - want - (double)norm[stride + (size_t)i]) < 2e-6);
+        }
+        vit__norm_row(x, norm, dim, stride, 1e-3f, x);
+        assert_same_bits(x, out, stride);
+    }
+}
+
+static void test_layer_norm_of_equal_numbers_is_the_bias(void **state) {
+    float x[16] = {7.5f, 7.5f, 7.5f, 7.5f}, norm[2][16] = {{1, 2, 3, 4}, {5, 6, 7, 8}}, out[16];
+    (void)state;
+    vit__norm_row(x, norm[0], 4, 16, 1e-6f, out);
+    assert_same_bits(out, norm[1], 4);
+}
+
+/* ---- softmax ---- */
+
+/* Within 1e-6 relative, and for each 1 below the largest score half an epsilon more, which the
+   rounding of the difference becomes; plus the smallest normal float for those that vanish. */
+static void test_softmax_equals_pytorch(void **state) {
+    float *golden = golden_floats("softmax.f32", 2 * 5 * 37), out[37];
+    (void)state;
+    for (int r = 0; r < 5; r++) {
+        const float *in = golden + r * 37, *want = golden + (5 + r) * 37;
+        float largest = in[0];
+        for (int i = 0; i < 37; i++) largest = fmaxf(largest, in[i]);
+        vit_softmax(in, 37, out);
+        for (int i = 0; i < 37; i++) {
+            float relative = 1e-6f + (largest - in[i]) * FLT_EPSILON / 2;
+            assert_near(&out[i], &want[i], 1, relative * want[i] + FLT_MIN);
+        }
+    }
+    free(golden);
+}
+
+static void test_softmax_of_scaled_scores_is_that_of_their_product(void **state) {
+    float *golden = golden_floats("softmax.f32", 2 * 5 * 37), out[37];
+    (void)state;
+    for (int i = 0; i < 37; i++) out[i] = golden[i] * 8;
+    vit__softmax_row(out, 37, 0.125f);
+    for (int i = 0; i < 37; i++) assert_near(&out[i], &golden[5 * 37 + i], 1, 1e-6f);
+    free(golden);
+}
+
+static void test_softmax_works_in_place_and_adds_up_to_1(void **state) {
+    uint32_t random = 4;
+    (void)state;
+    for (int count = 1; count <= 100; count++) {
+        float x[100], out[100];
+        double sum = 0;
+        random_floats(&random, x, (size_t)count);
+        for (int i = 0; i < count; i++) x[i] *= 30;
+        vit_softmax(x, count, out);
+        for (int i = 0; i < count; i++) sum += (double)out[i];
+        assert_true(fabs(sum - 1) < 1e-6);
+        vit_softmax(x, count, x);
+        assert_same_bits(x, out, (size_t)count);
+    }
+}
+
+static void test_softmax_stands_the_largest_numbers(void **state) {
+    float x[3] = {FLT_MAX, -FLT_MAX, FLT_MAX}, want[3] = {0.5f, 0, 0.5f}, out[3];
+    float one[1] = {-FLT_MAX}, certain[1] = {1};
+    (void)state;
+    vit_softmax(x, 3, out);
+    assert_same_bits(out, want, 3);
+    vit_softmax(one, 1, out);
+    assert_same_bits(out, certain, 1);
+    vit_softmax(one, 0, one);
+    assert_true(one[0] == -FLT_MAX);
+}
+
+/* ---- top-k ---- */
+
+static void test_top_k_gives_the_golden_order_for_every_k(void **state) {
+    float *scores = golden_floats("top_k.f32", 64);
+    size_t size = 0;
+    int32_t *order = (int32_t *)(void *)read_file(GOLDEN "top_k.i32", &size);
+    (void)state;
+    assert_int_equal(size, 64 * sizeof(int32_t));
+    for (int k = 0; k <= 64; k++) {
+        int indices[65];
+        for (int i = 0; i < 65; i++) indices[i] = -7;
+        assert_int_equal(vit_top_k(scores, 64, k, indices), k);
+        for (int i = 0; i < k; i++) assert_int_equal(indices[i], order[i]);
+        assert_int_equal(indices[k], -7);
+    }
+    free(scores);
+    free(order);
+}
+
+static void test_top_k_of_more_than_there_are_gives_all(void **state) {
+    const float scores[3] = {1, 3, 2};
+    int indices[4] = {-7, -7, -7, -7};
+    (void)state;
+    assert_int_equal(vit_top_k(scores, 3, 1000000, indices), 3);
+    assert_int_equal(indices[0], 1);
+    assert_int_equal(indices[1], 2);
+    assert_int_equal(indices[2], 0);
+    assert_int_equal(indices[3], -7);
+}
+
+static void test_top_k_of_nothing_is_nothing(void **state) {
+    const float score = 1;
+    int index = -7;
+    (void)state;
+    assert_int_equal(vit_top_k(&score, 1, 0, &index), 0);
+    assert_int_equal(vit_top_k(&score, 1, -1, &index), 0);
+    assert_int_equal(vit_top_k(&score, 0, 5, &index), 0);
+    assert_int_equal(vit_top_k(&score, -3, 5, &index), 0);
+    assert_int_equal(index, -7);
+}
+
+static void test_top_k_puts_nan_last_in_any_place(void **state) {
+    float none[4] = {NAN, NAN, NAN, NAN};
+    int indices[4];
+    (void)state;
+    assert_int_equal(vit_top_k(none, 4, 4, indices), 4);
+    for (int i = 0; i < 4; i++) assert_int_equal(indices[i], i);
+    for (int number = 0; number < 4; number++) {
+        float scores[4] = {NAN, NAN, NAN, NAN};
+        scores[number] = -INFINITY;
+        assert_int_equal(vit_top_k(scores, 4, 1, indices), 1);
+        assert_int_equal(indices[0], number);
+    }
+}
+
+/* ---- sizes that saturate ---- */
+
+static void test_sizes_saturate_and_stay_so(void **state) {
+    const size_t half = SIZE_MAX / 2;
+    (void)state;
+    assert_true(vit__add(half, half) == SIZE_MAX - 1);
+    assert_true(vit__add(half + 1, half) == SIZE_MAX);
+    assert_true(vit__add(half + 1, half + 1) == SIZE_MAX);
+    assert_true(vit__add(SIZE_MAX, 0) == SIZE_MAX);
+    assert_true(vit__mul(half, 2) == SIZE_MAX - 1);
+    assert_true(vit__mul(half + 1, 2) == SIZE_MAX);
+    assert_true(vit__mul(SIZE_MAX, 0) == 0 && vit__mul(0, SIZE_MAX) == 0);
+    assert_true(vit__round_up(0, 64) == 0 && vit__round_up(1, 64) == 64);
+    assert_true(vit__round_up(64, 64) == 64);
+    assert_true(vit__round_up(SIZE_MAX - 10, 64) == SIZE_MAX);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tile_equals_the_naive_product),
+        cmocka_unit_test(test_a_row_of_a_tile_is_the_same_in_any_company),
+        cmocka_unit_test(test_gelu_equals_pytorch),
+        cmocka_unit_test(test_gelu_tanh_equals_pytorch),
+        cmocka_unit_test(test_both_forms_of_gelu_end_in_0_and_in_x),
+        cmocka_unit_test(test_layer_norm_equals_pytorch),
+        cmocka_unit_test(test_layer_norm_writes_zeros_into_the_padding),
+        cmocka_unit_test(test_layer_norm_works_in_place_and_at_every_width),
+        cmocka_unit_test(test_layer_norm_of_equal_numbers_is_the_bias),
+        cmocka_unit_test(test_softmax_equals_pytorch),
+        cmocka_unit_test(test_softmax_of_scaled_scores_is_that_of_their_product),
+        cmocka_unit_test(test_softmax_works_in_place_and_adds_up_to_1),
+        cmocka_unit_test(test_softmax_stands_the_largest_numbers),
+        cmocka_unit_test(test_top_k_gives_the_golden_order_for_every_k),
+        cmocka_unit_test(test_top_k_of_more_than_there_are_gives_all),
+        cmocka_unit_test(test_top_k_of_nothing_is_nothing),
+        cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
+        cmocka_unit_test(test_sizes_saturate_and_stay_so),
+    };
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}

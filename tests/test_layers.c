@@ -1,0 +1,291 @@
+/* The layers, each alone, and the whole model for many configs against a plain reference. */
+#include "reference.h"
+
+/* ---- attention against PyTorch: 2 heads, 13 tokens, 24 wide; twice, as two images ---- */
+
+enum { HEADS = 2, TOKENS = 13, WIDTH = 24, WIDE = 32, INNER = 64, IMAGES = 2 };
+
+/* A pass that has no model: what attention needs, and dirty buffers. */
+typedef struct attention_rig {
+    vit_config config;
+    vit_options options;
+    vit__pass pass;
+    float *memory;
+} attention_rig;
+
+static void rig_make(attention_rig *rig, int queries) {
+    size_t rows = IMAGES * TOKENS * INNER, keys = IMAGES * 16 * INNER;
+    memset(rig, 0, sizeof(*rig));
+    rig->config.num_heads = HEADS, rig->config.head_dim = WIDTH;
+    rig->memory = allocate_floats(4 * rows + keys);
+    memset(rig->memory, 0xFF, (4 * rows + keys) * sizeof(float));
+    vit__pass *pass = &rig->pass;
+    pass->config = &rig->config, pass->options = &rig->options;
+    pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
+    pass->padded_tokens = 16, pass->head_width = WIDE, pass->inner = INNER;
+    pass->queries = rig->memory, pass->values = pass->queries + rows;
+    pass->y = pass->values + rows, pass->scratch = pass->y + rows,
+    pass->keys = pass->scratch + rows;
+    pass->scratch_size = rows;
+}
+
+/* Hand the rows of golden [head][token][24] to a store, as a product would. */
+static void store_rows(attention_rig *rig, const float *golden, vit__store store, float *output,
+                       int rows_per_image) {
+    static const float bias[INNER] = {0};
+    vit__product p;
+    memset(&p, 0, sizeof(p));
+    p.pass = &rig->pass, p.bias = bias, p.output = output;
+    p.output_stride = p.inputs = INNER, p.outputs = INNER;
+    for (int row = 0; row < IMAGES * rows_per_image; row++) {
+        float sums[INNER] = {0};
+        for (int head = 0; head < HEADS; head++)
+            memcpy(sums + head * WIDE, golden + (head * TOKENS + row % rows_per_image) * WIDTH,
+                   WIDTH * sizeof(float));
+        for (int panel = 0; panel < INNER / 16; panel++) store(&p, row, panel, sums + panel * 16);
+    }
+}
+
+/* Within 1e-5: scores reach 60 here, and their rounding becomes a relative error of the weights. */
+static void check_attention(int queries) {
+    const int size = HEADS * TOKENS * WIDTH;
+    float *golden = golden_floats("attention.f32", 4 * (size_t)size);
+    attention_rig rig;
+    rig_make(&rig, queries);
+    store_rows(&rig, golden, vit__store_bias, rig.pass.queries, queries);
+    store_rows(&rig, golden + size, vit__store_keys, rig.pass.keys, TOKENS);
+    store_rows(&rig, golden + 2 * size, vit__store_values, rig.pass.values, TOKENS);
+    vit__attention(&rig.pass);
+    for (int row = 0; row < IMAGES * queries; row++) {
+        for (int head = 0; head < HEADS; head++) {
+            const float *got = rig.pass.y + row * INNER + head * WIDE;
+            assert_near(got, golden + 3 * size + (head * TOKENS + row % queries) * WIDTH, WIDTH,
+                        1e-5f);
+            for (int i = WIDTH; i < WIDE; i++) assert_true(got[i] == 0);
+        }
+    }
+    free(rig.memory);
+    free(golden);
+}
+
+static void test_attention_equals_pytorch_for_any_number_of_queries(void **state) {
+    (void)state;
+    for (int queries = 1; queries <= TOKENS; queries++) check_attention(queries);
+}
+
+/* ---- whole models against the reference ---- */
+
+static int between(uint32_t *random, int low, int high) {
+    return low + random_below(random, high - low + 1);
+}
+
+/* Any config of few numbers, and each option now and then. */
+static vit_config random_config(uint32_t *random) {
+    vit_config c = small_config();
+    for (int i = 0; i < 2; i++) {
+        c.patch_size[i] = between(random, 1, 6);
+        c.img_size[i] =
+            c.patch_size[i] * between(random, 1, 6) + random_below(random, c.patch_size[i]);
+    }
+    c.in_chans = between(random, 1, 6);
+    c.num_classes = between(random, 1, 40);
+    c.embed_dim = between(random, 2, 40);
+    c.depth = between(random, 1, 3);
+    c.num_heads = between(random, 1, 4);
+    c.head_dim = between(random, 1, 35);
+    c.mlp_dim = between(random, 1, 70);
+    c.prefix_tokens = between(random, 0, 5);
+    c.head_tokens = between(random, 0, c.prefix_tokens);
+    c.head_avg = c.head_tokens == 0 || random_below(random, 2);
+    c.fc_norm = random_below(random, 2);
+    c.pre_logits = random_below(random, 2) ? between(random, 1, 40) : 0;
+    c.act = (vit_act)random_below(random, VIT_ACT_COUNT);
+    c.norm_eps = random_below(random, 2) ? 1e-5f : 0.5f;
+    return c;
+}
+
+static void test_logits_of_any_config_agree_with_the_reference(void **state) {
+    uint32_t random = 20;
+    (void)state;
+    for (int i = 0; i < 150; i++) {
+        vit_config config = random_config(&random);
+        vit_model model;
+        model_file file = model_make_open(&config, random_u32(&random), &model);
+        size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
+        float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
+        float *want = allocate_floats(classes);
+        random_floats(&random, pixels, 3 * count);
+        assert_status(forward(&model, NULL, pixels, 3, got), VIT_OK, "forward");
+        for (size_t image = 0; image < 3; image++) {
+            reference_forward(&model, pixels + image * count, want);
+            assert_near(got + image * classes, want, classes,
+                        2e-5f * largest_of(want, classes) + 1e-5f);
+        }
+        free(pixels), free(got), free(want);
+        model_free(&file);
+    }
+}
+
+/* ---- patch embedding ---- */
+
+/* Keeps a copy of the rows, where they lie, behind a block. */
+typedef struct block_copy {
+    int block;
+    float rows[4096];
+    vit_block_output output;
+} block_copy;
+
+static int keep_block(void *user, const vit_block_output *output) {
+    block_copy *copy = (block_copy *)user;
+    size_t count = (size_t)(output->images * output->tokens) * output->row_stride;
+    if (output->block != copy->block) return 0;
+    assert_true(count <= COUNT_OF(copy->rows));
+    memcpy(copy->rows, output->rows, count * sizeof(float));
+    copy->output = *output;
+    return 0;
+}
+
+/* HWC bytes of count images -> floats as vit_preprocess writes them. */
+static void normalise(const vit_config *c, const unsigned char *bytes, int count, float *out) {
+    int plane = c->img_size[0] * c->img_size[1];
+    for (int image = 0; image < count; image++) {
+        for (int i = 0; i < plane * c->in_chans; i++) {
+            unsigned char value = bytes[image * plane * c->in_chans + i];
+            int channel = i % c->in_chans;
+            out[(image * c->in_chans + channel) * plane + i / c->in_chans] =
+                vit__normalize(&c->preprocess, channel, value);
+        }
+    }
+}
+
+static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **state) {
+    uint32_t random = 21;
+    (void)state;
+    for (int chans = 1; chans <= 6; chans++) {
+        vit_config config = small_config();
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0};
+        vit_model model;
+        float got[15], want[15];
+        config.in_chans = chans;
+        model_file file = model_make_open(&config, 22, &model);
+        size_t count = 3 * vit_pixels_count(&model);
+        unsigned char *bytes = (unsigned char *)allocate(count);
+        float *floats = allocate_floats(count);
+        random_bytes(&random, bytes, count);
+        normalise(&config, bytes, 3, floats);
+        assert_status(forward(&model, NULL, floats, 3, want), VIT_OK, "floats");
+        assert_status(forward(&model, &options, bytes, 3, got), VIT_OK, "bytes");
+        assert_same_bits(got, want, 15);
+        free(bytes);
+        free(floats);
+        model_free(&file);
+    }
+}
+
+static void test_a_byte_is_normalised_as_torchvision_does(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    for (int value = 0; value < 256; value++) {
+        for (int c = 0; c < 5; c++) {
+            float want = (float)value / 255.0f;
+            if (c < 4) want = (want - 0.25f * (float)c) / 0.5f;
+            float got = vit__normalize(&config.preprocess, c, (unsigned char)value);
+            assert_same_bits(&got, &want, 1);
+        }
+    }
+}
+
+/* Pixels that no patch covers, below and to the right, change nothing. */
+static void test_pixels_outside_the_grid_are_not_read(void **state) {
+    vit_config config = small_config(); /* 13 x 17 pixels, 12 x 15 in patches */
+    vit_model model;
+    model_file file = model_make_open(&config, 23, &model);
+    float pixels[3 * 13 * 17], got[5], want[5];
+    uint32_t random = 24;
+    (void)state;
+    random_floats(&random, pixels, COUNT_OF(pixels));
+    assert_status(forward(&model, NULL, pixels, 1, want), VIT_OK, "forward");
+    for (int i = 0; i < 3 * 13 * 17; i++) {
+        if (i / 17 % 13 >= 12 || i % 17 >= 15) pixels[i] = NAN;
+    }
+    assert_status(forward(&model, NULL, pixels, 1, got), VIT_OK, "forward");
+    assert_same_bits(got, want, 5);
+    model_free(&file);
+}
+
+/* ---- the residual stream ---- */
+
+static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **state) {
+    vit_config config = small_config();
+    vit_model model;
+    model_file file = model_make_open(&config, 25, &model);
+    float pixels[2 * 3 * 13 * 17], logits[10];
+    uint32_t random = 26;
+    (void)state;
+    random_floats(&random, pixels, COUNT_OF(pixels));
+    for (int block = 0; block < config.depth; block++) {
+        block_copy copy = {block, {0}, {0, 0, 0, 0, 0, 0, NULL}};
+        vit_options options = {0, NULL, NULL, keep_block, &copy, VIT_PIXELS_F32, 0};
+        assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
+        assert_int_equal(copy.output.tokens, block == config.depth - 1 ? 1 : 16);
+        assert_int_equal(copy.output.embed_dim, 20);
+        assert_int_equal(copy.output.row_stride, 32);
+        for (int row = 0; row < copy.output.tokens; row++) {
+            for (int i = 20; i < 32; i++) assert_true(copy.rows[row * 32 + i] == 0);
+        }
+    }
+    model_free(&file);
+}
+
+static void test_keep_tokens_packs_the_first_of_each_image(void **state) {
+    enum { DIM = 16, ALL = 5, KEEP = 2, COUNT = 3 };
+    float x[COUNT * ALL * DIM], y[COUNT * ALL * DIM];
+    vit__pass pass;
+    (void)state;
+    memset(&pass, 0, sizeof(pass));
+    pass.images = COUNT, pass.rows_per_image = ALL, pass.dim = DIM, pass.x = x, pass.y = y;
+    for (int i = 0; i < COUNT * ALL * DIM; i++) x[i] = (float)i, y[i] = (float)-i;
+    vit__keep_tokens(&pass, KEEP);
+    assert_int_equal(pass.rows_per_image, KEEP);
+    for (int i = 0; i < COUNT * KEEP * DIM; i++) {
+        int from = i / (KEEP * DIM) * (ALL * DIM) + i % (KEEP * DIM);
+        assert_true(x[i] == (float)from && y[i] == (float)-from);
+    }
+}
+
+static void test_pool_takes_the_prefix_and_the_mean_of_the_patches(void **state) {
+    vit_config config = small_config(); /* 15 patches */
+    vit__pass pass;
+    float rows[2 * 18 * 32], pooled[2 * 3 * 32];
+    uint32_t random = 27;
+    (void)state;
+    config.prefix_tokens = 3, config.head_tokens = 2, config.head_avg = 1;
+    random_floats(&random, rows, COUNT_OF(rows));
+    memset(&pass, 0, sizeof(pass));
+    pass.config = &config, pass.images = 2, pass.tokens = pass.rows_per_image = 18;
+    pass.dim = 32, pass.pooled = pooled, pass.pooled_dim = 3 * 32;
+    vit__pool(&pass, rows);
+    for (int image = 0; image < 2; image++) {
+        const float *in = rows + image * 18 * 32, *out = pooled + image * 3 * 32;
+        assert_same_bits(out, in, 2 * 32);
+        for (int i = 0; i < 32; i++) {
+            double mean = 0;
+            for (int t = 3; t < 18; t++) mean += (double)in[t * 32 + i] / 15;
+            assert_true(fabs((double)out[64 + i] - mean) < 1e-6);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
+        cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
+        cmocka_unit_test(test_bytes_give_the_same_bits_as_their_normalised_floats),
+        cmocka_unit_test(test_a_byte_is_normalised_as_torchvision_does),
+        cmocka_unit_test(test_pixels_outside_the_grid_are_not_read),
+        cmocka_unit_test(test_padding_of_the_residual_stream_is_zero_in_every_block),
+        cmocka_unit_test(test_keep_tokens_packs_the_first_of_each_image),
+        cmocka_unit_test(test_pool_takes_the_prefix_and_the_mean_of_the_patches),
+    };
+    return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+/* Loading from a file, mapped and read, with every allocation failing once; the same for the pool.
+   Builds with VIT_NO_MMAP too. */
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The heap that the library is given: counts, and fails at one of the calls. */
+typedef struct heap {
+    int calls, live;
+    int fail_at; /* 1: the first call; 0: never */
+} heap;
+
+static void *heap_malloc(void *context, size_t size) {
+    heap *h = (heap *)context;
+    if (h == NULL) return malloc(size);
+    if (++h->calls == h->fail_at || size > (size_t)1 << 30) return NULL;
+    h->live++;
+    return malloc(size);
+}
+
+static void heap_free(void *context, void *pointer) {
+    if (context != NULL) ((heap *)context)->live--;
+    free(pointer);
+}
+
+static int threads_until_failure = -1; /* -1: never */
+
+static int test_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                               void *(*start)(void *), void *arg) {
+    if (threads_until_failure == 0) return 11; /* EAGAIN */
+    if (threads_until_failure > 0) threads_until_failure--;
+    return pthread_create(thread, attributes, start, arg);
+}
+
+static long close_takes; /* nanoseconds */
+
+#ifndef VIT_NO_MMAP
+/* Gives the writer of a pipe the time to notice that its reader is gone. */
+static int slow_close(int file) {
+    const struct timespec wait = {0, close_takes};
+    int result = close(file);
+    nanosleep(&wait, NULL);
+    return result;
+}
+#define close slow_close
+#endif
+
+#define VIT_MALLOC(context, size) heap_malloc(context, size)
+#define VIT_FREE(context, pointer) heap_free(context, pointer)
+#define pthread_create test_pthread_create
+#include "test_util.h"
+#undef close
+#undef pthread_create
+
+#include <sys/stat.h>
+
+#ifdef VIT_NO_MMAP
+#define CALLS_OF_A_LOAD(read) 1
+#else
+#define CALLS_OF_A_LOAD(read) (read) /* a mapped file takes no memory */
+#endif
+
+/* ---- files ---- */
+
+#define FOLDER_TEMPLATE "/tmp/vit_test_XXXXXX"
+
+static char folder[] = FOLDER_TEMPLATE;
+static char path[sizeof(folder) + 16];
+static model_file tiny; /* what path holds as a rule */
+
+static void write_file(const unsigned char *data, size_t size) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int make_folder(void **state) {
+    model_parts parts;
+    (void)state;
+    memset(&parts, 0, sizeof(parts));
+    parts.config = tiny_config();
+    parts.labels = "a\0b";
+    parts.labels_size = 4;
+    parts.chunks = 1;
+    tiny = model_make(&parts, 50);
+    if (mkdtemp(folder) == NULL) return -1;
+    snprintf(path, sizeof(path), "%s/model.vit", folder);
+    return 0;
+}
+
+static int write_tiny(void **state) {
+    (void)state;
+    write_file(tiny.data, tiny.size);
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    model_free(&tiny);
+    remove(path);
+    return rmdir(folder);
+}
+
+/* Both ways of loading: mapped where that is possible, and read. */
+static vit_load_options ways(int read, heap *h) {
+    if (h != NULL) memset(h, 0, sizeof(*h));
+    vit_load_options options = {0, read, h};
+    return options;
+}
+
+/* Loads with no leak, whatever comes of it. */
+static vit_status try_load(int read) {
+    heap h;
+    vit_model model;
+    vit_load_options options = ways(read, &h);
+    vit_status status = vit_model_load(&model, path, &options);
+    vit_model_close(&model);
+    assert_int_equal(h.live, 0);
+    assert_null(model.data);
+    return status;
+}
+
+static void assert_load(vit_status want, const char *where) {
+    assert_status(try_load(0), want, where);
+    assert_status(try_load(1), want, where);
+}
+
+/* ---- what loads ---- */
+
+static void test_a_loaded_model_is_the_one_in_the_file(void **state) {
+    vit_model opened;
+    float pixels[3] = {0.5f, -1, 2}, want[2], got[2];
+    (void)state;
+    assert_int_equal(vit_model_open(&opened, tiny.data, tiny.size), VIT_OK);
+    assert_int_equal(forward(&opened, NULL, pixels, 1, want), VIT_OK);
+    for (int read = 0; read < 2; read++) {
+        heap h;
+        vit_model model;
+        vit_load_options options = ways(read, &h);
+        assert_status(vit_model_load(&model, path, &options), VIT_OK, "load");
+        assert_memory_equal(model.data, tiny.data, tiny.size);
+        assert_int_equal((uintptr_t)model.data % 64, 0);
+        assert_string_equal(vit_model_label(&model, 1), "b");
+        assert_status(forward(&model, NULL, pixels, 1, got), VIT_OK, "forward");
+        assert_same_bits(got, want, 2);
+        assert_int_equal(h.calls, CALLS_OF_A_LOAD(read));
+        vit_model_close(&model);
+        assert_int_equal(h.live, 0);
+    }
+}
+
+static void test_default_options_are_null_and_zero(void **state) {
+    static const vit_load_options zero = {0, 0, NULL};
+    vit_model model;
+    (void)state;
+    assert_status(vit_model_load(&model, path, NULL), VIT_OK, "NULL");
+    vit_model_close(&model);
+    assert_status(vit_model_load(&model, path, &zero), VIT_OK, "zero");
+    vit_model_close(&model);
+}
+
+static void test_a_model_may_be_closed_twice(void **state) {
+    (void)state;
+    for (int read = 0; read < 2; read++) {
+        heap h;
+        vit_model model;
+        vit_load_options options = ways(read, &h);
+        assert_status(vit_model_load(&model, path, &options), VIT_OK, "load");
+        vit_model_close(&model);
+        vit_model_close(&model);
+        assert_int_equal(h.live, 0);
+        assert_int_equal(vit_workspace_size(&model, NULL, 1), 0);
+    }
+}
+
+/* A file that was read does not need to exist any longer. */
+static void test_a_read_model_survives_its_file(void **state) {
+    vit_model model;
+    vit_load_options options = ways(1, NULL);
+    (void)state;
+    assert_status(vit_model_load(&model, path, &options), VIT_OK, "load");
+    write_file((const unsigned char *)"", 0);
+    assert_status(vit_model_verify(&model), VIT_OK, "verify");
+    vit_model_close(&model);
+}
+
+/* ---- what does not ---- */
+
+static void test_a_missing_file_cannot_be_opened(void **state) {
+    (void)state;
+    assert_int_equal(remove(path), 0);
+    assert_load(VIT_ERROR_OPEN, "missing");
+}
+
+static void test_a_folder_cannot_be_read(void **state) {
+    (void)state;
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_load(VIT_ERROR_READ, "folder");
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void test_a_file_cut_off_anywhere_is_refused(void **state) {
+    (void)state;
+    for (size_t size = 0; size < tiny.size; size += size < 300 ? 1 : 61) {
+        write_file(tiny.data, size);
+        assert_load(size < 12 ? VIT_ERROR_MAGIC : VIT_ERROR_SIZE, "cut off");
+    }
+}
+
+static void test_a_byte_behind_the_end_is_refused(void **state) {
+    unsigned char *longer = (unsigned char *)allocate(tiny.size + 1);
+    (void)state;
+    memcpy(longer, tiny.data, tiny.size);
+    longer[tiny.size] = 0;
+    write_file(longer, tiny.size + 1);
+    assert_load(VIT_ERROR_SIZE, "a byte more");
+    free(longer);
+}
+
+static void test_other_files_are_recognised(void **state) {
+    static const unsigned char png[300] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+    (void)state;
+    write_file(png, sizeof(png));
+    assert_load(VIT_ERROR_MAGIC, "PNG");
+    tiny.data[8] = 2;
+    write_file(tiny.data, tiny.size);
+    tiny.data[8] = 1;
+    assert_load(VIT_ERROR_VERSION, "version 2");
+}
+
+/* A file that claims to be huge takes no huge memory. */
+static void test_a_file_that_claims_to_be_huge_is_refused(void **state) {
+    static const uint64_t claims[] = {(uint64_t)1 << 31, (uint64_t)1 << 62, UINT64_MAX - 63,
+                                      UINT64_MAX};
+    unsigned char *copy = (unsigned char *)allocate(tiny.size);
+    (void)state;
+    memcpy(copy, tiny.data, tiny.size);
+    for (size_t i = 0; i < COUNT_OF(claims); i++) {
+        put_u64(copy + 24, claims[i]);
+        seal_head(copy);
+        write_file(copy, tiny.size);
+#ifndef VIT_NO_MMAP
+        assert_int_equal(try_load(0), VIT_ERROR_SIZE);
+#endif
+        assert_int_equal(try_load(1), VIT_ERROR_MEMORY);
+    }
+    put_u64(copy + 24, 255);
+    write_file(copy, tiny.size);
+    assert_load(VIT_ERROR_SIZE, "255");
+    free(copy);
+}
+
+static void test_damaged_weights_are_found_unless_not_looked_for(void **state) {
+    vit_model model;
+    (void)state;
+    tiny.data[tiny.size - 200] ^= 4;
+    write_file(tiny.data, tiny.size);
+    tiny.data[tiny.size - 200] ^= 4;
+    assert_load(VIT_ERROR_CHECKSUM, "damaged");
+    for (int read = 0; read < 2; read++) {
+        vit_load_options options = {1, read, NULL};
+        assert_status(vit_model_load(&model, path, &options), VIT_OK, "no_verify");
+        assert_status(vit_model_verify(&model), VIT_ERROR_CHECKSUM, "verify");
+        vit_model_close(&model);
+    }
+}
+
+static void test_a_damaged_head_is_refused_even_without_verifying(void **state) {
+    (void)state;
+    tiny.data[200] ^= 1;
+    write_file(tiny.data, tiny.size);
+    tiny.data[200] ^= 1;
+    for (int read = 0; read < 2; read++) {
+        vit_model model;
+        vit_load_options options = {1, read, NULL};
+        assert_status(vit_model_load(&model, path, &options), VIT_ERROR_HEAD, "head");
+        vit_model_close(&model);
+    }
+}
+
+static void test_null_arguments_are_refused(void **state) {
+    vit_model model;
+    (void)state;
+    memset(&model, 0xFF, sizeof(model));
+    assert_int_equal(vit_model_load(NULL, path, NULL), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_load(&model, NULL, NULL), VIT_ERROR_ARGUMENT);
+    vit_model_close(&model);
+}
+
+/* ---- pipes ---- */
+
+static void *write_pipe(void *arg) {
+    const model_file *file = (const model_file *)arg;
+    FILE *pipe = fopen(path, "wb");
+    if (pipe == NULL) return NULL;
+    fwrite(file->data, 1, file->size, pipe);
+    fclose(pipe);
+    return NULL;
+}
+
+/* A named pipe cannot be mapped: it is read, and opened once, for its writer writes once. The file
+   is larger than the pipe. */
+static void test_a_pipe_is_read(void **state) {
+    model_file file;
+    (void)state;
+    file.data = read_file(GOLDEN "tiny.vit", &file.size);
+    close_takes = 2000000;
+    alarm(60); /* who opens it a second time waits for ever */
+    for (int i = 0; i < 10; i++) {
+        pthread_t writer;
+        assert_int_equal(remove(path), 0);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(pthread_create(&writer, NULL, write_pipe, &file), 0);
+        assert_status(try_load(i % 2), VIT_OK, i % 2 ? "read" : "by default");
+        assert_int_equal(pthread_join(writer, NULL), 0);
+    }
+    alarm(0);
+    close_takes = 0;
+    assert_int_equal(remove(path), 0);
+    free(file.data);
+}
+
+/* ---- out of memory ---- */
+
+static void test_loading_survives_the_failure_of_every_allocation(void **state) {
+    (void)state;
+    for (int read = 0; read < 2; read++) {
+        vit_status status = VIT_ERROR_MEMORY;
+        for (int n = 1; status != VIT_OK; n++) {
+            heap h;
+            vit_model model;
+            vit_load_options options = ways(read, &h);
+            h.fail_at = n;
+            status = vit_model_load(&model, path, &options);
+            assert_true(status == (h.calls >= n ? VIT_ERROR_MEMORY : VIT_OK));
+            if (status != VIT_OK) assert_int_equal(h.live, 0);
+            vit_model_close(&model);
+            assert_int_equal(h.live, 0);
+        }
+    }
+}
+
+static void test_a_failed_load_leaves_nothing_behind(void **state) {
+    (void)state;
+    for (size_t at = 0; at < tiny.size; at += 13) {
+        tiny.data[at] ^= 0x20;
+        write_file(tiny.data, tiny.size);
+        tiny.data[at] ^= 0x20;
+        assert_int_not_equal(try_load(0), VIT_OK);
+        assert_int_not_equal(try_load(1), VIT_OK);
+    }
+}
+
+/* ---- the pool ---- */
+
+static void test_creating_a_pool_survives_the_failure_of_every_allocation(void **state) {
+    vit_pool *pool = NULL;
+    (void)state;
+    for (int n = 1; pool == NULL; n++) {
+        heap h = {0, 0, n};
+        pool = vit_pool_create(3, &h);
+        assert_int_equal(pool == NULL, h.calls >= n);
+        if (pool == NULL) assert_int_equal(h.live, 0);
+        if (pool != NULL) vit_pool_destroy(pool);
+        assert_int_equal(h.live, 0);
+    }
+}
+
+static void test_creating_a_pool_survives_the_failure_of_every_thread(void **state) {
+    (void)state;
+    for (int started = 0; started < 7; started++) {
+        heap h = {0, 0, 0};
+        threads_until_failure = started;
+        assert_null(vit_pool_create(8, &h));
+        assert_int_equal(h.live, 0);
+    }
+    threads_until_failure = -1;
+}
+
+static void test_destroying_a_pool_gives_all_memory_back(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 17; threads++) {
+        heap h = {0, 0, 0};
+        vit_pool *pool = vit_pool_create(threads, &h);
+        assert_non_null(pool);
+        assert_true(h.live > 0);
+        vit_pool_destroy(pool);
+        assert_int_equal(h.live, 0);
+    }
+}
+
+#define FILE_TEST(name) cmocka_unit_test_setup(name, write_tiny)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FILE_TEST(test_a_loaded_model_is_the_one_in_the_file),
+        FILE_TEST(test_default_options_are_null_and_zero),
+        FILE_TEST(test_a_model_may_be_closed_twice),
+        FILE_TEST(test_a_read_model_survives_its_file),
+        FILE_TEST(test_a_missing_file_cannot_be_opened),
+        FILE_TEST(test_a_folder_cannot_be_read),
+        FILE_TEST(test_a_file_cut_off_anywhere_is_refused),
+        FILE_TEST(test_a_byte_behind_the_end_is_refused),
+        FILE_TEST(test_other_files_are_recognised),
+        FILE_TEST(test_a_file_that_claims_to_be_huge_is_refused),
+        FILE_TEST(test_damaged_weights_are_found_unless_not_looked_for),
+        FILE_TEST(test_a_damaged_head_is_refused_even_without_verifying),
+        FILE_TEST(test_null_arguments_are_refused),
+        FILE_TEST(test_a_pipe_is_read),
+        FILE_TEST(test_loading_survives_the_failure_of_every_allocation),
+        FILE_TEST(test_a_failed_load_leaves_nothing_behind),
+        cmocka_unit_test(test_creating_a_pool_survives_the_failure_of_every_allocation),
+        cmocka_unit_test(test_creating_a_pool_survives_the_failure_of_every_thread),
+        cmocka_unit_test(test_destroying_a_pool_gives_all_memory_back),
+    };
+    return cmocka_run_group_tests_name("load", tests, make_folder, remove_folder);
+}

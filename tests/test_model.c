@@ -1,0 +1,620 @@
+/* The whole model: golden values block by block, threads and batches to the bit, workspaces,
+   stopping, and many threads at once. */
+#include "test_util.h"
+
+#include <pthread.h>
+
+/* A model from tests/golden and its pixels. */
+typedef struct golden_model {
+    const char *name;
+    vit_model model;
+    unsigned char *data;
+    float *pixels;
+} golden_model;
+
+static const char *const golden_names[] = {"tiny", "tiny_avg"};
+
+/* NAME_stage.f32 */
+static float *golden_stage(const golden_model *golden, const char *stage, size_t count) {
+    char name[64];
+    snprintf(name, sizeof(name), "%s_%s.f32", golden->name, stage);
+    return golden_floats(name, count);
+}
+
+static void golden_open(golden_model *golden, const char *name) {
+    char path[64];
+    size_t size = 0;
+    golden->name = name;
+    snprintf(path, sizeof(path), GOLDEN "%s.vit", name);
+    golden->data = read_file(path, &size);
+    assert_status(vit_model_open(&golden->model, golden->data, size), VIT_OK, path);
+    golden->pixels = golden_stage(golden, "pixels", vit_pixels_count(&golden->model));
+}
+
+static void golden_close(golden_model *golden) {
+    free(golden->data);
+    free(golden->pixels);
+}
+
+/* ---- golden values ---- */
+
+/* Within 1e-5 of the largest. */
+static void assert_golden(const float *got, const float *want, size_t count) {
+    assert_near(got, want, count, 1e-5f * largest_of(want, count));
+}
+
+/* Rows [rows][stride] against [rows][width]. */
+static void assert_golden_rows(const float *got, size_t stride, const float *want, int rows,
+                               int width) {
+    float tolerance = 1e-5f * largest_of(want, (size_t)(rows * width));
+    for (int r = 0; r < rows; r++)
+        assert_near(got + (size_t)r * stride, want + r * width, (size_t)width, tolerance);
+}
+
+/* The library's own pass, one step at a time. */
+typedef struct stepper {
+    vit__pass pass;
+    unsigned char *workspace;
+} stepper;
+
+static void stepper_make(stepper *s, const vit_model *model, const vit_options *options) {
+    s->workspace = (unsigned char *)allocate(vit_workspace_size(model, options, 1));
+    vit__arena arena = vit__arena_make(s->workspace);
+    assert_int_equal(vit__pass_plan(&s->pass, model, options, 1), VIT_OK);
+    vit__pass_carve(&s->pass, &arena);
+}
+
+static void test_embedding_equals_pytorch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
+        golden_model golden;
+        stepper s;
+        golden_open(&golden, golden_names[i]);
+        stepper_make(&s, &golden.model, NULL);
+        int dim = golden.model.config.embed_dim;
+        float *want = golden_stage(&golden, "embed", (size_t)(s.pass.tokens * dim));
+        vit__embed(&s.pass, golden.pixels);
+        assert_golden_rows(s.pass.x, s.pass.dim, want, s.pass.tokens, dim);
+        free(want);
+        free(s.workspace);
+        golden_close(&golden);
+    }
+}
+
+static int compare_block(void *user, const vit_block_output *output) {
+    const golden_model *golden = (const golden_model *)user;
+    char stage[16];
+    snprintf(stage, sizeof(stage), "block%d", output->block);
+    float *want = golden_stage(golden, stage, (size_t)(output->tokens * output->embed_dim));
+    assert_golden_rows(output->rows, output->row_stride, want, output->tokens, output->embed_dim);
+    free(want);
+    return 0;
+}
+
+static void test_every_block_equals_pytorch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
+        golden_model golden;
+        float logits[8];
+        golden_open(&golden, golden_names[i]);
+        vit_options options = {0, NULL, NULL, compare_block, &golden, VIT_PIXELS_F32, 1};
+        assert_status(forward(&golden.model, &options, golden.pixels, 1, logits), VIT_OK,
+                      "forward");
+        golden_close(&golden);
+    }
+}
+
+/* What the head reads: tiny's tokens behind the norm, tiny_avg's normalised mean. */
+static void test_final_norm_equals_pytorch(void **state) {
+    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
+        golden_model golden;
+        stepper s;
+        float logits[8];
+        golden_open(&golden, golden_names[i]);
+        stepper_make(&s, &golden.model, &options);
+        const vit_config *c = &golden.model.config;
+        int rows = c->fc_norm ? 1 : s.pass.tokens;
+        float *want = golden_stage(&golden, "norm", (size_t)(rows * c->embed_dim));
+        assert_status(vit__run(&s.pass, golden.pixels, 0, logits), VIT_OK, "run");
+        assert_golden_rows(c->fc_norm ? s.pass.pooled : s.pass.y, s.pass.dim, want, rows,
+                           c->embed_dim);
+        free(want);
+        free(s.workspace);
+        golden_close(&golden);
+    }
+}
+
+static void test_logits_equal_pytorch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
+        golden_model golden;
+        float logits[8];
+        golden_open(&golden, golden_names[i]);
+        size_t classes = (size_t)golden.model.config.num_classes;
+        float *want = golden_stage(&golden, "logits", classes);
+        assert_status(forward(&golden.model, NULL, golden.pixels, 1, logits), VIT_OK, "forward");
+        assert_golden(logits, want, classes);
+        free(want);
+        golden_close(&golden);
+    }
+}
+
+/* ---- the last block ---- */
+
+static void test_last_block_for_token_0_alone_is_exact(void **state) {
+    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1};
+    golden_model golden;
+    float want[7], got[7];
+    (void)state;
+    golden_open(&golden, "tiny");
+    assert_status(forward(&golden.model, &all, golden.pixels, 1, want), VIT_OK, "all tokens");
+    assert_status(forward(&golden.model, NULL, golden.pixels, 1, got), VIT_OK, "token 0");
+    assert_same_bits(got, want, 7);
+    golden_close(&golden);
+}
+
+/* How many rows of each image the hook is shown behind each block. */
+static int note_tokens(void *user, const vit_block_output *output) {
+    ((int *)user)[output->block] = output->tokens;
+    return 0;
+}
+
+static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
+    static const int cases[][4] = {
+        /* head_tokens, head_avg, all_tokens -> tokens of the last block, of 2 + 15 */
+        {1, 0, 0, 1},
+        {2, 0, 0, 2},
+        {1, 1, 0, 17},
+        {0, 1, 0, 17},
+        {1, 0, 1, 17}};
+    float pixels[3 * 13 * 17] = {0}, logits[5];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int tokens[2] = {0, 0};
+        vit_options options = {0, NULL, NULL, note_tokens, tokens, VIT_PIXELS_F32, cases[i][2]};
+        vit_config config = small_config();
+        vit_model model;
+        config.prefix_tokens = 2, config.head_tokens = cases[i][0], config.head_avg = cases[i][1];
+        model_file file = model_make_open(&config, 30, &model);
+        assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
+        assert_int_equal(tokens[0], 17);
+        assert_int_equal(tokens[1], cases[i][3]);
+        model_free(&file);
+    }
+}
+
+/* ---- threads and batches, to the bit ---- */
+
+/* A parallel_for that runs the tasks one after the other, in random order, as random workers. */
+typedef struct shuffler {
+    uint32_t random;
+    int threads;
+} shuffler;
+
+static void shuffled_for(void *user, int count, vit_task task, void *arg) {
+    shuffler *s = (shuffler *)user;
+    int *order = (int *)allocate((size_t)count * sizeof(int));
+    for (int i = 0; i < count; i++) {
+        int j = random_below(&s->random, i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    for (int i = 0; i < count; i++) task(arg, order[i], random_below(&s->random, s->threads));
+    free(order);
+}
+
+enum { BATCH = 8, CLASSES = 5 };
+
+/* A small model, 8 pictures, and the logits of each picture alone. */
+typedef struct batch_rig {
+    vit_model model;
+    model_file file;
+    size_t count;
+    float *pixels;
+    float want[BATCH * CLASSES];
+} batch_rig;
+
+static void batch_make(batch_rig *rig, const vit_config *config) {
+    uint32_t random = 31;
+    rig->file = model_make_open(config, 32, &rig->model);
+    rig->count = vit_pixels_count(&rig->model);
+    rig->pixels = allocate_floats(BATCH * rig->count);
+    random_floats(&random, rig->pixels, BATCH * rig->count);
+    for (size_t i = 0; i < BATCH; i++)
+        assert_status(
+            forward(&rig->model, NULL, rig->pixels + i * rig->count, 1, rig->want + i * CLASSES),
+            VIT_OK, "one");
+}
+
+static void batch_free(batch_rig *rig) {
+    free(rig->pixels);
+    model_free(&rig->file);
+}
+
+/* One config for each way through the head. */
+static vit_config batch_config(int variant) {
+    vit_config config = small_config();
+    if (variant == 1) config.head_avg = 1, config.fc_norm = 1;
+    if (variant == 2) config.prefix_tokens = 3, config.head_tokens = 2, config.pre_logits = 21;
+    if (variant == 3) config.head_tokens = 0, config.head_avg = 1, config.prefix_tokens = 0;
+    return config;
+}
+
+static void check_batches(const batch_rig *rig, const vit_options *options) {
+    static const int batches[] = {1, 2, 3, 5, 8};
+    for (size_t i = 0; i < COUNT_OF(batches); i++) {
+        float got[BATCH * CLASSES];
+        memset(got, 0xFF, sizeof(got));
+        assert_status(forward(&rig->model, options, rig->pixels, batches[i], got), VIT_OK, "batch");
+        assert_same_bits(got, rig->want, (size_t)batches[i] * CLASSES);
+    }
+}
+
+static void test_logits_are_the_same_for_any_batch(void **state) {
+    (void)state;
+    for (int variant = 0; variant < 4; variant++) {
+        vit_config config = batch_config(variant);
+        batch_rig rig;
+        batch_make(&rig, &config);
+        check_batches(&rig, NULL);
+        batch_free(&rig);
+    }
+}
+
+static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **state) {
+    static const int threads[] = {1, 2, 3, 8, 1024};
+    (void)state;
+    for (int variant = 0; variant < 4; variant++) {
+        vit_config config = batch_config(variant);
+        batch_rig rig;
+        batch_make(&rig, &config);
+        for (size_t i = 0; i < COUNT_OF(threads); i++) {
+            shuffler s = {33, threads[i]};
+            vit_options options = {threads[i], shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+            check_batches(&rig, &options);
+        }
+        batch_free(&rig);
+    }
+}
+
+static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
+    static const int threads[] = {1, 2, 3, 8};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        vit_pool *pool = vit_pool_create(threads[i], NULL);
+        assert_non_null(pool);
+        assert_int_equal(vit_pool_threads(pool), threads[i]);
+        for (int variant = 0; variant < 4; variant++) {
+            vit_config config = batch_config(variant);
+            batch_rig rig;
+            vit_options options = {threads[i], vit_pool_parallel_for, pool, NULL,
+                                   NULL,       VIT_PIXELS_F32,        0};
+            batch_make(&rig, &config);
+            check_batches(&rig, &options);
+            batch_free(&rig);
+        }
+        vit_pool_destroy(pool);
+    }
+}
+
+/* threads without a parallel_for, and the reverse, mean one thread. */
+static void test_a_hook_without_threads_runs_as_one(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    shuffler s = {34, 1};
+    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0};
+    (void)state;
+    batch_make(&rig, &config);
+    check_batches(&rig, &hook);
+    check_batches(&rig, &threads);
+    size_t one = vit_workspace_size(&rig.model, NULL, 8);
+    assert_int_equal(vit_workspace_size(&rig.model, &hook, 8), one);
+    assert_int_equal(vit_workspace_size(&rig.model, &threads, 8), one);
+    batch_free(&rig);
+}
+
+/* ---- several callers ---- */
+
+typedef struct caller {
+    const batch_rig *rig;
+    const vit_options *options;
+    pthread_t thread;
+    int differences;
+} caller;
+
+/* No assertion here: cmocka's may be used on the main thread alone. */
+static void *call_often(void *arg) {
+    caller *c = (caller *)arg;
+    size_t need = vit_workspace_size(&c->rig->model, c->options, 3);
+    void *workspace = malloc(need);
+    for (int i = 0; i < 20 && workspace != NULL; i++) {
+        float got[3 * CLASSES];
+        vit_status status =
+            vit_forward(&c->rig->model, c->options, c->rig->pixels, 3, got, workspace, need);
+        c->differences += status != VIT_OK || memcmp(got, c->rig->want, sizeof(got)) != 0;
+    }
+    c->differences += workspace == NULL;
+    free(workspace);
+    return NULL;
+}
+
+static void check_callers(const vit_options *options) {
+    vit_config config = small_config();
+    batch_rig rig;
+    caller callers[4];
+    batch_make(&rig, &config);
+    for (size_t i = 0; i < COUNT_OF(callers); i++) {
+        callers[i].rig = &rig, callers[i].options = options, callers[i].differences = 0;
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(callers); i++) {
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+        assert_int_equal(callers[i].differences, 0);
+    }
+    batch_free(&rig);
+}
+
+static void test_many_threads_share_one_model(void **state) {
+    (void)state;
+    check_callers(NULL);
+}
+
+static void test_many_threads_share_one_model_and_one_pool(void **state) {
+    vit_pool *pool = vit_pool_create(3, NULL);
+    vit_options options = {3, vit_pool_parallel_for, pool, NULL, NULL, VIT_PIXELS_F32, 0};
+    (void)state;
+    assert_non_null(pool);
+    check_callers(&options);
+    vit_pool_destroy(pool);
+}
+
+/* ---- the hook ---- */
+
+typedef struct watch {
+    int calls, stop_at;
+    int blocks[64], images[64], counts[64];
+} watch;
+
+static int watch_block(void *user, const vit_block_output *output) {
+    watch *w = (watch *)user;
+    w->blocks[w->calls] = output->block;
+    w->images[w->calls] = output->image;
+    w->counts[w->calls] = output->images;
+    return ++w->calls == w->stop_at;
+}
+
+static void test_on_block_sees_every_block_of_every_image_in_order(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    shuffler s = {35, 3};
+    watch w = {0, 0, {0}, {0}, {0}};
+    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32, 0};
+    float logits[BATCH * CLASSES];
+    (void)state;
+    batch_make(&rig, &config);
+    assert_status(forward(&rig.model, &options, rig.pixels, 8, logits), VIT_OK, "forward");
+    assert_int_equal(w.calls, 6); /* images 0-2, 3-5, 6-7, two blocks each */
+    for (int i = 0; i < w.calls; i++) {
+        assert_int_equal(w.blocks[i], i % 2);
+        assert_int_equal(w.images[i], i / 2 * 3);
+        assert_int_equal(w.counts[i], i < 4 ? 3 : 2);
+    }
+    batch_free(&rig);
+}
+
+static void test_on_block_stops_the_pass(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    float logits[3 * CLASSES];
+    (void)state;
+    batch_make(&rig, &config);
+    for (int stop_at = 1; stop_at <= 6; stop_at++) {
+        watch w = {0, stop_at, {0}, {0}, {0}};
+        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0};
+        assert_status(forward(&rig.model, &options, rig.pixels, 3, logits), VIT_ERROR_STOPPED,
+                      "stop");
+        assert_int_equal(w.calls, stop_at);
+    }
+    batch_free(&rig);
+}
+
+/* ---- the workspace ---- */
+
+static void test_workspace_may_lie_anywhere_be_dirty_and_exact(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    float got[2 * CLASSES];
+    (void)state;
+    batch_make(&rig, &config);
+    size_t need = vit_workspace_size(&rig.model, NULL, 2);
+    for (size_t shift = 0; shift < 64; shift++) {
+        guarded w = guarded_make(need, shift); /* filled with NaN */
+        assert_status(vit_forward(&rig.model, NULL, rig.pixels, 2, got, w.bytes, need), VIT_OK,
+                      "forward");
+        guarded_free(&w);
+        assert_same_bits(got, rig.want, 2 * CLASSES);
+    }
+    batch_free(&rig);
+}
+
+static void test_a_workspace_used_for_something_else_gives_the_same(void **state) {
+    vit_config config = batch_config(2);
+    batch_rig rig;
+    uint32_t random = 36;
+    float got[CLASSES];
+    (void)state;
+    batch_make(&rig, &config);
+    size_t need = vit_workspace_size(&rig.model, NULL, 1);
+    unsigned char *workspace = (unsigned char *)allocate(need);
+    for (size_t image = 0; image < BATCH; image++) {
+        random_bytes(&random, workspace, need);
+        assert_status(
+            vit_forward(&rig.model, NULL, rig.pixels + image * rig.count, 1, got, workspace, need),
+            VIT_OK, "forward");
+        assert_same_bits(got, rig.want + image * CLASSES, CLASSES);
+    }
+    free(workspace);
+    batch_free(&rig);
+}
+
+static void test_a_workspace_one_byte_too_small_is_refused_and_left_alone(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    float got[CLASSES] = {1, 2, 3, 4, 5};
+    const float untouched[CLASSES] = {1, 2, 3, 4, 5};
+    (void)state;
+    batch_make(&rig, &config);
+    size_t need = vit_workspace_size(&rig.model, NULL, 1);
+    guarded w = guarded_make(need, 0);
+    assert_int_equal(vit_forward(&rig.model, NULL, rig.pixels, 1, got, w.bytes, need - 1),
+                     VIT_ERROR_WORKSPACE);
+    assert_int_equal(vit_forward(&rig.model, NULL, rig.pixels, 1, got, w.bytes, 0),
+                     VIT_ERROR_WORKSPACE);
+    for (size_t i = 0; i < need; i++) assert_int_equal(w.bytes[i], 0xFF);
+    assert_same_bits(got, untouched, CLASSES);
+    guarded_free(&w);
+    batch_free(&rig);
+}
+
+static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **state) {
+    vit_config config = small_config();
+    vit_model model;
+    model_file file = model_make_open(&config, 37, &model);
+    shuffler s = {0, 4};
+    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+    (void)state;
+    for (int batch = 2; batch <= 12; batch++) {
+        size_t before = vit_workspace_size(&model, &options, batch - 1);
+        size_t now = vit_workspace_size(&model, &options, batch);
+        assert_true(batch <= 4 ? now > before : now == before);
+        assert_int_equal(vit_workspace_size(&model, NULL, batch),
+                         vit_workspace_size(&model, NULL, 1));
+    }
+    assert_int_equal(vit_workspace_size(&model, &options, INT32_MAX),
+                     vit_workspace_size(&model, &options, 4));
+    options.threads = 8;
+    assert_true(vit_workspace_size(&model, &options, 1) < 4 * vit_workspace_size(&model, NULL, 1));
+    model_free(&file);
+}
+
+/* ---- what is refused ---- */
+
+static void test_impossible_arguments_have_no_workspace_and_are_refused(void **state) {
+    static const struct {
+        int threads, batch, pixel_type;
+    } bad[] = {{0, 0, 0},         {0, -1, 0}, {-1, 1, 0}, {1025, 1, 0},
+               {INT32_MAX, 1, 0}, {0, 1, 2},  {0, 1, 99}};
+    vit_config config = small_config();
+    batch_rig rig;
+    float got[CLASSES], workspace[4];
+    (void)state;
+    batch_make(&rig, &config);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        vit_options options = {
+            bad[i].threads, NULL, NULL, NULL, NULL, (vit_pixel_type)bad[i].pixel_type, 0};
+        assert_int_equal(vit_workspace_size(&rig.model, &options, bad[i].batch), 0);
+        assert_int_equal(vit_forward(&rig.model, &options, rig.pixels, bad[i].batch, got, workspace,
+                                     sizeof(workspace)),
+                         VIT_ERROR_ARGUMENT);
+    }
+    batch_free(&rig);
+}
+
+static void test_null_arguments_are_refused(void **state) {
+    vit_config config = small_config();
+    batch_rig rig;
+    float out[CLASSES];
+    (void)state;
+    batch_make(&rig, &config);
+    size_t need = vit_workspace_size(&rig.model, NULL, 1);
+    unsigned char *work = (unsigned char *)allocate(need);
+    const vit_model *m = &rig.model;
+    assert_int_equal(vit_workspace_size(NULL, NULL, 1), 0);
+    assert_int_equal(vit_forward(NULL, NULL, rig.pixels, 1, out, work, need), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_forward(m, NULL, NULL, 1, out, work, need), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_forward(m, NULL, rig.pixels, 1, NULL, work, need), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_forward(m, NULL, rig.pixels, 1, out, NULL, need), VIT_ERROR_ARGUMENT);
+    free(work);
+    batch_free(&rig);
+}
+
+/* ---- the pool ---- */
+
+typedef struct tally {
+    int runs[1000];
+    int worker_of[1000];
+} tally;
+
+static void count_run(void *arg, int index, int worker) {
+    tally *t = (tally *)arg;
+    t->runs[index]++;
+    t->worker_of[index] = worker;
+}
+
+static void test_a_pool_runs_every_index_once_with_a_valid_worker(void **state) {
+    static const int counts[] = {0, 1, 2, 7, 1000};
+    (void)state;
+    for (int threads = 1; threads <= 9; threads += 2) {
+        vit_pool *pool = vit_pool_create(threads, NULL);
+        assert_non_null(pool);
+        for (size_t i = 0; i < COUNT_OF(counts) * 20; i++) {
+            tally t;
+            memset(&t, 0, sizeof(t));
+            vit_pool_parallel_for(pool, counts[i % COUNT_OF(counts)], count_run, &t);
+            for (int k = 0; k < 1000; k++) {
+                assert_int_equal(t.runs[k], k < counts[i % COUNT_OF(counts)]);
+                assert_in_range(t.worker_of[k], 0, threads - 1);
+            }
+        }
+        vit_pool_destroy(pool);
+    }
+}
+
+static void test_pools_of_impossible_size_are_not_created(void **state) {
+    (void)state;
+    assert_null(vit_pool_create(0, NULL));
+    assert_null(vit_pool_create(-1, NULL));
+    assert_null(vit_pool_create(INT32_MAX, NULL));
+    assert_int_equal(vit_pool_threads(NULL), 1);
+    vit_pool_destroy(NULL);
+}
+
+static void test_a_pool_that_could_not_be_created_runs_on_the_caller(void **state) {
+    tally t;
+    (void)state;
+    memset(&t, 0, sizeof(t));
+    vit_pool_parallel_for(NULL, 3, count_run, &t);
+    for (int i = 0; i < 4; i++) assert_int_equal(t.runs[i], i < 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embedding_equals_pytorch),
+        cmocka_unit_test(test_every_block_equals_pytorch),
+        cmocka_unit_test(test_final_norm_equals_pytorch),
+        cmocka_unit_test(test_logits_equal_pytorch),
+        cmocka_unit_test(test_last_block_for_token_0_alone_is_exact),
+        cmocka_unit_test(test_last_block_computes_the_tokens_of_the_head_only),
+        cmocka_unit_test(test_logits_are_the_same_for_any_batch),
+        cmocka_unit_test(test_logits_are_the_same_for_any_order_of_tasks_and_workers),
+        cmocka_unit_test(test_logits_are_the_same_for_any_number_of_threads),
+        cmocka_unit_test(test_a_hook_without_threads_runs_as_one),
+        cmocka_unit_test(test_many_threads_share_one_model),
+        cmocka_unit_test(test_many_threads_share_one_model_and_one_pool),
+        cmocka_unit_test(test_on_block_sees_every_block_of_every_image_in_order),
+        cmocka_unit_test(test_on_block_stops_the_pass),
+        cmocka_unit_test(test_workspace_may_lie_anywhere_be_dirty_and_exact),
+        cmocka_unit_test(test_a_workspace_used_for_something_else_gives_the_same),
+        cmocka_unit_test(test_a_workspace_one_byte_too_small_is_refused_and_left_alone),
+        cmocka_unit_test(test_workspace_grows_with_the_smaller_of_threads_and_batch),
+        cmocka_unit_test(test_impossible_arguments_have_no_workspace_and_are_refused),
+        cmocka_unit_test(test_null_arguments_are_refused),
+        cmocka_unit_test(test_a_pool_runs_every_index_once_with_a_valid_worker),
+        cmocka_unit_test(test_pools_of_impossible_size_are_not_created),
+        cmocka_unit_test(test_a_pool_that_could_not_be_created_runs_on_the_caller),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
