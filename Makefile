@@ -61,9 +61,14 @@ $(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< -lcmocka -lm -pthread
 
-$(BUILD)/test_picture: tests/test_picture.c examples/picture.c examples/picture.h tests/test_util.h vit.h
+$(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
+		examples/picture.h tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< -lcmocka -lm -pthread
+
+$(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
 $(BUILD)/bench-open: tools/bench/open.c vit.h
 	@mkdir -p $(@D)
@@ -111,9 +116,10 @@ lint:
 	CC=gcc CXX=g++ tests/check_include.sh
 	CC=clang CXX=clang++ tests/check_include.sh
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --error-exitcode=1 --quiet -DVIT_IMPLEMENTATION \
-		-U__FAST_MATH__ -I. -Itests vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' $(filter %.c,$(SOURCES)) -- $(CSTD) -I. -Itests
+		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
+		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests vit.h examples tools tests
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c) \
+		-- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \

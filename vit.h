@@ -1,5 +1,4 @@
-/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header.  MIT
-   licence.
+/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header. MIT licence.
 
    #include "vit.h" wherever it is used; in exactly one C or C++ file write
 
@@ -45,7 +44,8 @@
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
-       VIT_STATIC            every function is static: for a private copy in one file
+       VIT_STATIC            every function is static: for a private copy in one file, which has
+                             to define VIT_IMPLEMENTATION too
        VIT_API               put before each declaration (default: extern, or static by VIT_STATIC)
        VIT_MALLOC(context, size), VIT_FREE(context, pointer)
                              replace malloc and free; context is what the caller passed in
@@ -56,7 +56,6 @@
        VIT_NO_THREADS        leaves out the thread pool
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
-       VIT_ASSERT(x)         replace assert: it checks the library itself, never a file or a picture
 
    MEMORY  The core allocates nothing. vit_workspace_size and vit_preprocess_workspace_size say how
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
@@ -333,11 +332,13 @@ VIT_API const vit_config *vit_model_config(const vit_model *model);
 VIT_API const char *vit_model_label(const vit_model *model, int index);
 
 /* A picture of 8 bits a channel. The strides are in bytes and may be negative (bottom-up: data
-   points to the upper left pixel all the same). pixel_stride 0    3: packed RGB row_stride 0 width
-   * pixel_stride channel_stride 0  1 where a pixel takes 3 bytes or more; otherwise the picture is
-   grey, and its one byte a pixel stands for R, G and B So RGBA is pixel_stride 4; grey is
-   pixel_stride 1; planar is pixel_stride 1 and channel_stride height * row_stride; BGR is data + 2,
-   pixel_stride 3, channel_stride -1. */
+   points to the upper left pixel all the same). A stride of 0 stands for:
+     pixel_stride    3: packed RGB
+     row_stride      width * |pixel_stride|
+     channel_stride  1 where a pixel takes 3 bytes or more; otherwise the picture is grey, and its one
+                     byte a pixel stands for R, G and B
+   So RGBA is pixel_stride 4; grey is pixel_stride 1; planar is pixel_stride 1 and channel_stride
+   height * row_stride; BGR is data + 2, pixel_stride 3, channel_stride -1. */
 typedef struct vit_image {
     const unsigned char *data;
     int width, height; /* 1 to 1048576 */
@@ -349,8 +350,7 @@ typedef struct vit_image {
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
 VIT_API size_t vit_pixels_count(const vit_model *model);
 
-/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error.
- */
+/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
 
 /* Resize, crop and normalise a picture by the model's own recipe: pixels[in_chans][height][width].
@@ -460,10 +460,6 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF)
 #include <math.h>
 #endif
-#ifndef VIT_ASSERT
-#include <assert.h>
-#define VIT_ASSERT(x) assert(x)
-#endif
 
 #ifndef VIT_MALLOC
 #define VIT_MALLOC(context, size) ((void)(context), malloc(size))
@@ -526,6 +522,10 @@ static size_t vit__round_up(size_t n, size_t multiple) {
 
 static size_t vit__round16(int n) {
     return ((size_t)n + 15) / 16 * 16;
+}
+
+static size_t vit__larger(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 static int vit__min(int a, int b) {
@@ -642,7 +642,7 @@ VIT_API const char *vit_status_string(vit_status status) {
 #define VIT__STATUS_TEXT(name, text) text,
     static const char *const texts[] = {VIT_STATUS_LIST(VIT__STATUS_TEXT)};
 #undef VIT__STATUS_TEXT
-    if ((int)status < 0 || status >= VIT_STATUS_COUNT) return "unknown status";
+    if ((unsigned)status >= VIT_STATUS_COUNT) return "unknown status";
     return texts[status];
 }
 
@@ -657,7 +657,6 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
-#define VIT__MAX_ENTRY 4096u       /* of entry_size */
 
 /* Roles of tensors, in the order of the directory. */
 typedef enum vit__role {
@@ -818,8 +817,8 @@ static int vit__choice(const unsigned char *p, int choices) {
     return value >= (uint32_t)choices ? choices : (int)value;
 }
 
-/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be used.
- */
+/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be
+   used. */
 static void vit__read_config(const unsigned char *h, vit_config *c) {
     vit_preprocess_config *p = &c->preprocess;
     for (int i = 0; i < 2; i++) {
@@ -915,7 +914,8 @@ static int vit__strings_are_valid(const unsigned char *p, size_t size, int count
     size_t i = 0;
     while (i < size) {
         if (p[i] == 0) {
-            count--, i++;
+            if (count-- == 0) return 0;
+            i++;
             continue;
         }
         size_t length = vit__utf8_length(p + i, size - i);
@@ -983,8 +983,8 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
                                      const vit_config *config, uint64_t *end) {
     uint32_t entry_size = vit__u32(file + 36), count = vit__u32(file + 40);
     uint32_t offset = vit__u32(file + 44);
-    if (entry_size < VIT__ENTRY_SIZE || entry_size > VIT__MAX_ENTRY || entry_size % 8 != 0 ||
-        offset % 8 != 0 || count != (uint32_t)vit__tensor_count(config) ||
+    if (entry_size < VIT__ENTRY_SIZE || entry_size % 8 != 0 || offset % 8 != 0 ||
+        count != (uint32_t)vit__tensor_count(config) ||
         !vit__in_head(offset, (uint64_t)count * entry_size, vit__u32(file + 20),
                       vit__u32(file + 16)))
         return VIT_ERROR_DIRECTORY;
@@ -1171,9 +1171,9 @@ static int vit__resized_size(const vit_preprocess_config *recipe, int height, in
 static vit_image vit__explicit_strides(const vit_image *image) {
     vit_image full = *image;
     if (full.pixel_stride == 0) full.pixel_stride = 3;
-    if (full.row_stride == 0) full.row_stride = full.width * full.pixel_stride;
-    if (full.channel_stride == 0)
-        full.channel_stride = full.pixel_stride >= 3 || full.pixel_stride <= -3 ? 1 : 0;
+    ptrdiff_t pixel = full.pixel_stride < 0 ? -full.pixel_stride : full.pixel_stride;
+    if (full.row_stride == 0) full.row_stride = full.width * pixel;
+    if (full.channel_stride == 0) full.channel_stride = pixel >= 3 ? 1 : 0;
     return full;
 }
 
@@ -1481,7 +1481,8 @@ static void vit__store_tanh(const vit__product *p, int row, int panel, const flo
 }
 
 /* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores
-   are a product with panels too. The panel's places behind the last token are zero. */
+   are a product with panels too. Places behind the last token are zeroed, so that the product reads
+   nothing that was never written; what comes out of them is not used. */
 static void vit__store_keys(const vit__product *p, int row, int panel, const float *sums) {
     const vit__pass *pass = p->pass;
     size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
@@ -1495,8 +1496,8 @@ static void vit__store_keys(const vit__product *p, int row, int panel, const flo
     }
 }
 
-/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied.
- */
+/* Values become panels [images][I / 16][T][16], by which the weights of attention are
+   multiplied. */
 static void vit__store_values(const vit__product *p, int row, int panel, const float *sums) {
     size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
     size_t image = (size_t)row / tokens, token = (size_t)row % tokens;
@@ -1773,7 +1774,7 @@ static void vit__head(const vit__pass *pass, float *logits) {
 /* ---- [9] MODEL ----------------------------------------------------------------------------- */
 
 #define VIT__MAX_THREADS 1024
-#define VIT__MAX_ROWS (1 << 30) /* of x */
+#define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
 static const vit_options vit__default_options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0};
 
@@ -1801,11 +1802,10 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->mlp = vit__round16(c->mlp_dim);
     pass->pooled_dim = pass->dim * (size_t)vit__pooled_tokens(c);
     pass->pre_logits_dim = vit__round16(c->pre_logits);
-    return pass->tokens > VIT__MAX_ROWS / pass->images ? VIT_ERROR_ARGUMENT : VIT_OK;
-}
-
-static size_t vit__larger(size_t a, size_t b) {
-    return a > b ? a : b;
+    size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
+    size_t columns = vit__larger(vit__larger(pass->inner, pass->mlp), vit__round16(c->num_classes));
+    int countable = vit__mul(rows, columns / VIT__PANEL) <= VIT__MAX_TASKS;
+    return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
@@ -1896,8 +1896,8 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     vit__softmax_row(probabilities, num_classes, 1.0f);
 }
 
-/* Whether class a comes before class b: larger score, then smaller index; NaN behind all numbers.
- */
+/* Whether class a comes before class b: larger score, then smaller index; NaN behind all
+   numbers. */
 static int vit__ranks_before(const float *scores, int a, int b) {
     float x = scores[a], y = scores[b];
     if (x > y || x < y) return x > y;

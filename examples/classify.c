@@ -153,8 +153,8 @@ static const char *program_dir(const char *argv0) {
     return path;
 }
 
-/* The model that ships: installed with this program, in its checkout, or installed. NULL: nowhere.
- */
+/* The model that ships: installed with this program, in its checkout, or installed. NULL:
+   nowhere. */
 static const char *find_default_model(const char *argv0) {
     static char path[4096 + 64];
     static const char *const near[] = {"/../share/vit/", "/../examples/models/"};

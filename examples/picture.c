@@ -4,8 +4,8 @@
    stb_image is checked from outside. Its release 2.27, which Debian 12 has, leaves its buffers for
    a JPEG whose Huffman table claims more than 256 codes (nothings/stb issue 1289), for 16-bit PGM
    (1166), and for a 16-bit PNG of 700 megapixels. So a JPEG's tables are examined first, PPM and
-   PGM are read here, and the size is bounded. Its heap buffers start as zeros, not as old memory.
- */
+   PGM are read here, and the size is bounded. Its heap buffers start as zeros, not as old
+   memory. */
 
 #include "picture.h"
 
@@ -179,8 +179,8 @@ static const char *examine_jpeg_segment(int marker, const byte *data, size_t siz
     return NULL;
 }
 
-/* With four components, stb_image and Pillow agree on what Adobe's marker declares: 0 CMYK, 2 YCCK.
- */
+/* With four components, stb_image and Pillow agree on what Adobe's marker declares: 0 CMYK, 2
+   YCCK. */
 static const char *examine_jpeg_facts(const jpeg_facts *facts) {
     if (!facts->seen_pixels) return CUT_SHORT;
     if (facts->components != 4) return NULL;
@@ -188,8 +188,8 @@ static const char *examine_jpeg_facts(const jpeg_facts *facts) {
     return "CMYK JPEG without an Adobe marker that tells its colours";
 }
 
-/* Segments: marker, length u16 with its own two bytes, data. Behind SOS come pixels up to the next.
- */
+/* Segments: marker, length u16 with its own two bytes, data. Behind SOS come pixels up to the
+   next. */
 static const char *examine_jpeg(const byte *bytes, size_t size, picture_header *header) {
     jpeg_facts facts = {0, -1, 0, 0};
     size_t at = 2;

@@ -121,7 +121,7 @@ static void run(const vit_model *model, float *logits) {
 static void test_larger_headers_and_entries_and_unknown_chunks_are_skipped(void **state) {
     static const uint32_t variants[][3] = {
         {256, 48, 0}, {320, 48, 0}, {256, 56, 0}, {264, 4096, 1}, {1024, 64, 7}};
-    float want[5] = {0}, got[5];
+    float want[5] = {0}, got[5] = {0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(variants); i++) {
         model_parts parts = full_parts();
@@ -145,7 +145,7 @@ static void test_data_may_lie_at_any_multiple_of_16_and_nowhere_else(void **stat
     model_file file = model_make_open(&config, 3, &model);
     unsigned char *room = (unsigned char *)allocate(file.size + 128);
     unsigned char *start = room + (64 - (uintptr_t)room % 64) % 64;
-    float want[2], got[2];
+    float want[2] = {0}, got[2] = {0};
     (void)state;
     run(&model, want);
     for (size_t shift = 0; shift < 64; shift++) {
@@ -261,8 +261,8 @@ typedef enum patch_kind { SET32, ADD32, SET64, ADD64 } patch_kind;
 typedef struct malformation {
     const char *what;
     size_t at;
-    patch_kind kind;
     uint64_t value;
+    patch_kind kind;
     vit_status want;
 } malformation;
 
@@ -273,113 +273,116 @@ typedef struct malformation {
 #define MINUS_ONE_BITS 0xBF800000u
 
 static const malformation in_the_header[] = {
-    {"magic", 0, ADD32, 1, VIT_ERROR_MAGIC},
-    {"end of the magic", 4, ADD32, 0x01000000, VIT_ERROR_MAGIC},
-    {"version 0", 8, SET32, 0, VIT_ERROR_VERSION},
-    {"version 2", 8, SET32, 2, VIT_ERROR_VERSION},
-    {"head_size too large for the file", 16, SET32, 0xFFFFFFC0u, VIT_ERROR_HEAD},
-    {"head_size not a multiple of 64", 16, ADD32, 8, VIT_ERROR_HEAD},
-    {"head_size too small for the directory", 16, SET32, 256, VIT_ERROR_LABELS},
-    {"head_size below header_size", 16, SET32, 192, VIT_ERROR_HEAD},
-    {"head_size one step on", 16, ADD32, 64, VIT_ERROR_DIRECTORY},
-    {"header_size too small", 20, SET32, 255, VIT_ERROR_HEAD},
-    {"header_size too large", 20, SET32, HUGE_U32, VIT_ERROR_HEAD},
-    {"header_size reaches over the directory", 20, SET32, 264, VIT_ERROR_DIRECTORY},
-    {"file_size one more", 24, ADD64, 1, VIT_ERROR_SIZE},
-    {"file_size one less", 24, ADD64, MINUS(1), VIT_ERROR_SIZE},
-    {"file_size 2^32 more", 24, ADD64, 0x100000000u, VIT_ERROR_SIZE},
-    {"file_size 0", 24, SET64, 0, VIT_ERROR_SIZE},
-    {"lowest feature bit", 32, SET32, 1, VIT_ERROR_FEATURE},
-    {"highest feature bit", 32, SET32, 0x80000000u, VIT_ERROR_FEATURE},
-    {"entry_size too small", 36, SET32, 40, VIT_ERROR_DIRECTORY},
-    {"entry_size too large", 36, SET32, 4104, VIT_ERROR_DIRECTORY},
-    {"entry_size huge", 36, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
-    {"entry_size not a multiple of 8", 36, SET32, 52, VIT_ERROR_DIRECTORY},
-    {"a tensor too few", 40, ADD32, MINUS(1), VIT_ERROR_DIRECTORY},
-    {"a tensor too many", 40, ADD32, 1, VIT_ERROR_DIRECTORY},
-    {"huge tensor_count", 40, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
-    {"directory in the header", 44, SET32, 248, VIT_ERROR_DIRECTORY},
-    {"directory not at a multiple of 8", 44, ADD32, 4, VIT_ERROR_DIRECTORY},
-    {"directory one entry on", 44, ADD32, 48, VIT_ERROR_DIRECTORY},
-    {"directory reaches out of the head", 44, ADD32, 256, VIT_ERROR_DIRECTORY},
-    {"directory behind the file", 44, SET32, 0xFFFFFFF8u, VIT_ERROR_DIRECTORY},
-    {"labels in the header", 48, SET32, 255, VIT_ERROR_LABELS},
-    {"labels behind the file", 48, SET32, HUGE_U32, VIT_ERROR_LABELS},
-    {"labels too long for the head", 52, ADD32, 64, VIT_ERROR_LABELS},
-    {"huge labels_size", 52, SET32, HUGE_U32, VIT_ERROR_LABELS},
-    {"labels without the last NUL", 52, ADD32, MINUS(1), VIT_ERROR_LABELS},
-    {"labels and a NUL too many", 52, ADD32, 1, VIT_ERROR_LABELS},
-    {"a class more than labels", 84, ADD32, 1, VIT_ERROR_LABELS},
-    {"a class less than labels", 84, ADD32, MINUS(1), VIT_ERROR_LABELS},
-    {"a chunk too few", 56, ADD32, MINUS(1), VIT_ERROR_SIZE},
-    {"a chunk too many", 56, ADD32, 1, VIT_ERROR_DIRECTORY},
-    {"huge chunk_count", 56, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
-    {"chunk table in the header", 60, SET32, 0, VIT_ERROR_DIRECTORY},
-    {"chunk table not at a multiple of 8", 60, ADD32, 4, VIT_ERROR_DIRECTORY},
-    {"chunk table behind the file", 60, SET32, 0xFFFFFFF8u, VIT_ERROR_DIRECTORY},
+    {"magic", 0, 1, ADD32, VIT_ERROR_MAGIC},
+    {"end of the magic", 4, 0x01000000, ADD32, VIT_ERROR_MAGIC},
+    {"version 0", 8, 0, SET32, VIT_ERROR_VERSION},
+    {"version 2", 8, 2, SET32, VIT_ERROR_VERSION},
+    {"head_size too large for the file", 16, 0xFFFFFFC0u, SET32, VIT_ERROR_HEAD},
+    {"head_size not a multiple of 64", 16, 8, ADD32, VIT_ERROR_HEAD},
+    {"head_size too small for the directory", 16, 256, SET32, VIT_ERROR_LABELS},
+    {"head_size below header_size", 16, 192, SET32, VIT_ERROR_HEAD},
+    {"head_size one step on", 16, 64, ADD32, VIT_ERROR_DIRECTORY},
+    {"header_size too small", 20, 255, SET32, VIT_ERROR_HEAD},
+    {"header_size too large", 20, HUGE_U32, SET32, VIT_ERROR_HEAD},
+    {"header_size reaches over the directory", 20, 264, SET32, VIT_ERROR_DIRECTORY},
+    {"file_size one more", 24, 1, ADD64, VIT_ERROR_SIZE},
+    {"file_size one less", 24, MINUS(1), ADD64, VIT_ERROR_SIZE},
+    {"file_size 2^32 more", 24, 0x100000000u, ADD64, VIT_ERROR_SIZE},
+    {"file_size 0", 24, 0, SET64, VIT_ERROR_SIZE},
+    {"lowest feature bit", 32, 1, SET32, VIT_ERROR_FEATURE},
+    {"highest feature bit", 32, 0x80000000u, SET32, VIT_ERROR_FEATURE},
+    {"entry_size too small", 36, 40, SET32, VIT_ERROR_DIRECTORY},
+    {"entry_size too large", 36, 4104, SET32, VIT_ERROR_DIRECTORY},
+    {"entry_size huge", 36, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
+    {"entry_size not a multiple of 8", 36, 52, SET32, VIT_ERROR_DIRECTORY},
+    {"a tensor too few", 40, MINUS(1), ADD32, VIT_ERROR_DIRECTORY},
+    {"a tensor too many", 40, 1, ADD32, VIT_ERROR_DIRECTORY},
+    {"huge tensor_count", 40, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
+    {"directory in the header", 44, 248, SET32, VIT_ERROR_DIRECTORY},
+    {"directory not at a multiple of 8", 44, 4, ADD32, VIT_ERROR_DIRECTORY},
+    {"directory one entry on", 44, 48, ADD32, VIT_ERROR_DIRECTORY},
+    {"directory reaches out of the head", 44, 256, ADD32, VIT_ERROR_DIRECTORY},
+    {"directory behind the file", 44, 0xFFFFFFF8u, SET32, VIT_ERROR_DIRECTORY},
+    {"labels in the header", 48, 255, SET32, VIT_ERROR_LABELS},
+    {"labels behind the file", 48, HUGE_U32, SET32, VIT_ERROR_LABELS},
+    {"labels too long for the head", 52, 64, ADD32, VIT_ERROR_LABELS},
+    {"huge labels_size", 52, HUGE_U32, SET32, VIT_ERROR_LABELS},
+    {"labels without the last NUL", 52, MINUS(1), ADD32, VIT_ERROR_LABELS},
+    {"labels and a NUL too many", 52, 1, ADD32, VIT_ERROR_LABELS},
+    {"a class more than labels", 84, 1, ADD32, VIT_ERROR_LABELS},
+    {"a class less than labels", 84, MINUS(1), ADD32, VIT_ERROR_LABELS},
+    {"a chunk too few", 56, MINUS(1), ADD32, VIT_ERROR_SIZE},
+    {"a chunk too many", 56, 1, ADD32, VIT_ERROR_DIRECTORY},
+    {"huge chunk_count", 56, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
+    {"chunk table in the header", 60, 0, SET32, VIT_ERROR_DIRECTORY},
+    {"chunk table not at a multiple of 8", 60, 4, ADD32, VIT_ERROR_DIRECTORY},
+    {"chunk table behind the file", 60, 0xFFFFFFF8u, SET32, VIT_ERROR_DIRECTORY},
 };
 
 static const malformation in_the_directory[] = {
-    {"role of another tensor", ENTRY(0), SET32, 1, VIT_ERROR_DIRECTORY},
-    {"unknown role", ENTRY(20), SET32, 14, VIT_ERROR_DIRECTORY},
-    {"block of another tensor", ENTRY(5) + 4, SET32, 1, VIT_ERROR_DIRECTORY},
-    {"block outside the blocks", ENTRY(0) + 4, SET32, 1, VIT_ERROR_DIRECTORY},
-    {"block -1", ENTRY(11) + 4, SET32, HUGE_U32, VIT_ERROR_DIRECTORY},
-    {"f16", ENTRY(0) + 8, SET32, 1, VIT_ERROR_DIRECTORY},
-    {"unknown dtype", ENTRY(20) + 8, SET32, 99, VIT_ERROR_DIRECTORY},
-    {"rows where panels belong", ENTRY(0) + 12, SET32, 0, VIT_ERROR_DIRECTORY},
-    {"panels where rows belong", ENTRY(1) + 12, SET32, 1, VIT_ERROR_DIRECTORY},
-    {"a row too many", ENTRY(4) + 16, ADD32, 1, VIT_ERROR_DIRECTORY},
-    {"rows 0", ENTRY(19) + 16, SET32, 0, VIT_ERROR_DIRECTORY},
-    {"a column too few", ENTRY(7) + 20, ADD32, MINUS(1), VIT_ERROR_DIRECTORY},
-    {"range 127", ENTRY(8) + 24, SET32, 127, VIT_ERROR_DIRECTORY},
-    {"offset one block on", ENTRY(3) + 32, ADD64, 64, VIT_ERROR_DIRECTORY},
-    {"offset 0", ENTRY(0) + 32, SET64, 0, VIT_ERROR_DIRECTORY},
-    {"offset 2^32 on", ENTRY(9) + 32, ADD64, 0x100000000u, VIT_ERROR_DIRECTORY},
-    {"offset -64", ENTRY(9) + 32, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
-    {"size one block more", ENTRY(20) + 40, ADD64, 64, VIT_ERROR_DIRECTORY},
-    {"size without padding", ENTRY(3) + 40, ADD64, MINUS(4), VIT_ERROR_DIRECTORY},
-    {"size 2^32 more", ENTRY(20) + 40, ADD64, 0x100000000u, VIT_ERROR_DIRECTORY},
-    {"size huge", ENTRY(20) + 40, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
-    {"chunk offset", CHUNK(0) + 8, ADD64, 64, VIT_ERROR_DIRECTORY},
-    {"chunk offset huge", CHUNK(1) + 8, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
-    {"chunk larger than the file", CHUNK(1) + 16, ADD64, 64, VIT_ERROR_DIRECTORY},
-    {"chunk huge", CHUNK(1) + 16, SET64, MINUS(64), VIT_ERROR_DIRECTORY},
-    {"chunk size not a multiple of 64", CHUNK(1) + 16, ADD64, MINUS(8), VIT_ERROR_DIRECTORY},
-    {"bytes behind the last chunk", CHUNK(1) + 16, SET64, 0, VIT_ERROR_SIZE},
+    {"role of another tensor", ENTRY(0), 1, SET32, VIT_ERROR_DIRECTORY},
+    {"unknown role", ENTRY(20), 14, SET32, VIT_ERROR_DIRECTORY},
+    {"block of another tensor", ENTRY(5) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"block outside the blocks", ENTRY(0) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"block -1", ENTRY(11) + 4, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
+    {"f16", ENTRY(0) + 8, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"unknown dtype", ENTRY(20) + 8, 99, SET32, VIT_ERROR_DIRECTORY},
+    {"rows where panels belong", ENTRY(0) + 12, 0, SET32, VIT_ERROR_DIRECTORY},
+    {"panels where rows belong", ENTRY(1) + 12, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"a row too many", ENTRY(4) + 16, 1, ADD32, VIT_ERROR_DIRECTORY},
+    {"rows 0", ENTRY(19) + 16, 0, SET32, VIT_ERROR_DIRECTORY},
+    {"a column too few", ENTRY(7) + 20, MINUS(1), ADD32, VIT_ERROR_DIRECTORY},
+    {"range 127", ENTRY(8) + 24, 127, SET32, VIT_ERROR_DIRECTORY},
+    {"offset one block on", ENTRY(3) + 32, 64, ADD64, VIT_ERROR_DIRECTORY},
+    {"offset 0", ENTRY(0) + 32, 0, SET64, VIT_ERROR_DIRECTORY},
+    {"offset 2^32 on", ENTRY(9) + 32, 0x100000000u, ADD64, VIT_ERROR_DIRECTORY},
+    {"offset -64", ENTRY(9) + 32, MINUS(64), SET64, VIT_ERROR_DIRECTORY},
+    {"size one block more", ENTRY(20) + 40, 64, ADD64, VIT_ERROR_DIRECTORY},
+    {"size without padding", ENTRY(3) + 40, MINUS(4), ADD64, VIT_ERROR_DIRECTORY},
+    {"size 2^32 more", ENTRY(20) + 40, 0x100000000u, ADD64, VIT_ERROR_DIRECTORY},
+    {"size huge", ENTRY(20) + 40, MINUS(64), SET64, VIT_ERROR_DIRECTORY},
+    {"chunk offset", CHUNK(0) + 8, 64, ADD64, VIT_ERROR_DIRECTORY},
+    {"chunk offset huge", CHUNK(1) + 8, MINUS(64), SET64, VIT_ERROR_DIRECTORY},
+    {"chunk larger than the file", CHUNK(1) + 16, 64, ADD64, VIT_ERROR_DIRECTORY},
+    {"chunk huge", CHUNK(1) + 16, MINUS(64), SET64, VIT_ERROR_DIRECTORY},
+    {"chunk size not a multiple of 64", CHUNK(1) + 16, MINUS(8), ADD64, VIT_ERROR_DIRECTORY},
+    {"bytes behind the last chunk", CHUNK(1) + 16, 0, SET64, VIT_ERROR_SIZE},
 };
 
 static const malformation in_the_config[] = {
-    {"image smaller than a patch", 64, SET32, 3, VIT_ERROR_CONFIG},
-    {"image narrower than a patch", 68, SET32, 2, VIT_ERROR_CONFIG},
-    {"patch larger than the image", 72, SET32, 14, VIT_ERROR_CONFIG},
-    {"no token for the head", 112, SET32, 0, VIT_ERROR_CONFIG},
-    {"more head_tokens than prefix_tokens", 112, SET32, 2, VIT_ERROR_CONFIG},
-    {"huge head_tokens", 112, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"huge prefix_tokens", 108, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"head_avg 2", 116, SET32, 2, VIT_ERROR_CONFIG},
-    {"huge head_avg", 116, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"fc_norm 2", 120, SET32, 2, VIT_ERROR_CONFIG},
-    {"huge pre_logits", 124, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"act 2", 128, SET32, 2, VIT_ERROR_CONFIG},
-    {"act -1", 128, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"norm_eps 0", 132, SET32, 0, VIT_ERROR_CONFIG},
-    {"norm_eps NaN", 132, SET32, NAN_BITS, VIT_ERROR_CONFIG},
-    {"norm_eps infinite", 132, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
-    {"norm_eps -1", 132, SET32, MINUS_ONE_BITS, VIT_ERROR_CONFIG},
-    {"resize 3", 136, SET32, 3, VIT_ERROR_CONFIG},
-    {"resize -1", 136, SET32, HUGE_U32, VIT_ERROR_CONFIG},
-    {"interpolation 2", 148, SET32, 2, VIT_ERROR_CONFIG},
-    {"crop 2", 152, SET32, 2, VIT_ERROR_CONFIG},
-    {"rescale 0", 156, SET32, 0, VIT_ERROR_CONFIG},
-    {"rescale -1", 156, SET32, MINUS_ONE_BITS, VIT_ERROR_CONFIG},
-    {"rescale NaN", 156, SET32, NAN_BITS, VIT_ERROR_CONFIG},
-    {"rescale infinite", 156, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
-    {"mean NaN", 160, SET32, NAN_BITS, VIT_ERROR_CONFIG},
-    {"fourth mean infinite", 172, SET32, INFINITY_BITS, VIT_ERROR_CONFIG},
-    {"std 0", 176, SET32, 0, VIT_ERROR_CONFIG},
-    {"fourth std NaN", 188, SET32, NAN_BITS, VIT_ERROR_CONFIG},
-    {"architecture without NUL", 252, SET32, 0x61616161, VIT_ERROR_CONFIG},
+    {"image smaller than a patch", 64, 3, SET32, VIT_ERROR_CONFIG},
+    {"image narrower than a patch", 68, 2, SET32, VIT_ERROR_CONFIG},
+    {"patch larger than the image", 72, 14, SET32, VIT_ERROR_CONFIG},
+    {"no token for the head", 112, 0, SET32, VIT_ERROR_CONFIG},
+    {"more head_tokens than prefix_tokens", 112, 2, SET32, VIT_ERROR_CONFIG},
+    {"huge head_tokens", 112, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"huge prefix_tokens", 108, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"head_avg 2", 116, 2, SET32, VIT_ERROR_CONFIG},
+    {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"fc_norm 2", 120, 2, SET32, VIT_ERROR_CONFIG},
+    {"huge pre_logits", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"act 2", 128, 2, SET32, VIT_ERROR_CONFIG},
+    {"act -1", 128, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"norm_eps 0", 132, 0, SET32, VIT_ERROR_CONFIG},
+    {"norm_eps NaN", 132, NAN_BITS, SET32, VIT_ERROR_CONFIG},
+    {"norm_eps infinite", 132, INFINITY_BITS, SET32, VIT_ERROR_CONFIG},
+    {"norm_eps -1", 132, MINUS_ONE_BITS, SET32, VIT_ERROR_CONFIG},
+    {"resize 3", 136, 3, SET32, VIT_ERROR_CONFIG},
+    {"resize -1", 136, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"interpolation 2", 148, 2, SET32, VIT_ERROR_CONFIG},
+    {"crop 2", 152, 2, SET32, VIT_ERROR_CONFIG},
+    {"rescale 0", 156, 0, SET32, VIT_ERROR_CONFIG},
+    {"rescale -1", 156, MINUS_ONE_BITS, SET32, VIT_ERROR_CONFIG},
+    {"rescale NaN", 156, NAN_BITS, SET32, VIT_ERROR_CONFIG},
+    {"rescale infinite", 156, INFINITY_BITS, SET32, VIT_ERROR_CONFIG},
+    {"mean NaN", 160, NAN_BITS, SET32, VIT_ERROR_CONFIG},
+    {"fourth mean infinite", 172, INFINITY_BITS, SET32, VIT_ERROR_CONFIG},
+    {"std 0", 176, 0, SET32, VIT_ERROR_CONFIG},
+    {"fourth std NaN", 188, NAN_BITS, SET32, VIT_ERROR_CONFIG},
+    {"architecture with a control character", 192, 0x0A616161, SET32, VIT_ERROR_CONFIG},
+    {"architecture not in UTF-8", 192, 0xFF616161, SET32, VIT_ERROR_CONFIG},
+    {"architecture with something behind its NUL", 248, 1, SET32, VIT_ERROR_CONFIG},
+    {"architecture without NUL", 252, 0x61616161, SET32, VIT_ERROR_CONFIG},
 };
 
 static void apply(const malformation *m, unsigned char *file) {
@@ -438,7 +441,7 @@ static void test_no_count_may_be_0_or_huge(void **state) {
     for (size_t at = 64; at <= 144; at += 4) {
         if (at == 108) at = 140;
         for (size_t i = 0; i < COUNT_OF(values); i++) {
-            malformation m = {"count", at, SET32, values[i], VIT_ERROR_CONFIG};
+            malformation m = {"count", at, values[i], SET32, VIT_ERROR_CONFIG};
             check_malformations(&m, 1);
         }
     }
@@ -464,6 +467,58 @@ static void test_no_product_of_large_counts_overflows(void **state) {
         }
     }
     free(bad);
+    model_free(&file);
+}
+
+/* What is just allowed, and one more. */
+static void test_sizes_that_follow_from_the_config_are_limited(void **state) {
+    static const struct {
+        int img_size[2], patch_size[2], in_chans, embed_dim, num_heads, head_dim, prefix_tokens;
+        int valid;
+    } cases[] = {
+        {{1 << 14, 1 << 14}, {16, 16}, 1, 8, 1, 8, 1, 1}, /* 2^28 pixels */
+        {{1 << 14, 16400}, {16, 16}, 1, 8, 1, 8, 1, 0},
+        {{1 << 14, 1 << 13}, {16, 16}, 3, 8, 1, 8, 1, 0},
+        {{1 << 20, 1 << 20}, {1 << 10, 1 << 10}, 1, 8, 1, 8, 1, 0},
+        {{1 << 12, 1 << 12}, {1 << 12, 1 << 12}, 1, 8, 1, 8, 1, 1}, /* 2^24 inputs of a matrix */
+        {{1 << 12, 1 << 12}, {1 << 12, 1 << 12}, 2, 8, 1, 8, 1, 0},
+        {{1 << 12, 4097}, {1 << 12, 4097}, 1, 8, 1, 8, 1, 0},
+        {{1 << 12, 4095}, {1, 1}, 1, 8, 1, 8, 1 << 12, 1}, /* 2^24 tokens */
+        {{1 << 12, 4095}, {1, 1}, 1, 8, 1, 8, 4097, 0},
+        {{32, 32}, {8, 8}, 3, 8, 1 << 20, 16, 1, 1}, /* 2^24 outputs of all heads */
+        {{32, 32}, {8, 8}, 3, 8, 1 << 20, 17, 1, 0},
+        {{32, 32}, {8, 8}, 3, 1 << 20, 1, 8, 16, 1}, /* 2^24 inputs of the head */
+        {{32, 32}, {8, 8}, 3, 1 << 20, 1, 8, 17, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        vit_config c = small_config();
+        memcpy(c.img_size, cases[i].img_size, sizeof(c.img_size));
+        memcpy(c.patch_size, cases[i].patch_size, sizeof(c.patch_size));
+        c.in_chans = cases[i].in_chans, c.embed_dim = cases[i].embed_dim;
+        c.num_heads = cases[i].num_heads, c.head_dim = cases[i].head_dim;
+        c.prefix_tokens = c.head_tokens = cases[i].prefix_tokens;
+        if (c.prefix_tokens > 1000) c.head_tokens = 1;
+        if (vit__config_is_valid(&c) != cases[i].valid) fail_msg("case %zu", i);
+    }
+}
+
+/* The last tensor reaches over the end of the file, and a chunk of a size that wraps around brings
+   the sum of all sizes back to the file's. */
+static void test_a_chunk_of_negative_size_does_not_make_up_for_missing_weights(void **state) {
+    model_parts parts = full_parts();
+    parts.chunks = 1;
+    model_file file = model_make(&parts, 13);
+    uint64_t end = file.size - 64; /* of the tensors */
+    (void)state;
+    for (uint64_t missing = 0; missing <= 256; missing += 64) {
+        put_u64(file.data + 24, end - missing);
+        put_u64(file.data + CHUNK(0) + 8, end);
+        put_u64(file.data + CHUNK(0) + 16, 0 - missing);
+        seal_head(file.data);
+        assert_int_equal(open_exact(file.data, end - missing),
+                         missing == 0 ? VIT_OK : VIT_ERROR_DIRECTORY);
+    }
     model_free(&file);
 }
 
@@ -652,7 +707,7 @@ static int use(const unsigned char *data, size_t size) {
     return 1;
 }
 
-/* A 32-bit word of the head, or a byte of its labels, becomes something else. */
+/* A 32-bit word of the head, or one bit, becomes something else. */
 static void damage(unsigned char *file, int head_size, uint32_t *random) {
     static const uint32_t values[] = {0,          1,           2,        3,       4,   15,
                                       16,         17,          64,       255,     256, 0x100000,
@@ -740,6 +795,8 @@ int main(void) {
         cmocka_unit_test(test_each_error_of_the_config_has_its_status),
         cmocka_unit_test(test_no_count_may_be_0_or_huge),
         cmocka_unit_test(test_no_product_of_large_counts_overflows),
+        cmocka_unit_test(test_sizes_that_follow_from_the_config_are_limited),
+        cmocka_unit_test(test_a_chunk_of_negative_size_does_not_make_up_for_missing_weights),
         cmocka_unit_test(test_a_wrong_head_checksum_is_refused),
         cmocka_unit_test(test_labels_are_clean_utf8),
         cmocka_unit_test(test_labels_end_with_one_nul),

@@ -99,6 +99,7 @@ static vit_config random_config(uint32_t *random) {
     c.head_avg = c.head_tokens == 0 || random_below(random, 2);
     c.fc_norm = random_below(random, 2);
     c.pre_logits = random_below(random, 2) ? between(random, 1, 40) : 0;
+    if (random_below(random, 10) == 0) c.pre_logits = 2000; /* wider than all other buffers */
     c.act = (vit_act)random_below(random, VIT_ACT_COUNT);
     c.norm_eps = random_below(random, 2) ? 1e-5f : 0.5f;
     return c;
@@ -165,7 +166,7 @@ static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **stat
         vit_config config = small_config();
         vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0};
         vit_model model;
-        float got[15], want[15];
+        float got[15] = {0}, want[15] = {0};
         config.in_chans = chans;
         model_file file = model_make_open(&config, 22, &model);
         size_t count = 3 * vit_pixels_count(&model);
@@ -200,7 +201,7 @@ static void test_pixels_outside_the_grid_are_not_read(void **state) {
     vit_config config = small_config(); /* 13 x 17 pixels, 12 x 15 in patches */
     vit_model model;
     model_file file = model_make_open(&config, 23, &model);
-    float pixels[3 * 13 * 17], got[5], want[5];
+    float pixels[3 * 13 * 17], got[5] = {0}, want[5] = {0};
     uint32_t random = 24;
     (void)state;
     random_floats(&random, pixels, COUNT_OF(pixels));

@@ -357,6 +357,41 @@ static void test_one_colour_stays_so_in_pictures_of_any_shape(void **state) {
     }
 }
 
+/* ---- grey ---- */
+
+/* Every red with every green, and some blue, as in Pillow's Convert.c. */
+static void test_colours_become_grey_by_the_formula_of_pillow(void **state) {
+    enum { SIDE = 256 };
+    static unsigned char picture[SIDE * SIDE * 3];
+    vit_config c = preprocess_config();
+    uint32_t random = 46;
+    (void)state;
+    c.in_chans = 1;
+    c.img_size[0] = c.patch_size[0] = c.img_size[1] = c.patch_size[1] = SIDE;
+    c.preprocess.resize = VIT_RESIZE_NONE;
+    vit_model model;
+    model_file file = model_make_open(&c, 47, &model);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        picture[3 * i] = (unsigned char)(i / SIDE);
+        picture[3 * i + 1] = (unsigned char)(i % SIDE);
+        picture[3 * i + 2] = (unsigned char)random_below(&random, 256);
+    }
+    const vit_image image = {picture, SIDE, SIDE, 0, 0, 0};
+    size_t need = vit_preprocess_workspace_size(&model, &image);
+    guarded work = guarded_make(need, 0);
+    float *pixels = allocate_floats(SIDE * SIDE);
+    assert_status(vit_preprocess(&model, &image, pixels, work.bytes, need), VIT_OK, "grey");
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        const unsigned char *p = picture + 3 * i;
+        int grey = (p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16;
+        float want = vit__normalize(&c.preprocess, 0, (unsigned char)grey);
+        assert_same_bits(&pixels[i], &want, 1);
+    }
+    guarded_free(&work);
+    free(pixels);
+    model_free(&file);
+}
+
 /* ---- sizes and offsets ---- */
 
 static void test_offset_of_the_crop_is_rounded_as_the_recipe_says(void **state) {
@@ -486,6 +521,7 @@ int main(void) {
         cmocka_unit_test(test_a_workspace_one_byte_too_small_is_refused),
         cmocka_unit_test(test_any_size_equals_a_plain_resize_to_the_bit),
         cmocka_unit_test(test_one_colour_stays_so_in_pictures_of_any_shape),
+        cmocka_unit_test(test_colours_become_grey_by_the_formula_of_pillow),
         cmocka_unit_test(test_offset_of_the_crop_is_rounded_as_the_recipe_says),
         cmocka_unit_test(test_size_of_the_resized_picture),
         cmocka_unit_test(test_models_of_neither_1_nor_3_channels_take_no_picture),

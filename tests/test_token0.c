@@ -89,7 +89,7 @@ static void test_the_output_of_token_0_is_not_the_same_for_every_picture(void **
 
 static void test_the_output_of_token_0_alone_feeds_the_head(void **state) {
     stepper s;
-    float want[7], got[7];
+    float want[7] = {0}, got[7] = {0};
     uint32_t random = 62;
     (void)state;
     stepper_make(&s);
@@ -110,7 +110,7 @@ static void test_the_output_of_token_0_alone_feeds_the_head(void **state) {
    positions already added, give the same logits but for rounding. */
 static void test_the_order_of_the_other_tokens_does_not_matter(void **state) {
     stepper s;
-    float want[7], got[7];
+    float want[7] = {0}, got[7] = {0};
     (void)state;
     stepper_make(&s);
     vit__embed(&s.pass, s.pixels);
@@ -134,7 +134,7 @@ static void test_the_order_of_the_other_tokens_does_not_matter(void **state) {
 /* But which token is token 0 matters: swapped with token 1, the logits are others. */
 static void test_only_token_0_is_the_class_token(void **state) {
     stepper s;
-    float want[7], got[7];
+    float want[7] = {0}, got[7] = {0};
     (void)state;
     stepper_make(&s);
     assert_status(forward(&s.model, NULL, s.pixels, 1, want), VIT_OK, "forward");

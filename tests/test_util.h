@@ -98,9 +98,15 @@ static inline void assert_near(const float *got, const float *want, size_t count
     }
 }
 
+static inline uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
 static inline void assert_same_bits(const float *got, const float *want, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (memcmp(got + i, want + i, sizeof(float)) != 0)
+        if (bits_of(got[i]) != bits_of(want[i]))
             fail_msg("[%zu]: got %.9g, want %.9g", i, (double)got[i], (double)want[i]);
     }
 }
@@ -144,8 +150,8 @@ static inline void guarded_free(guarded *g) {
 
 /* ---- models made in memory ---- */
 
-/* What a file is made of. All zero but the config means: no labels, no chunks, sizes of version 1.
- */
+/* What a file is made of. All zero but the config means: no labels, no chunks, sizes of version
+   1. */
 typedef struct model_parts {
     vit_config config;
     const char *labels;
@@ -170,9 +176,7 @@ static inline void put_u64(unsigned char *p, uint64_t value) {
 }
 
 static inline void put_f32(unsigned char *p, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    put_u32(p, bits);
+    put_u32(p, bits_of(value));
 }
 
 /* A model with an odd number of everything, so that every padding is in use. */
@@ -311,6 +315,7 @@ static inline model_layout lay_out(const model_parts *parts) {
 }
 
 static inline void put_header(unsigned char *h, const model_parts *parts, const model_layout *l) {
+    static const unsigned char magic[8] = {0x89, 'V', 'I', 'T', 13, 10, 26, 10};
     const uint32_t words[] = {1, 0, l->head_size, l->header_size};
     const uint32_t more[] = {0,
                              l->entry_size,
@@ -320,7 +325,7 @@ static inline void put_header(unsigned char *h, const model_parts *parts, const 
                              (uint32_t)parts->labels_size,
                              parts->chunks,
                              l->chunks_offset};
-    memcpy(h, "\x89VIT\r\n\x1a\n", 8);
+    memcpy(h, magic, sizeof(magic));
     for (size_t i = 0; i < COUNT_OF(words); i++) put_u32(h + 8 + 4 * i, words[i]);
     put_u64(h + 24, l->size);
     for (size_t i = 0; i < COUNT_OF(more); i++) put_u32(h + 32 + 4 * i, more[i]);
@@ -331,7 +336,7 @@ static inline void put_chunks(unsigned char *file, const model_layout *l, uint32
     for (uint32_t i = 0; i < count; i++) {
         unsigned char *entry = file + l->chunks_offset + i * 24;
         uint64_t offset = l->size - (uint64_t)(count - i) * 64;
-        memcpy(entry, "junk", 4);
+        put_u32(entry, 0x6B6E756A); /* "junk" */
         put_u64(entry + 8, offset);
         put_u64(entry + 16, 64);
         memset(file + offset, 'x', 64);

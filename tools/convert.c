@@ -1,5 +1,5 @@
-/* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit file.
- */
+/* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit
+   file. */
 #include "file_map.h"
 #include "json.h"
 #include "labels.h"

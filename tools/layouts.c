@@ -182,8 +182,8 @@ static int size_of(const model *m, part p, size_t axis, size_t rank, size_t othe
     return (int)t->shape[axis];
 }
 
-/* The number of blocks. Where one in between is missing, that is found out when it is looked for.
- */
+/* The number of blocks. Where one in between is missing, that is found out when it is looked
+   for. */
 static int count_blocks(const model *m) {
     char name[128];
     int count = 0;

@@ -1,5 +1,5 @@
-/* What the tensors of a Vision Transformer are called, and what their shapes say about the model.
- */
+/* What the tensors of a Vision Transformer are called, and what their shapes say about the
+   model. */
 #ifndef LAYOUTS_H
 #define LAYOUTS_H
 

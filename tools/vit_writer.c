@@ -5,6 +5,7 @@
 
 #include "report.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 
@@ -110,8 +111,8 @@ static void put_layout(unsigned char *h, const vit_config *c, size_t head_size,
     put_u64(h + 24, offset);
 }
 
-/* The head, with the config checked as a reader will check it before any size is computed from it.
- */
+/* The head, with the config checked as a reader will check it before any size is computed from
+   it. */
 static void make_head(vit_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
@@ -213,7 +214,7 @@ int vit_writer_add(vit_writer *w, vit_row_reader read_row, const void *source, c
 }
 
 void vit_writer_end(vit_writer *w) {
-    VIT_ASSERT(w->index == vit__tensor_count(&w->config));
+    assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
     if (fseek(w->file, 0, SEEK_SET) != 0) fail("%s: %s", w->temporary, strerror(errno));
     write_bytes(w, w->head, w->head_size);

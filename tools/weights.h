@@ -5,8 +5,8 @@
 #include "layouts.h"
 #include "vit_writer.h"
 
-/* Write all tensors of the model. w NULL: only look whether all are there and of the right shape.
- */
+/* Write all tensors of the model. w NULL: only look whether all are there and of the right
+   shape. */
 void weights_write(const model *m, vit_writer *w);
 
 #endif
