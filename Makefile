@@ -32,7 +32,7 @@ PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
 	vit_writer.c file_map.c report.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.c tests/*.[ch])
+SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.c tests/*.[ch] tests/parity/*.c)
 
 all: $(PROGRAMS)
 

@@ -249,7 +249,8 @@ typedef enum vit_act {
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
-    VIT_RESIZE_SHORTEST, /* aspect ratio kept; the smallest size that covers resize_size */
+    VIT_RESIZE_SHORTEST, /* aspect ratio kept, the picture just covers resize_size: torchvision's
+                            Resize(int), or timm's ResizeKeepRatio where the sides differ */
     VIT_RESIZE_EXACT,    /* to resize_size, whatever the aspect ratio */
     VIT_RESIZE_COUNT
 } vit_resize;

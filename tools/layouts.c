@@ -204,9 +204,13 @@ static void refuse(const checkpoint *c) {
     }
 }
 
+/* Whose names they are: any of the first tensors tells, so that a missing one can be named. */
 static const layout *find_layout(const checkpoint *c) {
-    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
-        if (checkpoint_find(c, layouts[i].names[PART_PATCH_EMBED][0]) != NULL) return &layouts[i];
+    static const part first[] = {PART_PATCH_EMBED, PART_CLASS_TOKEN, PART_POS_EMBED};
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        for (size_t j = 0; j < sizeof(layouts) / sizeof(layouts[0]); j++) {
+            if (checkpoint_find(c, layouts[j].names[first[i]][0]) != NULL) return &layouts[j];
+        }
     }
     fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
          "transformers or torchvision",

@@ -315,9 +315,9 @@ static void assume_numerics(settings *s, family f) {
 static void assume_pooling(settings *s, const model *m) {
     if (m->layout->family != FAMILY_TIMM) s->pooling = POOLING_TOKEN;
     if (s->pooling != POOLING_UNKNOWN) return;
-    int token = layout_has(m, PART_CLASS_TOKEN) && !layout_has(m, PART_FC_NORM);
-    s->pooling = token ? POOLING_TOKEN : POOLING_AVG;
-    note("no config gives global_pool: assumed %s", token ? "token" : "avg");
+    int avg = layout_has(m, PART_FC_NORM);
+    s->pooling = avg ? POOLING_AVG : POOLING_TOKEN;
+    note("no config gives global_pool: assumed %s", avg ? "avg, as there is fc_norm" : "token");
 }
 
 /* The recipe of most published models of the family; it is for img_size, whatever that is. */
@@ -354,8 +354,9 @@ static void assume_img_size(settings *s, const model *m, int rows) {
     int side = rows > m->config.prefix_tokens ? root_of(rows - m->config.prefix_tokens) : 0;
     if (side == 0 && timm) side = root_of(rows);
     if (side == 0)
-        fail("%s: %d position embeddings are not those of a square picture: give --size",
-             m->checkpoint->files[0].path, rows);
+        fail("%s: %s has %d rows, which is not a square and %d tokens in front: give --size",
+             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows,
+             m->config.prefix_tokens);
     for (int i = 0; i < 2; i++) s->img_size[i] = side * m->config.patch_size[i];
     note("no config gives img_size: assumed %dx%d from %d position embeddings (--size)",
          s->img_size[0], s->img_size[1], rows);
@@ -369,20 +370,21 @@ static void apply_positions(model *m, int rows) {
     m->pos_prefix = rows == patches ? 0 : c->prefix_tokens;
     if (rows == m->pos_prefix + patches && (m->pos_prefix > 0 || m->layout->family == FAMILY_TIMM))
         return;
-    fail("%s: %d position embeddings, but img_size %dx%d with patches of %dx%d makes %lld, and %d "
-         "tokens in front",
-         m->checkpoint->files[0].path, rows, c->img_size[0], c->img_size[1], c->patch_size[0],
-         c->patch_size[1], patches, c->prefix_tokens);
+    fail(
+        "%s: %s has %d rows, but img_size %dx%d with patches of %dx%d makes %lld, and %d tokens in "
+        "front",
+        m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
+        c->img_size[1], c->patch_size[0], c->patch_size[1], patches, c->prefix_tokens);
 }
 
 static void apply_img_size(settings *s, model *m) {
     int rows = layout_pos_rows(m);
     if (rows == 0 && s->pos_embed == NULL)
-        fail("%s: there are no position embeddings: if the model's code computes them, give "
-             "--pos-embed",
-             m->checkpoint->files[0].path);
+        fail("%s: %s is missing: if the model's code computes the positions, give --pos-embed",
+             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0]);
     if (rows > 0 && s->pos_embed != NULL)
-        fail("%s: --pos-embed, but there are position embeddings", m->checkpoint->files[0].path);
+        fail("%s: --pos-embed, but there is %s", m->checkpoint->files[0].path,
+             m->layout->names[PART_POS_EMBED][0]);
     if (s->img_size[0] == 0 && rows == 0) fail("img_size is not known: give --size");
     if (s->img_size[0] == 0) assume_img_size(s, m, rows);
     memcpy(m->config.img_size, s->img_size, sizeof(s->img_size));
@@ -475,9 +477,9 @@ void settings_apply(settings *s, model *m, const char *name) {
     assume_heads(s, &m->config);
     assume_numerics(s, m->layout->family);
     assume_pooling(s, m);
+    apply_pooling(s, m);
     apply_img_size(s, m);
     apply_heads(s, &m->config);
-    apply_pooling(s, m);
     apply_recipe(s, m);
     set_architecture(s, name);
     memcpy(m->architecture, s->architecture, sizeof(m->architecture));

@@ -4,6 +4,7 @@ All numbers are computed in float64 and stored in float32, so that a second run 
 Raw files, little-endian, C order: .f32 float, .u8 unsigned char, .i32 int. In brackets: shapes.
 
 tiny.vit        a torchvision model: 32x32, patch 8, 48 wide, 3 heads, 3 blocks, MLP 96, 7 classes
+tiny_timm/      the same in timm's form, of which vit-convert has to make the same tensors
 tiny_avg.vit    a plain_vit model: 1 channel, 24x40, patch 6x10, 40 wide, 5 heads, 2 blocks, MLP 24,
                 5 classes, mean pooling, fc_norm, no bias of q, k and v, GELU's tanh form
   NAME_pixels.f32    [in_chans][height][width]
@@ -29,6 +30,7 @@ preprocess.txt  a case in each line, fields separated by spaces:
 
 The weights are rounded to bfloat16, so that the repository compresses them to half.
 """
+import json
 import os
 import sys
 
@@ -42,6 +44,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "parity"))
 
 import checkpoints  # noqa: E402
 import recipe as recipes  # noqa: E402
+import safetensors_io  # noqa: E402
 import vit_format  # noqa: E402
 from plain_vit import Config, PlainViT, randomise  # noqa: E402
 
@@ -70,6 +73,21 @@ def save_model(name, model, recipe, labels):
     vit_format.write(os.path.join(HERE, name + ".vit"), header, tensors, labels)
 
 
+def save_timm(folder, plain, recipe, labels):
+    """Write a PlainViT as a checkpoint in timm's form; its weights fit bfloat16."""
+    c, folder = plain.config, os.path.join(HERE, folder)
+    config = checkpoints.timm_config(c, "tiny")
+    config["model_args"] = {"num_heads": c.num_heads}
+    config["pretrained_cfg"].update(crop_pct=0.88, mean=recipe.mean, std=recipe.std,
+                                    label_names=labels)
+    tensors = {name: value.to(torch.bfloat16) for name, value in plain.state_dict().items()}
+    os.makedirs(folder, exist_ok=True)
+    safetensors_io.write(os.path.join(folder, "model.safetensors"), tensors)
+    with open(os.path.join(folder, "config.json"), "w") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+
+
 def random_pixels(config, seed):
     """(1, C, H, W) in float64, values that float32 can hold."""
     generator = torch.Generator().manual_seed(seed)
@@ -89,6 +107,7 @@ def tiny():
     plain.load_state_dict(checkpoints.timm_names(model.state_dict()))
     recipe = recipes.Recipe((32, 32), resize_size=(36, 36))
     save_model("tiny", plain, recipe, LABELS)
+    save_timm("tiny_timm", plain, recipe, LABELS)
     stages = {}
     watch(model.encoder.dropout, stages, "embed")
     for i, block in enumerate(model.encoder.layers):
@@ -210,12 +229,14 @@ def preprocess(random):
     for name, width, height, channels, recipe in preprocess_cases():
         array = picture(random, width, height, channels)
         save(f"{name}_in.u8", array, dtype="u1")
-        save(f"{name}_out.f32", recipes.preprocess(recipe, array[:, :, 0] if channels == 1 else array))
+        image = array[:, :, 0] if channels == 1 else array
+        save(f"{name}_out.f32", recipes.preprocess(recipe, image))
         h = recipe.header()
         numbers = [width, height, channels, h["in_chans"], *h["img_size"], h["resize"],
                    *h["resize_size"], h["interpolation"], h["crop"]]
         floats = [h["rescale"], *h["mean"], *h["std"]]
-        lines.append(" ".join([name, *map(str, numbers), *(f"{np.float32(x):.9g}" for x in floats)]))
+        floats = [f"{np.float32(x):.9g}" for x in floats]
+        lines.append(" ".join([name, *map(str, numbers), *floats]))
     with open(os.path.join(HERE, "preprocess.txt"), "w") as file:
         file.write("\n".join(lines) + "\n")
 

@@ -43,15 +43,6 @@ HF_OUTER = {
     "patch_embed.proj": "embeddings.patch_embeddings.projection",
     "norm": "layernorm",
 }
-DINOV2_BLOCK = {
-    "norm1": "norm1",
-    "attn.proj": "attention.output.dense",
-    "ls1.gamma": "layer_scale1.lambda1",
-    "norm2": "norm2",
-    "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2",
-    "ls2.gamma": "layer_scale2.lambda1",
-}
 
 
 @dataclass
@@ -125,13 +116,13 @@ def split_qkv(state, prefix):
     return result
 
 
-def hf_names(state, prefix, outer, block, heads):
+def hf_names(state, prefix, heads):
     """timm's names to Hugging Face's. heads maps timm's names of the heads."""
     result = split_qkv(state, prefix + "encoder.layer.")
     for name, tensor in state.items():
         if ".attn.qkv." in name:
             continue
-        new = rename(name, outer, block, "encoder.layer.")
+        new = rename(name, HF_OUTER, HF_BLOCK, "encoder.layer.")
         result[prefix + new if new else swap(name, heads)] = tensor
     return result
 
@@ -170,7 +161,7 @@ def hf_preprocessor(c):
 def hf_vit(c, state, labels):
     """ViTForImageClassification."""
     heads = {"head": "classifier"}
-    tensors = hf_names(state, "vit.", HF_OUTER, HF_BLOCK, heads)
+    tensors = hf_names(state, "vit.", heads)
     config = hf_config(c, "vit", "ViTForImageClassification", labels)
     return Checkpoint(tensors, config, hf_preprocessor(c))
 
@@ -179,9 +170,7 @@ def hf_deit(c, state, labels):
     """DeiTForImageClassification, or WithTeacher where the model has two heads."""
     teacher = c.pool == "distilled"
     heads = {"head": "cls_classifier", "head_dist": "distillation_classifier"}
-    tensors = hf_names(
-        state, "deit.", HF_OUTER, HF_BLOCK, heads if teacher else {"head": "classifier"}
-    )
+    tensors = hf_names(state, "deit.", heads if teacher else {"head": "classifier"})
     name = "DeiTForImageClassification" + ("WithTeacher" if teacher else "")
     preprocessor = {
         "crop_size": {"height": c.img_size[0], "width": c.img_size[1]},
@@ -196,29 +185,6 @@ def hf_deit(c, state, labels):
         "size": {"height": 256, "width": 256},
     }
     return Checkpoint(tensors, hf_config(c, "deit", name, labels), preprocessor)
-
-
-def hf_dinov2(c, state, labels):
-    """Dinov2ForImageClassification: the head reads the class token and the mean."""
-    tensors = hf_names(state, "dinov2.", HF_OUTER, DINOV2_BLOCK, {"head": "classifier"})
-    tensors["dinov2.embeddings.mask_token"] = torch.zeros(1, c.embed_dim)
-    config = hf_config(c, "dinov2", "Dinov2ForImageClassification", labels)
-    config.pop("intermediate_size")
-    config.update(mlp_ratio=c.mlp_dim // c.embed_dim, use_swiglu_ffn=False)
-    preprocessor = {
-        "crop_size": {"height": c.img_size[0], "width": c.img_size[1]},
-        "do_center_crop": True,
-        "do_convert_rgb": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": list(IMAGENET_MEAN),
-        "image_std": list(IMAGENET_STD),
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-        "size": {"shortest_edge": 256},
-    }
-    return Checkpoint(tensors, config, preprocessor)
 
 
 def timm_config(c, architecture):
@@ -247,7 +213,7 @@ def option_flags(c):
     """The converter's options for what timm's and torchvision's files do not tell."""
     flags = ["--heads", c.num_heads, "--eps", f"{c.norm_eps:g}", "--act", c.act]
     flags += ["--size", "{}x{}".format(*c.img_size)]
-    if c.in_chans != 3:
+    if c.in_chans == 1:
         flags += ["--mean", ",".join(["0.5"] * c.in_chans), "--std", ",".join(["0.5"] * c.in_chans)]
     return [str(flag) for flag in flags]
 
@@ -267,8 +233,8 @@ def normal_form(model):
     c = model.config
     s = {name: t.detach().double() for name, t in model.state_dict().items()}
     header = {name: getattr(c, name) for name in
-              ("img_size", "patch_size", "in_chans", "num_classes", "embed_dim", "depth", "num_heads",
-               "head_dim", "mlp_dim", "prefix_tokens", "pre_logits", "norm_eps")}
+              ("img_size", "patch_size", "in_chans", "num_classes", "embed_dim", "depth",
+               "num_heads", "head_dim", "mlp_dim", "prefix_tokens", "pre_logits", "norm_eps")}
     header["head_tokens"] = {"token": 1, "avg": 0, "distilled": 2, "token_avg": 1}[c.pool]
     header["head_avg"] = int(c.pool in ("avg", "token_avg"))
     header["fc_norm"] = int(c.fc_norm)

@@ -36,7 +36,7 @@ class Config:
     norm_eps: float = 1e-6
 
     def __post_init__(self):
-        """The head's width is a free choice; 0 stands for the usual one."""
+        """The width of an attention head is a free choice; 0 stands for the usual one."""
         self.head_dim = self.head_dim or self.embed_dim // self.num_heads
 
     @property
@@ -197,9 +197,10 @@ class PlainViT(nn.Module):
             "token": [x[:, 0]],
             "avg": [average],
             "distilled": [x[:, 0], x[:, 1]],
-            "token_avg": [torch.cat([x[:, 0], average], dim=1)],
+            "token_avg": [x[:, 0], average],
         }[c.pool]
-        return [self.fc_norm(part) for part in parts]
+        parts = [self.fc_norm(part) for part in parts]
+        return [torch.cat(parts, dim=1)] if c.pool == "token_avg" else parts
 
     def forward(self, pixels):
         """(B, C, H, W) to (B, num_classes)."""

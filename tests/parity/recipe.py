@@ -28,22 +28,22 @@ class Recipe:
 
     def header(self):
         """The recipe as fields of a .vit file's header."""
-        names = ("img_size", "in_chans", "resize", "resize_size", "interpolation", "crop", "rescale")
+        names = ("img_size", "in_chans", "resize", "resize_size", "interpolation", "crop",
+                 "rescale")
         mean = (*self.mean, *[0.0] * (4 - len(self.mean)))
         std = (*self.std, *[1.0] * (4 - len(self.std)))
         return {**{name: getattr(self, name) for name in names}, "mean": mean, "std": std}
 
 
 def resized_size(recipe, width, height):
-    """(width, height) after the resize."""
+    """(width, height) after the resize; shortest is timm's ResizeKeepRatio."""
     to_height, to_width = recipe.resize_size
     if recipe.resize == NONE:
         return width, height
     if recipe.resize == EXACT:
         return to_width, to_height
-    if width * to_height >= height * to_width:
-        return int(to_height * width / height), to_height
-    return to_width, int(to_width * height / width)
+    ratio = min(height / to_height, width / to_width)
+    return round(width / ratio), round(height / ratio)
 
 
 def resize(recipe, image):
@@ -86,7 +86,11 @@ def normalise(recipe, array):
     return transforms.Normalize(recipe.mean, recipe.std)(values).numpy()
 
 
+def picture(recipe, array):
+    """(H, W) or (H, W, 3) uint8 to a Pillow image with the channels of the model."""
+    return Image.fromarray(array).convert("RGB" if recipe.in_chans == 3 else "L")
+
+
 def preprocess(recipe, array):
     """(H, W) or (H, W, 3) uint8 to the model's input."""
-    image = Image.fromarray(array).convert("RGB" if recipe.in_chans == 3 else "L")
-    return normalise(recipe, crop(recipe, resize(recipe, image)))
+    return normalise(recipe, crop(recipe, resize(recipe, picture(recipe, array))))

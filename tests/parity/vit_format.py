@@ -82,7 +82,8 @@ def xxh32(data):
         h = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18)
     h = (h + length) & mask
     for place in range(place, length - 3, 4):
-        h = rotate((h + int.from_bytes(data[place : place + 4], "little") * p3) & mask, 17) * p4 & mask
+        word = int.from_bytes(data[place : place + 4], "little")
+        h = rotate((h + word * p3) & mask, 17) * p4 & mask
     for byte in data[length // 4 * 4 :]:
         h = rotate((h + byte * p5) & mask, 11) * p1 & mask
     h = ((h ^ h >> 15) * p2) & mask
@@ -138,8 +139,8 @@ def pad_parts(array, axis, parts, size):
     split = array.reshape(array.shape[:axis] + (parts, size) + array.shape[axis + 1 :])
     widths = [(0, 0)] * split.ndim
     widths[axis + 1] = (0, round_up(size, 16) - size)
-    padded = np.pad(split, widths)
-    return padded.reshape(array.shape[:axis] + (-1,) + array.shape[axis + 1 :])
+    size = (parts * round_up(size, 16),)
+    return np.pad(split, widths).reshape(array.shape[:axis] + size + array.shape[axis + 1 :])
 
 
 def cut_parts(array, axis, parts, size):
@@ -172,7 +173,7 @@ def unpack(header, role, data):
     if shape:
         count = shape[0] * round_up(shape[1], 16)
         require(not values[count:].any(), "padding is not zero")
-        return cut_parts(values[:count].reshape(shape[0], -1), 1, 1, shape[1])
+        return cut_parts(values[:count].reshape(shape[0], round_up(shape[1], 16)), 1, 1, shape[1])
     outputs, inputs = matrix_shape(header, role)
     n, k = (parts * round_up(size, 16) for parts, size in (outputs, inputs))
     require(values.size == n * k + n, "a matrix of another size")

@@ -1,0 +1,284 @@
+/* The programs as a user runs them: vit-convert, vit-info, vit-classify, minimal. Their output is
+   compared with golden files, their failures with what they promise. */
+#include "test_util.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <sys/wait.h>
+
+#define TINY GOLDEN "tiny.vit"
+#define CHECKPOINT GOLDEN "tiny_timm"
+#define MODEL "examples/models/fashion-mnist.vit"
+#define SAMPLE "examples/images/9-ankle-boot-1.jpg"
+
+static char folder[] = "/tmp/vit-test-XXXXXX";
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int remove_folder(void **state) {
+    char command[64];
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+/* The path of a file in the folder, in one of a few static buffers. */
+static const char *in_folder(const char *name) {
+    static char buffers[4][128];
+    static int next;
+    char *buffer = buffers[next++ % 4];
+    int length = snprintf(buffer, sizeof(buffers[0]), "%s/%s", folder, name);
+    assert_in_range(length, 0, sizeof(buffers[0]) - 1);
+    return buffer;
+}
+
+/* Runs BUILD/command by the shell, to which the folder is $T; what it prints goes to files there.
+   Returns its exit status. */
+static int run(const char *command) {
+    char line[2048];
+    snprintf(line, sizeof(line), "T=%s; %s/%s >$T/out 2>$T/err", folder, BUILD, command);
+    int status = system(line);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* What the last command printed, as a string to be freed. */
+static char *printed(const char *stream) {
+    size_t size;
+    unsigned char *bytes = read_file(in_folder(stream), &size);
+    char *string = (char *)allocate(size + 1);
+    memcpy(string, bytes, size);
+    string[size] = 0;
+    free(bytes);
+    return string;
+}
+
+static void assert_printed(const char *stream, const char *part) {
+    char *output = printed(stream);
+    if (strstr(output, part) == NULL) fail_msg("\"%s\" is not in: %s", part, output);
+    free(output);
+}
+
+static void write_file(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The number of entries of the folder whose names begin with this. */
+static int count_files(const char *prefix) {
+    DIR *entries = opendir(folder);
+    int count = 0;
+    assert_non_null(entries);
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+    closedir(entries);
+    return count;
+}
+
+/* ---- vit-convert ---- */
+
+static void test_a_checkpoint_becomes_the_golden_file(void **state) {
+    vit_model got, want;
+    (void)state;
+    assert_int_equal(run("vit-convert " CHECKPOINT " $T/tiny.vit"), 0);
+    assert_int_equal(vit_model_load(&got, in_folder("tiny.vit"), NULL), VIT_OK);
+    assert_int_equal(vit_model_load(&want, TINY, NULL), VIT_OK);
+    assert_memory_equal(got.data + 64, want.data + 64, 192 - 64); /* config and recipe */
+    for (int i = 0; i < vit__tensor_count(&want.config); i++) {
+        const unsigned char *a = vit__entry(got.data, i), *b = vit__entry(want.data, i);
+        assert_memory_equal(a, b, 32);
+        assert_memory_equal(got.data + vit__u64(a + 32), want.data + vit__u64(b + 32),
+                            (size_t)vit__u64(b + 40));
+    }
+    for (int i = 0; i < want.config.num_classes; i++)
+        assert_string_equal(vit_model_label(&got, i), vit_model_label(&want, i));
+    vit_model_close(&got);
+    vit_model_close(&want);
+}
+
+/* A copy of the checkpoint's one file with a few bytes replaced, all occurrences of `from`. */
+static void write_damaged(const char *path, const char *from, const char *to) {
+    size_t size, length = strlen(from);
+    unsigned char *bytes = read_file(CHECKPOINT "/model.safetensors", &size);
+    int found = 0;
+    assert_int_equal(length, strlen(to));
+    for (size_t i = 0; i + length <= size; i++) {
+        if (memcmp(bytes + i, from, length) != 0) continue;
+        memcpy(bytes + i, to, length);
+        found = 1;
+    }
+    assert_true(found);
+    write_file(path, bytes, size);
+    free(bytes);
+}
+
+static void test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing(void **state) {
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        {"\"head.weight\"", "\"head.wright\"", "head.weight"},
+        {"\"norm.bias\"", "\"norm.bios\"", "norm.bias"},
+        {"\"blocks.1.mlp.fc1.weight\"", "\"blocks.1.mlp.fc9.weight\"", "blocks.1.mlp.fc1.weight"},
+        {"\"cls_token\"", "\"cls_taken\"", "cls_token"},
+        {"\"patch_embed.proj.weight\"", "\"patch_embed.prof.weight\"", "patch_embed.proj.weight"},
+        {"[1,17,48]", "[17,1,48]", "pos_embed"},
+        {"\"BF16\"", "\"BF61\"", ": "},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        write_damaged(in_folder("damaged.safetensors"), cases[i].from, cases[i].to);
+        assert_int_equal(run("vit-convert --heads 3 $T/damaged.safetensors $T/damaged.vit"), 1);
+        assert_printed("err", cases[i].message);
+        assert_int_equal(count_files("damaged.vit"), 0);
+    }
+}
+
+static void test_a_failed_conversion_leaves_the_old_file_as_it_was(void **state) {
+    size_t size;
+    (void)state;
+    write_damaged(in_folder("old.safetensors"), "\"head.bias\"", "\"head.bios\"");
+    write_file(in_folder("old.vit"), "old", 3);
+    assert_int_equal(run("vit-convert --heads 3 $T/old.safetensors $T/old.vit"), 1);
+    unsigned char *bytes = read_file(in_folder("old.vit"), &size);
+    assert_int_equal(size, 3);
+    assert_memory_equal(bytes, "old", 3);
+    free(bytes);
+    assert_int_equal(count_files("old.vit"), 1);
+}
+
+static void test_options_replace_what_the_config_says(void **state) {
+    vit_model model;
+    (void)state;
+    assert_int_equal(run("vit-convert --eps 0.5 --act gelu_tanh --mean 0.1,0.2,0.3 --std 2 "
+                         "--resize 40x50 --interpolation bilinear --heads 6 " CHECKPOINT
+                         " $T/options.vit"),
+                     0);
+    assert_int_equal(vit_model_load(&model, in_folder("options.vit"), NULL), VIT_OK);
+    const vit_config *c = vit_model_config(&model);
+    const vit_preprocess_config *p = &c->preprocess;
+    assert_true(c->norm_eps == 0.5f);
+    assert_int_equal(c->act, VIT_ACT_GELU_TANH);
+    assert_int_equal(c->num_heads, 6);
+    assert_int_equal(c->head_dim, 8);
+    assert_int_equal(p->resize, VIT_RESIZE_EXACT);
+    assert_int_equal(p->resize_size[0], 40);
+    assert_int_equal(p->resize_size[1], 50);
+    assert_int_equal(p->interpolation, VIT_INTERPOLATION_BILINEAR);
+    assert_true(p->mean[0] == 0.1f && p->mean[2] == 0.3f && p->std[0] == 2 && p->std[2] == 2);
+    vit_model_close(&model);
+}
+
+/* ---- vit-info ---- */
+
+static void test_info_tells_a_good_file_from_a_damaged_one(void **state) {
+    size_t size;
+    (void)state;
+    assert_int_equal(run("vit-info " TINY), 0);
+    assert_printed("out", "embed_dim      48");
+    unsigned char *bytes = read_file(TINY, &size);
+    bytes[size - 100] ^= 1;
+    write_file(in_folder("flipped.vit"), bytes, size);
+    free(bytes);
+    assert_int_equal(run("vit-info $T/flipped.vit"), 1);
+    assert_int_equal(run("vit-info " SAMPLE), 1);
+}
+
+/* ---- vit-classify ---- */
+
+/* Line n of what was printed, as JSON. */
+static cJSON *json_line(int n) {
+    char *output = printed("out"), *line = output;
+    while (n-- > 0 && line != NULL) {
+        line = strchr(line, '\n');
+        if (line != NULL) line++;
+    }
+    assert_non_null(line);
+    cJSON *json = cJSON_Parse(line);
+    assert_non_null(json);
+    free(output);
+    return json;
+}
+
+static void test_a_tensor_gives_the_golden_logits(void **state) {
+    float *want = golden_floats("tiny_logits.f32", 7), got[7];
+    (void)state;
+    assert_int_equal(
+        run("vit-classify -m " TINY " --json --logits --pixels " GOLDEN "tiny_pixels.f32"), 0);
+    cJSON *line = json_line(0), *logits = cJSON_GetObjectItem(line, "logits");
+    assert_int_equal(cJSON_GetArraySize(logits), 7);
+    for (int i = 0; i < 7; i++) got[i] = (float)cJSON_GetArrayItem(logits, i)->valuedouble;
+    assert_near(got, want, 7, 1e-5f * largest_of(want, 7));
+    cJSON_Delete(line);
+    free(want);
+}
+
+static void test_the_model_that_ships_knows_a_boot(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify --json -k 2 " SAMPLE), 0);
+    cJSON *line = json_line(0), *top = cJSON_GetObjectItem(line, "top");
+    assert_string_equal(cJSON_GetObjectItem(line, "file")->valuestring, SAMPLE);
+    assert_int_equal(cJSON_GetArraySize(top), 2);
+    cJSON *best = cJSON_GetArrayItem(top, 0);
+    assert_int_equal(cJSON_GetObjectItem(best, "index")->valueint, 9);
+    assert_string_equal(cJSON_GetObjectItem(best, "label")->valuestring, "Ankle boot");
+    assert_true(cJSON_GetObjectItem(best, "score")->valuedouble > 0.5);
+    cJSON_Delete(line);
+    assert_printed("err", "knows 10 classes");
+}
+
+static void test_a_bad_picture_does_not_stop_the_others(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify -m " MODEL " --json " SAMPLE " Makefile " SAMPLE), 1);
+    for (int i = 0; i < 3; i++) {
+        cJSON *line = json_line(i);
+        assert_true(cJSON_HasObjectItem(line, i == 1 ? "error" : "top"));
+        cJSON_Delete(line);
+    }
+}
+
+static void test_standard_input_and_a_table(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify -m " MODEL " -t 2 - <" SAMPLE), 0);
+    assert_printed("out", "Ankle boot");
+    assert_printed("out", "###");
+}
+
+static void test_wrong_usage_is_status_2(void **state) {
+    static const char *const commands[] = {"vit-classify",    "vit-classify -k 0 x",
+                                           "vit-classify -?", "vit-convert",
+                                           "vit-convert a",   "vit-convert --x"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(commands); i++) assert_int_equal(run(commands[i]), 2);
+}
+
+/* ---- minimal ---- */
+
+static void test_the_minimal_program(void **state) {
+    (void)state;
+    assert_int_equal(run("minimal " MODEL " " SAMPLE), 0);
+    assert_printed("out", "Ankle boot");
+    assert_int_equal(run("minimal " MODEL " Makefile"), 1);
+    assert_int_equal(run("minimal Makefile " SAMPLE), 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_checkpoint_becomes_the_golden_file),
+        cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
+        cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
+        cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
+        cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
+        cmocka_unit_test(test_the_model_that_ships_knows_a_boot),
+        cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
+        cmocka_unit_test(test_standard_input_and_a_table),
+        cmocka_unit_test(test_wrong_usage_is_status_2),
+        cmocka_unit_test(test_the_minimal_program),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
