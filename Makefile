@@ -113,6 +113,7 @@ bench-open: $(BUILD)/bench-open
 lint:
 	@tools/require.sh $(LINT_PACKAGES)
 	clang-format --dry-run -Werror $(SOURCES)
+	sed -n '/^```c$$/,/^```$$/p' README.md | sed '1d;$$d' | diff - examples/minimal.c
 	CC=gcc CXX=g++ tests/check_include.sh
 	CC=clang CXX=clang++ tests/check_include.sh
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \

@@ -128,9 +128,10 @@ def main():
     """Compare, or say that there is nothing to compare."""
     data = os.environ.get("VIT_TEST_DATA")
     if not data:
-        print("photos: skipped, VIT_TEST_DATA is not set")
+        print("photos: skipped, VIT_TEST_DATA is not set\n0 passed, 0 failed")
         return 0
     torch.set_grad_enabled(False)
+    torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         checks = compare(Programs(sys.argv[1]), data, folder)
     for name, good in checks.items():

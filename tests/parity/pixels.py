@@ -3,7 +3,7 @@
     pixels.py [number of random cases]
 
 Compiles vit.h as a shared library (CC and CFLAGS of the environment count) and calls it by ctypes.
-Prints one line for each group of cases, then 'N passed, N failed'.
+Prints one line for each group of cases, the number of values compared, then 'N passed, N failed'.
 """
 import ctypes
 import os
@@ -201,39 +201,39 @@ def fixed_cases():
 
 
 def compare(library, case, folder):
-    """An empty string where all bits agree, else what differs."""
+    """(what is wrong, empty where all bits agree; number of values; how many of them differ)."""
     _, recipe, array, layout = case
     expected = recipes.preprocess(recipe, array)
-    if recipe.rescale == 255 and not same(expected, hugging_face_values(recipe, array)):
-        return "the two references differ"
+    if recipe.rescale == 255 and different(expected, hugging_face_values(recipe, array)):
+        return "the two references differ", expected.size, 0
     try:
         actual = run(library, recipe, array, layout, folder)
     except ValueError as error:
-        return str(error)
-    if same(expected, actual):
-        return ""
-    bits = expected.view(np.uint32) != actual.view(np.uint32)
-    largest = np.abs(expected - actual).max()
-    return f"{bits.sum()} of {bits.size} values differ, by {largest:g} at most"
+        return str(error), expected.size, expected.size
+    wrong, largest = different(expected, actual), np.abs(expected - actual).max()
+    problem = f"{wrong} of {expected.size} values differ, by {largest:g} at most" if wrong else ""
+    return problem, expected.size, wrong
 
 
-def same(a, b):
-    """Whether two float32 arrays are equal to the bit."""
+def different(a, b):
+    """In how many places the bits of two float32 arrays are not the same."""
     a, b = (np.ascontiguousarray(x, np.float32).view(np.uint32) for x in (a, b))
-    return np.array_equal(a, b)
+    return int((a != b).sum())
 
 
 def main():
     """Run all cases."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     rng = random.Random(2020)
-    passed, failed, groups = 0, 0, {}
+    values = wrong = passed = failed = 0
+    groups = {}
     with tempfile.TemporaryDirectory() as folder:
         library = compile_library(folder)
         cases = list(fixed_cases()) + [random_case(rng) for _ in range(count)]
         for case in cases:
             name, recipe, array, layout = case
-            problem = compare(library, case, folder)
+            problem, size, differing = compare(library, case, folder)
+            values, wrong = values + size, wrong + differing
             good, bad = groups.get(name, (0, 0))
             groups[name] = (good + (not problem), bad + bool(problem))
             if problem:
@@ -241,6 +241,7 @@ def main():
     for name, (good, bad) in groups.items():
         print(f"{name:32} {good:4} of {good + bad:4} equal  {'FAIL' if bad else 'ok'}")
         passed, failed = passed + good, failed + bad
+    print(f"{values} values compared, {wrong} differ")
     print(f"{passed} passed, {failed} failed")
     return failed > 0
 
