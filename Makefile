@@ -91,7 +91,7 @@ run-tests: $(PROGRAMS) $(TESTS)
 
 check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)/sanitize \
+	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 check-parity:
@@ -134,6 +134,6 @@ install: all
 		> $(DESTDIR)$(PREFIX)/share/pkgconfig/vit.pc
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-parity check-accuracy bench-open lint install clean

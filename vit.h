@@ -107,7 +107,7 @@
          48  u32      labels_offset
          52  u32      labels_size: 0 where the model has no labels
          56  u32      chunk_count
-         60  u32      chunks_offset: a multiple of 8
+         60  u32      chunks_offset: a multiple of 8, in the head; not looked at without chunks
                       config, in timm's words
          64  u32[2]   img_size: height, width, in pixels
          72  u32[2]   patch_size: height, width; the grid is img_size / patch_size, rounded down

@@ -236,6 +236,22 @@ def plain_cases(session):
             check(session, f"timm: {name}", maker, pixels, references(model, pixels))
 
 
+def no_option_case(session):
+    """Nothing but timm's two files: the converter knows the heads and epsilon by itself."""
+    name = "timm: no options"
+    if session.wants(name):
+        c = small(embed_dim=128, num_heads=2)
+        model, pixels = plain_model(c, 40), random_pixels(c, 2500)
+        with torch.no_grad():
+            model.patch_embed.proj.weight *= 1e-3  # so small that epsilon counts
+            model.patch_embed.proj.bias *= 1e-3
+            model.pos_embed *= 1e-2
+            model.cls_token *= 1e-3
+        checkpoint = checkpoints.timm(c, model.state_dict(), "vit_test_patch")
+        checkpoint.options = []
+        check(session, name, lambda: checkpoint, pixels, references(model, pixels))
+
+
 def hf_cases(session):
     """What Hugging Face's config.json can say and torchvision's models cannot."""
     configs = {
@@ -515,6 +531,7 @@ def main():
                           os.path.join(folder, "case"))
         torchvision_cases(session)
         plain_cases(session)
+        no_option_case(session)
         hf_cases(session)
         old_name_cases(session)
         container_cases(session)
