@@ -98,6 +98,7 @@ check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/pixels.py
+	$(PYTHON) tests/parity/configs.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 

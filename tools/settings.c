@@ -44,6 +44,7 @@ static void read_channels(json object, const char *key, float values[4], int *co
         if (*count < 4) values[*count] = (float)value->valuedouble;
         ++*count;
     }
+    if (*count == 0) fail("%s: %s is empty", object.file, key);
 }
 
 static void set_channels(float values[4], int *count, const float *from, int channels) {
@@ -156,10 +157,19 @@ static void read_timm_crop(settings *s, json recipe, const int input[2]) {
     memcpy(s->crop_size, input, sizeof(s->crop_size));
 }
 
+/* Where any of it is there, timm's own defaults stand for the rest. */
+static int has_timm_recipe(json object) {
+    static const char *const keys[] = {"input_size", "interpolation", "crop_pct",
+                                       "crop_mode",  "mean",          "std"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (json_get(object, keys[i]).node != NULL) return 1;
+    }
+    return 0;
+}
+
 static void read_timm_recipe(settings *s, json recipe) {
     int input[2] = {0, 0};
-    if (json_get(recipe, "mean").node == NULL && json_get(recipe, "input_size").node == NULL)
-        return;
+    if (!has_timm_recipe(recipe)) return;
     read_timm_input_size(recipe, input);
     if (s->img_size[0] == 0) memcpy(s->img_size, input, sizeof(input));
     read_timm_crop(s, recipe, input);
@@ -175,7 +185,11 @@ static void read_timm_recipe(settings *s, json recipe) {
 /* Older files have the recipe at the top level. */
 static void read_timm(settings *s, const model *m, json config) {
     json args = json_get(config, "model_args"), recipe = json_get(config, "pretrained_cfg");
-    if (!cJSON_IsObject(recipe.node)) recipe = config;
+    if (args.node != NULL && !cJSON_IsObject(args.node))
+        fail("%s: model_args is not an object", config.file);
+    if (recipe.node != NULL && !cJSON_IsObject(recipe.node))
+        fail("%s: pretrained_cfg is not an object", config.file);
+    if (!has_timm_recipe(recipe)) recipe = config;
     read_timm_pooling(s, config, args, recipe);
     read_timm_model(s, m, config, args);
     read_timm_recipe(s, recipe);
@@ -219,7 +233,7 @@ static vit_resize read_hf_size(json processor, const char *key, int size[2]) {
     } else {
         given[0] = json_int(value, "height", 0, 1, MODEL_MAX_SIZE);
         given[1] = json_int(value, "width", 0, 1, MODEL_MAX_SIZE);
-        if (given[0] == 0 || given[1] == 0 || cJSON_GetArraySize(value.node) != 2)
+        if (given[0] == 0 || given[1] == 0)
             fail("%s: %s is neither height and width nor shortest_edge", processor.file, key);
     }
     if (given[0] > 0) memcpy(size, given, sizeof(given));

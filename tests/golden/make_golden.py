@@ -1,7 +1,8 @@
 """Makes the golden files beside this script. Run it with a Python that has torch and torchvision.
 
-All numbers are computed in float64 and stored in float32, so that a second run gives the same bytes.
-Raw files, little-endian, C order: .f32 float, .u8 unsigned char, .i32 int. In brackets: shapes.
+All numbers are computed in float64 and stored in float32, so that a second run gives the same
+bytes. Raw files, little-endian, C order: .f32 float, .u8 unsigned char, .i32 int. In brackets:
+shapes.
 
 tiny.vit        a torchvision model: 32x32, patch 8, 48 wide, 3 heads, 3 blocks, MLP 96, 7 classes
 tiny_timm/      the same in timm's form, of which vit-convert has to make the same tensors

@@ -3,8 +3,8 @@
 
     /usr/bin/python3 tests/golden/make_pictures.py        (Debian: python3-pil, python3-numpy)
 
-NAME is the picture; NAME.rgb is width and height as u16, little-endian, and the RGB that Image.open,
-ImageOps.exif_transpose and convert("RGB") give.
+NAME is the picture; NAME.rgb is width and height as u16, little-endian, and the RGB that
+Image.open, ImageOps.exif_transpose and convert("RGB") give.
 Chunks and markers that Pillow cannot write are put in by hand.
 """
 import io

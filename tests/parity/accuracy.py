@@ -1,5 +1,6 @@
-"""Accuracy of the model that ships on the 10,000 pictures of Fashion-MNIST's test set, as vit.h runs
-it: written as PGM files, classified by vit-classify. Needs nothing but Python and the data set.
+"""Accuracy of the model that ships on the 10,000 pictures of Fashion-MNIST's test set, as vit.h
+runs it: written as PGM files, classified by vit-classify. Needs nothing but Python and the data
+set.
 
     python3 tests/parity/accuracy.py BUILD_FOLDER [MODEL.vit]
 """

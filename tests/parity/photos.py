@@ -3,11 +3,12 @@
     photos.py BUILD
 
 BUILD is the folder with the programs. The environment's VIT_TEST_DATA is a folder with deit_tiny/
-(model.safetensors under timm's names, config.json) and photos/ (JPEG files, and index.tsv with a line
-'file name, tab, index of the class' for each). Without it nothing is checked.
+(model.safetensors under timm's names, config.json) and photos/ (JPEG files, and index.tsv with a
+line 'file name, tab, index of the class' for each). Without it nothing is checked.
 
-Once on the pixels that Pillow decodes, where the five best classes have to be PyTorch's, and once on
-the JPEG files, which vit-classify decodes by itself: there the differences are shown and counted.
+Once on the pixels that Pillow decodes, where the five best classes have to be PyTorch's, and once
+on the JPEG files, which vit-classify decodes by itself: there the differences are shown and
+counted.
 """
 import os
 import sys

@@ -1,8 +1,9 @@
 """A Vision Transformer made of torch.nn's own layers, with timm's parameter names.
 
-It is the oracle where torchvision has no such model: other than three channels, pictures and patches
-that are not square, mean pooling, models without biases of q, k and v, GELU's tanh form, distillation
-and register tokens, LayerScale. parity.py checks it against torchvision where both exist.
+It is the oracle where torchvision has no such model: other than three channels, pictures and
+patches that are not square, mean pooling, models without biases of q, k and v, GELU's tanh form,
+distillation and register tokens, LayerScale. parity.py checks it against torchvision where both
+exist.
 """
 from dataclasses import dataclass, fields
 
@@ -12,7 +13,8 @@ from torch import nn
 
 @dataclass
 class Config:
-    """What a model is. pool: token, avg, distilled (mean of two heads) or token_avg (both in a row)."""
+    """What a model is. pool: token, avg, distilled (mean of two heads) or token_avg (both in a
+    row)."""
 
     img_size: tuple = (224, 224)
     patch_size: tuple = (16, 16)

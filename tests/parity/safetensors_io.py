@@ -1,4 +1,4 @@
-"""Reads and writes .safetensors files: a u64 length, a JSON header, the tensors one after the other.
+"""Reads and writes .safetensors files: a u64 length, a JSON header, the tensors one by one.
 
 Debian has no package of the official library. Written from the format's description at
 https://github.com/huggingface/safetensors.
