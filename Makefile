@@ -7,7 +7,7 @@
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
-# make bench-open        what opening a model and including the header cost
+# make bench-open        what opening a model and including the header cost; see also build/vit-bench
 #
 # demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
 
@@ -28,11 +28,11 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify minimal)
+PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
 	vit_writer.c file_map.c report.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.c tests/*.[ch] tests/parity/*.c)
+SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tests/*.[ch] tests/parity/*.c)
 
 all: $(PROGRAMS)
 
@@ -70,7 +70,11 @@ $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
-$(BUILD)/bench-open: tools/bench/open.c vit.h
+$(BUILD)/vit-bench: tools/bench/bench.c tools/bench/random_model.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
+
+$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c -lm -pthread
 
@@ -85,6 +89,8 @@ test:
 
 run-tests: $(PROGRAMS) $(TESTS)
 	@failed=; for test in $(TESTS); do $$test || failed="$$failed $$test"; done; \
+	for isa in portable avx512; do for test in kernels layers model token0 programs; do \
+		VIT_ISA=$$isa $(BUILD)/test_$$test || failed="$$failed test_$$test ($$isa)"; done; done; \
 	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/check_include.sh || \
 		failed="$$failed check_include.sh"; \
 	[ -z "$$failed" ] || { echo "FAILED:$$failed"; exit 1; }; echo "all tests passed"

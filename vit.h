@@ -35,12 +35,14 @@
        [4]  small tools: checked sizes, little-endian reads, checksum, tasks
        [5]  the file: header, directory, labels, every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm and softmax of a row
+       [7]  kernels: the matrix product on panels, GELU, LayerNorm and softmax of a row, in plain C;
+            the table of those for each instruction set
        [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
        [9]  model: workspace plan, open, forward
        [10] results: softmax, top-k
        [11] convenience: load from a file, thread pool
-       [12] licence
+       [12] vector kernels: those of [7] once more, compiled for each instruction set
+       [13] licence
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
@@ -54,6 +56,10 @@
        VIT_NO_STDIO          no files: leaves out vit_model_load
        VIT_NO_MMAP           vit_model_load always reads, never maps
        VIT_NO_THREADS        leaves out the thread pool
+       VIT_NO_SIMD           plain C only: no vector kernels
+       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX2)
+       VIT_SELF              the name by which this file includes itself for the vector kernels
+                             (default "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
 
@@ -68,7 +74,8 @@
    thread unless options.parallel_for is set; vit_pool is one that serves there.
 
    DETERMINISM  The logits of an image are the same to the bit for any number of threads, any batch
-   size and any position in the batch. Between compilers and processors they differ by rounding.
+   size and any position in the batch. Between compilers, processors and instruction sets they differ
+   by rounding.
 
    NUMERICS  Everything is computed in float. Logits agree with PyTorch's within 1e-5 of the largest
    logit. Preprocessing equals Pillow's and torchvision's to the bit. Compile without -ffast-math.
@@ -185,6 +192,8 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
+#ifndef VIT__PASS /* this file is not being included by itself, for [12] */
+
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
 #ifndef VIT_H
@@ -213,25 +222,26 @@ extern "C" {
 #endif
 
 /* What went wrong. vit_status_string gives the text beside each. */
-#define VIT_STATUS_LIST(X)                                                              \
-    X(VIT_OK, "ok")                                                                     \
-    X(VIT_ERROR_ARGUMENT, "an argument is NULL or out of range")                        \
-    X(VIT_ERROR_ALIGNMENT, "the model's data does not start at a multiple of 16 bytes") \
-    X(VIT_ERROR_WORKSPACE, "the workspace is too small")                                \
-    X(VIT_ERROR_MEMORY, "out of memory")                                                \
-    X(VIT_ERROR_OPEN, "the file cannot be opened")                                      \
-    X(VIT_ERROR_READ, "the file cannot be read")                                        \
-    X(VIT_ERROR_MAGIC, "this is not a .vit file")                                       \
-    X(VIT_ERROR_VERSION, "the file's format version is not supported")                  \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")    \
-    X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                     \
-    X(VIT_ERROR_HEAD, "the head of the file is damaged")                                \
-    X(VIT_ERROR_CONFIG, "the config in the file is out of range")                       \
-    X(VIT_ERROR_LABELS, "the labels in the file are malformed")                         \
-    X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")             \
-    X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                        \
-    X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")        \
-    X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")               \
+#define VIT_STATUS_LIST(X)                                                                \
+    X(VIT_OK, "ok")                                                                       \
+    X(VIT_ERROR_ARGUMENT, "an argument is NULL or out of range")                          \
+    X(VIT_ERROR_ALIGNMENT, "the model's data does not start at a multiple of 16 bytes")   \
+    X(VIT_ERROR_WORKSPACE, "the workspace is too small")                                  \
+    X(VIT_ERROR_MEMORY, "out of memory")                                                  \
+    X(VIT_ERROR_OPEN, "the file cannot be opened")                                        \
+    X(VIT_ERROR_READ, "the file cannot be read")                                          \
+    X(VIT_ERROR_MAGIC, "this is not a .vit file")                                         \
+    X(VIT_ERROR_VERSION, "the file's format version is not supported")                    \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")      \
+    X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                       \
+    X(VIT_ERROR_HEAD, "the head of the file is damaged")                                  \
+    X(VIT_ERROR_CONFIG, "the config in the file is out of range")                         \
+    X(VIT_ERROR_LABELS, "the labels in the file are malformed")                           \
+    X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")               \
+    X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                          \
+    X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")          \
+    X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                 \
+    X(VIT_ERROR_ISA, "this machine or build does not have the instruction set asked for") \
     X(VIT_ERROR_STOPPED, "stopped by options.on_block")
 
 #define VIT__STATUS_NAME(name, text) name,
@@ -302,12 +312,29 @@ typedef struct vit_config {
     vit_preprocess_config preprocess;
 } vit_config;
 
+/* Instruction sets that there are kernels for. */
+typedef enum vit_isa {
+    VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
+    VIT_ISA_PORTABLE,
+    VIT_ISA_NEON,   /* aarch64 */
+    VIT_ISA_AVX2,   /* x86-64, with FMA */
+    VIT_ISA_AVX512, /* x86-64, AVX-512F */
+    VIT_ISA_COUNT
+} vit_isa;
+
+/* What VIT_ISA_BEST stands for here. */
+VIT_API vit_isa vit_best_isa(void);
+
+/* "portable", "neon", "avx2", "avx512"; "best" for any other value. */
+VIT_API const char *vit_isa_name(vit_isa isa);
+
 /* An open model. Visible so that it can be placed anywhere; its members are private. */
 typedef struct vit_model {
     vit_config config;
     const unsigned char *data;
     size_t size;
     const char *labels; /* NULL: none */
+    vit_isa isa;        /* the best here */
     void *memory;       /* what vit_model_close has to release, NULL: nothing */
     int mapped;
     void *malloc_context;
@@ -393,6 +420,7 @@ typedef struct vit_options {
     void *on_block_user;
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
+    vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
 } vit_options;
 
 /* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range,
@@ -497,13 +525,25 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #include <pthread.h>
 #endif
 
+/* Vector kernels that this compiler can make for this processor family: see [7]. */
+#if !defined(VIT_NO_SIMD) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__x86_64__)
+#define VIT__X86
+#include <cpuid.h>
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#define VIT__AARCH64
+#include <arm_neon.h>
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define VIT__ALIGN 64    /* of tensors in the file and of buffers in the workspace */
-#define VIT__PANEL 16    /* outputs of a matrix that lie together */
-#define VIT__TILE_ROWS 4 /* rows that the product kernel takes at a time */
+#define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
+#define VIT__PANEL 16     /* outputs of a matrix that lie together */
+#define VIT__TILE_ROWS 12 /* the largest tile_rows of all kernels */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
 
@@ -1033,6 +1073,7 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
     model->config = config;
+    model->isa = vit_best_isa();
     model->data = file;
     model->size = size;
     if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
@@ -1326,13 +1367,25 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
 
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
-/* sums[r][n] = sum over k of input[r][k] * panel[k][n], r < rows <= VIT__TILE_ROWS = 4. input is
+/* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
+typedef struct vit__kernels {
+    int tile_rows; /* the most rows that tile takes at a time, and room that `sums` must have */
+    void (*tile)(const float *input, size_t input_stride, int rows, const float *panel,
+                 size_t inputs, float (*sums)[VIT__PANEL]);
+    void (*gelu)(float *x, size_t count);      /* in place; count is a multiple of 16 */
+    void (*gelu_tanh)(float *x, size_t count); /* likewise */
+    void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
+                     float *out);
+    void (*softmax_row)(float *x, int count, float scale);
+} vit__kernels;
+
+/* sums[r][n] = sum over k of input[r][k] * panel[k][n], r < rows <= 4. input is
    [rows][inputs], its rows input_stride floats apart; panel is [inputs][16]. Four rows by four
    outputs at a time stay in registers. Every sum is taken in the order of k by the same statement,
    whatever rows it shares the tile with (absent ones repeat the first): that makes results
    independent of threads and batch. */
 static void vit__tile(const float *input, size_t input_stride, int rows, const float *panel,
-                      size_t inputs, float sums[VIT__TILE_ROWS][VIT__PANEL]) {
+                      size_t inputs, float (*sums)[VIT__PANEL]) {
     const float *x0 = input;
     const float *x1 = rows > 1 ? input + input_stride : input;
     const float *x2 = rows > 2 ? input + 2 * input_stride : input;
@@ -1359,6 +1412,14 @@ static float vit__gelu(float x) {
 
 static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+
+static void vit__gelu_each(float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] = vit__gelu(x[i]);
+}
+
+static void vit__gelu_tanh_each(float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] = vit__gelu_tanh(x[i]);
 }
 
 /* The sum of a row in 16 partial sums, which keeps rounding small and lets compilers vectorise. */
@@ -1396,13 +1457,81 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-/* Softmax of scale * x in place. The largest is taken off first, so that nothing overflows. */
+/* Softmax of scale * x in place. The largest is taken off first, so that nothing overflows. The row
+   has room for a multiple of 16 floats; what lies behind count is lost. */
 static void vit__softmax_row(float *x, int count, float scale) {
     float largest = x[0];
     for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     float factor = 1.0f / vit__sum(x, count);
     for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
+#ifndef VIT_SELF
+#define VIT_SELF "vit.h"
+#endif
+#ifndef VIT_MAX_ISA
+#define VIT_MAX_ISA \
+    VIT_ISA_AVX2 /* AVX-512 took 12 % longer on Zen 4; other processors are untried */
+#endif
+#define VIT__PASS_NEON 1
+#define VIT__PASS_AVX2 2
+#define VIT__PASS_AVX512 3
+
+#ifdef VIT__AARCH64
+#define VIT__PASS VIT__PASS_NEON
+#include VIT_SELF
+#undef VIT__PASS
+#endif
+
+#ifdef VIT__X86
+#define VIT__PASS VIT__PASS_AVX2
+#include VIT_SELF
+#undef VIT__PASS
+#define VIT__PASS VIT__PASS_AVX512
+#include VIT_SELF
+#undef VIT__PASS
+
+#define VIT__XGETBV(low, high) __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0))
+
+/* Whether processor and operating system have it: Intel's manual, volume 1, 14.3 and 15.2. */
+static int vit__x86_has(vit_isa isa) {
+    unsigned a, b, c, d, low, high;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
+    const unsigned avx2 = 1u << 5, avx512f = 1u << 16;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx)) != 0) return 0;
+    VIT__XGETBV(low, high);
+    if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
+        return 0;
+    return isa == VIT_ISA_AVX2 || ((~low & 0xE6u) == 0 && (b & avx512f) != 0);
+}
+#endif
+
+/* The kernels for an instruction set; NULL where build or machine do not have it. */
+static const vit__kernels *vit__kernels_of(vit_isa isa) {
+    static const vit__kernels portable = {
+        4, vit__tile, vit__gelu_each, vit__gelu_tanh_each, vit__norm_row, vit__softmax_row};
+    if (isa == VIT_ISA_PORTABLE) return &portable;
+#ifdef VIT__AARCH64
+    if (isa == VIT_ISA_NEON) return &vit__kernels_neon;
+#endif
+#ifdef VIT__X86
+    if (isa == VIT_ISA_AVX2 && vit__x86_has(isa)) return &vit__kernels_avx2;
+    if (isa == VIT_ISA_AVX512 && vit__x86_has(isa)) return &vit__kernels_avx512;
+#endif
+    return NULL;
+}
+
+VIT_API vit_isa vit_best_isa(void) {
+    int isa = (int)VIT_MAX_ISA;
+    while (isa > VIT_ISA_PORTABLE && vit__kernels_of((vit_isa)isa) == NULL) isa--;
+    return (vit_isa)isa;
+}
+
+VIT_API const char *vit_isa_name(vit_isa isa) {
+    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "neon", "avx2", "avx512"};
+    return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
 /* ---- [8] LAYERS ---------------------------------------------------------------------------- */
@@ -1413,6 +1542,7 @@ typedef struct vit__pass {
     const vit_model *model;
     const vit_config *config;
     const vit_options *options;
+    const vit__kernels *kernels;
     int images;
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -1430,10 +1560,11 @@ typedef struct vit__pass {
     size_t scratch_size;
 } vit__pass;
 
-/* A product: rows [rows][inputs] times a matrix of panels, each output row handed to `store`, 16
-   outputs at a time. */
+/* A product: rows [rows][inputs] times a matrix of panels. Each tile of the result, some rows of one
+   panel with the bias added, is handed to `store`. */
 typedef struct vit__product vit__product;
-typedef void (*vit__store)(const vit__product *product, int row, int panel, const float *sums);
+typedef void (*vit__store)(const vit__product *product, int row, int rows, int panel,
+                           float (*tile)[VIT__PANEL]);
 struct vit__product {
     const vit__pass *pass;
     const float *input;
@@ -1445,87 +1576,107 @@ struct vit__product {
     float *output;
     size_t output_stride;
     int outputs; /* floats of an output row that may be written */
+    int task_panels;
 };
 
-#define VIT__TASK_ROWS 32
-#define VIT__TASK_PANELS 4
+#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile */
+#define VIT__NORM_ROWS 32
 
 static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
-static void vit__store_bias(const vit__product *p, int row, int panel, const float *sums) {
+static void vit__store_rows(const vit__product *p, int row, int rows, int panel,
+                            float (*tile)[VIT__PANEL]) {
     int first = panel * VIT__PANEL, count = vit__min(VIT__PANEL, p->outputs - first);
-    float *out = p->output + (size_t)row * p->output_stride + first;
-    for (int n = 0; n < count; n++) out[n] = sums[n] + p->bias[first + n];
+    for (int r = 0; r < rows; r++)
+        memcpy(p->output + (size_t)(row + r) * p->output_stride + first, tile[r],
+               (size_t)count * sizeof(float));
 }
 
-static void vit__store_residual(const vit__product *p, int row, int panel, const float *sums) {
-    int first = panel * VIT__PANEL;
-    float *out = p->output + (size_t)row * p->output_stride + first;
-    for (int n = 0; n < VIT__PANEL; n++) out[n] += sums[n] + p->bias[first + n];
-}
-
-static void vit__store_act(const vit__product *p, int row, int panel, const float *sums) {
-    int first = panel * VIT__PANEL, tanh_form = p->pass->config->act == VIT_ACT_GELU_TANH;
-    float *out = p->output + (size_t)row * p->output_stride + first;
-    for (int n = 0; n < VIT__PANEL; n++) {
-        float x = sums[n] + p->bias[first + n];
-        out[n] = tanh_form ? vit__gelu_tanh(x) : vit__gelu(x);
+static void vit__store_residual(const vit__product *p, int row, int rows, int panel,
+                                float (*tile)[VIT__PANEL]) {
+    for (int r = 0; r < rows; r++) {
+        float *out = p->output + (size_t)(row + r) * p->output_stride + panel * VIT__PANEL;
+        for (int n = 0; n < VIT__PANEL; n++) out[n] += tile[r][n];
     }
 }
 
-static void vit__store_tanh(const vit__product *p, int row, int panel, const float *sums) {
-    int first = panel * VIT__PANEL;
-    float *out = p->output + (size_t)row * p->output_stride + first;
-    for (int n = 0; n < VIT__PANEL; n++) out[n] = VIT_TANHF(sums[n] + p->bias[first + n]);
+static void vit__store_act(const vit__product *p, int row, int rows, int panel,
+                           float (*tile)[VIT__PANEL]) {
+    const vit__kernels *kernels = p->pass->kernels;
+    size_t count = (size_t)rows * VIT__PANEL;
+    if (p->pass->config->act == VIT_ACT_GELU_TANH) kernels->gelu_tanh(tile[0], count);
+    else kernels->gelu(tile[0], count);
+    vit__store_rows(p, row, rows, panel, tile);
+}
+
+static void vit__store_tanh(const vit__product *p, int row, int rows, int panel,
+                            float (*tile)[VIT__PANEL]) {
+    for (int r = 0; r < rows; r++) {
+        for (int n = 0; n < VIT__PANEL; n++) tile[r][n] = VIT_TANHF(tile[r][n]);
+    }
+    vit__store_rows(p, row, rows, panel, tile);
 }
 
 /* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores
    are a product with panels too. Places behind the last token are zeroed, so that the product reads
    nothing that was never written; what comes out of them is not used. */
-static void vit__store_keys(const vit__product *p, int row, int panel, const float *sums) {
+static void vit__store_keys(const vit__product *p, int row, int rows, int panel,
+                            float (*tile)[VIT__PANEL]) {
     const vit__pass *pass = p->pass;
     size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
-    size_t image = (size_t)(row / pass->tokens), token = (size_t)(row % pass->tokens);
-    size_t lane = token % VIT__PANEL, last = (size_t)pass->tokens - 1;
-    float *head = p->output + (image * pass->inner + first / width * width) * pass->padded_tokens;
-    float *out = head + (token - lane) * width + first % width * VIT__PANEL;
-    for (size_t n = 0; n < VIT__PANEL; n++, out += VIT__PANEL) {
-        out[lane] = sums[n] + p->bias[first + n];
-        if (token == last) memset(out + lane + 1, 0, (VIT__PANEL - 1 - lane) * sizeof(float));
-    }
-}
-
-/* Values become panels [images][I / 16][T][16], by which the weights of attention are
-   multiplied. */
-static void vit__store_values(const vit__product *p, int row, int panel, const float *sums) {
-    size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
-    size_t image = (size_t)row / tokens, token = (size_t)row % tokens;
-    float *out = p->output + (image * p->pass->inner + first) * tokens + token * VIT__PANEL;
-    for (size_t n = 0; n < VIT__PANEL; n++) out[n] = sums[n] + p->bias[first + n];
-}
-
-/* One task of a product: a block of rows times a group of panels. A panel stays in the cache while
-   the rows pass by. */
-static void vit__product_task(void *arg, int index, int worker) {
-    const vit__product *p = (const vit__product *)arg;
-    int groups = vit__divide_up(p->panels, VIT__TASK_PANELS);
-    int row_begin = index / groups * VIT__TASK_ROWS,
-        panel_begin = index % groups * VIT__TASK_PANELS;
-    int row_end = vit__min(p->rows, row_begin + VIT__TASK_ROWS);
-    int panel_end = vit__min(p->panels, panel_begin + VIT__TASK_PANELS);
-    (void)worker;
-    for (int panel = panel_begin; panel < panel_end; panel++) {
-        const float *weights = p->weights + (size_t)panel * p->inputs * VIT__PANEL;
-        for (int row = row_begin; row < row_end; row += VIT__TILE_ROWS) {
-            float sums[VIT__TILE_ROWS][VIT__PANEL];
-            int rows = vit__min(VIT__TILE_ROWS, row_end - row);
-            vit__tile(p->input + (size_t)row * p->input_stride, p->input_stride, rows, weights,
-                      p->inputs, sums);
-            for (int r = 0; r < rows; r++) p->store(p, row + r, panel, sums[r]);
+    size_t last = (size_t)pass->tokens - 1;
+    for (int r = 0; r < rows; r++) {
+        size_t image = (size_t)((row + r) / pass->tokens),
+               token = (size_t)((row + r) % pass->tokens);
+        size_t head = (image * pass->inner + first / width * width) * pass->padded_tokens;
+        size_t lane = token % VIT__PANEL;
+        float *out = p->output + head + (token - lane) * width + first % width * VIT__PANEL;
+        for (size_t n = 0; n < VIT__PANEL; n++, out += VIT__PANEL) {
+            out[lane] = tile[r][n];
+            if (token == last) memset(out + lane + 1, 0, (VIT__PANEL - 1 - lane) * sizeof(float));
         }
     }
+}
+
+/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied. */
+static void vit__store_values(const vit__product *p, int row, int rows, int panel,
+                              float (*tile)[VIT__PANEL]) {
+    size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
+    for (int r = 0; r < rows; r++) {
+        size_t image = (size_t)(row + r) / tokens, token = (size_t)(row + r) % tokens;
+        float *out = p->output + (image * p->pass->inner + first) * tokens + token * VIT__PANEL;
+        memcpy(out, tile[r], sizeof(tile[r]));
+    }
+}
+
+/* A panel times a block of rows, tile by tile: the panel stays in the cache while the rows pass by. */
+static void vit__product_panel(const vit__product *p, int panel, int row, int row_end) {
+    const vit__kernels *kernels = p->pass->kernels;
+    const float *weights = p->weights + (size_t)panel * p->inputs * VIT__PANEL;
+    const float *bias = p->bias + (size_t)panel * VIT__PANEL;
+    for (; row < row_end; row += kernels->tile_rows) {
+        float tile[VIT__TILE_ROWS][VIT__PANEL];
+        int rows = vit__min(kernels->tile_rows, row_end - row);
+        kernels->tile(p->input + (size_t)row * p->input_stride, p->input_stride, rows, weights,
+                      p->inputs, tile);
+        for (int r = 0; r < rows; r++) {
+            for (int n = 0; n < VIT__PANEL; n++) tile[r][n] += bias[n];
+        }
+        p->store(p, row, rows, panel, tile);
+    }
+}
+
+/* One task of a product: a block of rows times a few panels. */
+static void vit__product_task(void *arg, int index, int worker) {
+    const vit__product *p = (const vit__product *)arg;
+    int groups = vit__divide_up(p->panels, p->task_panels);
+    int row = index / groups * VIT__TASK_ROWS, panel = index % groups * p->task_panels;
+    int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
+    int panel_end = vit__min(p->panels, panel + p->task_panels);
+    (void)worker;
+    for (; panel < panel_end; panel++) vit__product_panel(p, panel, row, row_end);
 }
 
 /* The product of some rows with the matrix of a role. input and output rows are packed: the padded
@@ -1545,8 +1696,9 @@ static void vit__matmul(const vit__pass *pass, vit__role role, int block, const 
     p.output = output;
     p.output_stride = outputs;
     p.outputs = (int)outputs;
+    p.task_panels = rows < VIT__PANEL ? 8 : 1; /* a task should be worth handing to a thread */
     vit__parallel(pass->options,
-                  vit__divide_up(rows, VIT__TASK_ROWS) * vit__divide_up(p.panels, VIT__TASK_PANELS),
+                  vit__divide_up(rows, VIT__TASK_ROWS) * vit__divide_up(p.panels, p.task_panels),
                   vit__product_task, &p);
 }
 
@@ -1591,9 +1743,10 @@ static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
     const vit__pass *pass = p->pass;
     const vit_config *c = pass->config;
-    int patches = vit__num_patches(c), tiles = vit__divide_up(patches, VIT__TILE_ROWS);
-    int image = index / tiles, first = index % tiles * VIT__TILE_ROWS;
-    int rows = vit__min(VIT__TILE_ROWS, patches - first);
+    int tile_rows = pass->kernels->tile_rows;
+    int patches = vit__num_patches(c), tiles = vit__divide_up(patches, tile_rows);
+    int image = index / tiles, first = index % tiles * tile_rows;
+    int rows = vit__min(tile_rows, patches - first);
     vit__tensor t = vit__tensor_of(c, VIT__PATCH_EMBED, 0);
     const float *weights = vit__tensor_data(pass->model, VIT__PATCH_EMBED, 0);
     const float *bias = weights + t.padded_rows * t.padded_cols;
@@ -1603,7 +1756,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
         vit__read_patch(p, image, first + r, tile + (size_t)r * t.padded_cols, t.padded_cols);
     for (size_t n0 = 0; n0 < pass->dim; n0 += VIT__PANEL) {
         float sums[VIT__TILE_ROWS][VIT__PANEL];
-        vit__tile(tile, t.padded_cols, rows, weights + n0 * t.padded_cols, t.padded_cols, sums);
+        pass->kernels->tile(tile, t.padded_cols, rows, weights + n0 * t.padded_cols, t.padded_cols,
+                            sums);
         for (int r = 0; r < rows; r++) {
             size_t token = (size_t)(c->prefix_tokens + first + r);
             const float *pos = pos_embed + token * pass->dim + n0;
@@ -1627,7 +1781,7 @@ static void vit__put_prefix_tokens(const vit__pass *pass) {
 /* pixels -> x [images][T][D] */
 static void vit__embed(const vit__pass *pass, const void *pixels) {
     vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), VIT__TILE_ROWS);
+    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->kernels->tile_rows);
     vit__put_prefix_tokens(pass);
     vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
 }
@@ -1643,28 +1797,30 @@ typedef struct vit__norm_args {
 static void vit__norm_task(void *arg, int index, int worker) {
     const vit__norm_args *n = (const vit__norm_args *)arg;
     size_t dim = n->pass->dim;
-    int begin = index * VIT__TASK_ROWS, end = vit__min(n->rows, begin + VIT__TASK_ROWS);
+    int begin = index * VIT__NORM_ROWS, end = vit__min(n->rows, begin + VIT__NORM_ROWS);
     (void)worker;
     for (int row = begin; row < end; row++) {
         size_t at = (size_t)row * dim;
-        vit__norm_row(n->input + at, n->norm, n->pass->config->embed_dim, dim,
-                      n->pass->config->norm_eps, n->output + at);
+        n->pass->kernels->norm_row(n->input + at, n->norm, n->pass->config->embed_dim, dim,
+                                   n->pass->config->norm_eps, n->output + at);
     }
 }
 
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, const float *input,
                             int rows, float *output) {
     vit__norm_args args = {pass, input, vit__tensor_data(pass->model, role, block), output, rows};
-    vit__parallel(pass->options, vit__divide_up(rows, VIT__TASK_ROWS), vit__norm_task, &args);
+    vit__parallel(pass->options, vit__divide_up(rows, VIT__NORM_ROWS), vit__norm_task, &args);
 }
 
 /* One task of attention: a tile of queries of one head of one image. The scores [tile][T16] stay in
    the worker's scratch. */
 static void vit__attention_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
+    const vit__kernels *kernels = pass->kernels;
     int heads = pass->config->num_heads, queries = pass->rows_per_image;
-    int tiles = vit__divide_up(queries, VIT__TILE_ROWS);
-    int first = index % tiles * VIT__TILE_ROWS, rows = vit__min(VIT__TILE_ROWS, queries - first);
+    int tiles = vit__divide_up(queries, kernels->tile_rows);
+    int first = index % tiles * kernels->tile_rows;
+    int rows = vit__min(kernels->tile_rows, queries - first);
     size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
     size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
     size_t row = image * (size_t)queries + (size_t)first;
@@ -1676,13 +1832,14 @@ static void vit__attention_task(void *arg, int index, int worker) {
     float sums[VIT__TILE_ROWS][VIT__PANEL];
 
     for (size_t t = 0; t < wide; t += VIT__PANEL) {
-        vit__tile(pass->queries + at, pass->inner, rows, keys + t * width, width, sums);
+        kernels->tile(pass->queries + at, pass->inner, rows, keys + t * width, width, sums);
         for (int r = 0; r < rows; r++)
             memcpy(scores + (size_t)r * wide + t, sums[r], sizeof(sums[r]));
     }
-    for (int r = 0; r < rows; r++) vit__softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
+    for (int r = 0; r < rows; r++)
+        kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
     for (size_t n = 0; n < width; n += VIT__PANEL) {
-        vit__tile(scores, wide, rows, values + n * tokens, tokens, sums);
+        kernels->tile(scores, wide, rows, values + n * tokens, tokens, sums);
         for (int r = 0; r < rows; r++)
             memcpy(pass->y + at + (size_t)r * pass->inner + n, sums[r], sizeof(sums[r]));
     }
@@ -1690,7 +1847,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> y */
 static void vit__attention(vit__pass *pass) {
-    int tiles = vit__divide_up(pass->rows_per_image, VIT__TILE_ROWS);
+    int tiles = vit__divide_up(pass->rows_per_image, pass->kernels->tile_rows);
     vit__parallel(pass->options, pass->images * pass->config->num_heads * tiles,
                   vit__attention_task, pass);
 }
@@ -1719,7 +1876,7 @@ static void vit__attention_branch(vit__pass *pass, int block) {
     vit__matmul(pass, VIT__V, block, pass->y, rows, vit__store_values, pass->values, pass->inner);
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
     rows = vit__rows_in_use(pass);
-    vit__matmul(pass, VIT__Q, block, pass->y, rows, vit__store_bias, pass->queries, pass->inner);
+    vit__matmul(pass, VIT__Q, block, pass->y, rows, vit__store_rows, pass->queries, pass->inner);
     vit__attention(pass);
     vit__matmul(pass, VIT__PROJ, block, pass->y, rows, vit__store_residual, pass->x, pass->dim);
 }
@@ -1768,7 +1925,7 @@ static void vit__head(const vit__pass *pass, float *logits) {
                     pass->pre_logits, pass->pre_logits_dim);
         input = pass->pre_logits;
     }
-    vit__matmul(pass, VIT__HEAD, 0, input, pass->images, vit__store_bias, logits,
+    vit__matmul(pass, VIT__HEAD, 0, input, pass->images, vit__store_rows, logits,
                 (size_t)c->num_classes);
 }
 
@@ -1777,7 +1934,8 @@ static void vit__head(const vit__pass *pass, float *logits) {
 #define VIT__MAX_THREADS 1024
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
-static const vit_options vit__default_options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0};
+static const vit_options vit__default_options = {0,    NULL,           NULL, NULL,
+                                                 NULL, VIT_PIXELS_F32, 0,    VIT_ISA_BEST};
 
 static int vit__threads(const vit_options *options) {
     return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
@@ -1794,6 +1952,8 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     const vit_config *c = &model->config;
     memset(pass, 0, sizeof(*pass));
     pass->model = model, pass->config = c, pass->options = options;
+    pass->kernels = vit__kernels_of(options->isa == VIT_ISA_BEST ? model->isa : options->isa);
+    if (pass->kernels == NULL) return VIT_ERROR_ISA;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->padded_tokens = vit__round16(pass->tokens);
@@ -2022,27 +2182,56 @@ typedef struct vit__worker {
 } vit__worker;
 
 struct vit_pool {
-    pthread_mutex_t mutex; /* guards everything below */
-    pthread_cond_t work;   /* there are indices to take, or it is time to quit */
-    pthread_cond_t done;   /* no index is left and none is being worked on */
+    pthread_mutex_t
+        mutex;           /* guards everything below; `generation` and `running` are also watched */
+    pthread_cond_t work; /* there are indices to take, or it is time to quit */
+    pthread_cond_t done; /* no index is left and none is being worked on */
     int threads, started;
     int busy, quit;
     vit_task task;
     void *arg;
-    int count, next, running;
+    int count, next;
+    unsigned generation; /* of the work; counted up when there is new work, or at the end */
+    unsigned running;    /* indices being worked on */
+    int sleeping;        /* workers that wait for `work` */
     void *malloc_context;
     vit__worker workers[1]; /* [threads - 1], allocated behind the struct */
 };
+
+/* The steps of a forward pass follow each other within microseconds, and waking a thread takes tens of
+   them: so a thread that runs out of work watches for more for a short while before it sleeps. */
+#if defined(__GNUC__) || defined(__clang__)
+#define VIT__WATCH_COUNT 2000
+#define VIT__WATCHED(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define VIT__SET_WATCHED(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
+#else
+#define VIT__WATCH_COUNT 0
+#define VIT__WATCHED(p) (*(p))
+#define VIT__SET_WATCHED(p, value) (*(p) = (value))
+#endif
+#if defined(VIT__X86)
+#define VIT__RELAX() _mm_pause()
+#else
+#define VIT__RELAX() ((void)0)
+#endif
+
+/* Watch, without the mutex, for a while or until (*p == value) is `wanted`. The mutex is held on
+   entry and on return. */
+static void vit__pool_watch(vit_pool *pool, const unsigned *p, unsigned value, int wanted) {
+    pthread_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < VIT__WATCH_COUNT && (VIT__WATCHED(p) == value) != wanted; i++) VIT__RELAX();
+    pthread_mutex_lock(&pool->mutex);
+}
 
 /* Take and run indices until none is left. The mutex is held on entry and on return. */
 static void vit__pool_run(vit_pool *pool, int worker) {
     while (pool->next < pool->count) {
         int index = pool->next++;
-        pool->running++;
+        VIT__SET_WATCHED(&pool->running, pool->running + 1);
         pthread_mutex_unlock(&pool->mutex);
         pool->task(pool->arg, index, worker);
         pthread_mutex_lock(&pool->mutex);
-        pool->running--;
+        VIT__SET_WATCHED(&pool->running, pool->running - 1);
     }
     if (pool->running == 0) pthread_cond_signal(&pool->done);
 }
@@ -2053,17 +2242,27 @@ static void *vit__pool_thread(void *arg) {
     pthread_mutex_lock(&pool->mutex);
     while (!pool->quit) {
         vit__pool_run(pool, worker->index);
-        if (!pool->quit) pthread_cond_wait(&pool->work, &pool->mutex);
+        unsigned generation = pool->generation;
+        vit__pool_watch(pool, &pool->generation, generation, 0);
+        pool->sleeping++;
+        while (pool->generation == generation) pthread_cond_wait(&pool->work, &pool->mutex);
+        pool->sleeping--;
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
+}
+
+/* New work, or the end. The mutex is held. */
+static void vit__pool_announce(vit_pool *pool) {
+    VIT__SET_WATCHED(&pool->generation, pool->generation + 1);
+    if (pool->sleeping > 0) pthread_cond_broadcast(&pool->work);
 }
 
 VIT_API void vit_pool_destroy(vit_pool *pool) {
     if (pool == NULL) return;
     pthread_mutex_lock(&pool->mutex);
     pool->quit = 1;
-    pthread_cond_broadcast(&pool->work);
+    vit__pool_announce(pool);
     pthread_mutex_unlock(&pool->mutex);
     for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->done);
@@ -2119,8 +2318,9 @@ VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *a
     pool->arg = arg;
     pool->count = count;
     pool->next = 0;
-    pthread_cond_broadcast(&pool->work);
+    vit__pool_announce(pool);
     vit__pool_run(pool, 0);
+    vit__pool_watch(pool, &pool->running, 0, 1);
     while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->mutex);
     pool->busy = 0;
     pthread_mutex_unlock(&pool->mutex);
@@ -2156,7 +2356,309 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif /* VIT_IMPLEMENTATION */
 
-/* ---- [12] LICENCE --------------------------------------------------------------------------
+#else /* VIT__PASS */
+
+/* ---- [12] VECTOR KERNELS ---------------------------------------------------------------------
+
+   Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
+   VIT__LANES floats; a tile takes VIT__ROWS rows, as many as keep its sums in registers. */
+
+#if VIT__PASS == VIT__PASS_NEON
+
+#define VIT__NAME(name) vit__##name##_neon
+#define VIT__V float32x4_t
+#define VIT__LANES 4
+#define VIT__ROWS 6
+#define VIT__LOAD(p) vld1q_f32(p)
+#define VIT__STORE(p, a) vst1q_f32(p, a)
+#define VIT__SET(x) vdupq_n_f32(x)
+#define VIT__ADD(a, b) vaddq_f32(a, b)
+#define VIT__SUB(a, b) vsubq_f32(a, b)
+#define VIT__MUL(a, b) vmulq_f32(a, b)
+#define VIT__DIV(a, b) vdivq_f32(a, b)
+#define VIT__MIN(a, b) vminq_f32(a, b)
+#define VIT__MAX(a, b) vmaxq_f32(a, b)
+#define VIT__ABS(a) vabsq_f32(a)
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
+#define VIT__ROUND(a) vrndnq_f32(a)
+#define VIT__POW2(n) \
+    vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23))
+#define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
+
+#elif VIT__PASS == VIT__PASS_AVX2
+
+#define VIT__NAME(name) vit__##name##_avx2
+#define VIT__TARGET "avx2,fma"
+#define VIT__V __m256
+#define VIT__LANES 8
+#define VIT__ROWS 6
+#define VIT__LOAD(p) _mm256_loadu_ps(p)
+#define VIT__STORE(p, a) _mm256_storeu_ps(p, a)
+#define VIT__SET(x) _mm256_set1_ps(x)
+#define VIT__ADD(a, b) _mm256_add_ps(a, b)
+#define VIT__SUB(a, b) _mm256_sub_ps(a, b)
+#define VIT__MUL(a, b) _mm256_mul_ps(a, b)
+#define VIT__DIV(a, b) _mm256_div_ps(a, b)
+#define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
+#define VIT__MAX(a, b) _mm256_max_ps(a, b)
+#define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
+#define VIT__ROUND(a) _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define VIT__POW2(n)     \
+    _mm256_castsi256_ps( \
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23))
+#define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
+
+#elif VIT__PASS == VIT__PASS_AVX512
+
+#define VIT__NAME(name) vit__##name##_avx512
+#define VIT__TARGET "avx512f"
+#define VIT__V __m512
+#define VIT__LANES 16
+#define VIT__ROWS 12
+#define VIT__LOAD(p) _mm512_loadu_ps(p)
+#define VIT__STORE(p, a) _mm512_storeu_ps(p, a)
+#define VIT__SET(x) _mm512_set1_ps(x)
+#define VIT__ADD(a, b) _mm512_add_ps(a, b)
+#define VIT__SUB(a, b) _mm512_sub_ps(a, b)
+#define VIT__MUL(a, b) _mm512_mul_ps(a, b)
+#define VIT__DIV(a, b) _mm512_div_ps(a, b)
+#define VIT__ALL ((__mmask16)0xFFFF) /* g++ 12 warns of the forms without a mask, PR 105593 */
+#define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
+#define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
+#define VIT__ABS(a) _mm512_abs_ps(a)
+#define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define VIT__ROUND(a) _mm512_maskz_cvtepi32_ps(VIT__ALL, _mm512_maskz_cvtps_epi32(VIT__ALL, a))
+#define VIT__POW2(n) _mm512_maskz_scalef_ps(VIT__ALL, _mm512_set1_ps(1.0f), n)
+#define VIT__IF_NEGATIVE(x, a, b) \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
+
+#endif
+
+#define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
+#define VIT__INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define VIT__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VIT__UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#ifdef VIT__TARGET
+#define VIT__PRAGMA(x) _Pragma(#x)
+#ifdef __clang__
+#define VIT__TARGET_BEGIN(isa) \
+    VIT__PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+VIT__TARGET_BEGIN(VIT__TARGET)
+#else
+#define VIT__TARGET_BEGIN(isa) VIT__PRAGMA(GCC target(isa))
+#pragma GCC push_options
+VIT__TARGET_BEGIN(VIT__TARGET)
+#endif
+#endif
+
+/* vit__tile of a number of rows that the compiler knows: the sums stay in registers. */
+VIT__INLINE void VIT__NAME(tile_of)(const float *input, size_t input_stride, const int rows,
+                                    const float *panel, size_t inputs, float (*sums)[VIT__PANEL]) {
+    VIT__V sum[VIT__ROWS][VIT__VECTORS];
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < VIT__VECTORS; v++) sum[r][v] = VIT__SET(0.0f);
+    }
+    for (size_t k = 0; k < inputs; k++, panel += VIT__PANEL, input++) {
+        VIT__V weights[VIT__VECTORS];
+        VIT__UNROLL
+        for (int v = 0; v < VIT__VECTORS; v++) weights[v] = VIT__LOAD(panel + v * VIT__LANES);
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            VIT__V x = VIT__SET(input[(size_t)r * input_stride]);
+            VIT__UNROLL
+            for (int v = 0; v < VIT__VECTORS; v++) sum[r][v] = VIT__FMA(x, weights[v], sum[r][v]);
+        }
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < VIT__VECTORS; v++) VIT__STORE(sums[r] + v * VIT__LANES, sum[r][v]);
+    }
+}
+
+static void VIT__NAME(tile)(const float *input, size_t input_stride, int rows, const float *panel,
+                            size_t inputs, float (*sums)[VIT__PANEL]) {
+#define VIT__CASE(n)                                                     \
+    case n:                                                              \
+        VIT__NAME(tile_of)(input, input_stride, n, panel, inputs, sums); \
+        break
+    switch (rows) {
+        VIT__CASE(1);
+        VIT__CASE(2);
+        VIT__CASE(3);
+        VIT__CASE(4);
+        VIT__CASE(5);
+        VIT__CASE(6);
+#if VIT__ROWS > 6
+        VIT__CASE(7);
+        VIT__CASE(8);
+        VIT__CASE(9);
+        VIT__CASE(10);
+        VIT__CASE(11);
+        VIT__CASE(12);
+#endif
+    }
+#undef VIT__CASE
+}
+
+/* exp, within 1.5 ULP for -87.3 <= x <= 88, outside as at these bounds. The polynomial is Cephes'
+   expf (Stephen L. Moshier), behind a reduction to |x| <= ln(2) / 2. */
+VIT__INLINE VIT__V VIT__NAME(exp)(VIT__V x) {
+    x = VIT__MAX(VIT__SET(-87.3f), VIT__MIN(VIT__SET(88.0f), x));
+    VIT__V n = VIT__ROUND(VIT__MUL(x, VIT__SET(1.44269504f)));
+    VIT__V r = VIT__FNMA(n, VIT__SET(0.693359375f), x);
+    r = VIT__FNMA(n, VIT__SET(-2.12194440e-4f), r);
+    VIT__V p = VIT__SET(1.9875691500e-4f);
+    p = VIT__FMA(p, r, VIT__SET(1.3981999507e-3f));
+    p = VIT__FMA(p, r, VIT__SET(8.3334519073e-3f));
+    p = VIT__FMA(p, r, VIT__SET(4.1665795894e-2f));
+    p = VIT__FMA(p, r, VIT__SET(1.6666665459e-1f));
+    p = VIT__FMA(p, r, VIT__SET(5.0000001201e-1f));
+    p = VIT__FMA(p, VIT__MUL(r, r), VIT__ADD(r, VIT__SET(1.0f)));
+    return VIT__MUL(p, VIT__POW2(n));
+}
+
+/* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + a / sqrt(8)),
+   1 - Phi(a) = exp(-a * a / 2) * t * Q(t), where Q is a polynomial fitted to the relative error
+   (4e-8), so that nothing cancels for negative x; a * a / 2 is taken in two parts. */
+VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
+    VIT__V a = VIT__ABS(x), one = VIT__SET(1.0f);
+    VIT__V t = VIT__DIV(one, VIT__FMA(a, VIT__SET(0.35355339f), one));
+    VIT__V q = VIT__SET(-0.02953454852f);
+    q = VIT__FMA(q, t, VIT__SET(0.14228780568f));
+    q = VIT__FMA(q, t, VIT__SET(-0.24360059202f));
+    q = VIT__FMA(q, t, VIT__SET(0.13903427124f));
+    q = VIT__FMA(q, t, VIT__SET(-0.01331328694f));
+    q = VIT__FMA(q, t, VIT__SET(0.10134361684f));
+    q = VIT__FMA(q, t, VIT__SET(0.12155184150f));
+    q = VIT__FMA(q, t, VIT__SET(0.14118765295f));
+    q = VIT__FMA(q, t, VIT__SET(0.14104321599f));
+    VIT__V b = VIT__MIN(VIT__SET(20.0f), a), half = VIT__MUL(b, VIT__SET(0.5f));
+    VIT__V high = VIT__MUL(half, b), low = VIT__FNMA(half, b, high); /* high - b * b / 2 */
+    VIT__V e = VIT__NAME(exp)(VIT__SUB(VIT__SET(0.0f), high));
+    VIT__V tail = VIT__MUL(VIT__FMA(e, low, e), VIT__MUL(q, t));
+    return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
+}
+
+/* The tanh form is x / (1 + exp(-2 u)). */
+VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
+    VIT__V cubic = VIT__MUL(VIT__MUL(x, x), VIT__SET(0.044715f));
+    VIT__V u = VIT__MUL(VIT__FMA(cubic, x, x), VIT__SET(-1.59576912f));
+    return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), VIT__NAME(exp)(u)));
+}
+
+static void VIT__NAME(gelu)(float *x, size_t count) {
+    for (size_t i = 0; i < count; i += VIT__LANES)
+        VIT__STORE(x + i, VIT__NAME(gelu_of)(VIT__LOAD(x + i)));
+}
+
+static void VIT__NAME(gelu_tanh)(float *x, size_t count) {
+    for (size_t i = 0; i < count; i += VIT__LANES)
+        VIT__STORE(x + i, VIT__NAME(gelu_tanh_of)(VIT__LOAD(x + i)));
+}
+
+VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
+    float lanes[VIT__LANES], sum = 0;
+    VIT__STORE(lanes, a);
+    for (int i = 0; i < VIT__LANES; i++) sum += lanes[i];
+    return sum;
+}
+
+static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
+                                float eps, float *out) {
+    const float *weight = norm, *bias = norm + stride;
+    VIT__V sums = VIT__SET(0.0f), squares = VIT__SET(0.0f);
+    int whole = dim / VIT__LANES * VIT__LANES;
+    for (int i = 0; i < whole; i += VIT__LANES) sums = VIT__ADD(sums, VIT__LOAD(x + i));
+    float mean = VIT__NAME(sum_lanes)(sums), square = 0;
+    for (int i = whole; i < dim; i++) mean += x[i];
+    mean /= (float)dim;
+
+    for (int i = 0; i < whole; i += VIT__LANES) {
+        VIT__V d = VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean));
+        squares = VIT__FMA(d, d, squares);
+    }
+    for (int i = whole; i < dim; i++) square += (x[i] - mean) * (x[i] - mean);
+    float variance = (square + VIT__NAME(sum_lanes)(squares)) / (float)dim;
+    float scale = 1.0f / VIT_SQRTF(variance + eps);
+    for (size_t i = 0; i < stride; i += VIT__LANES) {
+        VIT__V d = VIT__MUL(VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean)), VIT__SET(scale));
+        VIT__STORE(out + i, VIT__FMA(d, VIT__LOAD(weight + i), VIT__LOAD(bias + i)));
+    }
+}
+
+static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
+    VIT__V sums = VIT__SET(0.0f);
+    float lanes[VIT__LANES], largest = x[0];
+    int padded = (count + VIT__PANEL - 1) / VIT__PANEL * VIT__PANEL;
+    for (int i = count; i < padded; i++) x[i] = x[0];
+    VIT__V most = VIT__LOAD(x);
+    for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
+    VIT__STORE(lanes, most);
+    for (int i = 0; i < VIT__LANES; i++) largest = lanes[i] > largest ? lanes[i] : largest;
+
+    for (int i = 0; i < padded; i += VIT__LANES) {
+        VIT__V d = VIT__SUB(VIT__LOAD(x + i), VIT__SET(largest));
+        VIT__STORE(x + i, VIT__NAME(exp)(VIT__MUL(d, VIT__SET(scale))));
+    }
+    for (int i = count; i < padded; i++) x[i] = 0;
+    for (int i = 0; i < padded; i += VIT__LANES) sums = VIT__ADD(sums, VIT__LOAD(x + i));
+    VIT__V factor = VIT__SET(1.0f / VIT__NAME(sum_lanes)(sums));
+    for (int i = 0; i < padded; i += VIT__LANES)
+        VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
+}
+
+static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,           VIT__NAME(tile),
+                                                VIT__NAME(gelu),     VIT__NAME(gelu_tanh),
+                                                VIT__NAME(norm_row), VIT__NAME(softmax_row)};
+
+#ifdef VIT__TARGET
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#undef VIT__TARGET
+#undef VIT__TARGET_BEGIN
+#undef VIT__PRAGMA
+#endif
+#undef VIT__NAME
+#undef VIT__V
+#undef VIT__LANES
+#undef VIT__ROWS
+#undef VIT__LOAD
+#undef VIT__STORE
+#undef VIT__SET
+#undef VIT__ADD
+#undef VIT__SUB
+#undef VIT__MUL
+#undef VIT__DIV
+#undef VIT__MIN
+#undef VIT__MAX
+#undef VIT__ABS
+#undef VIT__FMA
+#undef VIT__FNMA
+#undef VIT__ROUND
+#undef VIT__POW2
+#undef VIT__IF_NEGATIVE
+#undef VIT__ALL
+#undef VIT__VECTORS
+#undef VIT__INLINE
+#undef VIT__UNROLL
+
+#endif /* VIT__PASS */
+
+/* ---- [13] LICENCE --------------------------------------------------------------------------
 
    MIT License. Copyright (c) 2026 the vit.h authors.
 

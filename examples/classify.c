@@ -38,6 +38,9 @@ static void usage(FILE *file) {
         "  -m, --model FILE    the model; without it the one that ships, which knows clothes\n"
         "  -k, --top N         how many classes to show (5)\n"
         "  -t, --threads N     threads to compute with (all processors)\n"
+        "      --isa NAME      instruction set: portable, neon, avx2 or avx512 (the best there "
+        "is,\n"
+        "                      or what the environment variable VIT_ISA says)\n"
         "      --json          a JSON object for each image, on a line of its own\n"
         "      --logits        the model's raw output for all classes, too\n"
         "      --pixels FILE   before the images, a tensor that is ready for the model:\n"
@@ -64,6 +67,7 @@ typedef struct settings {
     const char *pixels_path;
     int top;
     int threads;
+    vit_isa isa;
     int json;
     int logits;
 } settings;
@@ -85,21 +89,30 @@ static int parse_count(const char *option, const char *text, long max) {
     return (int)value;
 }
 
+/* VIT_ISA_BEST for NULL; an unknown name ends the program. */
+static vit_isa parse_isa(const char *name) {
+    int isa = 0;
+    if (name == NULL) return VIT_ISA_BEST;
+    while (isa < VIT_ISA_COUNT && strcmp(vit_isa_name((vit_isa)isa), name) != 0) isa++;
+    if (isa == VIT_ISA_COUNT) {
+        fprintf(stderr, "vit-classify: there is no instruction set '%s'\n", name);
+        exit(EXIT_USAGE);
+    }
+    return (vit_isa)isa;
+}
+
 /* Fills in s; optind is left at the first IMAGE. */
 static void parse_options(settings *s, int argc, char **argv) {
-    enum { JSON = 256, LOGITS, PIXELS, VERSION };
+    enum { ISA = 256, JSON, LOGITS, PIXELS, VERSION };
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},
-        {"top", required_argument, NULL, 'k'},
-        {"threads", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, JSON},
-        {"logits", no_argument, NULL, LOGITS},
-        {"pixels", required_argument, NULL, PIXELS},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, VERSION},
-        {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},     {"top", required_argument, NULL, 'k'},
+        {"threads", required_argument, NULL, 't'},   {"isa", required_argument, NULL, ISA},
+        {"json", no_argument, NULL, JSON},           {"logits", no_argument, NULL, LOGITS},
+        {"pixels", required_argument, NULL, PIXELS}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, VERSION},     {NULL, 0, NULL, 0},
     };
     int option;
+    s->isa = parse_isa(getenv("VIT_ISA"));
     while ((option = getopt_long(argc, argv, "m:k:t:h", options, NULL)) != -1) {
         switch (option) {
         case 'm':
@@ -110,6 +123,9 @@ static void parse_options(settings *s, int argc, char **argv) {
             break;
         case 't':
             s->threads = parse_count("-t", optarg, MAX_THREADS);
+            break;
+        case ISA:
+            s->isa = parse_isa(optarg);
             break;
         case JSON:
             s->json = 1;
@@ -228,6 +244,9 @@ static const char *start(classifier *c, const settings *s, const char *model_pat
     c->options.threads = vit_pool_threads(c->pool);
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
+    c->options.isa = s->isa;
+    if (s->isa > vit_best_isa() && vit_workspace_size(&c->model, &c->options, 1) == 0)
+        return vit_status_string(VIT_ERROR_ISA);
     if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->top == NULL)
         return "out of memory";
     if (!reserve(c, vit_workspace_size(&c->model, &c->options, 1))) return "out of memory";
@@ -419,7 +438,7 @@ static int process(classifier *c, const settings *s, const char *file, read_pixe
 }
 
 int main(int argc, char **argv) {
-    settings s = {NULL, NULL, 5, processors(), 0, 0};
+    settings s = {NULL, NULL, 5, processors(), VIT_ISA_BEST, 0, 0};
     classifier c = {0};
     parse_options(&s, argc, argv);
 

@@ -311,6 +311,111 @@ static void test_sizes_saturate_and_stay_so(void **state) {
     assert_true(vit__round_up(SIZE_MAX - 10, 64) == SIZE_MAX);
 }
 
+/* ---- the vector kernels, next to those in plain C ---- */
+
+/* The next instruction set that is there, after isa; VIT_ISA_COUNT: none. */
+static int next_isa(int isa) {
+    for (isa++; isa < VIT_ISA_COUNT && vit__kernels_of((vit_isa)isa) == NULL;) isa++;
+    return isa;
+}
+
+static void check_vector_tile(const vit__kernels *kernels, size_t inputs, uint32_t *random) {
+    float *input = allocate_floats(VIT__TILE_ROWS * inputs), *panel = allocate_floats(inputs * 16);
+    float together[VIT__TILE_ROWS][16], alone[VIT__TILE_ROWS][16];
+    double want[4][16], magnitudes[4][16];
+    random_floats(random, input, VIT__TILE_ROWS * inputs);
+    random_floats(random, panel, inputs * 16);
+    for (int rows = 1; rows <= kernels->tile_rows; rows++) {
+        kernels->tile(input, inputs, rows, panel, inputs, together);
+        for (int r = 0; r < rows; r++) {
+            const float *row = input + (size_t)r * inputs;
+            kernels->tile(row, inputs, 1, panel, inputs, alone);
+            assert_same_bits(together[r], alone[0], 16);
+            naive_tile(row, inputs, 1, panel, inputs, want, magnitudes);
+            for (int n = 0; n < 16; n++) {
+                double bound = magnitudes[0][n] * (double)(inputs + 1) * (double)FLT_EPSILON / 2;
+                assert_true(fabs((double)alone[0][n] - want[0][n]) <= bound);
+            }
+        }
+    }
+    free(input);
+    free(panel);
+}
+
+static void test_every_tile_equals_the_naive_product(void **state) {
+    static const size_t sizes[] = {1, 2, 16, 17, 197, 768};
+    uint32_t random = 7;
+    (void)state;
+    for (int isa = 0; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+        const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
+        assert_in_range(kernels->tile_rows, 1, VIT__TILE_ROWS);
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) check_vector_tile(kernels, sizes[i], &random);
+    }
+}
+
+/* |got - want| in units in the last place of want. */
+static double ulps(float got, double want) {
+    int exponent;
+    frexp(want, &exponent);
+    return fabs((double)got - want) / ldexp(1, exponent - 24);
+}
+
+static void test_every_gelu_keeps_its_bound(void **state) {
+    (void)state;
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+        const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
+        for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
+            float x[16], tanh_form[16];
+            for (int n = 0; n < 16; n++) x[n] = tanh_form[n] = (float)(i + n) / 1024;
+            kernels->gelu(x, 16);
+            kernels->gelu_tanh(tanh_form, 16);
+            for (int n = 0; n < 16; n++) {
+                double at = (i + n) / 1024.0,
+                       u = sqrt(2 / acos(-1.0)) * (at + 0.044715 * at * at * at);
+                double want = 0.5 * at * erfc(-at / sqrt(2.0)), other = at / (1 + exp(-2 * u));
+                if (at == 0) assert_true(x[n] == 0 && tanh_form[n] == 0);
+                else if (!(ulps(x[n], want) <= 8)) fail_msg("gelu(%g) = %g", at, (double)x[n]);
+                assert_true(fabs((double)tanh_form[n] - other) <= 2e-7 * fmax(1, fabs(at)));
+            }
+        }
+    }
+}
+
+static void test_every_gelu_takes_large_numbers(void **state) {
+    (void)state;
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+        float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
+        vit__kernels_of((vit_isa)isa)->gelu(x, 16);
+        assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
+        for (int i = 5; i < 16; i++) assert_true(fabsf(x[i]) < 1e-30f);
+    }
+}
+
+static void test_every_norm_and_softmax_equals_plain_c(void **state) {
+    static const int sizes[] = {1, 3, 15, 16, 17, 64, 197, 768};
+    uint32_t random = 8;
+    (void)state;
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+        const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            enum { MOST = 768 };
+            float x[MOST] = {0}, norm[2 * MOST] = {0}, got[MOST] = {0}, want[MOST] = {0};
+            int size = sizes[i];
+            size_t stride = vit__round16(size);
+            random_floats(&random, x, (size_t)size);
+            random_floats(&random, norm, (size_t)size);
+            random_floats(&random, norm + stride, (size_t)size);
+            kernels->norm_row(x, norm, size, stride, 1e-6f, got);
+            vit__norm_row(x, norm, size, stride, 1e-6f, want);
+            assert_near(got, want, stride, 1e-5f);
+            for (int k = 0; k < size; k++) got[k] = want[k] = 40 * x[k];
+            kernels->softmax_row(got, size, 0.5f);
+            vit__softmax_row(want, size, 0.5f);
+            assert_near(got, want, (size_t)size, 1e-6f);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tile_equals_the_naive_product),
@@ -331,6 +436,10 @@ int main(void) {
         cmocka_unit_test(test_top_k_of_nothing_is_nothing),
         cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
         cmocka_unit_test(test_sizes_saturate_and_stay_so),
+        cmocka_unit_test(test_every_tile_equals_the_naive_product),
+        cmocka_unit_test(test_every_gelu_keeps_its_bound),
+        cmocka_unit_test(test_every_gelu_takes_large_numbers),
+        cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ static void rig_make(attention_rig *rig, int queries) {
     vit__pass *pass = &rig->pass;
     pass->config = &rig->config, pass->options = &rig->options;
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
+    pass->kernels = vit__kernels_of(vit_best_isa());
     pass->padded_tokens = 16, pass->head_width = WIDE, pass->inner = INNER;
     pass->queries = rig->memory, pass->values = pass->queries + rows;
     pass->y = pass->values + rows, pass->scratch = pass->y + rows,
@@ -32,17 +33,20 @@ static void rig_make(attention_rig *rig, int queries) {
 /* Hand the rows of golden [head][token][24] to a store, as a product would. */
 static void store_rows(attention_rig *rig, const float *golden, vit__store store, float *output,
                        int rows_per_image) {
-    static const float bias[INNER] = {0};
     vit__product p;
     memset(&p, 0, sizeof(p));
-    p.pass = &rig->pass, p.bias = bias, p.output = output;
+    p.pass = &rig->pass, p.output = output;
     p.output_stride = p.inputs = INNER, p.outputs = INNER;
     for (int row = 0; row < IMAGES * rows_per_image; row++) {
         float sums[INNER] = {0};
         for (int head = 0; head < HEADS; head++)
             memcpy(sums + head * WIDE, golden + (head * TOKENS + row % rows_per_image) * WIDTH,
                    WIDTH * sizeof(float));
-        for (int panel = 0; panel < INNER / 16; panel++) store(&p, row, panel, sums + panel * 16);
+        for (int panel = 0; panel < INNER / 16; panel++) {
+            float tile[1][16];
+            memcpy(tile, sums + panel * 16, sizeof(tile));
+            store(&p, row, 1, panel, tile);
+        }
     }
 }
 
@@ -52,7 +56,7 @@ static void check_attention(int queries) {
     float *golden = golden_floats("attention.f32", 4 * (size_t)size);
     attention_rig rig;
     rig_make(&rig, queries);
-    store_rows(&rig, golden, vit__store_bias, rig.pass.queries, queries);
+    store_rows(&rig, golden, vit__store_rows, rig.pass.queries, queries);
     store_rows(&rig, golden + size, vit__store_keys, rig.pass.keys, TOKENS);
     store_rows(&rig, golden + 2 * size, vit__store_values, rig.pass.values, TOKENS);
     vit__attention(&rig.pass);
@@ -164,7 +168,7 @@ static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **stat
     (void)state;
     for (int chans = 1; chans <= 6; chans++) {
         vit_config config = small_config();
-        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0};
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0, VIT_ISA_BEST};
         vit_model model;
         float got[15] = {0}, want[15] = {0};
         config.in_chans = chans;
@@ -226,7 +230,7 @@ static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **st
     random_floats(&random, pixels, COUNT_OF(pixels));
     for (int block = 0; block < config.depth; block++) {
         block_copy copy = {block, {0}, {0, 0, 0, 0, 0, 0, NULL}};
-        vit_options options = {0, NULL, NULL, keep_block, &copy, VIT_PIXELS_F32, 0};
+        vit_options options = {0, NULL, NULL, keep_block, &copy, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
         assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
         assert_int_equal(copy.output.tokens, block == config.depth - 1 ? 1 : 16);
         assert_int_equal(copy.output.embed_dim, 20);

@@ -97,7 +97,8 @@ static void test_every_block_equals_pytorch(void **state) {
         golden_model golden;
         float logits[8] = {0};
         golden_open(&golden, golden_names[i]);
-        vit_options options = {0, NULL, NULL, compare_block, &golden, VIT_PIXELS_F32, 1};
+        vit_options options = {0,       NULL,           NULL, compare_block,
+                               &golden, VIT_PIXELS_F32, 1,    VIT_ISA_BEST};
         assert_status(forward(&golden.model, &options, golden.pixels, 1, logits), VIT_OK,
                       "forward");
         golden_close(&golden);
@@ -106,7 +107,7 @@ static void test_every_block_equals_pytorch(void **state) {
 
 /* What the head reads: tiny's tokens behind the norm, tiny_avg's normalised mean. */
 static void test_final_norm_equals_pytorch(void **state) {
-    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1};
+    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
         golden_model golden;
@@ -144,7 +145,7 @@ static void test_logits_equal_pytorch(void **state) {
 /* ---- the last block ---- */
 
 static void test_last_block_for_token_0_alone_is_exact(void **state) {
-    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1};
+    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
     golden_model golden;
     float want[7] = {0}, got[7] = {0};
     (void)state;
@@ -173,7 +174,8 @@ static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         int tokens[2] = {0, 0};
-        vit_options options = {0, NULL, NULL, note_tokens, tokens, VIT_PIXELS_F32, cases[i][2]};
+        vit_options options = {0,      NULL,           NULL,        note_tokens,
+                               tokens, VIT_PIXELS_F32, cases[i][2], VIT_ISA_BEST};
         vit_config config = small_config();
         vit_model model;
         config.prefix_tokens = 2, config.head_tokens = cases[i][0], config.head_avg = cases[i][1];
@@ -272,7 +274,8 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
         batch_make(&rig, &config);
         for (size_t i = 0; i < COUNT_OF(threads); i++) {
             shuffler s = {33, threads[i]};
-            vit_options options = {threads[i], shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+            vit_options options = {threads[i], shuffled_for,   &s, NULL,
+                                   NULL,       VIT_PIXELS_F32, 0,  VIT_ISA_BEST};
             check_batches(&rig, &options);
         }
         batch_free(&rig);
@@ -290,7 +293,7 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
             vit_config config = batch_config(variant);
             batch_rig rig;
             vit_options options = {threads[i], vit_pool_parallel_for, pool, NULL,
-                                   NULL,       VIT_PIXELS_F32,        0};
+                                   NULL,       VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
             batch_make(&rig, &config);
             check_batches(&rig, &options);
             batch_free(&rig);
@@ -310,7 +313,7 @@ static void check_scratch(const vit__pass *pass, vit_task task, void *arg, int w
 
 static void test_a_task_writes_into_the_scratch_of_its_worker_alone(void **state) {
     shuffler s = {38, 3};
-    vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+    vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     golden_model golden;
     stepper step;
     (void)state;
@@ -332,8 +335,8 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
     vit_config config = small_config();
     batch_rig rig;
     shuffler s = {34, 1};
-    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
-    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0};
+    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     (void)state;
     batch_make(&rig, &config);
     check_batches(&rig, &hook);
@@ -394,7 +397,8 @@ static void test_many_threads_share_one_model(void **state) {
 
 static void test_many_threads_share_one_model_and_one_pool(void **state) {
     vit_pool *pool = vit_pool_create(3, NULL);
-    vit_options options = {3, vit_pool_parallel_for, pool, NULL, NULL, VIT_PIXELS_F32, 0};
+    vit_options options = {3,    vit_pool_parallel_for, pool, NULL,
+                           NULL, VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
     (void)state;
     assert_non_null(pool);
     check_callers(&options);
@@ -421,7 +425,7 @@ static void test_on_block_sees_every_block_of_every_image_in_order(void **state)
     batch_rig rig;
     shuffler s = {35, 3};
     watch w = {0, 0, {0}, {0}, {0}};
-    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32, 0};
+    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     float logits[BATCH * CLASSES] = {0};
     (void)state;
     batch_make(&rig, &config);
@@ -443,7 +447,7 @@ static void test_on_block_stops_the_pass(void **state) {
     batch_make(&rig, &config);
     for (int stop_at = 1; stop_at <= 6; stop_at++) {
         watch w = {0, stop_at, {0}, {0}, {0}};
-        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0};
+        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
         assert_status(forward(&rig.model, &options, rig.pixels, 3, logits), VIT_ERROR_STOPPED,
                       "stop");
         assert_int_equal(w.calls, stop_at);
@@ -514,7 +518,7 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
     vit_model model;
     model_file file = model_make_open(&config, 37, &model);
     shuffler s = {0, 4};
-    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0};
+    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     (void)state;
     for (int batch = 2; batch <= 12; batch++) {
         size_t before = vit_workspace_size(&model, &options, batch - 1);
@@ -543,8 +547,10 @@ static void test_impossible_arguments_have_no_workspace_and_are_refused(void **s
     (void)state;
     batch_make(&rig, &config);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        vit_options options = {
-            bad[i].threads, NULL, NULL, NULL, NULL, (vit_pixel_type)bad[i].pixel_type, 0};
+        vit_options options;
+        memset(&options, 0, sizeof(options));
+        options.threads = bad[i].threads;
+        options.pixel_type = (vit_pixel_type)bad[i].pixel_type;
         assert_int_equal(vit_workspace_size(&rig.model, &options, bad[i].batch), 0);
         assert_int_equal(vit_forward(&rig.model, &options, rig.pixels, bad[i].batch, got, workspace,
                                      sizeof(workspace)),

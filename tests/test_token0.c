@@ -10,7 +10,7 @@ typedef struct stepper {
     float *pixels;
 } stepper;
 
-static const vit_options all_tokens = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1};
+static const vit_options all_tokens = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
 
 static void stepper_make(stepper *s) {
     size_t size = 0;

@@ -1,0 +1,270 @@
+/* vit-bench: how long a forward pass takes, next to what the processor could do at most.
+
+   gflops is a rate at the median over the arithmetic that has to be done: all products, with the last
+   block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
+   independent fused multiply-adds reach in registers on as many threads, measured in the same run
+   between the passes; 0 where the instruction set has no such measure here. */
+
+#define VIT_IMPLEMENTATION
+#include "vit.h"
+
+#include "random_model.h"
+
+#include <cjson/cJSON.h>
+#include <getopt.h>
+#include <time.h>
+
+static const char usage[] =
+    "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
+    "                 [--isa portable|neon|avx2|avx512] [--json]\n";
+
+typedef struct settings {
+    const char *model_path, *random;
+    int threads, batch, runs, json;
+    vit_isa isa;
+} settings;
+
+typedef struct bench {
+    vit_model model;
+    void *memory; /* of a random model */
+    vit_pool *pool;
+    vit_options options;
+    float *pixels, *logits;
+    void *workspace;
+    size_t workspace_size;
+    double *milliseconds; /* [runs] */
+    double *peaks;        /* [runs] GFLOP/s */
+} bench;
+
+static void fail(const char *message) {
+    fprintf(stderr, "vit-bench: %s\n", message);
+    exit(1);
+}
+
+static int parse_count(const char *text) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end != 0 || value < 1 || value > 1000000) fail("not a count");
+    return (int)value;
+}
+
+static vit_isa parse_isa(const char *name) {
+    for (int isa = 0; isa < VIT_ISA_COUNT; isa++) {
+        if (strcmp(vit_isa_name((vit_isa)isa), name) == 0) return (vit_isa)isa;
+    }
+    fail("there is no such instruction set");
+    return VIT_ISA_BEST;
+}
+
+static settings parse_options(int argc, char **argv) {
+    static const struct option options[] = {{"random", required_argument, NULL, 'r'},
+                                            {"isa", required_argument, NULL, 'i'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
+    settings s = {NULL, NULL, 1, 1, 20, 0, VIT_ISA_BEST};
+    int option;
+    while ((option = getopt_long(argc, argv, "m:t:b:n:", options, NULL)) != -1) {
+        if (option == 'm') s.model_path = optarg;
+        else if (option == 'r') s.random = optarg;
+        else if (option == 't') s.threads = parse_count(optarg);
+        else if (option == 'b') s.batch = parse_count(optarg);
+        else if (option == 'n') s.runs = parse_count(optarg);
+        else if (option == 'i') s.isa = parse_isa(optarg);
+        else if (option == 'j') s.json = 1;
+        else exit(2);
+    }
+    if ((s.model_path == NULL) == (s.random == NULL) || optind != argc) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    return s;
+}
+
+/* ---- the model and what it needs ---- */
+
+static vit_status open_random(bench *b, const char *name) {
+    static const struct {
+        const char *name;
+        uint32_t embed_dim, depth, num_heads;
+    } sizes[] = {{"ti", 192, 12, 3}, {"s", 384, 12, 6}, {"b", 768, 12, 12}, {"l", 1024, 24, 16}};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        if (strcmp(sizes[i].name, name) == 0)
+            return random_model_make(&b->model, &b->memory, sizes[i].embed_dim, sizes[i].depth,
+                                     sizes[i].num_heads);
+    }
+    return VIT_ERROR_ARGUMENT;
+}
+
+static void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    if (memory == NULL) fail("out of memory");
+    return memory;
+}
+
+static void prepare(bench *b, const settings *s) {
+    vit_status status = s->random != NULL ? open_random(b, s->random)
+                                          : vit_model_load(&b->model, s->model_path, NULL);
+    if (status != VIT_OK) fail(vit_status_string(status));
+    size_t count = (size_t)s->batch * vit_pixels_count(&b->model);
+    uint32_t state = 1;
+    b->pool = vit_pool_create(s->threads, NULL);
+    b->options.threads = vit_pool_threads(b->pool);
+    b->options.parallel_for = vit_pool_parallel_for;
+    b->options.parallel_user = b->pool;
+    b->options.isa = s->isa == VIT_ISA_BEST ? b->model.isa : s->isa;
+    b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
+    if (b->workspace_size == 0) fail("this instruction set or batch is not possible here");
+    b->workspace = allocate(b->workspace_size, 1);
+    b->pixels = (float *)allocate(count, sizeof(float));
+    b->logits =
+        (float *)allocate((size_t)s->batch * (size_t)b->model.config.num_classes, sizeof(float));
+    b->milliseconds = (double *)allocate((size_t)s->runs, sizeof(double));
+    b->peaks = (double *)allocate((size_t)s->runs, sizeof(double));
+    for (size_t i = 0; i < count; i++) b->pixels[i] = 2 * random_float(&state);
+}
+
+/* ---- what there is to do, and the most that can be done ---- */
+
+/* GFLOP for an image. */
+static double arithmetic(const vit_config *c) {
+    double tokens = vit__num_tokens(c), dim = c->embed_dim, mlp = c->mlp_dim;
+    double inner = (double)c->num_heads * c->head_dim;
+    double rows = c->head_avg ? tokens : c->head_tokens; /* of the last block */
+    double all = tokens * (c->depth - 1) + rows;         /* rows of all blocks together */
+    double pooled = vit__pooled_tokens(c) * dim;
+    double patch = (double)c->in_chans * c->patch_size[0] * c->patch_size[1];
+    double sum = vit__num_patches(c) * patch * dim;
+    sum += tokens * c->depth * 2 * dim * inner; /* keys and values */
+    sum += all * (2 * dim * inner + 2 * tokens * inner + 2 * dim * mlp);
+    sum += c->pre_logits > 0 ? (pooled + c->num_classes) * c->pre_logits : pooled * c->num_classes;
+    return 2e-9 * sum;
+}
+
+#define FMA_ROUNDS 100000
+#define FMA_SUMS 12 /* independent sums: more than latency times width of any processor known */
+
+#if defined(VIT__X86)
+#define FMA_LOOP(name, isa, type, set, fma, store, lanes)                         \
+    __attribute__((target(isa))) static double name(void) {                       \
+        type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);                     \
+        float out[lanes], total = 0;                                              \
+        for (int i = 0; i < FMA_SUMS; i++) sums[i] = set((float)i);               \
+        for (int round = 0; round < FMA_ROUNDS; round++) {                        \
+            _Pragma("GCC unroll 12") for (int i = 0; i < FMA_SUMS; i++) sums[i] = \
+                fma(sums[i], x, y);                                               \
+        }                                                                         \
+        for (int i = 0; i < FMA_SUMS; i++) {                                      \
+            store(out, sums[i]);                                                  \
+            total += out[0];                                                      \
+        }                                                                         \
+        return total > 0 ? 2e-9 * FMA_ROUNDS * FMA_SUMS * (lanes) : 0;            \
+    }
+FMA_LOOP(fma_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps, 8)
+FMA_LOOP(fma_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps, 16)
+#endif
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The arithmetic of one thread's loop, in GFLOP, done. */
+static double fma_loop(vit_isa isa) {
+#if defined(VIT__X86)
+    if (isa == VIT_ISA_AVX2) return fma_avx2();
+    if (isa == VIT_ISA_AVX512) return fma_avx512();
+#endif
+    (void)isa;
+    return 0;
+}
+
+typedef struct peak_args {
+    vit_isa isa;
+    double *done; /* [threads] */
+} peak_args;
+
+static void peak_task(void *arg, int index, int worker) {
+    peak_args *args = (peak_args *)arg;
+    (void)worker;
+    args->done[index] = fma_loop(args->isa);
+}
+
+/* GFLOP/s of all threads together. */
+static double measure_peak(const bench *b) {
+    double done[VIT__MAX_THREADS], sum = 0, begin = seconds();
+    peak_args args = {b->options.isa, done};
+    vit__parallel(&b->options, b->options.threads, peak_task, &args);
+    double time = seconds() - begin;
+    for (int i = 0; i < b->options.threads; i++) sum += done[i];
+    return sum / time;
+}
+
+/* ---- the runs ---- */
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void run(bench *b, const settings *s) {
+    for (int i = -2; i < s->runs; i++) { /* two to warm up */
+        double peak = measure_peak(b), begin = seconds();
+        vit_status status = vit_forward(&b->model, &b->options, b->pixels, s->batch, b->logits,
+                                        b->workspace, b->workspace_size);
+        double time = seconds() - begin;
+        if (status != VIT_OK) fail(vit_status_string(status));
+        if (i < 0) continue;
+        b->milliseconds[i] = time * 1e3;
+        b->peaks[i] = peak;
+    }
+    qsort(b->milliseconds, (size_t)s->runs, sizeof(double), compare);
+    qsort(b->peaks, (size_t)s->runs, sizeof(double), compare);
+}
+
+static void report(const bench *b, const settings *s) {
+    double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
+    double gflops = arithmetic(&b->model.config) * s->batch / median * 1e3;
+    double share = peak > 0 ? gflops / peak : 0;
+    if (!s->json) {
+        printf("%s, %d thread%s, batch %d: median %.2f ms, minimum %.2f ms, %.1f GFLOP/s",
+               vit_isa_name(b->options.isa), b->options.threads, b->options.threads > 1 ? "s" : "",
+               s->batch, median, b->milliseconds[0], gflops);
+        if (peak > 0) printf(", %.1f %% of the FMA peak (%.1f)", share * 100, peak);
+        printf(", workspace %.2f MB\n", (double)b->workspace_size / 1e6);
+        return;
+    }
+    cJSON *line = cJSON_CreateObject();
+    cJSON_AddStringToObject(line, "isa", vit_isa_name(b->options.isa));
+    cJSON_AddStringToObject(line, "dtype", "f32");
+    cJSON_AddNumberToObject(line, "threads", b->options.threads);
+    cJSON_AddNumberToObject(line, "batch", s->batch);
+    cJSON_AddNumberToObject(line, "median_ms", median);
+    cJSON_AddNumberToObject(line, "min_ms", b->milliseconds[0]);
+    cJSON_AddNumberToObject(line, "gflops", gflops);
+    cJSON_AddNumberToObject(line, "peak_gflops", peak);
+    cJSON_AddNumberToObject(line, "share", share);
+    cJSON_AddNumberToObject(line, "workspace_bytes", (double)b->workspace_size);
+    char *text = cJSON_PrintUnformatted(line);
+    if (text != NULL) puts(text);
+    cJSON_free(text);
+    cJSON_Delete(line);
+}
+
+int main(int argc, char **argv) {
+    settings s = parse_options(argc, argv);
+    bench b;
+    memset(&b, 0, sizeof(b));
+    prepare(&b, &s);
+    run(&b, &s);
+    report(&b, &s);
+    vit_pool_destroy(b.pool);
+    vit_model_close(&b.model);
+    free(b.memory);
+    free(b.workspace);
+    free(b.pixels);
+    free(b.logits);
+    free(b.milliseconds);
+    free(b.peaks);
+    return 0;
+}
