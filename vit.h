@@ -333,9 +333,9 @@ typedef struct vit_model {
     vit_config config;
     const unsigned char *data;
     size_t size;
-    const char *labels; /* NULL: none */
-    vit_isa isa;        /* the best here */
-    void *memory;       /* what vit_model_close has to release, NULL: nothing */
+    const char *labels;                 /* NULL: none */
+    const struct vit__kernels *kernels; /* the best here */
+    void *memory;                       /* what vit_model_close has to release, NULL: nothing */
     int mapped;
     void *malloc_context;
 } vit_model;
@@ -688,6 +688,9 @@ VIT_API const char *vit_status_string(vit_status status) {
 }
 
 /* ---- [5] THE FILE -------------------------------------------------------------------------- */
+
+typedef struct vit__kernels vit__kernels;
+static const vit__kernels *vit__kernels_of(vit_isa isa); /* [7] */
 
 static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1A, 0x0A};
 
@@ -1073,7 +1076,7 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
     model->config = config;
-    model->isa = vit_best_isa();
+    model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
     if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
@@ -1368,7 +1371,7 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
-typedef struct vit__kernels {
+struct vit__kernels {
     int tile_rows; /* the most rows that tile takes at a time, and room that `sums` must have */
     void (*tile)(const float *input, size_t input_stride, int rows, const float *panel,
                  size_t inputs, float (*sums)[VIT__PANEL]);
@@ -1377,7 +1380,7 @@ typedef struct vit__kernels {
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_row)(float *x, int count, float scale);
-} vit__kernels;
+};
 
 /* sums[r][n] = sum over k of input[r][k] * panel[k][n], r < rows <= 4. input is
    [rows][inputs], its rows input_stride floats apart; panel is [inputs][16]. Four rows by four
@@ -1952,7 +1955,8 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     const vit_config *c = &model->config;
     memset(pass, 0, sizeof(*pass));
     pass->model = model, pass->config = c, pass->options = options;
-    pass->kernels = vit__kernels_of(options->isa == VIT_ISA_BEST ? model->isa : options->isa);
+    pass->kernels = model->kernels;
+    if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
     if (pass->kernels == NULL) return VIT_ERROR_ISA;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);

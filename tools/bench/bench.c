@@ -111,7 +111,7 @@ static void prepare(bench *b, const settings *s) {
     b->options.threads = vit_pool_threads(b->pool);
     b->options.parallel_for = vit_pool_parallel_for;
     b->options.parallel_user = b->pool;
-    b->options.isa = s->isa == VIT_ISA_BEST ? b->model.isa : s->isa;
+    b->options.isa = s->isa == VIT_ISA_BEST ? vit_best_isa() : s->isa;
     b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
     if (b->workspace_size == 0) fail("this instruction set or batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
