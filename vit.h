@@ -1280,13 +1280,17 @@ static void vit__read_row(const vit__resizer *r, int y) {
     }
 }
 
-/* The weighted sum of count bytes, stride apart, rounded and clamped. */
+/* A sum in fixed point, one half included, rounded and clamped. */
+static unsigned char vit__from_fixed_point(int32_t sum) {
+    return (unsigned char)(sum < 0 ? 0 : vit__min(sum >> VIT__WEIGHT_BITS, 255));
+}
+
+/* The weighted sum of count bytes, stride apart. */
 static unsigned char vit__resample(const unsigned char *p, size_t stride, const int32_t *weights,
                                    int count) {
     int32_t sum = 1 << (VIT__WEIGHT_BITS - 1);
     for (int i = 0; i < count; i++, p += stride) sum += *p * weights[i];
-    if (sum < 0) return 0;
-    return (unsigned char)vit__min(sum >> VIT__WEIGHT_BITS, 255);
+    return vit__from_fixed_point(sum);
 }
 
 /* The horizontal pass of row y of the picture, into its place in the ring. */
@@ -1311,8 +1315,7 @@ static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, s
         sum += r->rows[(size_t)slot * stride + i] * r->row_weights[k];
         if (++slot == r->vertical.taps) slot = 0;
     }
-    if (sum < 0) return 0;
-    return (unsigned char)vit__min(sum >> VIT__WEIGHT_BITS, 255);
+    return vit__from_fixed_point(sum);
 }
 
 /* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
@@ -1957,7 +1960,6 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->model = model, pass->config = c, pass->options = options;
     pass->kernels = model->kernels;
     if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    if (pass->kernels == NULL) return VIT_ERROR_ISA;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->padded_tokens = vit__round16(pass->tokens);
@@ -2040,6 +2042,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
     size_t need = vit_workspace_size(model, options, batch);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
 
     size_t pixel = pass.options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
@@ -2186,10 +2189,9 @@ typedef struct vit__worker {
 } vit__worker;
 
 struct vit_pool {
-    pthread_mutex_t
-        mutex;           /* guards everything below; `generation` and `running` are also watched */
-    pthread_cond_t work; /* there are indices to take, or it is time to quit */
-    pthread_cond_t done; /* no index is left and none is being worked on */
+    pthread_mutex_t mutex; /* guards all below; `generation` and `running` are also watched */
+    pthread_cond_t work;   /* there are indices to take, or it is time to quit */
+    pthread_cond_t done;   /* no index is left and none is being worked on */
     int threads, started;
     int busy, quit;
     vit_task task;

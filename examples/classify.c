@@ -245,8 +245,6 @@ static const char *start(classifier *c, const settings *s, const char *model_pat
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
     c->options.isa = s->isa;
-    if (s->isa != VIT_ISA_BEST && vit_workspace_size(&c->model, &c->options, 1) == 0)
-        return vit_status_string(VIT_ERROR_ISA);
     if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->top == NULL)
         return "out of memory";
     if (!reserve(c, vit_workspace_size(&c->model, &c->options, 1))) return "out of memory";

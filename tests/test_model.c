@@ -626,6 +626,28 @@ static void test_a_pool_that_could_not_be_created_runs_on_the_caller(void **stat
     for (int i = 0; i < 4; i++) assert_int_equal(t.runs[i], i < 3);
 }
 
+/* A size computed on one machine holds on every other, so it does not depend on what is there. */
+static void test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alone(void **state) {
+    vit_config config = small_config();
+    float got[8];
+    batch_rig rig;
+    (void)state;
+    batch_make(&rig, &config);
+    size_t size = vit_workspace_size(&rig.model, NULL, 1);
+    void *workspace = allocate(size);
+    for (int isa = 0; isa < VIT_ISA_COUNT; isa++) {
+        vit_options options;
+        memset(&options, 0, sizeof(options));
+        options.isa = (vit_isa)isa;
+        int there = isa == VIT_ISA_BEST || vit__kernels_of(options.isa) != NULL;
+        assert_int_equal(vit_workspace_size(&rig.model, &options, 1), size);
+        assert_int_equal(vit_forward(&rig.model, &options, rig.pixels, 1, got, workspace, size),
+                         there ? VIT_OK : VIT_ERROR_ISA);
+    }
+    free(workspace);
+    batch_free(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embedding_equals_pytorch),
@@ -652,6 +674,7 @@ int main(void) {
         cmocka_unit_test(test_a_pool_runs_every_index_once_with_a_valid_worker),
         cmocka_unit_test(test_pools_of_impossible_size_are_not_created),
         cmocka_unit_test(test_a_pool_that_could_not_be_created_runs_on_the_caller),
+        cmocka_unit_test(test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alone),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

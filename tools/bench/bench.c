@@ -113,7 +113,7 @@ static void prepare(bench *b, const settings *s) {
     b->options.parallel_user = b->pool;
     b->options.isa = s->isa == VIT_ISA_BEST ? vit_best_isa() : s->isa;
     b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
-    if (b->workspace_size == 0) fail("this instruction set or batch is not possible here");
+    if (b->workspace_size == 0) fail("this batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
     b->pixels = (float *)allocate(count, sizeof(float));
     b->logits =
@@ -209,11 +209,12 @@ static int compare(const void *a, const void *b) {
 
 static void run(bench *b, const settings *s) {
     for (int i = -2; i < s->runs; i++) { /* two to warm up */
-        double peak = measure_peak(b), begin = seconds();
+        double begin = seconds();
         vit_status status = vit_forward(&b->model, &b->options, b->pixels, s->batch, b->logits,
                                         b->workspace, b->workspace_size);
         double time = seconds() - begin;
         if (status != VIT_OK) fail(vit_status_string(status));
+        double peak = measure_peak(b); /* only now is it known that the instruction set is there */
         if (i < 0) continue;
         b->milliseconds[i] = time * 1e3;
         b->peaks[i] = peak;
