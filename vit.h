@@ -57,7 +57,8 @@
        VIT_NO_MMAP           vit_model_load always reads, never maps
        VIT_NO_THREADS        leaves out the thread pool
        VIT_NO_SIMD           plain C only: no vector kernels
-       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX2)
+       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
+       VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
        VIT_SELF              the name by which this file includes itself for the vector kernels
                              (default "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
@@ -496,6 +497,9 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #ifndef VIT_FREE
 #define VIT_FREE(context, pointer) ((void)(context), free(pointer))
 #endif
+#ifndef VIT_PROFILE
+#define VIT_PROFILE(step)
+#endif
 #ifndef VIT_EXPF
 #define VIT_EXPF(x) expf(x)
 #endif
@@ -541,9 +545,16 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 extern "C" {
 #endif
 
+#if defined(VIT__X86) || defined(VIT__AARCH64)
+#define VIT__PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
+#else
+#define VIT__PREFETCH(address) ((void)(address))
+#endif
+
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
-#define VIT__TILE_ROWS 12 /* the largest tile_rows of all kernels */
+#define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
+#define VIT__TILE_PANELS 2
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
 
@@ -672,6 +683,10 @@ static size_t vit__arena_size(const vit__arena *arena) {
 
 static void vit__run_tasks(int count, vit_task task, void *arg) {
     for (int index = 0; index < count; index++) task(arg, index, 0);
+}
+
+static int vit__threads(const vit_options *options) {
+    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
 }
 
 static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
@@ -1373,42 +1388,53 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
 
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
+/* A tile of a product: a few rows times one or two neighbouring panels,
+     sums[r][p][n] = bias[p][n] + sum over k of input[r][k] * weights[p][k][n],
+   which output gets, or has added to it. */
+typedef struct vit__tile {
+    int rows, panels;
+    size_t inputs;
+    const float *input; /* [rows][inputs], rows input_stride floats apart */
+    size_t input_stride;
+    const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
+    float *output;               /* [rows][panels][16], the strides apart */
+    size_t row_stride, panel_stride;
+    int add;
+} vit__tile;
+
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
 struct vit__kernels {
-    int tile_rows; /* the most rows that tile takes at a time, and room that `sums` must have */
-    void (*tile)(const float *input, size_t input_stride, int rows, const float *panel,
-                 size_t inputs, float (*sums)[VIT__PANEL]);
-    void (*gelu)(float *x, size_t count);      /* in place; count is a multiple of 16 */
-    void (*gelu_tanh)(float *x, size_t count); /* likewise */
+    int tile_rows, tile_panels; /* the most that multiply takes at a time */
+    void (*multiply)(const vit__tile *tile);
+    void (*gelu)(float *x, size_t stride, int rows); /* in place; x is [rows][16] */
+    void (*gelu_tanh)(float *x, size_t stride, int rows);
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_row)(float *x, int count, float scale);
 };
 
-/* sums[r][n] = sum over k of input[r][k] * panel[k][n], r < rows <= 4. input is
-   [rows][inputs], its rows input_stride floats apart; panel is [inputs][16]. Four rows by four
-   outputs at a time stay in registers. Every sum is taken in the order of k by the same statement,
-   whatever rows it shares the tile with (absent ones repeat the first): that makes results
-   independent of threads and batch. */
-static void vit__tile(const float *input, size_t input_stride, int rows, const float *panel,
-                      size_t inputs, float (*sums)[VIT__PANEL]) {
-    const float *x0 = input;
-    const float *x1 = rows > 1 ? input + input_stride : input;
-    const float *x2 = rows > 2 ? input + 2 * input_stride : input;
-    const float *x3 = rows > 3 ? input + 3 * input_stride : input;
+/* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
+   is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
+   ones repeat the first): that makes results independent of threads and batch. */
+static void vit__multiply(const vit__tile *t) {
+    const float *x0 = t->input;
+    const float *x1 = t->rows > 1 ? t->input + t->input_stride : t->input;
+    const float *x2 = t->rows > 2 ? t->input + 2 * t->input_stride : t->input;
+    const float *x3 = t->rows > 3 ? t->input + 3 * t->input_stride : t->input;
     for (size_t first = 0; first < VIT__PANEL; first += 4) {
-        float sum0[4] = {0}, sum1[4] = {0}, sum2[4] = {0}, sum3[4] = {0};
-        const float *weights = panel + first;
-        for (size_t k = 0; k < inputs; k++, weights += VIT__PANEL) {
-            for (int n = 0; n < 4; n++) sum0[n] += x0[k] * weights[n];
-            for (int n = 0; n < 4; n++) sum1[n] += x1[k] * weights[n];
-            for (int n = 0; n < 4; n++) sum2[n] += x2[k] * weights[n];
-            for (int n = 0; n < 4; n++) sum3[n] += x3[k] * weights[n];
+        float sums[4][4];
+        const float *weights = t->weights + first;
+        for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
+        for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+            for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
+            for (int n = 0; n < 4; n++) sums[1][n] += x1[k] * weights[n];
+            for (int n = 0; n < 4; n++) sums[2][n] += x2[k] * weights[n];
+            for (int n = 0; n < 4; n++) sums[3][n] += x3[k] * weights[n];
         }
-        memcpy(sums[0] + first, sum0, sizeof(sum0));
-        memcpy(sums[1] + first, sum1, sizeof(sum1));
-        memcpy(sums[2] + first, sum2, sizeof(sum2));
-        memcpy(sums[3] + first, sum3, sizeof(sum3));
+        for (int r = 0; r < t->rows; r++) {
+            float *out = t->output + (size_t)r * t->row_stride + first;
+            for (int n = 0; n < 4; n++) out[n] = t->add ? out[n] + sums[r][n] : sums[r][n];
+        }
     }
 }
 
@@ -1420,12 +1446,16 @@ static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
 }
 
-static void vit__gelu_each(float *x, size_t count) {
-    for (size_t i = 0; i < count; i++) x[i] = vit__gelu(x[i]);
+static void vit__gelu_rows(float *x, size_t stride, int rows) {
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu(x[n]);
+    }
 }
 
-static void vit__gelu_tanh_each(float *x, size_t count) {
-    for (size_t i = 0; i < count; i++) x[i] = vit__gelu_tanh(x[i]);
+static void vit__gelu_tanh_rows(float *x, size_t stride, int rows) {
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu_tanh(x[n]);
+    }
 }
 
 /* The sum of a row in 16 partial sums, which keeps rounding small and lets compilers vectorise. */
@@ -1478,8 +1508,7 @@ static void vit__softmax_row(float *x, int count, float scale) {
 #define VIT_SELF "vit.h"
 #endif
 #ifndef VIT_MAX_ISA
-#define VIT_MAX_ISA \
-    VIT_ISA_AVX2 /* AVX-512 took 12 % longer on Zen 4; other processors are untried */
+#define VIT_MAX_ISA VIT_ISA_AVX512
 #endif
 #define VIT__PASS_NEON 1
 #define VIT__PASS_AVX2 2
@@ -1517,7 +1546,7 @@ static int vit__x86_has(vit_isa isa) {
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
     static const vit__kernels portable = {
-        4, vit__tile, vit__gelu_each, vit__gelu_tanh_each, vit__norm_row, vit__softmax_row};
+        4, 1, vit__multiply, vit__gelu_rows, vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row};
     if (isa == VIT_ISA_PORTABLE) return &portable;
 #ifdef VIT__AARCH64
     if (isa == VIT_ISA_NEON) return &vit__kernels_neon;
@@ -1542,6 +1571,12 @@ VIT_API const char *vit_isa_name(vit_isa isa) {
 
 /* ---- [8] LAYERS ---------------------------------------------------------------------------- */
 
+/* Rows of floats, so many apart. */
+typedef struct vit__table {
+    float *data;
+    size_t stride;
+} vit__table;
+
 /* One pass over some images. Widths are padded to multiples of 16; what is in the padding is zero.
    Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded. */
 typedef struct vit__pass {
@@ -1553,318 +1588,376 @@ typedef struct vit__pass {
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
-    size_t dim, head_width, inner, mlp, pooled_dim, pre_logits_dim;
-    float *x;          /* [images][rows_per_image][D]: the residual stream */
-    float *y;          /* [images][rows_per_image][D or I]: normalised rows; output of attention */
-    float *queries;    /* [images][rows_per_image][I]  } */
-    float *keys;       /* [images][I / 16 panels ...]  } one after the other; hidden and pooled */
-    float *values;     /* [images][I / 16][T][16]      } lie over them when they are done with */
-    float *hidden;     /* [images][rows_per_image][M] */
-    float *pooled;     /* [images][pooled tokens][D] */
-    float *pre_logits; /* [images][pre_logits] */
-    float *scratch;    /* [threads][scratch_size] */
-    size_t scratch_size;
+    size_t dim, head_width, inner;
+    vit__table x;          /* [images][rows_per_image][D]: the residual stream */
+    vit__table normalized; /* [images][rows_per_image][D]  } one memory */
+    vit__table attended;   /* [images][rows_per_image][I]  } */
+    vit__table queries;    /* [images][rows_per_image][I]  } one after the other; the rest, */
+    float *keys;           /* [images][I / 16 panels ...]  } used at other times, lies over them */
+    float *values;         /* [images][I / 16][T][16]      } */
+    vit__table hidden;     /* [images][rows_per_image][M] */
+    vit__table patches;    /* [patch_rows][channels * patch height * patch width] */
+    int patch_rows;
+    vit__table pooled;                           /* [images][pooled tokens][D] */
+    vit__table pre_logits;                       /* [images][pre_logits] */
+    vit__table logits;                           /* [images][num_classes] */
+    float *scores;                               /* [threads][12][T16] */
+    size_t x_size, normalized_size, hidden_size; /* of an image, in floats */
+    size_t scores_size;                          /* of a thread */
 } vit__pass;
 
-/* A product: rows [rows][inputs] times a matrix of panels. Each tile of the result, some rows of one
-   panel with the bias added, is handed to `store`. */
-typedef struct vit__product vit__product;
-typedef void (*vit__store)(const vit__product *product, int row, int rows, int panel,
-                           float (*tile)[VIT__PANEL]);
-struct vit__product {
+/* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
+   first level cache. */
+static size_t vit__row_stride(size_t width) {
+    return width % 512 == 0 ? vit__add(width, VIT__PANEL) : width;
+}
+
+/* What becomes of the sums of a product. */
+typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT, VIT__KEYS } vit__finish;
+
+/* A product: [images][rows][inputs] times the panels of a matrix. In the output, images, rows and
+   panels lie apart by the strides. */
+typedef struct vit__product {
     const vit__pass *pass;
-    const float *input;
-    size_t input_stride, inputs;
-    int rows;
+    vit__table input;
+    size_t inputs;
+    int images, rows;
     const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
-    int panels;
-    vit__store store;
+    int panels, task_panels;
+    vit__finish finish;
     float *output;
-    size_t output_stride;
-    int outputs; /* floats of an output row that may be written */
-    int task_panels;
-};
+    size_t image_stride, row_stride, panel_stride;
+} vit__product;
 
 #define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile */
-#define VIT__NORM_ROWS 32
 
 static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
-static void vit__store_rows(const vit__product *p, int row, int rows, int panel,
-                            float (*tile)[VIT__PANEL]) {
-    int first = panel * VIT__PANEL, count = vit__min(VIT__PANEL, p->outputs - first);
-    for (int r = 0; r < rows; r++)
-        memcpy(p->output + (size_t)(row + r) * p->output_stride + first, tile[r],
-               (size_t)count * sizeof(float));
-}
-
-static void vit__store_residual(const vit__product *p, int row, int rows, int panel,
-                                float (*tile)[VIT__PANEL]) {
-    for (int r = 0; r < rows; r++) {
-        float *out = p->output + (size_t)(row + r) * p->output_stride + panel * VIT__PANEL;
-        for (int n = 0; n < VIT__PANEL; n++) out[n] += tile[r][n];
+static void vit__act(const vit__pass *pass, const vit__tile *tile) {
+    for (int panel = 0; panel < tile->panels; panel++) {
+        float *x = tile->output + (size_t)panel * tile->panel_stride;
+        if (pass->config->act == VIT_ACT_GELU_TANH)
+            pass->kernels->gelu_tanh(x, tile->row_stride, tile->rows);
+        else pass->kernels->gelu(x, tile->row_stride, tile->rows);
     }
 }
 
-static void vit__store_act(const vit__product *p, int row, int rows, int panel,
-                           float (*tile)[VIT__PANEL]) {
-    const vit__kernels *kernels = p->pass->kernels;
-    size_t count = (size_t)rows * VIT__PANEL;
-    if (p->pass->config->act == VIT_ACT_GELU_TANH) kernels->gelu_tanh(tile[0], count);
-    else kernels->gelu(tile[0], count);
-    vit__store_rows(p, row, rows, panel, tile);
-}
-
-static void vit__store_tanh(const vit__product *p, int row, int rows, int panel,
-                            float (*tile)[VIT__PANEL]) {
-    for (int r = 0; r < rows; r++) {
-        for (int n = 0; n < VIT__PANEL; n++) tile[r][n] = VIT_TANHF(tile[r][n]);
-    }
-    vit__store_rows(p, row, rows, panel, tile);
-}
-
-/* Keys become panels of 16 tokens, [images][heads][T16 / 16][head_width][16], so that the scores
+/* Keys of an image become panels of 16 tokens, [heads][T16 / 16][head_width][16], so that the scores
    are a product with panels too. Places behind the last token are zeroed, so that the product reads
    nothing that was never written; what comes out of them is not used. */
-static void vit__store_keys(const vit__product *p, int row, int rows, int panel,
-                            float (*tile)[VIT__PANEL]) {
-    const vit__pass *pass = p->pass;
+static void vit__store_keys(const vit__pass *pass, const float *rows, int count, int token,
+                            int panel, float *keys) {
     size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
-    size_t last = (size_t)pass->tokens - 1;
-    for (int r = 0; r < rows; r++) {
-        size_t image = (size_t)((row + r) / pass->tokens),
-               token = (size_t)((row + r) % pass->tokens);
-        size_t head = (image * pass->inner + first / width * width) * pass->padded_tokens;
-        size_t lane = token % VIT__PANEL;
-        float *out = p->output + head + (token - lane) * width + first % width * VIT__PANEL;
+    keys += first / width * width * pass->padded_tokens + first % width * VIT__PANEL;
+    for (; count > 0; count--, token++, rows += VIT__PANEL) {
+        size_t lane = (size_t)token % VIT__PANEL;
+        size_t end = token == pass->tokens - 1 ? VIT__PANEL : lane + 1;
+        float *out = keys + ((size_t)token - lane) * width;
         for (size_t n = 0; n < VIT__PANEL; n++, out += VIT__PANEL) {
-            out[lane] = tile[r][n];
-            if (token == last) memset(out + lane + 1, 0, (VIT__PANEL - 1 - lane) * sizeof(float));
+            out[lane] = rows[n];
+            for (size_t i = lane + 1; i < end; i++) out[i] = 0;
         }
     }
 }
 
-/* Values become panels [images][I / 16][T][16], by which the weights of attention are multiplied. */
-static void vit__store_values(const vit__product *p, int row, int rows, int panel,
-                              float (*tile)[VIT__PANEL]) {
-    size_t tokens = (size_t)p->pass->tokens, first = (size_t)panel * VIT__PANEL;
-    for (int r = 0; r < rows; r++) {
-        size_t image = (size_t)(row + r) / tokens, token = (size_t)(row + r) % tokens;
-        float *out = p->output + (image * p->pass->inner + first) * tokens + token * VIT__PANEL;
-        memcpy(out, tile[r], sizeof(tile[r]));
-    }
+/* One tile of keys, by way of rows. */
+static void vit__multiply_keys(const vit__product *p, vit__tile *tile, int token, int panel,
+                               float *keys) {
+    float rows[VIT__TILE_PANELS][VIT__TILE_ROWS][VIT__PANEL];
+    tile->output = rows[0][0];
+    tile->row_stride = VIT__PANEL, tile->panel_stride = sizeof(rows[0]) / sizeof(float);
+    p->pass->kernels->multiply(tile);
+    for (int i = 0; i < tile->panels; i++)
+        vit__store_keys(p->pass, rows[i][0], tile->rows, token, panel + i, keys);
 }
 
-/* A panel times a block of rows, tile by tile: the panel stays in the cache while the rows pass by. */
-static void vit__product_panel(const vit__product *p, int panel, int row, int row_end) {
+/* One or two panels times some rows of an image, tile by tile: the panels stay in the cache while
+   the rows pass by. */
+static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
+                                int panels) {
     const vit__kernels *kernels = p->pass->kernels;
-    const float *weights = p->weights + (size_t)panel * p->inputs * VIT__PANEL;
-    const float *bias = p->bias + (size_t)panel * VIT__PANEL;
+    const float *input = p->input.data + (size_t)image * (size_t)p->rows * p->input.stride;
+    float *output = p->output + (size_t)image * p->image_stride;
+    vit__tile tile;
+    tile.panels = panels, tile.add = p->finish == VIT__ADD;
+    tile.inputs = p->inputs, tile.input_stride = p->input.stride;
+    tile.weights = p->weights + (size_t)panel * VIT__PANEL * p->inputs;
+    tile.bias = p->bias + (size_t)panel * VIT__PANEL;
+    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
+    /* Meanwhile the panels after these, and those of the other threads, come nearer. */
+    uintptr_t size = (uintptr_t)panels * VIT__PANEL * p->inputs * sizeof(float);
+    uintptr_t next = (uintptr_t)tile.weights + size * (uintptr_t)vit__threads(p->pass->options);
+    uintptr_t part = size / (uintptr_t)vit__divide_up(row_end - row, kernels->tile_rows);
     for (; row < row_end; row += kernels->tile_rows) {
-        float tile[VIT__TILE_ROWS][VIT__PANEL];
-        int rows = vit__min(kernels->tile_rows, row_end - row);
-        kernels->tile(p->input + (size_t)row * p->input_stride, p->input_stride, rows, weights,
-                      p->inputs, tile);
-        for (int r = 0; r < rows; r++) {
-            for (int n = 0; n < VIT__PANEL; n++) tile[r][n] += bias[n];
-        }
-        p->store(p, row, rows, panel, tile);
+        for (uintptr_t end = next + part; next < end; next += VIT__ALIGN) VIT__PREFETCH(next);
+        tile.rows = vit__min(kernels->tile_rows, row_end - row);
+        tile.input = input + (size_t)row * p->input.stride;
+        tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
+        if (p->finish == VIT__KEYS) vit__multiply_keys(p, &tile, row, panel, output);
+        else kernels->multiply(&tile);
+        if (p->finish == VIT__ACT) vit__act(p->pass, &tile);
     }
 }
 
-/* One task of a product: a block of rows times a few panels. */
+/* One task of a product: a block of rows of an image times a few panels. */
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
     int groups = vit__divide_up(p->panels, p->task_panels);
-    int row = index / groups * VIT__TASK_ROWS, panel = index % groups * p->task_panels;
-    int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
+    int blocks = vit__divide_up(p->rows, VIT__TASK_ROWS);
+    int panel = index % groups * p->task_panels, image = index / groups / blocks;
+    int row = index / groups % blocks * VIT__TASK_ROWS;
     int panel_end = vit__min(p->panels, panel + p->task_panels);
+    int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
     (void)worker;
-    for (; panel < panel_end; panel++) vit__product_panel(p, panel, row, row_end);
+    for (int panels; panel < panel_end; panel += panels) {
+        panels = vit__min(p->pass->kernels->tile_panels, panel_end - panel);
+        vit__product_panels(p, image, row, row_end, panel, panels);
+    }
 }
 
-/* The product of some rows with the matrix of a role. input and output rows are packed: the padded
-   inputs and `outputs` floats apart. */
-static void vit__matmul(const vit__pass *pass, vit__role role, int block, const float *input,
-                        int rows, vit__store store, float *output, size_t outputs) {
+static void vit__run_product(vit__product *p) {
+    int blocks = p->images * vit__divide_up(p->rows, VIT__TASK_ROWS);
+    p->task_panels = p->images * p->rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
+    vit__parallel(p->pass->options, blocks * vit__divide_up(p->panels, p->task_panels),
+                  vit__product_task, p);
+}
+
+/* The product of rows [images][rows] with the matrix of a role; where it goes is left to say. */
+static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
+                                    vit__table input, int images, int rows) {
     vit__tensor t = vit__tensor_of(pass->config, role, block);
     vit__product p;
+    memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.input = input;
-    p.input_stride = p.inputs = t.padded_cols;
-    p.rows = rows;
+    p.inputs = t.padded_cols;
+    p.images = images, p.rows = rows;
     p.weights = vit__tensor_data(pass->model, role, block);
     p.bias = p.weights + t.padded_rows * t.padded_cols;
     p.panels = (int)(t.padded_rows / VIT__PANEL);
-    p.store = store;
-    p.output = output;
-    p.output_stride = outputs;
-    p.outputs = (int)outputs;
-    p.task_panels = rows < VIT__PANEL ? 8 : 1; /* a task should be worth handing to a thread */
-    vit__parallel(pass->options,
-                  vit__divide_up(rows, VIT__TASK_ROWS) * vit__divide_up(p.panels, p.task_panels),
-                  vit__product_task, &p);
+    return p;
+}
+
+/* From rows to rows. */
+static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__table input,
+                        int rows, vit__finish finish, vit__table output) {
+    vit__product p = vit__product_of(pass, role, block, input, 1, rows);
+    p.finish = finish;
+    p.output = output.data;
+    p.row_stride = output.stride, p.panel_stride = VIT__PANEL;
+    vit__run_product(&p);
+}
+
+/* normalized -> keys, as vit__store_keys says */
+static void vit__make_keys(const vit__pass *pass, int block) {
+    vit__product p =
+        vit__product_of(pass, VIT__K, block, pass->normalized, pass->images, pass->tokens);
+    p.finish = VIT__KEYS;
+    p.output = pass->keys;
+    p.image_stride = pass->inner * pass->padded_tokens;
+    vit__run_product(&p);
+}
+
+/* normalized -> values: panels [images][I / 16][T][16], by which attention multiplies its weights */
+static void vit__make_values(const vit__pass *pass, int block) {
+    vit__product p =
+        vit__product_of(pass, VIT__V, block, pass->normalized, pass->images, pass->tokens);
+    p.output = pass->values;
+    p.image_stride = pass->inner * (size_t)pass->tokens;
+    p.row_stride = VIT__PANEL, p.panel_stride = (size_t)pass->tokens * VIT__PANEL;
+    vit__run_product(&p);
 }
 
 static int vit__rows_in_use(const vit__pass *pass) {
     return pass->images * pass->rows_per_image;
 }
 
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A patch's pixels, in the order
-   channel, y, x, times the matrix; plus the position. Patches are read a tile at a time. */
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. Patches are read as rows of pixels in
+   the order channel, y, x, as many as there is room for, and multiplied by the matrix. */
 typedef struct vit__patches {
     const vit__pass *pass;
     const void *pixels;
+    int image, first, count;
 } vit__patches;
 
-/* One patch of one image as a row [inputs], the padding zero. */
-static void vit__read_patch(const vit__patches *p, int image, int patch, float *out,
-                            size_t inputs) {
-    const vit_config *c = p->pass->config;
-    int height = c->img_size[0], width = c->img_size[1];
-    int top = patch / vit__grid_width(c) * c->patch_size[0];
-    int left = patch % vit__grid_width(c) * c->patch_size[1];
-    size_t count = 0;
-    for (int channel = 0; channel < c->in_chans; channel++) {
-        size_t plane = (size_t)image * (size_t)c->in_chans + (size_t)channel;
-        for (int y = top; y < top + c->patch_size[0]; y++) {
-            size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
-            size_t packed = ((size_t)image * (size_t)height + (size_t)y) * (size_t)width;
-            for (int x = 0; x < c->patch_size[1]; x++) {
-                size_t i = (packed + (size_t)(left + x)) * (size_t)c->in_chans + (size_t)channel;
-                out[count++] = p->pass->options->pixel_type == VIT_PIXELS_F32
-                                   ? ((const float *)p->pixels)[planar + (size_t)x]
-                                   : vit__normalize(&c->preprocess, channel,
-                                                    ((const unsigned char *)p->pixels)[i]);
-            }
-        }
-    }
-    memset(out + count, 0, (inputs - count) * sizeof(float));
+#define VIT__PATCHES_PER_TASK 16
+
+/* A channel of a row of packed pixels, normalised. */
+static void vit__read_u8(const vit_config *c, int channel, const unsigned char *pixels,
+                         float *out) {
+    for (int x = 0; x < c->patch_size[1]; x++, pixels += c->in_chans)
+        out[x] = vit__normalize(&c->preprocess, channel, pixels[channel]);
 }
 
-/* One task: a tile of patches of one image. */
+/* A patch of the image as a row [inputs], the padding zero. */
+static void vit__read_patch(const vit__patches *p, int patch, float *out, size_t inputs) {
+    const vit_config *c = p->pass->config;
+    int height = c->img_size[0], width = c->img_size[1], patch_width = c->patch_size[1];
+    int top = patch / vit__grid_width(c) * c->patch_size[0];
+    int left = patch % vit__grid_width(c) * patch_width;
+    float *end = out + inputs;
+    for (int channel = 0; channel < c->in_chans; channel++) {
+        size_t plane = (size_t)p->image * (size_t)c->in_chans + (size_t)channel;
+        for (int y = top; y < top + c->patch_size[0]; y++, out += patch_width) {
+            size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
+            size_t packed =
+                ((size_t)p->image * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
+            if (p->pass->options->pixel_type == VIT_PIXELS_F32)
+                memcpy(out, (const float *)p->pixels + planar, (size_t)patch_width * sizeof(float));
+            else
+                vit__read_u8(c, channel,
+                             (const unsigned char *)p->pixels + packed * (size_t)c->in_chans, out);
+        }
+    }
+    memset(out, 0, (size_t)(end - out) * sizeof(float));
+}
+
 static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
-    const vit__pass *pass = p->pass;
-    const vit_config *c = pass->config;
-    int tile_rows = pass->kernels->tile_rows;
-    int patches = vit__num_patches(c), tiles = vit__divide_up(patches, tile_rows);
-    int image = index / tiles, first = index % tiles * tile_rows;
-    int rows = vit__min(tile_rows, patches - first);
-    vit__tensor t = vit__tensor_of(c, VIT__PATCH_EMBED, 0);
-    const float *weights = vit__tensor_data(pass->model, VIT__PATCH_EMBED, 0);
-    const float *bias = weights + t.padded_rows * t.padded_cols;
-    const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
-    float *tile = pass->scratch + (size_t)worker * pass->scratch_size;
-    for (int r = 0; r < rows; r++)
-        vit__read_patch(p, image, first + r, tile + (size_t)r * t.padded_cols, t.padded_cols);
-    for (size_t n0 = 0; n0 < pass->dim; n0 += VIT__PANEL) {
-        float sums[VIT__TILE_ROWS][VIT__PANEL];
-        pass->kernels->tile(tile, t.padded_cols, rows, weights + n0 * t.padded_cols, t.padded_cols,
-                            sums);
-        for (int r = 0; r < rows; r++) {
-            size_t token = (size_t)(c->prefix_tokens + first + r);
-            const float *pos = pos_embed + token * pass->dim + n0;
-            float *out = pass->x + ((size_t)image * (size_t)pass->tokens + token) * pass->dim + n0;
-            for (size_t n = 0; n < VIT__PANEL; n++) out[n] = sums[r][n] + bias[n0 + n] + pos[n];
-        }
-    }
+    size_t inputs = vit__tensor_of(p->pass->config, VIT__PATCH_EMBED, 0).padded_cols;
+    vit__table patches = p->pass->patches;
+    int begin = index * VIT__PATCHES_PER_TASK;
+    int end = vit__min(p->count, begin + VIT__PATCHES_PER_TASK);
+    (void)worker;
+    for (int i = begin; i < end; i++)
+        vit__read_patch(p, p->first + i, patches.data + (size_t)i * patches.stride, inputs);
 }
 
-/* Prefix tokens, the class token first, each with its position. */
-static void vit__put_prefix_tokens(const vit__pass *pass) {
-    const float *token = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
-    const float *pos = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
-    size_t count = (size_t)pass->config->prefix_tokens * pass->dim;
+/* Patches first to first + count of an image, added to what x holds. */
+static void vit__embed_patches(vit__patches *patches) {
+    const vit__pass *pass = patches->pass;
+    vit__table x = pass->x;
+    x.data += ((size_t)patches->image * (size_t)pass->tokens +
+               (size_t)(pass->config->prefix_tokens + patches->first)) *
+              x.stride;
+    vit__parallel(pass->options, vit__divide_up(patches->count, VIT__PATCHES_PER_TASK),
+                  vit__patch_task, patches);
+    vit__linear(pass, VIT__PATCH_EMBED, 0, pass->patches, patches->count, VIT__ADD, x);
+}
+
+/* Every token starts as its position; prefix tokens, the class token first, come on top. */
+static void vit__put_positions(const vit__pass *pass) {
+    const float *prefix = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
+    const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
+    size_t count = (size_t)pass->tokens * pass->dim;
     for (int image = 0; image < pass->images; image++) {
-        float *out = pass->x + (size_t)image * (size_t)pass->tokens * pass->dim;
-        for (size_t i = 0; i < count; i++) out[i] = token[i] + pos[i];
+        float *x = pass->x.data + (size_t)image * count;
+        memcpy(x, pos_embed, count * sizeof(float));
+        for (size_t i = 0; i < (size_t)pass->config->prefix_tokens * pass->dim; i++)
+            x[i] += prefix[i];
     }
 }
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(const vit__pass *pass, const void *pixels) {
-    vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->kernels->tile_rows);
-    vit__put_prefix_tokens(pass);
-    vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
+    vit__patches p = {pass, pixels, 0, 0, 0};
+    int patches = vit__num_patches(pass->config);
+    vit__put_positions(pass);
+    for (p.image = 0; p.image < pass->images; p.image++) {
+        for (p.first = 0; p.first < patches; p.first += p.count) {
+            p.count = vit__min(pass->patch_rows, patches - p.first);
+            vit__embed_patches(&p);
+        }
+    }
 }
 
-/* LayerNorm of rows [rows][D], out [rows][D]. */
+#define VIT__NORM_ROWS 32
+
+/* LayerNorm of rows [rows][D], from input to output, which may be one. */
 typedef struct vit__norm_args {
     const vit__pass *pass;
-    const float *input, *norm;
-    float *output;
+    vit__table input, output;
+    const float *norm;
     int rows;
 } vit__norm_args;
 
 static void vit__norm_task(void *arg, int index, int worker) {
     const vit__norm_args *n = (const vit__norm_args *)arg;
-    size_t dim = n->pass->dim;
+    const vit_config *c = n->pass->config;
     int begin = index * VIT__NORM_ROWS, end = vit__min(n->rows, begin + VIT__NORM_ROWS);
     (void)worker;
-    for (int row = begin; row < end; row++) {
-        size_t at = (size_t)row * dim;
-        n->pass->kernels->norm_row(n->input + at, n->norm, n->pass->config->embed_dim, dim,
-                                   n->pass->config->norm_eps, n->output + at);
-    }
+    for (int row = begin; row < end; row++)
+        n->pass->kernels->norm_row(n->input.data + (size_t)row * n->input.stride, n->norm,
+                                   c->embed_dim, n->pass->dim, c->norm_eps,
+                                   n->output.data + (size_t)row * n->output.stride);
 }
 
-static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, const float *input,
-                            int rows, float *output) {
-    vit__norm_args args = {pass, input, vit__tensor_data(pass->model, role, block), output, rows};
+static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
+                            int rows, vit__table output) {
+    vit__norm_args args = {pass, input, output, vit__tensor_data(pass->model, role, block), rows};
     vit__parallel(pass->options, vit__divide_up(rows, VIT__NORM_ROWS), vit__norm_task, &args);
 }
 
-/* One task of attention: a tile of queries of one head of one image. The scores [tile][T16] stay in
-   the worker's scratch. */
-static void vit__attention_task(void *arg, int index, int worker) {
-    const vit__pass *pass = (const vit__pass *)arg;
-    const vit__kernels *kernels = pass->kernels;
-    int heads = pass->config->num_heads, queries = pass->rows_per_image;
-    int tiles = vit__divide_up(queries, kernels->tile_rows);
-    int first = index % tiles * kernels->tile_rows;
-    int rows = vit__min(kernels->tile_rows, queries - first);
-    size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
-    size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
-    size_t row = image * (size_t)queries + (size_t)first;
-    size_t at = row * pass->inner + head * width; /* in queries and y */
-    const float *keys = pass->keys + (image * pass->inner + head * width) * wide;
-    const float *values = pass->values + (image * pass->inner + head * width) * tokens;
-    float *scores = pass->scratch + (size_t)worker * pass->scratch_size;
-    float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
-    float sums[VIT__TILE_ROWS][VIT__PANEL];
-
-    for (size_t t = 0; t < wide; t += VIT__PANEL) {
-        kernels->tile(pass->queries + at, pass->inner, rows, keys + t * width, width, sums);
-        for (int r = 0; r < rows; r++)
-            memcpy(scores + (size_t)r * wide + t, sums[r], sizeof(sums[r]));
-    }
-    for (int r = 0; r < rows; r++)
-        kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
-    for (size_t n = 0; n < width; n += VIT__PANEL) {
-        kernels->tile(scores, wide, rows, values + n * tokens, tokens, sums);
-        for (int r = 0; r < rows; r++)
-            memcpy(pass->y + at + (size_t)r * pass->inner + n, sums[r], sizeof(sums[r]));
+/* Some rows times some panels, without a bias. */
+static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
+    static const float no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
+    const float *input = tile.input;
+    float *output = tile.output;
+    tile.bias = no_bias, tile.add = 0;
+    for (int panel = 0; panel < panels; panel += tile.panels) {
+        tile.panels = vit__min(kernels->tile_panels, panels - panel);
+        for (int row = 0; row < rows; row += tile.rows) {
+            tile.rows = vit__min(kernels->tile_rows, rows - row);
+            tile.input = input + (size_t)row * tile.input_stride;
+            tile.output = output + (size_t)row * tile.row_stride + (size_t)panel * VIT__PANEL;
+            kernels->multiply(&tile);
+        }
+        tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
     }
 }
 
-/* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> y */
+/* One task of attention: a few queries of one head of one image. Their scores stay in the worker's
+   part of `scores`. */
+static void vit__attention_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    int heads = pass->config->num_heads, queries = pass->rows_per_image;
+    int tiles = vit__divide_up(queries, VIT__TILE_ROWS), first = index % tiles * VIT__TILE_ROWS;
+    int rows = vit__min(VIT__TILE_ROWS, queries - first);
+    size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
+    size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
+    size_t row = image * (size_t)queries + (size_t)first;
+    float *scores = pass->scores + (size_t)worker * pass->scores_size;
+    float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+
+    tile.inputs = width;
+    tile.input = pass->queries.data + row * pass->queries.stride + head * width;
+    tile.input_stride = pass->queries.stride;
+    tile.weights = pass->keys + (image * pass->inner + head * width) * wide;
+    tile.output = scores, tile.row_stride = wide, tile.panel_stride = VIT__PANEL;
+    vit__multiply_all(pass->kernels, tile, rows, (int)(wide / VIT__PANEL));
+
+    for (int r = 0; r < rows; r++)
+        pass->kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
+
+    tile.inputs = tokens;
+    tile.input = scores, tile.input_stride = wide;
+    tile.weights = pass->values + (image * pass->inner + head * width) * tokens;
+    tile.output = pass->attended.data + row * pass->attended.stride + head * width;
+    tile.row_stride = pass->attended.stride;
+    vit__multiply_all(pass->kernels, tile, rows, (int)(width / VIT__PANEL));
+}
+
+/* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> attended */
 static void vit__attention(vit__pass *pass) {
-    int tiles = vit__divide_up(pass->rows_per_image, pass->kernels->tile_rows);
+    int tiles = vit__divide_up(pass->rows_per_image, VIT__TILE_ROWS);
     vit__parallel(pass->options, pass->images * pass->config->num_heads * tiles,
                   vit__attention_task, pass);
 }
 
-/* Only the first `keep` tokens of each image stay in x and y, rows packed. */
+/* Only the first `keep` tokens of each image stay, rows packed. */
+static void vit__keep_rows(const vit__pass *pass, vit__table rows, int keep) {
+    size_t size = (size_t)keep * rows.stride, apart = (size_t)pass->rows_per_image * rows.stride;
+    for (size_t image = 1; image < (size_t)pass->images; image++)
+        memmove(rows.data + image * size, rows.data + image * apart, size * sizeof(float));
+}
+
 static void vit__keep_tokens(vit__pass *pass, int keep) {
-    size_t size = (size_t)keep * pass->dim, stride = (size_t)pass->rows_per_image * pass->dim;
-    for (size_t image = 1; image < (size_t)pass->images; image++) {
-        memmove(pass->x + image * size, pass->x + image * stride, size * sizeof(float));
-        memmove(pass->y + image * size, pass->y + image * stride, size * sizeof(float));
-    }
+    vit__keep_rows(pass, pass->x, keep);
+    vit__keep_rows(pass, pass->normalized, keep);
     pass->rows_per_image = keep;
 }
 
@@ -1876,63 +1969,73 @@ static int vit__last_block_tokens(const vit__pass *pass) {
 
 /* x += proj(attention(norm1(x))) */
 static void vit__attention_branch(vit__pass *pass, int block) {
-    int rows = vit__rows_in_use(pass);
-    vit__layer_norm(pass, VIT__NORM1, block, pass->x, rows, pass->y);
-    vit__matmul(pass, VIT__K, block, pass->y, rows, vit__store_keys, pass->keys, pass->inner);
-    vit__matmul(pass, VIT__V, block, pass->y, rows, vit__store_values, pass->values, pass->inner);
+    vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized);
+    VIT_PROFILE("norm1");
+    vit__make_keys(pass, block);
+    vit__make_values(pass, block);
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
-    rows = vit__rows_in_use(pass);
-    vit__matmul(pass, VIT__Q, block, pass->y, rows, vit__store_rows, pass->queries, pass->inner);
+    int rows = vit__rows_in_use(pass);
+    vit__linear(pass, VIT__Q, block, pass->normalized, rows, VIT__ASSIGN, pass->queries);
+    VIT_PROFILE("q, k, v");
     vit__attention(pass);
-    vit__matmul(pass, VIT__PROJ, block, pass->y, rows, vit__store_residual, pass->x, pass->dim);
+    VIT_PROFILE("attention");
+    vit__linear(pass, VIT__PROJ, block, pass->attended, rows, VIT__ADD, pass->x);
+    VIT_PROFILE("proj");
 }
 
 /* x += fc2(act(fc1(norm2(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
     int rows = vit__rows_in_use(pass);
-    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->y);
-    vit__matmul(pass, VIT__FC1, block, pass->y, rows, vit__store_act, pass->hidden, pass->mlp);
-    vit__matmul(pass, VIT__FC2, block, pass->hidden, rows, vit__store_residual, pass->x, pass->dim);
+    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized);
+    VIT_PROFILE("norm2");
+    vit__linear(pass, VIT__FC1, block, pass->normalized, rows, VIT__ACT, pass->hidden);
+    VIT_PROFILE("fc1, act");
+    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, pass->x);
+    VIT_PROFILE("fc2");
 }
 
 /* The tokens that the head reads, one behind the other: rows [images][rows_per_image][D] -> pooled
    [images][pooled tokens][D]. */
-static void vit__pool(const vit__pass *pass, const float *rows) {
+static void vit__pool(const vit__pass *pass, vit__table rows) {
     const vit_config *c = pass->config;
-    size_t dim = pass->dim, kept = (size_t)c->head_tokens * dim;
+    size_t dim = pass->dim;
     for (size_t image = 0; image < (size_t)pass->images; image++) {
-        const float *in = rows + image * (size_t)pass->rows_per_image * dim;
-        float *out = pass->pooled + image * pass->pooled_dim;
-        memcpy(out, in, kept * sizeof(float));
+        const float *in = rows.data + image * (size_t)pass->rows_per_image * rows.stride;
+        float *out = pass->pooled.data + image * pass->pooled.stride;
+        for (int t = 0; t < c->head_tokens; t++, out += dim)
+            memcpy(out, in + (size_t)t * rows.stride, dim * sizeof(float));
         if (!c->head_avg) continue;
-        float *mean = out + kept;
-        memset(mean, 0, dim * sizeof(float));
+        memset(out, 0, dim * sizeof(float));
         for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) mean[i] += in[t * dim + i];
+            for (size_t i = 0; i < dim; i++) out[i] += in[t * rows.stride + i];
         }
-        for (size_t i = 0; i < dim; i++) mean[i] /= (float)vit__num_patches(c);
+        for (size_t i = 0; i < dim; i++) out[i] /= (float)vit__num_patches(c);
     }
 }
 
 /* Final norm, pooling, pre-logits, head: x -> logits [images][num_classes] */
 static void vit__head(const vit__pass *pass, float *logits) {
     const vit_config *c = pass->config;
-    const float *input = pass->pooled;
+    vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
     if (c->fc_norm) {
         vit__pool(pass, pass->x);
-        vit__layer_norm(pass, VIT__NORM, 0, pass->pooled, pass->images * vit__pooled_tokens(c),
-                        pass->pooled);
+        vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens);
     } else {
-        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->y);
-        vit__pool(pass, pass->y);
+        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->normalized);
+        vit__pool(pass, pass->normalized);
     }
     if (c->pre_logits > 0) {
-        vit__matmul(pass, VIT__PRE_LOGITS, 0, input, pass->images, vit__store_tanh,
-                    pass->pre_logits, pass->pre_logits_dim);
+        vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
+        for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
+            pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
         input = pass->pre_logits;
     }
-    vit__matmul(pass, VIT__HEAD, 0, input, pass->images, vit__store_rows, logits,
-                (size_t)c->num_classes);
+    vit__linear(pass, VIT__HEAD, 0, input, pass->images, VIT__ASSIGN, pass->logits);
+    for (size_t image = 0; image < (size_t)pass->images; image++)
+        memcpy(logits + image * (size_t)c->num_classes,
+               pass->logits.data + image * pass->logits.stride,
+               (size_t)c->num_classes * sizeof(float));
+    VIT_PROFILE("head");
 }
 
 /* ---- [9] MODEL ----------------------------------------------------------------------------- */
@@ -1942,10 +2045,6 @@ static void vit__head(const vit__pass *pass, float *logits) {
 
 static const vit_options vit__default_options = {0,    NULL,           NULL, NULL,
                                                  NULL, VIT_PIXELS_F32, 0,    VIT_ISA_BEST};
-
-static int vit__threads(const vit_options *options) {
-    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
-}
 
 /* Dimensions of a pass over as many images at a time as there are threads to share them. */
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
@@ -1966,36 +2065,58 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->dim = vit__round16(c->embed_dim);
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
-    pass->mlp = vit__round16(c->mlp_dim);
-    pass->pooled_dim = pass->dim * (size_t)vit__pooled_tokens(c);
-    pass->pre_logits_dim = vit__round16(c->pre_logits);
+    pass->x.stride = pass->dim;
+    pass->normalized.stride = vit__row_stride(pass->dim);
+    pass->attended.stride = pass->queries.stride = vit__row_stride(pass->inner);
+    pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
+    pass->patches.stride = vit__row_stride(vit__tensor_of(c, VIT__PATCH_EMBED, 0).padded_cols);
+    pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
+    pass->pre_logits.stride = vit__round16(c->pre_logits);
+    pass->logits.stride = vit__round16(c->num_classes);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
-    size_t columns = vit__larger(vit__larger(pass->inner, pass->mlp), vit__round16(c->num_classes));
+    size_t columns =
+        vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
     int countable = vit__mul(rows, columns / VIT__PANEL) <= VIT__MAX_TASKS;
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
-    size_t images = (size_t)pass->images, rows = images * (size_t)pass->tokens;
-    size_t wide_rows = vit__mul(images, pass->padded_tokens);
-    size_t patch = vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols;
-    size_t queries = vit__mul(rows, pass->inner), keys = vit__mul(wide_rows, pass->inner);
-    size_t qkv = vit__add(vit__mul(2, queries), keys);
-    size_t pooled = images * pass->pooled_dim, pre_logits = images * pass->pre_logits_dim;
-    size_t shared = vit__larger(vit__larger(qkv, vit__mul(rows, pass->mlp)), pooled + pre_logits);
+static float *vit__arena_floats(vit__arena *arena, int count, size_t size) {
+    return (float *)vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
+}
 
-    pass->scratch_size = VIT__TILE_ROWS * vit__larger(patch, pass->padded_tokens);
-    size_t scratch = vit__mul((size_t)vit__threads(pass->options), pass->scratch_size);
-    pass->x = (float *)vit__arena_take(arena, vit__mul(rows, pass->dim), sizeof(float));
-    pass->y = (float *)vit__arena_take(arena, vit__mul(rows, vit__larger(pass->dim, pass->inner)),
-                                       sizeof(float));
-    pass->scratch = (float *)vit__arena_take(arena, scratch, sizeof(float));
-    pass->hidden = (float *)vit__arena_take(arena, shared, sizeof(float));
-    if (arena->base == NULL) return;
-    pass->queries = pass->pooled = pass->hidden;
-    pass->keys = pass->queries + queries;
-    pass->values = pass->keys + keys;
-    pass->pre_logits = pass->pooled + pooled;
+/* What shares memory: attended with normalized, all else with hidden. */
+static void vit__share_memory(vit__pass *pass) {
+    size_t images = (size_t)pass->images, tokens = images * (size_t)pass->tokens;
+    float *shared = pass->hidden.data;
+    pass->attended.data = pass->normalized.data;
+    pass->queries.data = pass->patches.data = pass->pooled.data = shared;
+    pass->keys = shared + tokens * pass->queries.stride;
+    pass->values = pass->keys + images * pass->padded_tokens * pass->inner;
+    pass->pre_logits.data = shared + images * pass->pooled.stride;
+    pass->logits.data = pass->pre_logits.data + images * pass->pre_logits.stride;
+}
+
+static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
+    size_t tokens = (size_t)pass->tokens;
+    size_t few = (size_t)vit__min(VIT__TILE_ROWS, vit__num_patches(pass->config));
+    size_t qkv = vit__add(vit__mul(tokens, vit__add(pass->queries.stride, pass->inner)),
+                          vit__mul(pass->padded_tokens, pass->inner));
+    size_t mlp = vit__mul(tokens, pass->hidden.stride),
+           patches = vit__mul(few, pass->patches.stride);
+    size_t ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
+    size_t rows = vit__larger(pass->normalized.stride, pass->attended.stride);
+
+    pass->x_size = vit__mul(tokens, pass->x.stride);
+    pass->normalized_size = vit__mul(tokens, rows);
+    pass->hidden_size = vit__larger(vit__larger(qkv, mlp), vit__larger(patches, ends));
+    pass->scores_size = vit__mul(VIT__TILE_ROWS, pass->padded_tokens);
+    pass->patch_rows = (int)(pass->hidden_size / pass->patches.stride);
+
+    pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
+    pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
+    pass->hidden.data = vit__arena_floats(arena, pass->images, pass->hidden_size);
+    pass->scores = vit__arena_floats(arena, vit__threads(pass->options), pass->scores_size);
+    if (arena->base != NULL) vit__share_memory(pass);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
@@ -2014,22 +2135,49 @@ static int vit__report_block(const vit__pass *pass, int block, int image) {
     output.images = pass->images;
     output.tokens = pass->rows_per_image;
     output.embed_dim = pass->config->embed_dim;
-    output.row_stride = pass->dim;
-    output.rows = pass->x;
+    output.row_stride = pass->x.stride;
+    output.rows = pass->x.data;
     return pass->options->on_block(pass->options->on_block_user, &output);
 }
 
 /* The whole way of some images, from pixels to logits; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *logits) {
+    const vit_config *c = pass->config;
+    size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
+    size_t offset = (size_t)image * vit_pixels_count(pass->model) * pixel;
     pass->rows_per_image = pass->tokens;
-    vit__embed(pass, pixels);
-    for (int block = 0; block < pass->config->depth; block++) {
+    vit__embed(pass, (const unsigned char *)pixels + offset);
+    VIT_PROFILE("embed");
+    for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
         vit__mlp_branch(pass, block);
         if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
     }
-    vit__head(pass, logits);
+    vit__head(pass, logits + (size_t)image * (size_t)c->num_classes);
     return VIT_OK;
+}
+
+typedef struct vit__images {
+    const vit__pass *pass;
+    const void *pixels;
+    float *logits;
+} vit__images;
+
+/* One image by one worker, in that worker's part of the workspace. */
+static void vit__image_task(void *arg, int index, int worker) {
+    const vit__images *images = (const vit__images *)arg;
+    vit__pass pass = *images->pass;
+    vit_options alone = *pass.options;
+    size_t i = (size_t)worker;
+    alone.parallel_for = NULL;
+    pass.options = &alone;
+    pass.images = 1;
+    pass.x.data += i * pass.x_size;
+    pass.normalized.data += i * pass.normalized_size;
+    pass.hidden.data += i * pass.hidden_size;
+    pass.scores += i * pass.scores_size;
+    vit__share_memory(&pass);
+    vit__run(&pass, images->pixels, index, images->logits);
 }
 
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
@@ -2045,13 +2193,18 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
 
-    size_t pixel = pass.options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
-    size_t image_size = vit_pixels_count(model) * pixel;
-    int images = pass.images;
-    for (int image = 0; image < batch && status == VIT_OK; image += images) {
+    /* An image for each worker is fastest, as they never wait for each other; the images left over
+       share the workers. So do all where on_block has to be called from this thread. */
+    int image = 0, threads = vit__threads(pass.options);
+    if (threads > 1 && pass.options->on_block == NULL) {
+        vit__images images = {&pass, pixels, logits};
+        image = batch / threads * threads;
+        vit__parallel(pass.options, image, vit__image_task, &images);
+    }
+    for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        status = vit__run(&pass, (const unsigned char *)pixels + (size_t)image * image_size, image,
-                          logits + (size_t)image * (size_t)model->config.num_classes);
+        vit__share_memory(&pass);
+        status = vit__run(&pass, pixels, image, logits);
     }
     return status;
 }
@@ -2367,7 +2520,8 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 /* ---- [12] VECTOR KERNELS ---------------------------------------------------------------------
 
    Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
-   VIT__LANES floats; a tile takes VIT__ROWS rows, as many as keep its sums in registers. */
+   VIT__LANES floats; a tile takes VIT__ROWS rows and VIT__PANELS
+   panels, as many as keep its sums in registers. */
 
 #if VIT__PASS == VIT__PASS_NEON
 
@@ -2375,6 +2529,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__V float32x4_t
 #define VIT__LANES 4
 #define VIT__ROWS 6
+#define VIT__PANELS 1
 #define VIT__LOAD(p) vld1q_f32(p)
 #define VIT__STORE(p, a) vst1q_f32(p, a)
 #define VIT__SET(x) vdupq_n_f32(x)
@@ -2399,6 +2554,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__V __m256
 #define VIT__LANES 8
 #define VIT__ROWS 6
+#define VIT__PANELS 1
 #define VIT__LOAD(p) _mm256_loadu_ps(p)
 #define VIT__STORE(p, a) _mm256_storeu_ps(p, a)
 #define VIT__SET(x) _mm256_set1_ps(x)
@@ -2424,6 +2580,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__V __m512
 #define VIT__LANES 16
 #define VIT__ROWS 12
+#define VIT__PANELS 2
 #define VIT__LOAD(p) _mm512_loadu_ps(p)
 #define VIT__STORE(p, a) _mm512_storeu_ps(p, a)
 #define VIT__SET(x) _mm512_set1_ps(x)
@@ -2465,40 +2622,58 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 #endif
 #endif
 
-/* vit__tile of a number of rows that the compiler knows: the sums stay in registers. */
-VIT__INLINE void VIT__NAME(tile_of)(const float *input, size_t input_stride, const int rows,
-                                    const float *panel, size_t inputs, float (*sums)[VIT__PANEL]) {
-    VIT__V sum[VIT__ROWS][VIT__VECTORS];
+/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
+VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+    const float *weights[VIT__PANELS], *input = t->input;
+    const int vectors = panels * VIT__VECTORS;
+    const size_t inputs = t->inputs, input_stride = t->input_stride;
+    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__VECTORS];
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < VIT__VECTORS; v++) sum[r][v] = VIT__SET(0.0f);
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
     }
-    for (size_t k = 0; k < inputs; k++, panel += VIT__PANEL, input++) {
-        VIT__V weights[VIT__VECTORS];
+    for (size_t k = 0; k < inputs; k++, input++) {
+        VIT__V w[VIT__PANELS * VIT__VECTORS];
         VIT__UNROLL
-        for (int v = 0; v < VIT__VECTORS; v++) weights[v] = VIT__LOAD(panel + v * VIT__LANES);
+        for (int v = 0; v < vectors; v++)
+            w[v] = VIT__LOAD(weights[v / VIT__VECTORS] + k * VIT__PANEL +
+                             v % VIT__VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
             VIT__V x = VIT__SET(input[(size_t)r * input_stride]);
             VIT__UNROLL
-            for (int v = 0; v < VIT__VECTORS; v++) sum[r][v] = VIT__FMA(x, weights[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
         }
     }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < VIT__VECTORS; v++) VIT__STORE(sums[r] + v * VIT__LANES, sum[r][v]);
+        for (int v = 0; v < vectors; v++) {
+            float *out = t->output + (size_t)r * t->row_stride +
+                         (size_t)(v / VIT__VECTORS) * t->panel_stride +
+                         v % VIT__VECTORS * VIT__LANES;
+            VIT__STORE(out, t->add ? VIT__ADD(VIT__LOAD(out), sum[r][v]) : sum[r][v]);
+        }
     }
 }
 
-static void VIT__NAME(tile)(const float *input, size_t input_stride, int rows, const float *panel,
-                            size_t inputs, float (*sums)[VIT__PANEL]) {
-#define VIT__CASE(n)                                                     \
-    case n:                                                              \
-        VIT__NAME(tile_of)(input, input_stride, n, panel, inputs, sums); \
+static void VIT__NAME(multiply)(const vit__tile *t) {
+#if VIT__PANELS > 1
+#define VIT__CASE(rows)                                                  \
+    case rows:                                                           \
+        if (t->panels > 1) VIT__NAME(multiply_of)(t, rows, VIT__PANELS); \
+        else VIT__NAME(multiply_of)(t, rows, 1);                         \
         break
-    switch (rows) {
+#else
+#define VIT__CASE(rows)                     \
+    case rows:                              \
+        VIT__NAME(multiply_of)(t, rows, 1); \
+        break
+#endif
+    switch (t->rows) {
         VIT__CASE(1);
         VIT__CASE(2);
         VIT__CASE(3);
@@ -2517,10 +2692,9 @@ static void VIT__NAME(tile)(const float *input, size_t input_stride, int rows, c
 #undef VIT__CASE
 }
 
-/* exp, within 1.5 ULP for -87.3 <= x <= 88, outside as at these bounds. The polynomial is Cephes'
-   expf (Stephen L. Moshier), behind a reduction to |x| <= ln(2) / 2. */
-VIT__INLINE VIT__V VIT__NAME(exp)(VIT__V x) {
-    x = VIT__MAX(VIT__SET(-87.3f), VIT__MIN(VIT__SET(88.0f), x));
+/* exp, within 1.5 ULP for -87.3 <= x <= 88. The polynomial is Cephes' expf (Stephen L. Moshier),
+   behind a reduction to |x| <= ln(2) / 2. */
+VIT__INLINE VIT__V VIT__NAME(exp_in_range)(VIT__V x) {
     VIT__V n = VIT__ROUND(VIT__MUL(x, VIT__SET(1.44269504f)));
     VIT__V r = VIT__FNMA(n, VIT__SET(0.693359375f), x);
     r = VIT__FNMA(n, VIT__SET(-2.12194440e-4f), r);
@@ -2532,6 +2706,11 @@ VIT__INLINE VIT__V VIT__NAME(exp)(VIT__V x) {
     p = VIT__FMA(p, r, VIT__SET(5.0000001201e-1f));
     p = VIT__FMA(p, VIT__MUL(r, r), VIT__ADD(r, VIT__SET(1.0f)));
     return VIT__MUL(p, VIT__POW2(n));
+}
+
+/* exp, outside that range as at its bounds. */
+VIT__INLINE VIT__V VIT__NAME(exp)(VIT__V x) {
+    return VIT__NAME(exp_in_range)(VIT__MAX(VIT__SET(-87.3f), VIT__MIN(VIT__SET(88.0f), x)));
 }
 
 /* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + a / sqrt(8)),
@@ -2549,9 +2728,9 @@ VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
     q = VIT__FMA(q, t, VIT__SET(0.12155184150f));
     q = VIT__FMA(q, t, VIT__SET(0.14118765295f));
     q = VIT__FMA(q, t, VIT__SET(0.14104321599f));
-    VIT__V b = VIT__MIN(VIT__SET(20.0f), a), half = VIT__MUL(b, VIT__SET(0.5f));
+    VIT__V b = VIT__MIN(VIT__SET(13.0f), a), half = VIT__MUL(b, VIT__SET(0.5f));
     VIT__V high = VIT__MUL(half, b), low = VIT__FNMA(half, b, high); /* high - b * b / 2 */
-    VIT__V e = VIT__NAME(exp)(VIT__SUB(VIT__SET(0.0f), high));
+    VIT__V e = VIT__NAME(exp_in_range)(VIT__SUB(VIT__SET(0.0f), high));
     VIT__V tail = VIT__MUL(VIT__FMA(e, low, e), VIT__MUL(q, t));
     return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
 }
@@ -2563,21 +2742,29 @@ VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
     return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), VIT__NAME(exp)(u)));
 }
 
-static void VIT__NAME(gelu)(float *x, size_t count) {
-    for (size_t i = 0; i < count; i += VIT__LANES)
-        VIT__STORE(x + i, VIT__NAME(gelu_of)(VIT__LOAD(x + i)));
+static void VIT__NAME(gelu)(float *x, size_t stride, int rows) {
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
+            VIT__STORE(x + v, VIT__NAME(gelu_of)(VIT__LOAD(x + v)));
+    }
 }
 
-static void VIT__NAME(gelu_tanh)(float *x, size_t count) {
-    for (size_t i = 0; i < count; i += VIT__LANES)
-        VIT__STORE(x + i, VIT__NAME(gelu_tanh_of)(VIT__LOAD(x + i)));
+static void VIT__NAME(gelu_tanh)(float *x, size_t stride, int rows) {
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
+            VIT__STORE(x + v, VIT__NAME(gelu_tanh_of)(VIT__LOAD(x + v)));
+    }
 }
 
 VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
-    float lanes[VIT__LANES], sum = 0;
+    float lanes[VIT__LANES];
     VIT__STORE(lanes, a);
-    for (int i = 0; i < VIT__LANES; i++) sum += lanes[i];
-    return sum;
+    VIT__UNROLL
+    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
+        VIT__UNROLL
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    }
+    return lanes[0];
 }
 
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
@@ -2605,28 +2792,39 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
 
 static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
     VIT__V sums = VIT__SET(0.0f);
-    float lanes[VIT__LANES], largest = x[0];
+    float lanes[VIT__LANES];
     int padded = (count + VIT__PANEL - 1) / VIT__PANEL * VIT__PANEL;
     for (int i = count; i < padded; i++) x[i] = x[0];
     VIT__V most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
     VIT__STORE(lanes, most);
-    for (int i = 0; i < VIT__LANES; i++) largest = lanes[i] > largest ? lanes[i] : largest;
+    VIT__UNROLL
+    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
+        VIT__UNROLL
+        for (int i = 0; i < half; i++)
+            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+    }
+    float largest = lanes[0];
 
+    for (int i = count; i < padded; i++) x[i] = -3.4e38f; /* whose exp is next to nothing */
     for (int i = 0; i < padded; i += VIT__LANES) {
         VIT__V d = VIT__SUB(VIT__LOAD(x + i), VIT__SET(largest));
-        VIT__STORE(x + i, VIT__NAME(exp)(VIT__MUL(d, VIT__SET(scale))));
+        d = VIT__NAME(exp)(VIT__MUL(d, VIT__SET(scale)));
+        sums = VIT__ADD(sums, d);
+        VIT__STORE(x + i, d);
     }
-    for (int i = count; i < padded; i++) x[i] = 0;
-    for (int i = 0; i < padded; i += VIT__LANES) sums = VIT__ADD(sums, VIT__LOAD(x + i));
     VIT__V factor = VIT__SET(1.0f / VIT__NAME(sum_lanes)(sums));
     for (int i = 0; i < padded; i += VIT__LANES)
         VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
 }
 
-static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,           VIT__NAME(tile),
-                                                VIT__NAME(gelu),     VIT__NAME(gelu_tanh),
-                                                VIT__NAME(norm_row), VIT__NAME(softmax_row)};
+static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
+                                                VIT__PANELS,
+                                                VIT__NAME(multiply),
+                                                VIT__NAME(gelu),
+                                                VIT__NAME(gelu_tanh),
+                                                VIT__NAME(norm_row),
+                                                VIT__NAME(softmax_row)};
 
 #ifdef VIT__TARGET
 #ifdef __clang__
@@ -2642,6 +2840,7 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,           VIT__NAME(t
 #undef VIT__V
 #undef VIT__LANES
 #undef VIT__ROWS
+#undef VIT__PANELS
 #undef VIT__LOAD
 #undef VIT__STORE
 #undef VIT__SET

@@ -4,76 +4,6 @@
 
 #include <float.h>
 
-/* ---- the matrix product ---- */
-
-/* Sums in double, and the sums of the magnitudes, which bound the rounding. */
-static void naive_tile(const float *input, size_t stride, int rows, const float *panel,
-                       size_t inputs, double sums[4][16], double magnitudes[4][16]) {
-    for (int r = 0; r < rows; r++) {
-        for (int n = 0; n < 16; n++) {
-            sums[r][n] = magnitudes[r][n] = 0;
-            for (size_t k = 0; k < inputs; k++) {
-                double product =
-                    (double)input[(size_t)r * stride + k] * (double)panel[k * 16 + (size_t)n];
-                sums[r][n] += product;
-                magnitudes[r][n] += fabs(product);
-            }
-        }
-    }
-}
-
-static void check_tile(int rows, size_t inputs, size_t stride, uint32_t *random) {
-    float *input = allocate_floats(4 * stride + inputs), *panel = allocate_floats(inputs * 16 + 1);
-    float sums[4][16];
-    double want[4][16], magnitudes[4][16];
-    random_floats(random, input, 4 * stride + inputs);
-    random_floats(random, panel, inputs * 16);
-    vit__tile(input, stride, rows, panel, inputs, sums);
-    naive_tile(input, stride, rows, panel, inputs, want, magnitudes);
-    for (int r = 0; r < rows; r++) {
-        for (int n = 0; n < 16; n++) {
-            double bound = magnitudes[r][n] * (double)(inputs + 1) * (double)FLT_EPSILON / 2;
-            if (!(fabs((double)sums[r][n] - want[r][n]) <= bound))
-                fail_msg("%d rows, %zu inputs: [%d][%d] %g instead of %g", rows, inputs, r, n,
-                         (double)sums[r][n], want[r][n]);
-        }
-    }
-    free(input);
-    free(panel);
-}
-
-static void test_tile_equals_the_naive_product(void **state) {
-    static const size_t sizes[] = {0, 1, 2, 3, 7, 16, 17, 48, 197, 768, 3072};
-    uint32_t random = 1;
-    (void)state;
-    for (int rows = 1; rows <= 4; rows++) {
-        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-            check_tile(rows, sizes[i], sizes[i], &random);
-            check_tile(rows, sizes[i], sizes[i] + 5, &random);
-        }
-    }
-}
-
-/* The result of a row does not depend on which rows, and how many, stand beside it. */
-static void test_a_row_of_a_tile_is_the_same_in_any_company(void **state) {
-    enum { INPUTS = 197 };
-    uint32_t random = 2;
-    float *input = allocate_floats(4 * INPUTS), *panel = allocate_floats(INPUTS * 16);
-    float alone[4][16], together[4][16];
-    (void)state;
-    random_floats(&random, input, 4 * INPUTS);
-    random_floats(&random, panel, INPUTS * 16);
-    for (int rows = 1; rows <= 4; rows++) {
-        vit__tile(input, INPUTS, rows, panel, INPUTS, together);
-        for (int r = 0; r < rows; r++) {
-            vit__tile(input + r * INPUTS, INPUTS, 1, panel, INPUTS, alone);
-            assert_same_bits(together[r], alone[0], 16);
-        }
-    }
-    free(input);
-    free(panel);
-}
-
 /* ---- activations ---- */
 
 typedef float (*activation)(float x);
@@ -319,37 +249,101 @@ static int next_isa(int isa) {
     return isa;
 }
 
-static void check_vector_tile(const vit__kernels *kernels, size_t inputs, uint32_t *random) {
-    float *input = allocate_floats(VIT__TILE_ROWS * inputs), *panel = allocate_floats(inputs * 16);
-    float together[VIT__TILE_ROWS][16], alone[VIT__TILE_ROWS][16];
-    double want[4][16], magnitudes[4][16];
-    random_floats(random, input, VIT__TILE_ROWS * inputs);
-    random_floats(random, panel, inputs * 16);
-    for (int rows = 1; rows <= kernels->tile_rows; rows++) {
-        kernels->tile(input, inputs, rows, panel, inputs, together);
-        for (int r = 0; r < rows; r++) {
-            const float *row = input + (size_t)r * inputs;
-            kernels->tile(row, inputs, 1, panel, inputs, alone);
-            assert_same_bits(together[r], alone[0], 16);
-            naive_tile(row, inputs, 1, panel, inputs, want, magnitudes);
+/* The product of one row with one panel: sums in double, and the sums of the magnitudes, which bound
+   the rounding. */
+static void naive_product(const float *input, size_t inputs, const float *weights,
+                          const float *bias, double sums[16], double magnitudes[16]) {
+    for (size_t n = 0; n < 16; n++) {
+        sums[n] = (double)bias[n];
+        magnitudes[n] = fabs((double)bias[n]);
+        for (size_t k = 0; k < inputs; k++) {
+            double product = (double)input[k] * (double)weights[k * 16 + n];
+            sums[n] += product;
+            magnitudes[n] += fabs(product);
+        }
+    }
+}
+
+enum { GAP = 5, ROW_STRIDE = 40, PANEL_STRIDE = 12 * ROW_STRIDE };
+
+typedef struct tile_rig {
+    size_t inputs;
+    float *input, *weights, bias[32];
+} tile_rig;
+
+static tile_rig tile_rig_make(size_t inputs, uint32_t *random) {
+    tile_rig rig;
+    size_t size = VIT__TILE_ROWS * (inputs + GAP);
+    rig.inputs = inputs;
+    rig.input = allocate_floats(size);
+    rig.weights = allocate_floats(32 * inputs + 1);
+    random_floats(random, rig.input, size);
+    random_floats(random, rig.weights, 32 * inputs);
+    random_floats(random, rig.bias, 32);
+    return rig;
+}
+
+/* Some rows from `row` on times one or two panels, into output[panel][row][40]. */
+static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, int rows,
+                     int panels, int add, float *output) {
+    vit__tile tile;
+    tile.rows = rows, tile.panels = panels;
+    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
+    tile.input = rig->input + (size_t)row * tile.input_stride;
+    tile.weights = rig->weights, tile.bias = rig->bias;
+    tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
+    tile.add = add;
+    kernels->multiply(&tile);
+}
+
+/* Every row near the exact result, the same to the bit alone and in company, added where asked for,
+   and nothing written elsewhere. */
+static void check_multiply(const vit__kernels *kernels, const tile_rig *rig, int rows, int panels) {
+    float together[2 * PANEL_STRIDE], sums[2 * PANEL_STRIDE], alone[2 * PANEL_STRIDE];
+    for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = (float)i;
+    multiply(kernels, rig, 0, rows, panels, 0, together);
+    multiply(kernels, rig, 0, rows, panels, 1, sums);
+    for (int panel = 0; panel < 2; panel++) {
+        for (int r = 0; r < 12; r++) {
+            double want[16], magnitudes[16];
+            int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
+            int written = panel < panels && r < rows ? 16 : 0;
+            for (int i = written; i < ROW_STRIDE; i++)
+                assert_true(together[at + i] == (float)(at + i) &&
+                            sums[at + i] == together[at + i]);
+            if (written == 0) continue;
+            multiply(kernels, rig, r, 1, 1, 0, alone);
+            if (panel == 0) assert_same_bits(together + at, alone, 16);
+            naive_product(rig->input + (size_t)r * (rig->inputs + GAP), rig->inputs,
+                          rig->weights + (size_t)panel * 16 * rig->inputs, rig->bias + panel * 16,
+                          want, magnitudes);
             for (int n = 0; n < 16; n++) {
-                double bound = magnitudes[0][n] * (double)(inputs + 1) * (double)FLT_EPSILON / 2;
-                assert_true(fabs((double)alone[0][n] - want[0][n]) <= bound);
+                double bound = magnitudes[n] * (double)(rig->inputs + 2) * (double)FLT_EPSILON / 2;
+                assert_true(fabs((double)together[at + n] - want[n]) <= bound);
+                assert_true(sums[at + n] == (float)(at + n) + together[at + n]);
             }
         }
     }
-    free(input);
-    free(panel);
 }
 
-static void test_every_tile_equals_the_naive_product(void **state) {
-    static const size_t sizes[] = {1, 2, 16, 17, 197, 768};
+static void test_every_product_equals_the_naive_one(void **state) {
+    static const size_t sizes[] = {0, 1, 2, 3, 7, 16, 17, 48, 197, 768, 3072};
     uint32_t random = 7;
     (void)state;
     for (int isa = 0; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
         assert_in_range(kernels->tile_rows, 1, VIT__TILE_ROWS);
-        for (size_t i = 0; i < COUNT_OF(sizes); i++) check_vector_tile(kernels, sizes[i], &random);
+        assert_in_range(kernels->tile_panels, 1, VIT__TILE_PANELS);
+        assert_int_equal(VIT__TASK_ROWS % kernels->tile_rows, 0);
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            tile_rig rig = tile_rig_make(sizes[i], &random);
+            for (int rows = 1; rows <= kernels->tile_rows; rows++) {
+                for (int panels = 1; panels <= kernels->tile_panels; panels++)
+                    check_multiply(kernels, &rig, rows, panels);
+            }
+            free(rig.input);
+            free(rig.weights);
+        }
     }
 }
 
@@ -367,8 +361,8 @@ static void test_every_gelu_keeps_its_bound(void **state) {
         for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
             float x[16], tanh_form[16];
             for (int n = 0; n < 16; n++) x[n] = tanh_form[n] = (float)(i + n) / 1024;
-            kernels->gelu(x, 16);
-            kernels->gelu_tanh(tanh_form, 16);
+            kernels->gelu(x, 16, 1);
+            kernels->gelu_tanh(tanh_form, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 1024.0,
                        u = sqrt(2 / acos(-1.0)) * (at + 0.044715 * at * at * at);
@@ -385,7 +379,7 @@ static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
     for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
         float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
-        vit__kernels_of((vit_isa)isa)->gelu(x, 16);
+        vit__kernels_of((vit_isa)isa)->gelu(x, 16, 1);
         assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
         for (int i = 5; i < 16; i++) assert_true(fabsf(x[i]) < 1e-30f);
     }
@@ -418,8 +412,6 @@ static void test_every_norm_and_softmax_equals_plain_c(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tile_equals_the_naive_product),
-        cmocka_unit_test(test_a_row_of_a_tile_is_the_same_in_any_company),
         cmocka_unit_test(test_gelu_equals_pytorch),
         cmocka_unit_test(test_gelu_tanh_equals_pytorch),
         cmocka_unit_test(test_both_forms_of_gelu_end_in_0_and_in_x),
@@ -436,7 +428,7 @@ int main(void) {
         cmocka_unit_test(test_top_k_of_nothing_is_nothing),
         cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
         cmocka_unit_test(test_sizes_saturate_and_stay_so),
-        cmocka_unit_test(test_every_tile_equals_the_naive_product),
+        cmocka_unit_test(test_every_product_equals_the_naive_one),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),

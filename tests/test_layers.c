@@ -24,28 +24,39 @@ static void rig_make(attention_rig *rig, int queries) {
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
     pass->kernels = vit__kernels_of(vit_best_isa());
     pass->padded_tokens = 16, pass->head_width = WIDE, pass->inner = INNER;
-    pass->queries = rig->memory, pass->values = pass->queries + rows;
-    pass->y = pass->values + rows, pass->scratch = pass->y + rows,
-    pass->keys = pass->scratch + rows;
-    pass->scratch_size = rows;
+    pass->queries.stride = pass->attended.stride = INNER;
+    pass->queries.data = rig->memory, pass->values = rig->memory + rows;
+    pass->attended.data = pass->values + rows, pass->scores = pass->attended.data + rows;
+    pass->keys = pass->scores + rows;
+    pass->scores_size = rows;
 }
 
-/* Hand the rows of golden [head][token][24] to a store, as a product would. */
-static void store_rows(attention_rig *rig, const float *golden, vit__store store, float *output,
-                       int rows_per_image) {
-    vit__product p;
-    memset(&p, 0, sizeof(p));
-    p.pass = &rig->pass, p.output = output;
-    p.output_stride = p.inputs = INNER, p.outputs = INNER;
-    for (int row = 0; row < IMAGES * rows_per_image; row++) {
-        float sums[INNER] = {0};
-        for (int head = 0; head < HEADS; head++)
-            memcpy(sums + head * WIDE, golden + (head * TOKENS + row % rows_per_image) * WIDTH,
-                   WIDTH * sizeof(float));
-        for (int panel = 0; panel < INNER / 16; panel++) {
-            float tile[1][16];
-            memcpy(tile, sums + panel * 16, sizeof(tile));
-            store(&p, row, 1, panel, tile);
+/* A token of golden [head][token][24] as a row of padded heads. */
+static void golden_row(const float *golden, int token, float row[INNER]) {
+    memset(row, 0, INNER * sizeof(float));
+    for (int head = 0; head < HEADS; head++)
+        memcpy(row + head * WIDE, golden + (head * TOKENS + token) * WIDTH, WIDTH * sizeof(float));
+}
+
+static void put_queries(const attention_rig *rig, const float *golden) {
+    int queries = rig->pass.rows_per_image;
+    for (int row = 0; row < IMAGES * queries; row++)
+        golden_row(golden, row % queries, rig->pass.queries.data + row * INNER);
+}
+
+/* Keys pass through the store of a product, values lie in panels as a product leaves them. */
+static void put_keys_and_values(const attention_rig *rig, const float *keys, const float *values) {
+    for (int image = 0; image < IMAGES; image++) {
+        for (int token = 0; token < TOKENS; token++) {
+            float key[INNER], value[INNER];
+            golden_row(keys, token, key);
+            golden_row(values, token, value);
+            for (int panel = 0; panel < INNER / 16; panel++) {
+                vit__store_keys(&rig->pass, key + panel * 16, 1, token, panel,
+                                rig->pass.keys + image * 16 * INNER);
+                memcpy(rig->pass.values + image * TOKENS * INNER + (panel * TOKENS + token) * 16,
+                       value + panel * 16, 16 * sizeof(float));
+            }
         }
     }
 }
@@ -56,13 +67,12 @@ static void check_attention(int queries) {
     float *golden = golden_floats("attention.f32", 4 * (size_t)size);
     attention_rig rig;
     rig_make(&rig, queries);
-    store_rows(&rig, golden, vit__store_rows, rig.pass.queries, queries);
-    store_rows(&rig, golden + size, vit__store_keys, rig.pass.keys, TOKENS);
-    store_rows(&rig, golden + 2 * size, vit__store_values, rig.pass.values, TOKENS);
+    put_queries(&rig, golden);
+    put_keys_and_values(&rig, golden + size, golden + 2 * size);
     vit__attention(&rig.pass);
     for (int row = 0; row < IMAGES * queries; row++) {
         for (int head = 0; head < HEADS; head++) {
-            const float *got = rig.pass.y + row * INNER + head * WIDE;
+            const float *got = rig.pass.attended.data + row * INNER + head * WIDE;
             assert_near(got, golden + 3 * size + (head * TOKENS + row % queries) * WIDTH, WIDTH,
                         1e-5f);
             for (int i = WIDTH; i < WIDE; i++) assert_true(got[i] == 0);
@@ -248,7 +258,8 @@ static void test_keep_tokens_packs_the_first_of_each_image(void **state) {
     vit__pass pass;
     (void)state;
     memset(&pass, 0, sizeof(pass));
-    pass.images = COUNT, pass.rows_per_image = ALL, pass.dim = DIM, pass.x = x, pass.y = y;
+    pass.images = COUNT, pass.rows_per_image = ALL;
+    pass.x.data = x, pass.normalized.data = y, pass.x.stride = pass.normalized.stride = DIM;
     for (int i = 0; i < COUNT * ALL * DIM; i++) x[i] = (float)i, y[i] = (float)-i;
     vit__keep_tokens(&pass, KEEP);
     assert_int_equal(pass.rows_per_image, KEEP);
@@ -268,8 +279,9 @@ static void test_pool_takes_the_prefix_and_the_mean_of_the_patches(void **state)
     random_floats(&random, rows, COUNT_OF(rows));
     memset(&pass, 0, sizeof(pass));
     pass.config = &config, pass.images = 2, pass.tokens = pass.rows_per_image = 18;
-    pass.dim = 32, pass.pooled = pooled, pass.pooled_dim = 3 * 32;
-    vit__pool(&pass, rows);
+    pass.dim = 32, pass.pooled.data = pooled, pass.pooled.stride = 3 * 32;
+    vit__table table = {rows, 32};
+    vit__pool(&pass, table);
     for (int image = 0; image < 2; image++) {
         const float *in = rows + image * 18 * 32, *out = pooled + image * 3 * 32;
         assert_same_bits(out, in, 2 * 32);

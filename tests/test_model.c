@@ -74,7 +74,7 @@ static void test_embedding_equals_pytorch(void **state) {
         int dim = golden.model.config.embed_dim;
         float *want = golden_stage(&golden, "embed", (size_t)(s.pass.tokens * dim));
         vit__embed(&s.pass, golden.pixels);
-        assert_golden_rows(s.pass.x, s.pass.dim, want, s.pass.tokens, dim);
+        assert_golden_rows(s.pass.x.data, s.pass.x.stride, want, s.pass.tokens, dim);
         free(want);
         free(s.workspace);
         golden_close(&golden);
@@ -119,8 +119,8 @@ static void test_final_norm_equals_pytorch(void **state) {
         int rows = c->fc_norm ? 1 : s.pass.tokens;
         float *want = golden_stage(&golden, "norm", (size_t)(rows * c->embed_dim));
         assert_status(vit__run(&s.pass, golden.pixels, 0, logits), VIT_OK, "run");
-        assert_golden_rows(c->fc_norm ? s.pass.pooled : s.pass.y, s.pass.dim, want, rows,
-                           c->embed_dim);
+        vit__table norm = c->fc_norm ? s.pass.pooled : s.pass.normalized;
+        assert_golden_rows(norm.data, norm.stride, want, rows, c->embed_dim);
         free(want);
         free(s.workspace);
         golden_close(&golden);
@@ -302,16 +302,16 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
     }
 }
 
-/* Whether the scratch of one worker, and of no other, is written by a task that this one runs. */
-static void check_scratch(const vit__pass *pass, vit_task task, void *arg, int worker) {
-    size_t size = pass->scratch_size;
-    memset(pass->scratch, 0xFF, 3 * size * sizeof(float));
-    task(arg, 0, worker);
+/* Whether the scores of one worker, and of no other, are written by a task that this one runs. */
+static void check_scores(vit__pass *pass, int worker) {
+    size_t size = pass->scores_size;
+    memset(pass->scores, 0xFF, 3 * size * sizeof(float));
+    vit__attention_task(pass, 0, worker);
     for (size_t i = 0; i < 3 * size; i += size)
-        assert_int_equal(isnan(pass->scratch[i]), i != (size_t)worker * size);
+        assert_int_equal(isnan(pass->scores[i]), i != (size_t)worker * size);
 }
 
-static void test_a_task_writes_into_the_scratch_of_its_worker_alone(void **state) {
+static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
     shuffler s = {38, 3};
     vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     golden_model golden;
@@ -319,13 +319,9 @@ static void test_a_task_writes_into_the_scratch_of_its_worker_alone(void **state
     (void)state;
     golden_open(&golden, "tiny");
     stepper_make(&step, &golden.model, &options);
-    vit__patches patches = {&step.pass, golden.pixels};
     vit__embed(&step.pass, golden.pixels);
     vit__attention_branch(&step.pass, 0);
-    for (int worker = 0; worker < 3; worker++) {
-        check_scratch(&step.pass, vit__patch_task, &patches, worker);
-        check_scratch(&step.pass, vit__attention_task, &step.pass, worker);
-    }
+    for (int worker = 0; worker < 3; worker++) check_scores(&step.pass, worker);
     free(step.workspace);
     golden_close(&golden);
 }
@@ -659,7 +655,7 @@ int main(void) {
         cmocka_unit_test(test_logits_are_the_same_for_any_batch),
         cmocka_unit_test(test_logits_are_the_same_for_any_order_of_tasks_and_workers),
         cmocka_unit_test(test_logits_are_the_same_for_any_number_of_threads),
-        cmocka_unit_test(test_a_task_writes_into_the_scratch_of_its_worker_alone),
+        cmocka_unit_test(test_attention_writes_into_the_scores_of_its_worker_alone),
         cmocka_unit_test(test_a_hook_without_threads_runs_as_one),
         cmocka_unit_test(test_many_threads_share_one_model),
         cmocka_unit_test(test_many_threads_share_one_model_and_one_pool),

@@ -43,14 +43,15 @@ static void test_the_input_of_token_0_is_the_same_for_every_picture(void **state
     (void)state;
     stepper_make(&s);
     vit__embed(&s.pass, s.pixels);
-    memcpy(first, s.pass.x, sizeof(first));
+    memcpy(first, s.pass.x.data, sizeof(first));
     for (int picture = 0; picture < 10; picture++) {
         float patch[48];
-        memcpy(patch, s.pass.x + s.pass.dim, sizeof(patch));
+        memcpy(patch, s.pass.x.data + s.pass.dim, sizeof(patch));
         random_floats(&random, s.pixels, vit_pixels_count(&s.model));
         vit__embed(&s.pass, s.pixels);
-        assert_same_bits(s.pass.x, first, 48);
-        assert_memory_not_equal(s.pass.x + s.pass.dim, patch, sizeof(patch)); /* unlike token 1 */
+        assert_same_bits(s.pass.x.data, first, 48);
+        assert_memory_not_equal(s.pass.x.data + s.pass.dim, patch,
+                                sizeof(patch)); /* unlike token 1 */
     }
     stepper_free(&s);
 }
@@ -64,7 +65,7 @@ static void test_token_0_stands_first_and_has_position_0(void **state) {
     vit__embed(&s.pass, s.pixels);
     for (int i = 0; i < 48; i++) {
         float want = token[i] + pos[i];
-        assert_same_bits(s.pass.x + i, &want, 1);
+        assert_same_bits(s.pass.x.data + i, &want, 1);
     }
     stepper_free(&s);
 }
@@ -78,12 +79,12 @@ static void test_the_output_of_token_0_is_not_the_same_for_every_picture(void **
     stepper_make(&s);
     vit__embed(&s.pass, s.pixels);
     run_blocks(&s);
-    memcpy(output, s.pass.x, sizeof(output));
+    memcpy(output, s.pass.x.data, sizeof(output));
     random_floats(&random, s.pixels, vit_pixels_count(&s.model));
     s.pass.rows_per_image = s.pass.tokens;
     vit__embed(&s.pass, s.pixels);
     run_blocks(&s);
-    for (int i = 0; i < 48; i++) assert_true(fabsf(s.pass.x[i] - output[i]) > 1e-7f);
+    for (int i = 0; i < 48; i++) assert_true(fabsf(s.pass.x.data[i] - output[i]) > 1e-7f);
     stepper_free(&s);
 }
 
@@ -97,10 +98,10 @@ static void test_the_output_of_token_0_alone_feeds_the_head(void **state) {
     run_blocks(&s);
     vit__head(&s.pass, want);
     for (size_t token = 1; token < (size_t)s.pass.tokens; token++)
-        random_floats(&random, s.pass.x + token * s.pass.dim, 48);
+        random_floats(&random, s.pass.x.data + token * s.pass.dim, 48);
     vit__head(&s.pass, got);
     assert_same_bits(got, want, 7);
-    s.pass.x[0] += 1;
+    s.pass.x.data[0] += 1;
     vit__head(&s.pass, got);
     assert_memory_not_equal(got, want, sizeof(got));
     stepper_free(&s);
@@ -120,7 +121,7 @@ static void test_the_order_of_the_other_tokens_does_not_matter(void **state) {
     vit__embed(&s.pass, s.pixels);
     for (size_t a = 1, b = (size_t)s.pass.tokens - 1; a < b; a++, b--) {
         for (size_t i = 0; i < s.pass.dim; i++) {
-            float *x = s.pass.x, swap = x[a * s.pass.dim + i];
+            float *x = s.pass.x.data, swap = x[a * s.pass.dim + i];
             x[a * s.pass.dim + i] = x[b * s.pass.dim + i];
             x[b * s.pass.dim + i] = swap;
         }
@@ -140,9 +141,9 @@ static void test_only_token_0_is_the_class_token(void **state) {
     assert_status(forward(&s.model, NULL, s.pixels, 1, want), VIT_OK, "forward");
     vit__embed(&s.pass, s.pixels);
     for (size_t i = 0; i < s.pass.dim; i++) {
-        float swap = s.pass.x[i];
-        s.pass.x[i] = s.pass.x[s.pass.dim + i];
-        s.pass.x[s.pass.dim + i] = swap;
+        float swap = s.pass.x.data[i];
+        s.pass.x.data[i] = s.pass.x.data[s.pass.dim + i];
+        s.pass.x.data[s.pass.dim + i] = swap;
     }
     run_blocks(&s);
     vit__head(&s.pass, got);

