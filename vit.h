@@ -545,12 +545,6 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 extern "C" {
 #endif
 
-#if defined(VIT__X86) || defined(VIT__AARCH64)
-#define VIT__PREFETCH(address) __builtin_prefetch((const void *)(address), 0, 2)
-#else
-#define VIT__PREFETCH(address) ((void)(address))
-#endif
-
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
@@ -1400,6 +1394,8 @@ typedef struct vit__tile {
     float *output;               /* [rows][panels][16], the strides apart */
     size_t row_stride, panel_stride;
     int add;
+    uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each k */
+    size_t next_step;
 } vit__tile;
 
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
@@ -1596,14 +1592,12 @@ typedef struct vit__pass {
     float *keys;           /* [images][I / 16 panels ...]  } used at other times, lies over them */
     float *values;         /* [images][I / 16][T][16]      } */
     vit__table hidden;     /* [images][rows_per_image][M] */
-    vit__table patches;    /* [patch_rows][channels * patch height * patch width] */
-    int patch_rows;
-    vit__table pooled;                           /* [images][pooled tokens][D] */
-    vit__table pre_logits;                       /* [images][pre_logits] */
-    vit__table logits;                           /* [images][num_classes] */
-    float *scores;                               /* [threads][12][T16] */
+    vit__table pooled;     /* [images][pooled tokens][D] */
+    vit__table pre_logits; /* [images][pre_logits] */
+    vit__table logits;     /* [images][num_classes] */
+    float *scratch;        /* [threads][12 rows]: patches, later scores [12][T16] */
     size_t x_size, normalized_size, hidden_size; /* of an image, in floats */
-    size_t scores_size;                          /* of a thread */
+    size_t scratch_size;                         /* of a thread */
 } vit__pass;
 
 /* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
@@ -1673,6 +1667,14 @@ static void vit__multiply_keys(const vit__product *p, vit__tile *tile, int token
         vit__store_keys(p->pass, rows[i][0], tile->rows, token, panel + i, keys);
 }
 
+/* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
+   other threads, come nearer. */
+static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
+    size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
+    tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
+    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+}
+
 /* One or two panels times some rows of an image, tile by tile: the panels stay in the cache while
    the rows pass by. */
 static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
@@ -1686,12 +1688,9 @@ static void vit__product_panels(const vit__product *p, int image, int row, int r
     tile.weights = p->weights + (size_t)panel * VIT__PANEL * p->inputs;
     tile.bias = p->bias + (size_t)panel * VIT__PANEL;
     tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
-    /* Meanwhile the panels after these, and those of the other threads, come nearer. */
-    uintptr_t size = (uintptr_t)panels * VIT__PANEL * p->inputs * sizeof(float);
-    uintptr_t next = (uintptr_t)tile.weights + size * (uintptr_t)vit__threads(p->pass->options);
-    uintptr_t part = size / (uintptr_t)vit__divide_up(row_end - row, kernels->tile_rows);
-    for (; row < row_end; row += kernels->tile_rows) {
-        for (uintptr_t end = next + part; next < end; next += VIT__ALIGN) VIT__PREFETCH(next);
+    vit__fetch_next(&tile, vit__threads(p->pass->options),
+                    vit__divide_up(row_end - row, kernels->tile_rows));
+    for (; row < row_end; row += kernels->tile_rows, tile.next += p->inputs * tile.next_step) {
         tile.rows = vit__min(kernels->tile_rows, row_end - row);
         tile.input = input + (size_t)row * p->input.stride;
         tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
@@ -1774,15 +1773,33 @@ static int vit__rows_in_use(const vit__pass *pass) {
     return pass->images * pass->rows_per_image;
 }
 
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. Patches are read as rows of pixels in
-   the order channel, y, x, as many as there is room for, and multiplied by the matrix. */
+/* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
+static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
+    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+    const float *input = tile.input, *bias = tile.bias;
+    float *output = tile.output;
+    for (int panel = 0; panel < panels; panel += tile.panels) {
+        tile.panels = vit__min(kernels->tile_panels, panels - panel);
+        tile.bias = bias == NULL ? zeros : bias + (size_t)panel * VIT__PANEL;
+        tile.output = output + (size_t)panel * tile.panel_stride;
+        vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
+        for (int row = 0; row < rows; row += tile.rows) {
+            tile.rows = vit__min(kernels->tile_rows, rows - row);
+            tile.input = input + (size_t)row * tile.input_stride;
+            kernels->multiply(&tile);
+            tile.output += (size_t)tile.rows * tile.row_stride;
+            tile.next += tile.inputs * tile.next_step;
+        }
+        tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
+    }
+}
+
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A few patches at a time are read as rows
+   of pixels in the order channel, y, x, into the worker's scratch, and multiplied by the matrix. */
 typedef struct vit__patches {
     const vit__pass *pass;
     const void *pixels;
-    int image, first, count;
 } vit__patches;
-
-#define VIT__PATCHES_PER_TASK 16
 
 /* A channel of a row of packed pixels, normalised. */
 static void vit__read_u8(const vit_config *c, int channel, const unsigned char *pixels,
@@ -1792,18 +1809,19 @@ static void vit__read_u8(const vit_config *c, int channel, const unsigned char *
 }
 
 /* A patch of the image as a row [inputs], the padding zero. */
-static void vit__read_patch(const vit__patches *p, int patch, float *out, size_t inputs) {
+static void vit__read_patch(const vit__patches *p, int image, int patch, float *out,
+                            size_t inputs) {
     const vit_config *c = p->pass->config;
     int height = c->img_size[0], width = c->img_size[1], patch_width = c->patch_size[1];
     int top = patch / vit__grid_width(c) * c->patch_size[0];
     int left = patch % vit__grid_width(c) * patch_width;
     float *end = out + inputs;
     for (int channel = 0; channel < c->in_chans; channel++) {
-        size_t plane = (size_t)p->image * (size_t)c->in_chans + (size_t)channel;
+        size_t plane = (size_t)image * (size_t)c->in_chans + (size_t)channel;
         for (int y = top; y < top + c->patch_size[0]; y++, out += patch_width) {
             size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
             size_t packed =
-                ((size_t)p->image * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
+                ((size_t)image * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
             if (p->pass->options->pixel_type == VIT_PIXELS_F32)
                 memcpy(out, (const float *)p->pixels + planar, (size_t)patch_width * sizeof(float));
             else
@@ -1814,27 +1832,29 @@ static void vit__read_patch(const vit__patches *p, int patch, float *out, size_t
     memset(out, 0, (size_t)(end - out) * sizeof(float));
 }
 
+/* One task of the patch embedding: a few patches of one image, added to what x holds. */
 static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
-    size_t inputs = vit__tensor_of(p->pass->config, VIT__PATCH_EMBED, 0).padded_cols;
-    vit__table patches = p->pass->patches;
-    int begin = index * VIT__PATCHES_PER_TASK;
-    int end = vit__min(p->count, begin + VIT__PATCHES_PER_TASK);
-    (void)worker;
-    for (int i = begin; i < end; i++)
-        vit__read_patch(p, p->first + i, patches.data + (size_t)i * patches.stride, inputs);
-}
-
-/* Patches first to first + count of an image, added to what x holds. */
-static void vit__embed_patches(vit__patches *patches) {
-    const vit__pass *pass = patches->pass;
-    vit__table x = pass->x;
-    x.data += ((size_t)patches->image * (size_t)pass->tokens +
-               (size_t)(pass->config->prefix_tokens + patches->first)) *
-              x.stride;
-    vit__parallel(pass->options, vit__divide_up(patches->count, VIT__PATCHES_PER_TASK),
-                  vit__patch_task, patches);
-    vit__linear(pass, VIT__PATCH_EMBED, 0, pass->patches, patches->count, VIT__ADD, x);
+    const vit__pass *pass = p->pass;
+    vit__tensor t = vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0);
+    int patches = vit__num_patches(pass->config), tiles = vit__divide_up(patches, VIT__TILE_ROWS);
+    int image = index / tiles, first = index % tiles * VIT__TILE_ROWS;
+    int rows = vit__min(VIT__TILE_ROWS, patches - first);
+    size_t token =
+        (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
+    float *scratch = pass->scratch + (size_t)worker * pass->scratch_size;
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.inputs = t.padded_cols, tile.input = scratch;
+    tile.input_stride = vit__row_stride(tile.inputs);
+    tile.weights = vit__tensor_data(pass->model, VIT__PATCH_EMBED, 0);
+    tile.bias = tile.weights + t.padded_rows * t.padded_cols;
+    tile.output = pass->x.data + token * pass->x.stride;
+    tile.row_stride = pass->x.stride, tile.panel_stride = VIT__PANEL;
+    tile.add = 1;
+    for (int i = 0; i < rows; i++)
+        vit__read_patch(p, image, first + i, scratch + (size_t)i * tile.input_stride, tile.inputs);
+    vit__multiply_all(pass->kernels, tile, rows, (int)(t.padded_rows / VIT__PANEL));
 }
 
 /* Every token starts as its position; prefix tokens, the class token first, come on top. */
@@ -1852,15 +1872,10 @@ static void vit__put_positions(const vit__pass *pass) {
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(const vit__pass *pass, const void *pixels) {
-    vit__patches p = {pass, pixels, 0, 0, 0};
-    int patches = vit__num_patches(pass->config);
+    vit__patches patches = {pass, pixels};
+    int tiles = vit__divide_up(vit__num_patches(pass->config), VIT__TILE_ROWS);
     vit__put_positions(pass);
-    for (p.image = 0; p.image < pass->images; p.image++) {
-        for (p.first = 0; p.first < patches; p.first += p.count) {
-            p.count = vit__min(pass->patch_rows, patches - p.first);
-            vit__embed_patches(&p);
-        }
-    }
+    vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
 }
 
 #define VIT__NORM_ROWS 32
@@ -1890,26 +1905,8 @@ static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vi
     vit__parallel(pass->options, vit__divide_up(rows, VIT__NORM_ROWS), vit__norm_task, &args);
 }
 
-/* Some rows times some panels, without a bias. */
-static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    static const float no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
-    const float *input = tile.input;
-    float *output = tile.output;
-    tile.bias = no_bias, tile.add = 0;
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        for (int row = 0; row < rows; row += tile.rows) {
-            tile.rows = vit__min(kernels->tile_rows, rows - row);
-            tile.input = input + (size_t)row * tile.input_stride;
-            tile.output = output + (size_t)row * tile.row_stride + (size_t)panel * VIT__PANEL;
-            kernels->multiply(&tile);
-        }
-        tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
-    }
-}
-
 /* One task of attention: a few queries of one head of one image. Their scores stay in the worker's
-   part of `scores`. */
+   scratch. */
 static void vit__attention_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
     int heads = pass->config->num_heads, queries = pass->rows_per_image;
@@ -1918,7 +1915,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
     size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
     size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
     size_t row = image * (size_t)queries + (size_t)first;
-    float *scores = pass->scores + (size_t)worker * pass->scores_size;
+    float *scores = pass->scratch + (size_t)worker * pass->scratch_size;
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
@@ -2069,7 +2066,6 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->normalized.stride = vit__row_stride(pass->dim);
     pass->attended.stride = pass->queries.stride = vit__row_stride(pass->inner);
     pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
-    pass->patches.stride = vit__row_stride(vit__tensor_of(c, VIT__PATCH_EMBED, 0).padded_cols);
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
     pass->pre_logits.stride = vit__round16(c->pre_logits);
     pass->logits.stride = vit__round16(c->num_classes);
@@ -2089,7 +2085,7 @@ static void vit__share_memory(vit__pass *pass) {
     size_t images = (size_t)pass->images, tokens = images * (size_t)pass->tokens;
     float *shared = pass->hidden.data;
     pass->attended.data = pass->normalized.data;
-    pass->queries.data = pass->patches.data = pass->pooled.data = shared;
+    pass->queries.data = pass->pooled.data = shared;
     pass->keys = shared + tokens * pass->queries.stride;
     pass->values = pass->keys + images * pass->padded_tokens * pass->inner;
     pass->pre_logits.data = shared + images * pass->pooled.stride;
@@ -2098,24 +2094,22 @@ static void vit__share_memory(vit__pass *pass) {
 
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
-    size_t few = (size_t)vit__min(VIT__TILE_ROWS, vit__num_patches(pass->config));
+    size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
     size_t qkv = vit__add(vit__mul(tokens, vit__add(pass->queries.stride, pass->inner)),
                           vit__mul(pass->padded_tokens, pass->inner));
-    size_t mlp = vit__mul(tokens, pass->hidden.stride),
-           patches = vit__mul(few, pass->patches.stride);
+    size_t mlp = vit__mul(tokens, pass->hidden.stride);
     size_t ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
     size_t rows = vit__larger(pass->normalized.stride, pass->attended.stride);
 
     pass->x_size = vit__mul(tokens, pass->x.stride);
     pass->normalized_size = vit__mul(tokens, rows);
-    pass->hidden_size = vit__larger(vit__larger(qkv, mlp), vit__larger(patches, ends));
-    pass->scores_size = vit__mul(VIT__TILE_ROWS, pass->padded_tokens);
-    pass->patch_rows = (int)(pass->hidden_size / pass->patches.stride);
+    pass->hidden_size = vit__larger(vit__larger(qkv, mlp), ends);
+    pass->scratch_size = vit__mul(VIT__TILE_ROWS, vit__larger(pass->padded_tokens, patch));
 
     pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
     pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
     pass->hidden.data = vit__arena_floats(arena, pass->images, pass->hidden_size);
-    pass->scores = vit__arena_floats(arena, vit__threads(pass->options), pass->scores_size);
+    pass->scratch = vit__arena_floats(arena, vit__threads(pass->options), pass->scratch_size);
     if (arena->base != NULL) vit__share_memory(pass);
 }
 
@@ -2175,7 +2169,7 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.x.data += i * pass.x_size;
     pass.normalized.data += i * pass.normalized_size;
     pass.hidden.data += i * pass.hidden_size;
-    pass.scores += i * pass.scores_size;
+    pass.scratch += i * pass.scratch_size;
     vit__share_memory(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
@@ -2540,11 +2534,12 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MIN(a, b) vminq_f32(a, b)
 #define VIT__MAX(a, b) vmaxq_f32(a, b)
 #define VIT__ABS(a) vabsq_f32(a)
+#define VIT__FETCH(address) __builtin_prefetch((const void *)(address), 0, 3)
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
-#define VIT__ROUND(a) vrndnq_f32(a)
-#define VIT__POW2(n) \
-    vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23))
+#define VIT__ADD_EXPONENT(a, n) \
+    vreinterpretq_f32_s32(      \
+        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
 
 #elif VIT__PASS == VIT__PASS_AVX2
@@ -2564,13 +2559,13 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__DIV(a, b) _mm256_div_ps(a, b)
 #define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
 #define VIT__MAX(a, b) _mm256_max_ps(a, b)
+#define VIT__FETCH(address) __builtin_prefetch((const void *)(address), 0, 3)
 #define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 #define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define VIT__ROUND(a) _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#define VIT__POW2(n)     \
-    _mm256_castsi256_ps( \
-        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23))
+#define VIT__ADD_EXPONENT(a, n) /* a * 2^(the low bits of n, as an integer) */ \
+    _mm256_castsi256_ps(                                                       \
+        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
 
 #elif VIT__PASS == VIT__PASS_AVX512
@@ -2592,10 +2587,12 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
 #define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__ABS(a) _mm512_abs_ps(a)
+#define VIT__FETCH(address) ((void)(address)) /* slower on Zen 4 */
 #define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
-#define VIT__ROUND(a) _mm512_maskz_cvtepi32_ps(VIT__ALL, _mm512_maskz_cvtps_epi32(VIT__ALL, a))
-#define VIT__POW2(n) _mm512_maskz_scalef_ps(VIT__ALL, _mm512_set1_ps(1.0f), n)
+#define VIT__ADD_EXPONENT(a, n) \
+    _mm512_castsi512_ps(        \
+        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
 
@@ -2626,7 +2623,8 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
     const float *weights[VIT__PANELS], *input = t->input;
     const int vectors = panels * VIT__VECTORS;
-    const size_t inputs = t->inputs, input_stride = t->input_stride;
+    const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
+    uintptr_t next = t->next;
     VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__VECTORS];
     VIT__UNROLL
     for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
@@ -2635,7 +2633,8 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
     }
-    for (size_t k = 0; k < inputs; k++, input++) {
+    for (size_t k = 0; k < inputs; k++, input++, next += next_step) {
+        VIT__FETCH(next);
         VIT__V w[VIT__PANELS * VIT__VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
@@ -2692,54 +2691,58 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
 #undef VIT__CASE
 }
 
-/* exp, within 1.5 ULP for -87.3 <= x <= 88. The polynomial is Cephes' expf (Stephen L. Moshier),
-   behind a reduction to |x| <= ln(2) / 2. */
-VIT__INLINE VIT__V VIT__NAME(exp_in_range)(VIT__V x) {
-    VIT__V n = VIT__ROUND(VIT__MUL(x, VIT__SET(1.44269504f)));
-    VIT__V r = VIT__FNMA(n, VIT__SET(0.693359375f), x);
-    r = VIT__FNMA(n, VIT__SET(-2.12194440e-4f), r);
-    VIT__V p = VIT__SET(1.9875691500e-4f);
-    p = VIT__FMA(p, r, VIT__SET(1.3981999507e-3f));
-    p = VIT__FMA(p, r, VIT__SET(8.3334519073e-3f));
-    p = VIT__FMA(p, r, VIT__SET(4.1665795894e-2f));
-    p = VIT__FMA(p, r, VIT__SET(1.6666665459e-1f));
-    p = VIT__FMA(p, r, VIT__SET(5.0000001201e-1f));
-    p = VIT__FMA(p, VIT__MUL(r, r), VIT__ADD(r, VIT__SET(1.0f)));
-    return VIT__MUL(p, VIT__POW2(n));
+/* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + 1.5 * 2^23,
+   hold n. The polynomial is fitted to the relative error (3e-9). */
+#define VIT__SHIFT 12582912.0f
+VIT__INLINE VIT__V VIT__NAME(exp2_of_parts)(VIT__V shifted, VIT__V f) {
+    VIT__V p = VIT__SET(0.000153293105f);
+    p = VIT__FMA(p, f, VIT__SET(0.00133909704f));
+    p = VIT__FMA(p, f, VIT__SET(0.00961849932f));
+    p = VIT__FMA(p, f, VIT__SET(0.0555035956f));
+    p = VIT__FMA(p, f, VIT__SET(0.240226477f));
+    p = VIT__FMA(p, f, VIT__SET(0.693147182f));
+    p = VIT__FMA(p, f, VIT__SET(1.0f));
+    return VIT__ADD_EXPONENT(p, shifted);
 }
 
-/* exp, outside that range as at its bounds. */
-VIT__INLINE VIT__V VIT__NAME(exp)(VIT__V x) {
-    return VIT__NAME(exp_in_range)(VIT__MAX(VIT__SET(-87.3f), VIT__MIN(VIT__SET(88.0f), x)));
+/* 2^x, within 2 ULP; below -126 as there. */
+VIT__INLINE VIT__V VIT__NAME(exp2)(VIT__V x) {
+    x = VIT__MAX(VIT__SET(-126.0f), x);
+    VIT__V shifted = VIT__ADD(x, VIT__SET(VIT__SHIFT));
+    return VIT__NAME(exp2_of_parts)(shifted, VIT__SUB(x, VIT__SUB(shifted, VIT__SET(VIT__SHIFT))));
 }
 
-/* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + a / sqrt(8)),
-   1 - Phi(a) = exp(-a * a / 2) * t * Q(t), where Q is a polynomial fitted to the relative error
-   (4e-8), so that nothing cancels for negative x; a * a / 2 is taken in two parts. */
+/* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + 0.343 * a),
+   1 - Phi(a) = exp(-a * a / 2) * Q(t), where Q is a polynomial fitted to the relative error (2e-8),
+   so that nothing cancels for negative x. exp is 2 to the power of -c * a * a, with the rounding of c
+   made up for by Q and that of a * a by `low`. */
 VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
-    VIT__V a = VIT__ABS(x), one = VIT__SET(1.0f);
-    VIT__V t = VIT__DIV(one, VIT__FMA(a, VIT__SET(0.35355339f), one));
-    VIT__V q = VIT__SET(-0.02953454852f);
-    q = VIT__FMA(q, t, VIT__SET(0.14228780568f));
-    q = VIT__FMA(q, t, VIT__SET(-0.24360059202f));
-    q = VIT__FMA(q, t, VIT__SET(0.13903427124f));
-    q = VIT__FMA(q, t, VIT__SET(-0.01331328694f));
-    q = VIT__FMA(q, t, VIT__SET(0.10134361684f));
-    q = VIT__FMA(q, t, VIT__SET(0.12155184150f));
-    q = VIT__FMA(q, t, VIT__SET(0.14118765295f));
-    q = VIT__FMA(q, t, VIT__SET(0.14104321599f));
-    VIT__V b = VIT__MIN(VIT__SET(13.0f), a), half = VIT__MUL(b, VIT__SET(0.5f));
-    VIT__V high = VIT__MUL(half, b), low = VIT__FNMA(half, b, high); /* high - b * b / 2 */
-    VIT__V e = VIT__NAME(exp_in_range)(VIT__SUB(VIT__SET(0.0f), high));
-    VIT__V tail = VIT__MUL(VIT__FMA(e, low, e), VIT__MUL(q, t));
+    const VIT__V one = VIT__SET(1.0f), c = VIT__SET(0.72134752f);
+    VIT__V a = VIT__ABS(x), t = VIT__DIV(one, VIT__FMA(a, VIT__SET(0.343f), one));
+    VIT__V q = VIT__SET(-0.0281291958f);
+    q = VIT__FMA(q, t, VIT__SET(0.146075681f));
+    q = VIT__FMA(q, t, VIT__SET(-0.278160304f));
+    q = VIT__FMA(q, t, VIT__SET(0.19991836f));
+    q = VIT__FMA(q, t, VIT__SET(-0.0448572934f));
+    q = VIT__FMA(q, t, VIT__SET(0.115046605f));
+    q = VIT__FMA(q, t, VIT__SET(0.115968212f));
+    q = VIT__FMA(q, t, VIT__SET(0.137322277f));
+    q = VIT__FMA(q, t, VIT__SET(0.136815652f));
+    VIT__V b = VIT__MIN(VIT__SET(13.0f), a), square = VIT__MUL(b, b);
+    VIT__V low = VIT__FNMA(b, b, square); /* square - b * b */
+    VIT__V shifted = VIT__FNMA(square, c, VIT__SET(VIT__SHIFT));
+    VIT__V f = VIT__FNMA(square, c, VIT__SUB(VIT__SET(VIT__SHIFT), shifted));
+    VIT__V e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
+    VIT__V tail = VIT__MUL(e, VIT__MUL(q, t));
     return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
 }
 
-/* The tanh form is x / (1 + exp(-2 u)). */
+/* The tanh form is x / (1 + exp(-2 * u)), u = sqrt(2 / pi) * (x + 0.044715 * x^3). */
 VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
     VIT__V cubic = VIT__MUL(VIT__MUL(x, x), VIT__SET(0.044715f));
-    VIT__V u = VIT__MUL(VIT__FMA(cubic, x, x), VIT__SET(-1.59576912f));
-    return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), VIT__NAME(exp)(u)));
+    VIT__V u = VIT__MUL(VIT__FMA(cubic, x, x), VIT__SET(-2.30220819f)); /* -2 * u / ln(2) */
+    VIT__V e = VIT__NAME(exp2)(VIT__MIN(VIT__SET(126.0f), u));
+    return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), e));
 }
 
 static void VIT__NAME(gelu)(float *x, size_t stride, int rows) {
@@ -2804,12 +2807,12 @@ static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
         for (int i = 0; i < half; i++)
             lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
     }
-    float largest = lanes[0];
+    scale *= 1.44269504f; /* exp(x) is 2^(x / ln(2)) */
+    float offset = -lanes[0] * scale;
 
     for (int i = count; i < padded; i++) x[i] = -3.4e38f; /* whose exp is next to nothing */
     for (int i = 0; i < padded; i += VIT__LANES) {
-        VIT__V d = VIT__SUB(VIT__LOAD(x + i), VIT__SET(largest));
-        d = VIT__NAME(exp)(VIT__MUL(d, VIT__SET(scale)));
+        VIT__V d = VIT__NAME(exp2)(VIT__FMA(VIT__LOAD(x + i), VIT__SET(scale), VIT__SET(offset)));
         sums = VIT__ADD(sums, d);
         VIT__STORE(x + i, d);
     }
@@ -2851,10 +2854,11 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__MIN
 #undef VIT__MAX
 #undef VIT__ABS
+#undef VIT__FETCH
 #undef VIT__FMA
 #undef VIT__FNMA
-#undef VIT__ROUND
-#undef VIT__POW2
+#undef VIT__ADD_EXPONENT
+#undef VIT__SHIFT
 #undef VIT__IF_NEGATIVE
 #undef VIT__ALL
 #undef VIT__VECTORS

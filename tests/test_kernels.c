@@ -292,7 +292,7 @@ static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, 
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.weights = rig->weights, tile.bias = rig->bias;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
-    tile.add = add;
+    tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
     kernels->multiply(&tile);
 }
 

@@ -26,9 +26,9 @@ static void rig_make(attention_rig *rig, int queries) {
     pass->padded_tokens = 16, pass->head_width = WIDE, pass->inner = INNER;
     pass->queries.stride = pass->attended.stride = INNER;
     pass->queries.data = rig->memory, pass->values = rig->memory + rows;
-    pass->attended.data = pass->values + rows, pass->scores = pass->attended.data + rows;
-    pass->keys = pass->scores + rows;
-    pass->scores_size = rows;
+    pass->attended.data = pass->values + rows, pass->scratch = pass->attended.data + rows;
+    pass->keys = pass->scratch + rows;
+    pass->scratch_size = rows;
 }
 
 /* A token of golden [head][token][24] as a row of padded heads. */

@@ -304,11 +304,11 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
 
 /* Whether the scores of one worker, and of no other, are written by a task that this one runs. */
 static void check_scores(vit__pass *pass, int worker) {
-    size_t size = pass->scores_size;
-    memset(pass->scores, 0xFF, 3 * size * sizeof(float));
+    size_t size = pass->scratch_size;
+    memset(pass->scratch, 0xFF, 3 * size * sizeof(float));
     vit__attention_task(pass, 0, worker);
     for (size_t i = 0; i < 3 * size; i += size)
-        assert_int_equal(isnan(pass->scores[i]), i != (size_t)worker * size);
+        assert_int_equal(isnan(pass->scratch[i]), i != (size_t)worker * size);
 }
 
 static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
