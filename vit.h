@@ -2534,7 +2534,6 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MIN(a, b) vminq_f32(a, b)
 #define VIT__MAX(a, b) vmaxq_f32(a, b)
 #define VIT__ABS(a) vabsq_f32(a)
-#define VIT__FETCH(address) __builtin_prefetch((const void *)(address), 0, 3)
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
 #define VIT__ADD_EXPONENT(a, n) \
@@ -2559,7 +2558,6 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__DIV(a, b) _mm256_div_ps(a, b)
 #define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
 #define VIT__MAX(a, b) _mm256_max_ps(a, b)
-#define VIT__FETCH(address) __builtin_prefetch((const void *)(address), 0, 3)
 #define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 #define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
@@ -2587,7 +2585,6 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
 #define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__ABS(a) _mm512_abs_ps(a)
-#define VIT__FETCH(address) ((void)(address)) /* slower on Zen 4 */
 #define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
 #define VIT__ADD_EXPONENT(a, n) \
@@ -2600,6 +2597,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
+#define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -2621,7 +2619,7 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 
 /* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
-    const float *weights[VIT__PANELS], *input = t->input;
+    const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
     const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
     uintptr_t next = t->next;
@@ -2629,12 +2627,17 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
     VIT__UNROLL
     for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
     VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
+    VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
     }
-    for (size_t k = 0; k < inputs; k++, input++, next += next_step) {
-        VIT__FETCH(next);
+    for (size_t k = 0; k < inputs; k++, next += next_step) {
+        __builtin_prefetch((const void *)next, 0, 3);
         VIT__V w[VIT__PANELS * VIT__VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
@@ -2642,7 +2645,7 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
                              v % VIT__VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            VIT__V x = VIT__SET(input[(size_t)r * input_stride]);
+            VIT__V x = VIT__SET(input[r / 3][(size_t)(r % 3) * input_stride + k]);
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
         }
@@ -2705,11 +2708,11 @@ VIT__INLINE VIT__V VIT__NAME(exp2_of_parts)(VIT__V shifted, VIT__V f) {
     return VIT__ADD_EXPONENT(p, shifted);
 }
 
-/* 2^x, within 2 ULP; below -126 as there. */
-VIT__INLINE VIT__V VIT__NAME(exp2)(VIT__V x) {
-    x = VIT__MAX(VIT__SET(-126.0f), x);
-    VIT__V shifted = VIT__ADD(x, VIT__SET(VIT__SHIFT));
-    return VIT__NAME(exp2_of_parts)(shifted, VIT__SUB(x, VIT__SUB(shifted, VIT__SET(VIT__SHIFT))));
+/* 2^(c * x), within 2 ULP for -126 <= c * x <= 127. */
+VIT__INLINE VIT__V VIT__NAME(exp2)(VIT__V x, VIT__V c) {
+    const VIT__V shift = VIT__SET(VIT__SHIFT);
+    VIT__V shifted = VIT__FMA(c, x, shift);
+    return VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(c, x, VIT__SUB(shift, shifted)));
 }
 
 /* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + 0.343 * a),
@@ -2740,8 +2743,9 @@ VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
 /* The tanh form is x / (1 + exp(-2 * u)), u = sqrt(2 / pi) * (x + 0.044715 * x^3). */
 VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
     VIT__V cubic = VIT__MUL(VIT__MUL(x, x), VIT__SET(0.044715f));
-    VIT__V u = VIT__MUL(VIT__FMA(cubic, x, x), VIT__SET(-2.30220819f)); /* -2 * u / ln(2) */
-    VIT__V e = VIT__NAME(exp2)(VIT__MIN(VIT__SET(126.0f), u));
+    VIT__V u = VIT__FMA(cubic, x, x);
+    u = VIT__MAX(VIT__SET(-54.0f), VIT__MIN(VIT__SET(54.0f), u));
+    VIT__V e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
     return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), e));
 }
 
@@ -2807,12 +2811,14 @@ static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
         for (int i = 0; i < half; i++)
             lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
     }
-    scale *= 1.44269504f; /* exp(x) is 2^(x / ln(2)) */
-    float offset = -lanes[0] * scale;
+    const VIT__V largest = VIT__SET(lanes[0]);
+    const VIT__V c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
+    const VIT__V least = VIT__SET(-87.0f / scale);
 
     for (int i = count; i < padded; i++) x[i] = -3.4e38f; /* whose exp is next to nothing */
     for (int i = 0; i < padded; i += VIT__LANES) {
-        VIT__V d = VIT__NAME(exp2)(VIT__FMA(VIT__LOAD(x + i), VIT__SET(scale), VIT__SET(offset)));
+        VIT__V d = VIT__MAX(least, VIT__SUB(VIT__LOAD(x + i), largest));
+        d = VIT__NAME(exp2)(d, c);
         sums = VIT__ADD(sums, d);
         VIT__STORE(x + i, d);
     }
@@ -2854,7 +2860,6 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__MIN
 #undef VIT__MAX
 #undef VIT__ABS
-#undef VIT__FETCH
 #undef VIT__FMA
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT
@@ -2863,6 +2868,7 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__ALL
 #undef VIT__VECTORS
 #undef VIT__INLINE
+#undef VIT__OPAQUE
 #undef VIT__UNROLL
 
 #endif /* VIT__PASS */
