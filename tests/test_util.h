@@ -4,7 +4,9 @@
 #define TEST_UTIL_H
 
 #include <math.h>
+#ifndef __wasi__ /* which has none; emulated/cmocka.h does without */
 #include <setjmp.h>
+#endif
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +29,13 @@ static int max_isa(void) {
         isa--;
     return isa;
 }
+
+/* Tests that need threads are skipped where there are none. */
+#ifdef VIT__PTHREAD
+enum { HAS_THREADS = 1 };
+#else
+enum { HAS_THREADS = 0 };
+#endif
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define GOLDEN "tests/golden/"
@@ -260,11 +269,11 @@ static inline void seal_head(unsigned char *file) {
 static inline void seal(unsigned char *file) {
     for (uint32_t i = 0; i < vit__u32(file + 40); i++) {
         unsigned char *entry = file + vit__u32(file + 44) + i * vit__u32(file + 36);
-        put_u32(entry + 28, vit__xxh32(file + vit__u64(entry + 32), vit__u64(entry + 40)));
+        put_u32(entry + 28, vit__xxh32(file + vit__u64(entry + 32), (size_t)vit__u64(entry + 40)));
     }
     for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
         unsigned char *entry = file + vit__u32(file + 60) + i * 24;
-        put_u32(entry + 4, vit__xxh32(file + vit__u64(entry + 8), vit__u64(entry + 16)));
+        put_u32(entry + 4, vit__xxh32(file + vit__u64(entry + 8), (size_t)vit__u64(entry + 16)));
     }
     seal_head(file);
 }
