@@ -1543,6 +1543,9 @@ static void vit__softmax_row(float *x, int count, float scale) {
 
 /* Whether processor and operating system have it: Intel's manual, volume 1, 14.3 and 15.2. */
 static int vit__x86_has(vit_isa isa) {
+#ifdef VIT__EMULATED /* by the tests: functions in C stand in for the intrinsics */
+    return isa >= VIT_ISA_AVX2;
+#else
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
     const unsigned avx2 = 1u << 5, avx512f = 1u << 16;
@@ -1551,6 +1554,7 @@ static int vit__x86_has(vit_isa isa) {
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return 0;
     return isa == VIT_ISA_AVX2 || ((~low & 0xE6u) == 0 && (b & avx512f) != 0);
+#endif
 }
 #endif
 
@@ -2664,6 +2668,9 @@ static inline v128_t vit__rest_simd128(v128_t a, v128_t b, v128_t ab) {
 #define VIT__UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#ifdef VIT__EMULATED
+#undef VIT__TARGET
+#endif
 #ifdef VIT__TARGET
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__

@@ -21,12 +21,16 @@ static int max_isa(void);
 #include "vit.h"
 
 /* The environment variable VIT_ISA lowers what "the best" is, so that every instruction set has the
-   same tests. */
+   same tests. One that is not there ends the program: another would be tested in its place. */
 static int max_isa(void) {
     const char *name = getenv("VIT_ISA");
     int isa = VIT_ISA_COUNT - 1;
-    while (name != NULL && isa > VIT_ISA_PORTABLE && strcmp(vit_isa_name((vit_isa)isa), name) != 0)
-        isa--;
+    if (name == NULL) return isa;
+    while (isa >= VIT_ISA_PORTABLE && strcmp(vit_isa_name((vit_isa)isa), name) != 0) isa--;
+    if (vit__kernels_of((vit_isa)isa) == NULL) {
+        fprintf(stderr, "VIT_ISA=%s: there is no such instruction set here\n", name);
+        exit(1);
+    }
     return isa;
 }
 
