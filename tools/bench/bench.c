@@ -20,7 +20,7 @@ static void profile_step(const char *step);
 
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
-    "                 [--isa portable|neon|avx2|avx512] [--json | --profile]\n";
+    "                 [--isa portable|neon|simd128|avx2|avx512] [--json | --profile]\n";
 
 typedef struct settings {
     const char *model_path, *random;
