@@ -2584,23 +2584,25 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MAX(a, b) wasm_f32x4_pmax(b, a)
 #define VIT__ABS(a) wasm_f32x4_abs(a)
 #define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
-#define VIT__FNMA(a, b, c) wasm_f32x4_sub(c, wasm_f32x4_mul(a, b))
-#define VIT__REST(a, b, ab) vit__rest_simd128(a, b, ab)
+#define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
 #define VIT__ROUND(a) wasm_f32x4_nearest(a)
 #define VIT__POW2(n) \
     wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(127)), 23)
 #define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
 
-/* ab - a * b, exact where ab is that product rounded: halves of 12 bits each have exact products
-   (Dekker 1971, "A floating-point technique for extending the available precision"). */
-static inline v128_t vit__rest_simd128(v128_t a, v128_t b, v128_t ab) {
+/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
+   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
+   for extending the available precision". */
+static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
     const v128_t upper = wasm_i32x4_splat(~0xFFF);
     v128_t a1 = wasm_v128_and(a, upper), a2 = wasm_f32x4_sub(a, a1);
     v128_t b1 = wasm_v128_and(b, upper), b2 = wasm_f32x4_sub(b, b1);
-    v128_t rest = VIT__FNMA(a1, b1, ab);
-    rest = VIT__FNMA(a1, b2, rest);
-    rest = VIT__FNMA(a2, b1, rest);
-    return VIT__FNMA(a2, b2, rest);
+    v128_t product = wasm_f32x4_mul(a, b);
+    v128_t rest = wasm_f32x4_sub(product, wasm_f32x4_mul(a1, b1));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a1, b2));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b1));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b2));
+    return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
 }
 
 #elif VIT__PASS == VIT__PASS_AVX2
@@ -2657,9 +2659,6 @@ static inline v128_t vit__rest_simd128(v128_t a, v128_t b, v128_t ab) {
 
 #endif
 
-#ifndef VIT__REST
-#define VIT__REST(a, b, ab) VIT__FNMA(a, b, ab) /* ab - a * b; exact, as FMA rounds once */
-#endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
@@ -2793,7 +2792,7 @@ VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
     q = VIT__FMA(q, t, VIT__SET(0.14118765295f));
     q = VIT__FMA(q, t, VIT__SET(0.14104321599f));
     VIT__V b = VIT__MIN(VIT__SET(13.0f), a), half = VIT__MUL(b, VIT__SET(0.5f));
-    VIT__V high = VIT__MUL(half, b), low = VIT__REST(half, b, high); /* high - b * b / 2 */
+    VIT__V high = VIT__MUL(half, b), low = VIT__FNMA(half, b, high); /* high - b * b / 2 */
     VIT__V e = VIT__NAME(exp_in_range)(VIT__SUB(VIT__SET(0.0f), high));
     VIT__V tail = VIT__MUL(VIT__FMA(e, low, e), VIT__MUL(q, t));
     return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
@@ -2917,7 +2916,6 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__ABS
 #undef VIT__FMA
 #undef VIT__FNMA
-#undef VIT__REST
 #undef VIT__ROUND
 #undef VIT__POW2
 #undef VIT__IF_NEGATIVE
