@@ -5,6 +5,7 @@
 #
 # make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# make check-isa         the tests with every instruction set, emulated where the machine lacks it
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
@@ -26,13 +27,16 @@ PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shif
 BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
+ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
 	vit_writer.c file_map.c report.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tests/*.[ch] tests/parity/*.c)
+SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tests/*.[ch] tests/parity/*.c \
+	tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
@@ -70,6 +74,10 @@ $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
+$(BUILD)/list_isas: tests/list_isas.c vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ tests/list_isas.c -lm -pthread
+
 $(BUILD)/vit-bench: tools/bench/bench.c tools/bench/random_model.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
@@ -87,9 +95,10 @@ test:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: $(PROGRAMS) $(TESTS)
+# the best instruction set has all tests, and each other that is there those that it makes a difference to
+run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@failed=; for test in $(TESTS); do $$test || failed="$$failed $$test"; done; \
-	for isa in portable avx512; do for test in kernels layers model token0 programs; do \
+	for isa in $$($(BUILD)/list_isas | sed 1d); do for test in layers model token0 programs; do \
 		VIT_ISA=$$isa $(BUILD)/test_$$test || failed="$$failed test_$$test ($$isa)"; done; done; \
 	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/check_include.sh || \
 		failed="$$failed check_include.sh"; \
@@ -99,6 +108,10 @@ check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+
+check-isa:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
+	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh
 
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
@@ -143,4 +156,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-parity check-accuracy bench-open lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open lint install clean

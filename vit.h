@@ -317,16 +317,17 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
-    VIT_ISA_NEON,   /* aarch64 */
-    VIT_ISA_AVX2,   /* x86-64, with FMA */
-    VIT_ISA_AVX512, /* x86-64, AVX-512F */
+    VIT_ISA_NEON,    /* aarch64 */
+    VIT_ISA_SIMD128, /* WebAssembly */
+    VIT_ISA_AVX2,    /* x86-64, with FMA */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F */
     VIT_ISA_COUNT
 } vit_isa;
 
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "neon", "avx2", "avx512"; "best" for any other value. */
+/* "portable", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* An open model. Visible so that it can be placed anywhere; its members are private. */
@@ -538,6 +539,9 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #elif defined(__aarch64__)
 #define VIT__AARCH64
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#define VIT__WASM
+#include <wasm_simd128.h>
 #endif
 #endif
 
@@ -1507,11 +1511,18 @@ static void vit__softmax_row(float *x, int count, float scale) {
 #define VIT_MAX_ISA VIT_ISA_AVX512
 #endif
 #define VIT__PASS_NEON 1
-#define VIT__PASS_AVX2 2
-#define VIT__PASS_AVX512 3
+#define VIT__PASS_SIMD128 2
+#define VIT__PASS_AVX2 3
+#define VIT__PASS_AVX512 4
 
 #ifdef VIT__AARCH64
 #define VIT__PASS VIT__PASS_NEON
+#include VIT_SELF
+#undef VIT__PASS
+#endif
+
+#ifdef VIT__WASM
+#define VIT__PASS VIT__PASS_SIMD128
 #include VIT_SELF
 #undef VIT__PASS
 #endif
@@ -1528,6 +1539,9 @@ static void vit__softmax_row(float *x, int count, float scale) {
 
 /* Whether processor and operating system have it: Intel's manual, volume 1, 14.3 and 15.2. */
 static int vit__x86_has(vit_isa isa) {
+#ifdef VIT__EMULATED /* by the tests: functions in C stand in for the intrinsics */
+    return isa >= VIT_ISA_AVX2;
+#else
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
     const unsigned avx2 = 1u << 5, avx512f = 1u << 16;
@@ -1536,6 +1550,7 @@ static int vit__x86_has(vit_isa isa) {
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return 0;
     return isa == VIT_ISA_AVX2 || ((~low & 0xE6u) == 0 && (b & avx512f) != 0);
+#endif
 }
 #endif
 
@@ -1546,6 +1561,9 @@ static const vit__kernels *vit__kernels_of(vit_isa isa) {
     if (isa == VIT_ISA_PORTABLE) return &portable;
 #ifdef VIT__AARCH64
     if (isa == VIT_ISA_NEON) return &vit__kernels_neon;
+#endif
+#ifdef VIT__WASM
+    if (isa == VIT_ISA_SIMD128) return &vit__kernels_simd128;
 #endif
 #ifdef VIT__X86
     if (isa == VIT_ISA_AVX2 && vit__x86_has(isa)) return &vit__kernels_avx2;
@@ -1561,7 +1579,8 @@ VIT_API vit_isa vit_best_isa(void) {
 }
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
-    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "neon", "avx2", "avx512"};
+    static const char *const names[VIT_ISA_COUNT] = {"best",    "portable", "neon",
+                                                     "simd128", "avx2",     "avx512"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -2541,6 +2560,45 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
         vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
 
+#elif VIT__PASS == VIT__PASS_SIMD128
+
+#define VIT__NAME(name) vit__##name##_simd128
+#define VIT__V v128_t
+#define VIT__LANES 4
+#define VIT__ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
+#define VIT__PANELS 1
+#define VIT__LOAD(p) wasm_v128_load(p)
+#define VIT__STORE(p, a) wasm_v128_store(p, a)
+#define VIT__SET(x) wasm_f32x4_splat(x)
+#define VIT__ADD(a, b) wasm_f32x4_add(a, b)
+#define VIT__SUB(a, b) wasm_f32x4_sub(a, b)
+#define VIT__MUL(a, b) wasm_f32x4_mul(a, b)
+#define VIT__DIV(a, b) wasm_f32x4_div(a, b)
+#define VIT__MIN(a, b) wasm_f32x4_pmin(b, a) /* b where one is NaN; min is slow on x86 */
+#define VIT__MAX(a, b) wasm_f32x4_pmax(b, a)
+#define VIT__ABS(a) wasm_f32x4_abs(a)
+#define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
+#define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
+#define VIT__ROUND(a) wasm_f32x4_nearest(a)
+#define VIT__POW2(n) \
+    wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(127)), 23)
+#define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
+
+/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
+   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
+   for extending the available precision". */
+static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
+    const v128_t upper = wasm_i32x4_splat(~0xFFF);
+    v128_t a1 = wasm_v128_and(a, upper), a2 = wasm_f32x4_sub(a, a1);
+    v128_t b1 = wasm_v128_and(b, upper), b2 = wasm_f32x4_sub(b, b1);
+    v128_t product = wasm_f32x4_mul(a, b);
+    v128_t rest = wasm_f32x4_sub(product, wasm_f32x4_mul(a1, b1));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a1, b2));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b1));
+    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b2));
+    return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
+}
+
 #elif VIT__PASS == VIT__PASS_AVX2
 
 #define VIT__NAME(name) vit__##name##_avx2
@@ -2604,6 +2662,9 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#ifdef VIT__EMULATED
+#undef VIT__TARGET
+#endif
 #ifdef VIT__TARGET
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
@@ -2678,10 +2739,12 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
     switch (t->rows) {
         VIT__CASE(1);
         VIT__CASE(2);
+#if VIT__ROWS > 2
         VIT__CASE(3);
         VIT__CASE(4);
         VIT__CASE(5);
         VIT__CASE(6);
+#endif
 #if VIT__ROWS > 6
         VIT__CASE(7);
         VIT__CASE(8);

@@ -516,7 +516,7 @@ static void test_a_chunk_of_negative_size_does_not_make_up_for_missing_weights(v
         put_u64(file.data + CHUNK(0) + 8, end);
         put_u64(file.data + CHUNK(0) + 16, 0 - missing);
         seal_head(file.data);
-        assert_int_equal(open_exact(file.data, end - missing),
+        assert_int_equal(open_exact(file.data, (size_t)(end - missing)),
                          missing == 0 ? VIT_OK : VIT_ERROR_DIRECTORY);
     }
     model_free(&file);

@@ -2,8 +2,6 @@
    stopping, and many threads at once. */
 #include "test_util.h"
 
-#include <pthread.h>
-
 /* A model from tests/golden and its pixels. */
 typedef struct golden_model {
     const char *name;
@@ -285,6 +283,7 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
 static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
     static const int threads[] = {1, 2, 3, 8};
     (void)state;
+    if (!HAS_THREADS) skip();
     for (size_t i = 0; i < COUNT_OF(threads); i++) {
         vit_pool *pool = vit_pool_create(threads[i], NULL);
         assert_non_null(pool);
@@ -345,6 +344,9 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
 
 /* ---- several callers ---- */
 
+#ifdef VIT__PTHREAD
+#include <pthread.h>
+
 typedef struct caller {
     const batch_rig *rig;
     const vit_options *options;
@@ -385,9 +387,16 @@ static void check_callers(const vit_options *options) {
     }
     batch_free(&rig);
 }
+#else
+static void check_callers(const vit_options *options) {
+    (void)options;
+    fail_msg("there are no threads");
+}
+#endif
 
 static void test_many_threads_share_one_model(void **state) {
     (void)state;
+    if (!HAS_THREADS) skip();
     check_callers(NULL);
 }
 
@@ -396,6 +405,7 @@ static void test_many_threads_share_one_model_and_one_pool(void **state) {
     vit_options options = {3,    vit_pool_parallel_for, pool, NULL,
                            NULL, VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
     (void)state;
+    if (!HAS_THREADS) skip();
     assert_non_null(pool);
     check_callers(&options);
     vit_pool_destroy(pool);
@@ -589,6 +599,7 @@ static void count_run(void *arg, int index, int worker) {
 static void test_a_pool_runs_every_index_once_with_a_valid_worker(void **state) {
     static const int counts[] = {0, 1, 2, 7, 1000};
     (void)state;
+    if (!HAS_THREADS) skip();
     for (int threads = 1; threads <= 9; threads += 2) {
         vit_pool *pool = vit_pool_create(threads, NULL);
         assert_non_null(pool);

@@ -23,6 +23,13 @@ is_there() {
     libstb-dev) has_header stb/stb_image.h ;;
     libcjson-dev) has_header cjson/cJSON.h ;;
     libcmocka-dev) has_header cmocka.h ;;
+    libsimde-dev) has_header simde/simde-common.h ;;
+    libclang-rt-dev-wasm32) [ -e "$(clang --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
+    wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
+    libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
+    gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+    qemu-user) command -v qemu-aarch64 ;;
+    nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
     python3-torch) has_python_module torch ;;

@@ -20,7 +20,7 @@ static void profile_step(const char *step);
 
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
-    "                 [--isa portable|neon|avx2|avx512] [--json | --profile]\n";
+    "                 [--isa portable|neon|simd128|avx2|avx512] [--json | --profile]\n";
 
 typedef struct settings {
     const char *model_path, *random;
@@ -193,26 +193,38 @@ static double gflop_of(const vit_config *c, const char *step) {
 }
 
 #define FMA_ROUNDS 100000
-#define FMA_SUMS 12 /* independent sums: more than latency times width of any processor known */
+#ifdef VIT__AARCH64
+#define FMA_SUMS 24 /* independent sums: more than latency times width of any processor known ... */
+#else
+#define FMA_SUMS 12 /* ... and no more than there are registers for */
+#endif
+
+#define FMA_ALL _Pragma("GCC unroll 24") for (int i = 0; i < FMA_SUMS; i++)
+
+/* Every loop over the sums is unrolled, or gcc stores them in each round. None begins at 1, where it
+   would stay, which clang sees. */
+#define FMA_LOOP(name, attribute, type, set, fma, store, lanes)        \
+    attribute static double name(void) {                               \
+        type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);          \
+        float out[lanes], total = 0;                                   \
+        FMA_ALL sums[i] = set((float)i + 2);                           \
+        for (int round = 0; round < FMA_ROUNDS; round++) {             \
+            FMA_ALL sums[i] = fma(sums[i], x, y);                      \
+        }                                                              \
+        FMA_ALL {                                                      \
+            store(out, sums[i]);                                       \
+            total += out[0];                                           \
+        }                                                              \
+        return total > 0 ? 2e-9 * FMA_ROUNDS * FMA_SUMS * (lanes) : 0; \
+    }
 
 #if defined(VIT__X86)
-#define FMA_LOOP(name, isa, type, set, fma, store, lanes)                         \
-    __attribute__((target(isa))) static double name(void) {                       \
-        type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);                     \
-        float out[lanes], total = 0;                                              \
-        for (int i = 0; i < FMA_SUMS; i++) sums[i] = set((float)i);               \
-        for (int round = 0; round < FMA_ROUNDS; round++) {                        \
-            _Pragma("GCC unroll 12") for (int i = 0; i < FMA_SUMS; i++) sums[i] = \
-                fma(sums[i], x, y);                                               \
-        }                                                                         \
-        for (int i = 0; i < FMA_SUMS; i++) {                                      \
-            store(out, sums[i]);                                                  \
-            total += out[0];                                                      \
-        }                                                                         \
-        return total > 0 ? 2e-9 * FMA_ROUNDS * FMA_SUMS * (lanes) : 0;            \
-    }
-FMA_LOOP(fma_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps, 8)
-FMA_LOOP(fma_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps, 16)
+FMA_LOOP(fma_avx2, __attribute__((target("avx2,fma"))), __m256, _mm256_set1_ps, _mm256_fmadd_ps,
+         _mm256_storeu_ps, 8)
+FMA_LOOP(fma_avx512, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps, _mm512_fmadd_ps,
+         _mm512_storeu_ps, 16)
+#elif defined(VIT__AARCH64)
+FMA_LOOP(fma_neon, , float32x4_t, vdupq_n_f32, vfmaq_f32, vst1q_f32, 4)
 #endif
 
 /* The arithmetic of one thread's loop, in GFLOP, done. */
@@ -220,6 +232,8 @@ static double fma_loop(vit_isa isa) {
 #if defined(VIT__X86)
     if (isa == VIT_ISA_AVX2) return fma_avx2();
     if (isa == VIT_ISA_AVX512) return fma_avx512();
+#elif defined(VIT__AARCH64)
+    if (isa == VIT_ISA_NEON) return fma_neon();
 #endif
     (void)isa;
     return 0;

@@ -1,0 +1,92 @@
+#!/bin/sh
+# The tests with every instruction set that there are kernels for, emulated where the machine lacks
+# it. Prints a line for each run, and what was skipped; exit status 1 where one fails. Run it by
+# make check-isa, which installs the emulators and passes FLAGS.
+CC=${CC:-cc}
+BUILD=${BUILD:-build}/isa
+FLAGS="$FLAGS -O2 -g -I. -Itests"
+failures=0
+
+# step NAME COMMAND...: whether the command succeeds, and the tests that it skipped
+step() {
+    name=$1
+    shift
+    if "$@" >"$BUILD/log" 2>&1; then
+        echo "ok      $name"
+        grep 'SKIPPED \] test_' "$BUILD/log" | sort -u
+    else
+        echo "FAILED  $name: $*"
+        sed 's/^/        /' "$BUILD/log"
+        failures=$((failures + 1))
+    fi
+}
+
+# build TARGET COMPILER-AND-FLAGS... -- LIBRARIES...
+build() {
+    target=$1
+    compiler=
+    shift
+    while [ "$1" != -- ]; do
+        compiler="$compiler $1"
+        shift
+    done
+    shift
+    rm -rf "${BUILD:?}/$target"
+    mkdir -p "$BUILD/$target"
+    for program in list_isas test_kernels test_layers test_model test_token0 test_file \
+        test_preprocess; do
+        step "$target, $program compiles" $compiler $FLAGS -o "$BUILD/$target/$program" \
+            tests/$program.c "$@"
+    done
+}
+
+# run TARGET NAME "ISAS" RUNNER...: ISAS, the best first, have to be there and no other. The tests of
+# the kernels take all that is there, those of layers and models the one that VIT_ISA names, and the
+# others have nothing to do with it.
+run() {
+    folder=$BUILD/$1
+    on=$2
+    isas=$3
+    shift 3
+    found=$("$@" "$folder/list_isas" 2>/dev/null | xargs)
+    step "$on has $isas" test "$found" = "$isas"
+    for test in kernels file preprocess; do
+        step "$on, test_$test" "$@" "$folder/test_$test"
+    done
+    for isa in $isas; do
+        for test in layers model token0; do
+            step "$on, $isa, test_$test" env VIT_ISA=$isa "$@" "$folder/test_$test"
+        done
+    done
+}
+
+# emulated FILE: it has no AVX instruction of its own
+emulated() {
+    ! objdump -d "$1" | grep '%[yz]mm'
+}
+
+mkdir -p "$BUILD"
+
+if [ "$(uname -m)" = x86_64 ]; then
+    build x86-64 $CC -- -lcmocka -lm -pthread
+    run x86-64 "qemu-x86_64" "avx2 portable" qemu-x86_64 -cpu max
+    build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -lcmocka -lm -pthread
+    step "simde has no AVX instruction" emulated "$BUILD/simde/test_kernels"
+    run simde "simde" "avx512 avx2 portable"
+else
+    echo "SKIPPED avx2, avx512: this machine is $(uname -m)"
+fi
+
+build aarch64 aarch64-linux-gnu-gcc -Itests/emulated -- -lm -pthread
+for cpu in cortex-a53 max; do
+    run aarch64 "qemu-aarch64 $cpu" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $cpu
+done
+
+WASI="node --no-warnings --experimental-wasi-unstable-preview1 tests/emulated/wasi.mjs"
+build wasm clang --target=wasm32-wasi -Itests/emulated --
+run wasm "node, plain wasm" "portable" $WASI
+build simd128 clang --target=wasm32-wasi -msimd128 -Itests/emulated --
+run simd128 "node" "simd128 portable" $WASI
+
+[ $failures = 0 ] || { echo "$failures failed"; exit 1; }
+echo "all instruction sets passed"

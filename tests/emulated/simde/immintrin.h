@@ -1,0 +1,63 @@
+/* In place of the compiler's immintrin.h: the intrinsics as functions in C, by SIMDe, so that the
+   AVX2 and AVX-512 kernels run on processors without. Compile for baseline x86-64 with
+   -DVIT__EMULATED. What SIMDe 0.7.4 lacks, or rounds twice where the processor rounds once, is
+   added behind it. */
+#ifndef EMULATED_IMMINTRIN_H
+#define EMULATED_IMMINTRIN_H
+
+#if defined(__AVX__) || !defined(VIT__EMULATED)
+#error "for baseline x86-64 and with -DVIT__EMULATED, or nothing is emulated"
+#endif
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <math.h>
+#include <simde/x86/avx2.h>
+#include <simde/x86/avx512.h>
+#include <simde/x86/fma.h>
+
+#define EMULATED_FMA(name, type, sign)                                                    \
+    static inline simde__##type name(simde__##type a, simde__##type b, simde__##type c) { \
+        simde__##type##_private x = simde__##type##_to_private(a);                        \
+        simde__##type##_private y = simde__##type##_to_private(b);                        \
+        simde__##type##_private z = simde__##type##_to_private(c);                        \
+        for (size_t i = 0; i < sizeof(z.f32) / sizeof(z.f32[0]); i++)                     \
+            z.f32[i] = fmaf(sign x.f32[i], y.f32[i], z.f32[i]);                           \
+        return simde__##type##_from_private(z);                                           \
+    }
+
+EMULATED_FMA(emulated_mm256_fmadd_ps, m256, +)
+EMULATED_FMA(emulated_mm256_fnmadd_ps, m256, -)
+EMULATED_FMA(emulated_mm512_fmadd_ps, m512, +)
+EMULATED_FMA(emulated_mm512_fnmadd_ps, m512, -)
+
+#undef _mm256_fmadd_ps
+#undef _mm256_fnmadd_ps
+#undef _mm512_fmadd_ps
+#undef _mm512_fnmadd_ps
+#define _mm256_fmadd_ps(a, b, c) emulated_mm256_fmadd_ps(a, b, c)
+#define _mm256_fnmadd_ps(a, b, c) emulated_mm256_fnmadd_ps(a, b, c)
+#define _mm512_fmadd_ps(a, b, c) emulated_mm512_fmadd_ps(a, b, c)
+#define _mm512_fnmadd_ps(a, b, c) emulated_mm512_fnmadd_ps(a, b, c)
+
+/* Rounds to nearest, as the processor does unless told otherwise. */
+static inline simde__m512i emulated_mm512_maskz_cvtps_epi32(simde__mmask16 mask, simde__m512 a) {
+    simde__m512_private from = simde__m512_to_private(a);
+    simde__m512i_private to;
+    for (size_t i = 0; i < 16; i++)
+        to.i32[i] = mask >> i & 1 ? (int32_t)nearbyintf(from.f32[i]) : 0;
+    return simde__m512i_from_private(to);
+}
+
+static inline simde__m512 emulated_mm512_maskz_cvtepi32_ps(simde__mmask16 mask, simde__m512i a) {
+    simde__m512i_private from = simde__m512i_to_private(a);
+    simde__m512_private to;
+    for (size_t i = 0; i < 16; i++) to.f32[i] = mask >> i & 1 ? (float)from.i32[i] : 0;
+    return simde__m512_from_private(to);
+}
+
+#define __mmask16 simde__mmask16
+#define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
+#define _mm512_maskz_cvtps_epi32(mask, a) emulated_mm512_maskz_cvtps_epi32(mask, a)
+#define _mm512_maskz_cvtepi32_ps(mask, a) emulated_mm512_maskz_cvtepi32_ps(mask, a)
+
+#endif
