@@ -8,7 +8,7 @@
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
-# make bench-peers       beside ONNX Runtime and PyTorch, 10 minutes; ARGS=--quick: 3
+# make bench-peers       beside ONNX Runtime and PyTorch, 8 minutes; ARGS=--quick: 3
 #
 # demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
 

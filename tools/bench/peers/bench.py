@@ -22,7 +22,7 @@ import time
 
 import report
 from contestants import NAMES, Contestant, numbers, start, turn
-from sizes import SIZES
+from sizes import SIZES, TITLES
 
 TOLERANCE = 1e-5  # of the largest logit
 WARM_UP = 4  # turns; TorchScript compiles in the first ones
@@ -34,7 +34,7 @@ def difference(logits, expected):
 
 
 def check(logits, what):
-    """(name: difference to vit.h) for a dictionary of logits."""
+    """name: difference to vit.h. Ends the program where they do not agree."""
     errors = {name: difference(values, logits["vit"]) for name, values in logits.items()}
     for name, error in errors.items():
         if not error <= TOLERANCE:
@@ -58,7 +58,7 @@ def passes(folder, names, size, threads, rounds):
             for contestant in running.values():
                 turn(contestant)
         logits = {name: contestant.logits() for name, contestant in running.items()}
-        errors = check(logits, f"{size}, {threads} threads")
+        errors = check(logits, f"{TITLES[size]}, {report.thread_count(threads)}")
         for i in range(rounds):
             peaks.append(running["vit"].ask("peak"))
             running["vit"].rest()
@@ -93,7 +93,7 @@ def cold_starts(folder, names, size, rounds):
             if i >= 0:
                 times[name].append(milliseconds)
                 memory[name].append(megabytes)
-        check(logits, f"{size}, whole process")
+        check(logits, f"{TITLES[size]}, whole process")
     return {"size": size, "ms": times, "mb": memory}
 
 
@@ -132,9 +132,9 @@ def race(arguments):
     results = {"about": report.about(folder), "passes": [], "cold": [], "batches": []}
     for size in arguments.models:
         for threads in (1, 2):
-            print(f"{size}, {threads} threads", file=sys.stderr)
+            print(f"{TITLES[size]}, {report.thread_count(threads)}", file=sys.stderr)
             results["passes"].append(passes(folder, names, size, threads, rounds))
-        print(f"{size}, whole processes and batches", file=sys.stderr)
+        print(f"{TITLES[size]}, whole processes and batches", file=sys.stderr)
         results["cold"].append(cold_starts(folder, once, size, (rounds + 1) // 2))
         results["batches"].append(batches(folder, size, (rounds + 1) // 2))
     return results
