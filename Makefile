@@ -9,6 +9,7 @@
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
+# make bench-peers       beside ONNX Runtime and PyTorch, 8 minutes; ARGS=--quick: 3
 #
 # demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
 
@@ -29,14 +30,15 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
+PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
 	vit_writer.c file_map.c report.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tests/*.[ch] tests/parity/*.c \
-	tests/emulated/*.h tests/emulated/simde/*.h)
+SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
+	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
@@ -78,13 +80,35 @@ $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tests/list_isas.c -lm -pthread
 
-$(BUILD)/vit-bench: tools/bench/bench.c tools/bench/random_model.h vit.h
+$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
 
 $(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c -lm -pthread
+
+# What bench-peers compares with. npm's package of ONNX Runtime holds the library that is linked.
+PEERS = $(BUILD)/peers
+ORT = $(PEERS)/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_MACHINE)/libonnxruntime.so.1
+ORT_MACHINE = $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+CONTESTANT = tools/bench/peers/contestant.c tools/bench/peers/contestant.h tools/bench/clock.h
+
+$(ORT):
+	@mkdir -p $(PEERS)
+	npm install --prefix $(PEERS) --ignore-scripts --no-audit --no-fund onnxruntime-node@1.30.0
+
+$(PEERS)/peer-vit: tools/bench/peers/vit.c $(CONTESTANT) tools/bench/peak.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(filter %.c,$^) -lm -pthread
+
+$(PEERS)/peer-ort: tools/bench/peers/ort.c $(CONTESTANT) $(ORT)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(filter %.c,$^) $(ORT) -Wl,-rpath,$(abspath $(dir $(ORT)))
+
+$(PEERS)/%/model.vit: tools/bench/peers/export.py tools/bench/peers/sizes.py \
+		tests/parity/plain_vit.py $(BUILD)/vit-convert
+	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD)
 
 demo:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES)
@@ -126,6 +150,12 @@ check-accuracy:
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/accuracy.py $(BUILD)
 
+bench-peers:
+	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES)
+	@$(MAKE) --no-print-directory $(PEERS)/peer-vit $(PEERS)/peer-ort \
+		$(foreach size,ti s b,$(PEERS)/$(size)/model.vit)
+	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -139,8 +169,8 @@ lint:
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c) \
-		-- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c \
+		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \
@@ -156,4 +186,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open \
+	bench-peers lint install clean

@@ -34,6 +34,7 @@ is_there() {
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
     python3-torch) has_python_module torch ;;
     python3-torchvision) has_python_module torchvision ;;
+    python3-onnx) has_python_module onnx ;;
     python3-pil) has_python_module PIL ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1

@@ -12,11 +12,12 @@ static void profile_step(const char *step);
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
+#include "clock.h"
+#include "peak.h"
 #include "random_model.h"
 
 #include <cjson/cJSON.h>
 #include <getopt.h>
-#include <time.h>
 
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
@@ -145,12 +146,6 @@ typedef struct profile {
 
 static profile profiled;
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* vit_forward calls this behind each step, all of them on this thread while the batch is 1. */
 static void profile_step(const char *name) {
     double now;
@@ -164,7 +159,7 @@ static void profile_step(const char *name) {
     profiled.last = now;
 }
 
-/* ---- what there is to do, and the most that can be done ---- */
+/* ---- what there is to do ---- */
 
 /* GFLOP of a step for an image, 0 for those without products. The names are VIT_PROFILE's. */
 static double gflop_of(const vit_config *c, const char *step) {
@@ -192,74 +187,6 @@ static double gflop_of(const vit_config *c, const char *step) {
     return 2e-9 * sum;
 }
 
-#define FMA_ROUNDS 100000
-#ifdef VIT__AARCH64
-#define FMA_SUMS 24 /* independent sums: more than latency times width of any processor known ... */
-#else
-#define FMA_SUMS 12 /* ... and no more than there are registers for */
-#endif
-
-#define FMA_ALL _Pragma("GCC unroll 24") for (int i = 0; i < FMA_SUMS; i++)
-
-/* Every loop over the sums is unrolled, or gcc stores them in each round. None begins at 1, where it
-   would stay, which clang sees. */
-#define FMA_LOOP(name, attribute, type, set, fma, store, lanes)        \
-    attribute static double name(void) {                               \
-        type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);          \
-        float out[lanes], total = 0;                                   \
-        FMA_ALL sums[i] = set((float)i + 2);                           \
-        for (int round = 0; round < FMA_ROUNDS; round++) {             \
-            FMA_ALL sums[i] = fma(sums[i], x, y);                      \
-        }                                                              \
-        FMA_ALL {                                                      \
-            store(out, sums[i]);                                       \
-            total += out[0];                                           \
-        }                                                              \
-        return total > 0 ? 2e-9 * FMA_ROUNDS * FMA_SUMS * (lanes) : 0; \
-    }
-
-#if defined(VIT__X86)
-FMA_LOOP(fma_avx2, __attribute__((target("avx2,fma"))), __m256, _mm256_set1_ps, _mm256_fmadd_ps,
-         _mm256_storeu_ps, 8)
-FMA_LOOP(fma_avx512, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps, _mm512_fmadd_ps,
-         _mm512_storeu_ps, 16)
-#elif defined(VIT__AARCH64)
-FMA_LOOP(fma_neon, , float32x4_t, vdupq_n_f32, vfmaq_f32, vst1q_f32, 4)
-#endif
-
-/* The arithmetic of one thread's loop, in GFLOP, done. */
-static double fma_loop(vit_isa isa) {
-#if defined(VIT__X86)
-    if (isa == VIT_ISA_AVX2) return fma_avx2();
-    if (isa == VIT_ISA_AVX512) return fma_avx512();
-#elif defined(VIT__AARCH64)
-    if (isa == VIT_ISA_NEON) return fma_neon();
-#endif
-    (void)isa;
-    return 0;
-}
-
-typedef struct peak_args {
-    vit_isa isa;
-    double *done; /* [threads] */
-} peak_args;
-
-static void peak_task(void *arg, int index, int worker) {
-    peak_args *args = (peak_args *)arg;
-    (void)worker;
-    args->done[index] = fma_loop(args->isa);
-}
-
-/* GFLOP/s of all threads together. */
-static double measure_peak(const bench *b) {
-    double done[VIT__MAX_THREADS], sum = 0, begin = seconds();
-    peak_args args = {b->options.isa, done};
-    vit__parallel(&b->options, b->options.threads, peak_task, &args);
-    double time = seconds() - begin;
-    for (int i = 0; i < b->options.threads; i++) sum += done[i];
-    return sum / time;
-}
-
 /* ---- the runs ---- */
 
 static int compare(const void *a, const void *b) {
@@ -275,7 +202,8 @@ static void run(bench *b, const settings *s) {
                                         b->workspace, b->workspace_size);
         double time = seconds() - begin;
         if (status != VIT_OK) fail(vit_status_string(status));
-        double peak = measure_peak(b); /* only now is it known that the instruction set is there */
+        /* only now is it known that the instruction set is there */
+        double peak = measure_peak(&b->options);
         if (i < 0) continue;
         b->milliseconds[i] = time * 1e3;
         b->peaks[i] = peak;

@@ -1,0 +1,76 @@
+/* The most that the processor can do: independent fused multiply-adds in registers, on as many
+   threads as the options have. Include after the implementation of vit.h. */
+#ifndef PEAK_H
+#define PEAK_H
+
+#include "clock.h"
+
+#define FMA_ROUNDS 100000
+#ifdef VIT__AARCH64
+#define FMA_SUMS 24 /* independent sums: more than latency times width of any processor known ... */
+#else
+#define FMA_SUMS 12 /* ... and no more than there are registers for */
+#endif
+
+#define FMA_ALL _Pragma("GCC unroll 24") for (int i = 0; i < FMA_SUMS; i++)
+
+/* Every loop over the sums is unrolled, or gcc stores them in each round. None begins at 1, where it
+   would stay, which clang sees. */
+#define FMA_LOOP(name, attribute, type, set, fma, store, lanes)        \
+    attribute static double name(void) {                               \
+        type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);          \
+        float out[lanes], total = 0;                                   \
+        FMA_ALL sums[i] = set((float)i + 2);                           \
+        for (int round = 0; round < FMA_ROUNDS; round++) {             \
+            FMA_ALL sums[i] = fma(sums[i], x, y);                      \
+        }                                                              \
+        FMA_ALL {                                                      \
+            store(out, sums[i]);                                       \
+            total += out[0];                                           \
+        }                                                              \
+        return total > 0 ? 2e-9 * FMA_ROUNDS * FMA_SUMS * (lanes) : 0; \
+    }
+
+#if defined(VIT__X86)
+FMA_LOOP(fma_avx2, __attribute__((target("avx2,fma"))), __m256, _mm256_set1_ps, _mm256_fmadd_ps,
+         _mm256_storeu_ps, 8)
+FMA_LOOP(fma_avx512, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps, _mm512_fmadd_ps,
+         _mm512_storeu_ps, 16)
+#elif defined(VIT__AARCH64)
+FMA_LOOP(fma_neon, , float32x4_t, vdupq_n_f32, vfmaq_f32, vst1q_f32, 4)
+#endif
+
+/* The arithmetic of one thread's loop, in GFLOP, done. */
+static double fma_loop(vit_isa isa) {
+#if defined(VIT__X86)
+    if (isa == VIT_ISA_AVX2) return fma_avx2();
+    if (isa == VIT_ISA_AVX512) return fma_avx512();
+#elif defined(VIT__AARCH64)
+    if (isa == VIT_ISA_NEON) return fma_neon();
+#endif
+    (void)isa;
+    return 0;
+}
+
+typedef struct peak_args {
+    vit_isa isa;
+    double *done; /* [threads] */
+} peak_args;
+
+static void peak_task(void *arg, int index, int worker) {
+    peak_args *args = (peak_args *)arg;
+    (void)worker;
+    args->done[index] = fma_loop(args->isa);
+}
+
+/* GFLOP/s of all threads together. */
+static double measure_peak(const vit_options *options) {
+    double done[VIT__MAX_THREADS], sum = 0, begin = seconds();
+    peak_args args = {options->isa, done};
+    vit__parallel(options, options->threads, peak_task, &args);
+    double time = seconds() - begin;
+    for (int i = 0; i < options->threads; i++) sum += done[i];
+    return sum / time;
+}
+
+#endif

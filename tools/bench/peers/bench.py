@@ -1,0 +1,180 @@
+"""vit.h beside ONNX Runtime and PyTorch: the same models, the same input, one interleaved run.
+
+    bench.py [--quick] [--rounds N] [--models ti,s,b] [--peers ort,eager,frozen] FOLDER
+
+FOLDER is where make bench-peers puts what it makes. It gets peers.json (every number), peers.md
+(the tables, printed too) and peers.svg.
+
+In a round each contestant has one turn, in an order that changes from round to round, and none
+begins before the threads of the one before are asleep: so whatever else the machine does, it does to
+all of them. What counts are the ratios; the times drift. All float32. The logits of each have to
+agree with those of vit.h.
+
+This process imports nothing large: the peak memory that the system tells of a child counts what it
+shares with its parent when it starts.
+"""
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+
+import report
+from contestants import NAMES, Contestant, numbers, start, turn
+from sizes import SIZES, TITLES
+
+TOLERANCE = 1e-5  # of the largest logit
+WARM_UP = 4  # turns; TorchScript compiles in the first ones
+
+
+def difference(logits, expected):
+    """The largest, relative to the largest logit."""
+    if not all(map(math.isfinite, logits)):
+        return math.inf  # max may pass over a NaN
+    return max(abs(a - b) for a, b in zip(logits, expected)) / max(map(abs, expected))
+
+
+def check(logits, what):
+    """name: difference to vit.h. Ends the program where they do not agree."""
+    errors = {name: difference(values, logits["vit"]) for name, values in logits.items()}
+    for name, error in errors.items():
+        if error > TOLERANCE:
+            sys.exit(f"bench.py: {what}: the logits of {NAMES[name]} differ by {error:.1e}")
+    return errors
+
+
+def rotated(items, by):
+    """The list, beginning elsewhere."""
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def passes(folder, names, size, threads, rounds):
+    """Forward passes of batch 1."""
+    times, peaks = {name: [] for name in names}, []
+    with contextlib.ExitStack() as stack:
+        running = {name: stack.enter_context(Contestant(name, folder, size, threads, 1))
+                   for name in names}
+        for _ in range(WARM_UP):
+            for contestant in running.values():
+                turn(contestant)
+        logits = {name: contestant.logits() for name, contestant in running.items()}
+        errors = check(logits, f"{TITLES[size]}, {report.thread_count(threads)}")
+        for i in range(rounds):
+            peaks.append(running["vit"].ask("peak"))
+            running["vit"].rest()
+            for name in rotated(names, i):
+                times[name].append(turn(running[name]))
+    return {"size": size, "threads": threads, "ms": times, "peak_gflops": peaks, "errors": errors}
+
+
+def whole_process(folder, name, size):
+    """(milliseconds from its start until the logits are there, peak memory in MB, logits) of a
+    process on one thread."""
+    begin = time.perf_counter()
+    process = start(name, folder, size, 1, 1)
+    process.stdin.write(b"run\nlogits\n")
+    process.stdin.close()
+    process.stdout.readline()
+    logits = numbers(process.stdout.readline())
+    milliseconds = (time.perf_counter() - begin) * 1e3
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return milliseconds, usage.ru_maxrss * 1024 / 1e6, logits
+
+
+def cold_starts(folder, names, size, rounds):
+    """Whole processes, the files in the page cache: a first round that does not count reads them."""
+    times, memory = {name: [] for name in names}, {name: [] for name in names}
+    for i in range(-1, rounds):
+        logits = {}
+        for name in rotated(names, i):
+            milliseconds, megabytes, logits[name] = whole_process(folder, name, size)
+            if i >= 0:
+                times[name].append(milliseconds)
+                memory[name].append(megabytes)
+        check(logits, f"{TITLES[size]}, whole process")
+    return {"size": size, "ms": times, "mb": memory}
+
+
+def together(contestants):
+    """Pictures a second of processes of a batch of 8 together that run at the same time, each at its
+    own pace."""
+    for _ in range(2):  # as in a turn, the first does not count
+        for contestant in contestants:
+            contestant.send("run")
+        times = [contestant.receive()[0] for contestant in contestants]
+    for contestant in contestants:
+        contestant.rest()
+    return sum(8e3 / len(contestants) / milliseconds for milliseconds in times)
+
+
+def batches(folder, size, rounds):
+    """A batch of 8 on 2 threads, and two processes of one thread with a batch of 4 each."""
+    rates = {"batch": [], "processes": []}
+    with contextlib.ExitStack() as stack:
+        kinds = {"batch": [(2, 8)], "processes": [(1, 4), (1, 4)]}
+        running = {kind: [stack.enter_context(Contestant("vit", folder, size, *what))
+                          for what in kinds[kind]] for kind in kinds}
+        for i in range(-1, rounds):
+            for kind in rotated(list(kinds), i):
+                rate = together(running[kind])
+                if i >= 0:
+                    rates[kind].append(rate)
+    return {"size": size, "per_second": rates}
+
+
+def race(arguments):
+    """Everything; the results as they are written to the JSON file."""
+    names = ["vit"] + [name for name in arguments.peers if name != "vit"]
+    folder, rounds = arguments.folder, arguments.rounds
+    once = [name for name in names if name != "frozen"]  # who runs once does not compile first
+    results = {"about": report.about(folder), "passes": [], "cold": [], "batches": []}
+    for size in arguments.models:
+        for threads in (1, 2):
+            print(f"{TITLES[size]}, {report.thread_count(threads)}", file=sys.stderr)
+            results["passes"].append(passes(folder, names, size, threads, rounds))
+        print(f"{TITLES[size]}, whole processes and batches", file=sys.stderr)
+        results["cold"].append(cold_starts(folder, once, size, (rounds + 1) // 2))
+        results["batches"].append(batches(folder, size, (rounds + 1) // 2))
+    return results
+
+
+def choice(known):
+    """A parser of a list with commas, all of which have to be known."""
+    def parse(text):
+        words = text.split(",")
+        if not set(words) <= set(known):
+            raise argparse.ArgumentTypeError(f"not of {','.join(known)}")
+        return words
+    return parse
+
+
+def parse_arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder")
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--quick", dest="rounds", action="store_const", const=4)
+    parser.add_argument("--models", type=choice(SIZES), default=list(SIZES))
+    parser.add_argument("--peers", type=choice(NAMES), default=list(NAMES))
+    return parser.parse_args()
+
+
+def main():
+    """Run and report."""
+    arguments = parse_arguments()
+    results = race(arguments)
+    texts = {"peers.json": json.dumps(results, indent=1), "peers.md": report.markdown(results),
+             "peers.svg": report.svg(results)}
+    for name, text in texts.items():
+        with open(os.path.join(arguments.folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    print(texts["peers.md"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The contestant PyTorch; the commands are contestant.c's.
+
+    torch_contestant.py eager|frozen MODEL PIXELS THREADS BATCH
+
+MODEL is a file of a whole module: nothing is made that the file's weights then replace.
+"""
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tests/parity"))
+
+import plain_vit  # noqa: E402,F401 (the module's classes)
+
+
+def load(mode, path, pixels):
+    """The model, in eval mode; frozen: traced, its weights constants, as TorchScript optimises."""
+    model = torch.load(path)
+    if mode == "eager":
+        return model
+    with torch.no_grad():
+        return torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, pixels)))
+
+
+def answer(text):
+    """Write a line."""
+    print(text, flush=True)
+
+
+def serve(model, pixels):
+    """Obey the commands on standard input."""
+    for line in sys.stdin:
+        if line == "run\n":
+            begin = time.perf_counter()
+            logits = model(pixels)
+            answer(f"{(time.perf_counter() - begin) * 1e3:.4f}")
+        elif line == "logits\n":
+            answer(" ".join(f"{x:.9g}" for x in logits[0].tolist()))
+        else:
+            sys.exit("torch_contestant.py: there is no such command")
+
+
+def main():
+    """Load and serve."""
+    mode, path, pixels_path, threads, batch = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    pixels = torch.from_numpy(np.fromfile(pixels_path, "<f4").reshape(1, 3, 224, 224))
+    pixels = pixels.repeat(int(batch), 1, 1, 1)
+    model = load(mode, path, pixels)
+    with torch.inference_mode():
+        serve(model, pixels)
+
+
+if __name__ == "__main__":
+    main()
