@@ -2710,14 +2710,16 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
         }
     }
+    float *out = t->output;
+    const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
+    const int add = t->add;
     VIT__UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r++, out += row_stride) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
-            float *out = t->output + (size_t)r * t->row_stride +
-                         (size_t)(v / VIT__VECTORS) * t->panel_stride +
-                         v % VIT__VECTORS * VIT__LANES;
-            VIT__STORE(out, t->add ? VIT__ADD(VIT__LOAD(out), sum[r][v]) : sum[r][v]);
+            float *to =
+                out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
+            VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
         }
     }
 }
