@@ -1386,6 +1386,9 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
 
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
+/* An activation of x [rows][16], in place. */
+typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
+
 /* A tile of a product: a few rows times one or two neighbouring panels,
      sums[r][p][n] = bias[p][n] + sum over k of input[r][k] * weights[p][k][n],
    which output gets, or has added to it. */
@@ -1398,6 +1401,7 @@ typedef struct vit__tile {
     float *output;               /* [rows][panels][16], the strides apart */
     size_t row_stride, panel_stride;
     int add;
+    vit__act_kernel act; /* applied to each panel then, unless NULL */
     uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each k */
     size_t next_step;
 } vit__tile;
@@ -1406,8 +1410,7 @@ typedef struct vit__tile {
 struct vit__kernels {
     int tile_rows, tile_panels; /* the most that multiply takes at a time */
     void (*multiply)(const vit__tile *tile);
-    void (*gelu)(float *x, size_t stride, int rows); /* in place; x is [rows][16] */
-    void (*gelu_tanh)(float *x, size_t stride, int rows);
+    vit__act_kernel gelu, gelu_tanh;
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_row)(float *x, int count, float scale);
@@ -1501,6 +1504,37 @@ static void vit__softmax_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     float factor = 1.0f / vit__sum(x, count);
     for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* out[x][y] = in[y][x] for 4 x 4 floats; rows of `in` are stride apart, those of out 16. */
+static void vit__transpose4(const float *in, size_t stride, float *out) {
+#if defined(VIT__X86)
+    __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + stride);
+    __m128 c = _mm_loadu_ps(in + 2 * stride), d = _mm_loadu_ps(in + 3 * stride);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(out, a);
+    _mm_storeu_ps(out + VIT__PANEL, b);
+    _mm_storeu_ps(out + 2 * VIT__PANEL, c);
+    _mm_storeu_ps(out + 3 * VIT__PANEL, d);
+#elif defined(VIT__AARCH64)
+    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
+                              vld1q_f32(in + 3 * stride)}};
+    float rows[16];
+    vst4q_f32(rows, columns);
+    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
+#else
+    for (size_t x = 0; x < 4; x++) {
+        for (size_t y = 0; y < 4; y++) out[x * VIT__PANEL + y] = in[y * stride + x];
+    }
+#endif
+}
+
+/* Likewise for 16 x 16. */
+static void vit__transpose(const float *in, size_t stride, float *out) {
+    for (size_t y = 0; y < VIT__PANEL; y += 4) {
+        for (size_t x = 0; x < VIT__PANEL; x += 4)
+            vit__transpose4(in + y * stride + x, stride, out + x * VIT__PANEL + y);
+    }
 }
 
 /* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
@@ -1642,48 +1676,14 @@ typedef struct vit__product {
     size_t image_stride, row_stride, panel_stride;
 } vit__product;
 
-#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile */
+#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
 
 static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
-static void vit__act(const vit__pass *pass, const vit__tile *tile) {
-    for (int panel = 0; panel < tile->panels; panel++) {
-        float *x = tile->output + (size_t)panel * tile->panel_stride;
-        if (pass->config->act == VIT_ACT_GELU_TANH)
-            pass->kernels->gelu_tanh(x, tile->row_stride, tile->rows);
-        else pass->kernels->gelu(x, tile->row_stride, tile->rows);
-    }
-}
-
-/* Keys of an image become panels of 16 tokens, [heads][T16 / 16][head_width][16], so that the scores
-   are a product with panels too. Places behind the last token are zeroed, so that the product reads
-   nothing that was never written; what comes out of them is not used. */
-static void vit__store_keys(const vit__pass *pass, const float *rows, int count, int token,
-                            int panel, float *keys) {
-    size_t first = (size_t)panel * VIT__PANEL, width = pass->head_width;
-    keys += first / width * width * pass->padded_tokens + first % width * VIT__PANEL;
-    for (; count > 0; count--, token++, rows += VIT__PANEL) {
-        size_t lane = (size_t)token % VIT__PANEL;
-        size_t end = token == pass->tokens - 1 ? VIT__PANEL : lane + 1;
-        float *out = keys + ((size_t)token - lane) * width;
-        for (size_t n = 0; n < VIT__PANEL; n++, out += VIT__PANEL) {
-            out[lane] = rows[n];
-            for (size_t i = lane + 1; i < end; i++) out[i] = 0;
-        }
-    }
-}
-
-/* One tile of keys, by way of rows. */
-static void vit__multiply_keys(const vit__product *p, vit__tile *tile, int token, int panel,
-                               float *keys) {
-    float rows[VIT__TILE_PANELS][VIT__TILE_ROWS][VIT__PANEL];
-    tile->output = rows[0][0];
-    tile->row_stride = VIT__PANEL, tile->panel_stride = sizeof(rows[0]) / sizeof(float);
-    p->pass->kernels->multiply(tile);
-    for (int i = 0; i < tile->panels; i++)
-        vit__store_keys(p->pass, rows[i][0], tile->rows, token, panel + i, keys);
+static vit__act_kernel vit__act(const vit__pass *pass) {
+    return pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh : pass->kernels->gelu;
 }
 
 /* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
@@ -1694,30 +1694,59 @@ static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
     tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
 }
 
-/* One or two panels times some rows of an image, tile by tile: the panels stay in the cache while
-   the rows pass by. */
+/* The next few rows, tile by tile, so that the panels stay in the cache while the rows pass by. */
+static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int rows) {
+    for (; rows > 0; rows -= tile->rows) {
+        tile->rows = vit__min(kernels->tile_rows, rows);
+        kernels->multiply(tile);
+        for (int i = 0; tile->act != NULL && i < tile->panels; i++)
+            tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
+        tile->input += (size_t)tile->rows * tile->input_stride;
+        tile->output += (size_t)tile->rows * tile->row_stride;
+        tile->next += tile->inputs * tile->next_step;
+    }
+}
+
+/* Keys of an image become panels of 16 tokens, [heads][T16 / 16][head_width][16], so that the scores
+   are a product with panels too. Places behind the last token are zero, so that the product reads
+   nothing that was never written; what comes out of them is not used. */
+static void vit__multiply_keys(const vit__product *p, vit__tile *tile, int row, int row_end,
+                               int panel, float *keys) {
+    float tokens[VIT__PANEL][VIT__TILE_PANELS * VIT__PANEL];
+    size_t width = p->pass->head_width;
+    tile->row_stride = sizeof(tokens[0]) / sizeof(float), tile->panel_stride = VIT__PANEL;
+    for (; row < row_end; row += VIT__PANEL) {
+        int count = vit__min(VIT__PANEL, row_end - row);
+        memset(tokens, 0, sizeof(tokens));
+        tile->output = tokens[0];
+        vit__multiply_rows(p->pass->kernels, tile, count);
+        for (int i = 0; i < tile->panels; i++) {
+            size_t n = (size_t)(panel + i) * VIT__PANEL;
+            vit__transpose(tokens[0] + i * VIT__PANEL, tile->row_stride,
+                           keys + n / width * width * p->pass->padded_tokens + (size_t)row * width +
+                               n % width * VIT__PANEL);
+        }
+    }
+}
+
+/* One or two panels times some rows of an image. */
 static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
                                 int panels) {
-    const vit__kernels *kernels = p->pass->kernels;
-    const float *input = p->input.data + (size_t)image * (size_t)p->rows * p->input.stride;
     float *output = p->output + (size_t)image * p->image_stride;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
     tile.panels = panels, tile.add = p->finish == VIT__ADD;
+    if (p->finish == VIT__ACT) tile.act = vit__act(p->pass);
     tile.inputs = p->inputs, tile.input_stride = p->input.stride;
+    tile.input = p->input.data + ((size_t)image * (size_t)p->rows + (size_t)row) * p->input.stride;
     tile.weights = p->weights + (size_t)panel * VIT__PANEL * p->inputs;
     tile.bias = p->bias + (size_t)panel * VIT__PANEL;
     tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
+    tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
     vit__fetch_next(&tile, vit__threads(p->pass->options),
-                    vit__divide_up(row_end - row, kernels->tile_rows));
-    for (; row < row_end; row += kernels->tile_rows, tile.next += p->inputs * tile.next_step) {
-        tile.rows = vit__min(kernels->tile_rows, row_end - row);
-        tile.input = input + (size_t)row * p->input.stride;
-        tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
-        if (p->finish == VIT__KEYS) vit__multiply_keys(p, &tile, row, panel, output);
-        else kernels->multiply(&tile);
-        if (p->finish == VIT__ACT) vit__act(p->pass, &tile);
-    }
+                    vit__divide_up(row_end - row, p->pass->kernels->tile_rows));
+    if (p->finish == VIT__KEYS) vit__multiply_keys(p, &tile, row, row_end, panel, output);
+    else vit__multiply_rows(p->pass->kernels, &tile, row_end - row);
 }
 
 /* One task of a product: a block of rows of an image times a few panels. */
@@ -1769,7 +1798,7 @@ static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__t
     vit__run_product(&p);
 }
 
-/* normalized -> keys, as vit__store_keys says */
+/* normalized -> keys, as vit__multiply_keys says */
 static void vit__make_keys(const vit__pass *pass, int block) {
     vit__product p =
         vit__product_of(pass, VIT__K, block, pass->normalized, pass->images, pass->tokens);
@@ -1801,15 +1830,10 @@ static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int r
     for (int panel = 0; panel < panels; panel += tile.panels) {
         tile.panels = vit__min(kernels->tile_panels, panels - panel);
         tile.bias = bias == NULL ? zeros : bias + (size_t)panel * VIT__PANEL;
+        tile.input = input;
         tile.output = output + (size_t)panel * tile.panel_stride;
         vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
-        for (int row = 0; row < rows; row += tile.rows) {
-            tile.rows = vit__min(kernels->tile_rows, rows - row);
-            tile.input = input + (size_t)row * tile.input_stride;
-            kernels->multiply(&tile);
-            tile.output += (size_t)tile.rows * tile.row_stride;
-            tile.next += tile.inputs * tile.next_step;
-        }
+        vit__multiply_rows(kernels, &tile, rows);
         tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
     }
 }

@@ -292,7 +292,7 @@ static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, 
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.weights = rig->weights, tile.bias = rig->bias;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
-    tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
+    tile.act = NULL, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
     kernels->multiply(&tile);
 }
 
@@ -344,6 +344,16 @@ static void test_every_product_equals_the_naive_one(void **state) {
             free(rig.input);
             free(rig.weights);
         }
+    }
+}
+
+static void test_transpose_turns_rows_into_columns(void **state) {
+    float rows[16 * 37], columns[16 * 16];
+    (void)state;
+    for (int i = 0; i < 16 * 37; i++) rows[i] = (float)i;
+    vit__transpose(rows + 3, 37, columns);
+    for (int y = 0; y < 16; y++) {
+        for (int x = 0; x < 16; x++) assert_true(columns[x * 16 + y] == rows[y * 37 + 3 + x]);
     }
 }
 
@@ -429,6 +439,7 @@ int main(void) {
         cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
         cmocka_unit_test(test_sizes_saturate_and_stay_so),
         cmocka_unit_test(test_every_product_equals_the_naive_one),
+        cmocka_unit_test(test_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),

@@ -44,21 +44,27 @@ static void put_queries(const attention_rig *rig, const float *golden) {
         golden_row(golden, row % queries, rig->pass.queries.data + row * INNER);
 }
 
-/* Keys pass through the store of a product, values lie in panels as a product leaves them. */
+/* Keys and values come out of a product, here with the identity. */
 static void put_keys_and_values(const attention_rig *rig, const float *keys, const float *values) {
-    for (int image = 0; image < IMAGES; image++) {
-        for (int token = 0; token < TOKENS; token++) {
-            float key[INNER], value[INNER];
-            golden_row(keys, token, key);
-            golden_row(values, token, value);
-            for (int panel = 0; panel < INNER / 16; panel++) {
-                vit__store_keys(&rig->pass, key + panel * 16, 1, token, panel,
-                                rig->pass.keys + image * 16 * INNER);
-                memcpy(rig->pass.values + image * TOKENS * INNER + (panel * TOKENS + token) * 16,
-                       value + panel * 16, 16 * sizeof(float));
-            }
-        }
-    }
+    float identity[INNER * INNER] = {0}, no_bias[INNER] = {0}, rows[IMAGES * TOKENS * INNER];
+    vit__product p;
+    for (int n = 0; n < INNER; n++) identity[(n / 16 * INNER + n) * 16 + n % 16] = 1;
+    memset(&p, 0, sizeof(p));
+    p.pass = &rig->pass;
+    p.input.data = rows, p.input.stride = p.inputs = INNER;
+    p.images = IMAGES, p.rows = TOKENS;
+    p.weights = identity, p.bias = no_bias, p.panels = INNER / 16;
+
+    for (int row = 0; row < IMAGES * TOKENS; row++)
+        golden_row(keys, row % TOKENS, rows + row * INNER);
+    p.finish = VIT__KEYS, p.output = rig->pass.keys, p.image_stride = 16 * INNER;
+    vit__run_product(&p);
+
+    for (int row = 0; row < IMAGES * TOKENS; row++)
+        golden_row(values, row % TOKENS, rows + row * INNER);
+    p.finish = VIT__ASSIGN, p.output = rig->pass.values, p.image_stride = TOKENS * INNER;
+    p.row_stride = 16, p.panel_stride = TOKENS * 16;
+    vit__run_product(&p);
 }
 
 /* Within 1e-5: scores reach 60 here, and their rounding becomes a relative error of the weights. */
