@@ -35,7 +35,7 @@ LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
-	vit_writer.c file_map.c report.c)
+	vit_writer.c quantize.c file_map.c report.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
 	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h)
@@ -80,11 +80,11 @@ $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tests/list_isas.c -lm -pthread
 
-$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) vit.h
+$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) tools/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
 
-$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h vit.h
+$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h tools/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c -lm -pthread
 

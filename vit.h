@@ -95,8 +95,9 @@
    supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
-   Little-endian throughout. u32 and u64 are unsigned, f32 is IEEE 754. [i] counts from 0.
-   round16(n) is n rounded up to a multiple of 16.
+   Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
+   IEEE 754's binary16 and binary32; bf16 is the upper half of an f32. [i] counts from 0. round16(n)
+   is n rounded up to a multiple of 16.
 
    The file is a head (header, directory, chunk table, labels, zeros up to a multiple of 64), then
    the tensors, then the chunks. Every byte is covered by a checksum or compared with a constant.
@@ -146,11 +147,12 @@
      offset  type     directory entry, tensor_count of them
           0  u32      role: 0 to 13, in the order of the tensors listed below
           4  u32      block: 0 to depth - 1 for the roles of a block, else 0
-          8  u32      dtype: 0 f32. 1 f16, 2 bf16, 3 int8 and 4 int4 are reserved
+          8  u32      dtype: 0 f32, 1 f16, 2 bf16, 3 int8, 4 int4; each tensor has its own
          12  u32      order: 0 rows, 1 panels of 16
          16  u32      rows: outputs of a matrix   } as the config gives them, before padding
          20  u32      cols: inputs of a matrix    }
-         24  u32      range: largest magnitude of an integer weight; 0 for f32
+         24  u32      range: the largest magnitude of an integer weight: 63 or 127 with int8, 8 with
+                      int4; 0 with the others
          28  u32      checksum: XXH32 of the tensor's bytes
          32  u64      offset: where the one before ends; the first at head_size
          40  u64      size: in bytes, a multiple of 64, all padding (zeros) included
@@ -185,10 +187,31 @@
    Rows (order 0, always f32): each row is padded with zeros to round16(cols) floats. Padded with
    zeros to a multiple of 64 bytes they are a tensor.
 
-   A matrix (order 1) has N = its padded outputs and K = its padded inputs, both multiples of 16. It
-   is stored as N / 16 panels; a panel of f32 is [K][16]: the weights of its 16 outputs for input 0,
-   then for input 1, and so on. After the panels come N biases in f32, zeros where the model has
-   none. So y[n] = bias[n] + sum over k of x[k] * panel[n / 16][k][n % 16]. All padding is zero.
+   A matrix (order 1, any dtype) has N = its padded outputs and K = its padded inputs, both multiples
+   of 16. With w(n, k) the weight of output n for input k, y[n] = bias[n] + sum over k of
+   x[k] * w(n, k). Biases are 0 where the model has none, and all padding is zero: weights, biases,
+   scales, sums, and the bytes from the last of the following to a multiple of 64.
+
+     f32, f16, bf16
+       panels  the dtype [N / 16][K][16]: w(n, k) = panels[n / 16][k][n % 16]. So a panel is the
+               weights of its 16 outputs for input 0, then for input 1, and so on
+       bias    f32 [N]
+     int8: symmetric, a scale for each output. K is at most 131072, so that sums of products fit s32
+       panels  s8 [N / 16][K / 4][16][4], -range to range, four neighbouring inputs together:
+               w(n, k) = scale[n] * panels[n / 16][k / 4][n % 16][k % 4]
+       bias    f32 [N]
+       scale   f32 [N]
+       sum     s32 [N]: over k of output n's integers in the panels, for activations whose zero is
+               not 0
+     int4: a scale for each output and each group of 32 inputs; G = K / 32, rounded up (the last
+     group may have 16 inputs)
+       panels  u8 [N / 16][K / 8][16][4], two weights a byte: with j = k % 8,
+               byte = panels[n / 16][k / 8][n % 16][j % 4] has in its low nibble (bits 0 to 3) the
+               input j < 4, in its high nibble (bits 4 to 7) the input j >= 4; a nibble is the weight
+               plus 8, so that weights are -8 to 7 and padding is 0x88;
+               w(n, k) = scale[n / 16][k / 32][n % 16] * (nibble - 8)
+       bias    f32 [N]
+       scale   f16 [N / 16][G][16]; it may be negative
 
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
@@ -243,6 +266,7 @@ extern "C" {
     X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")          \
     X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                 \
     X(VIT_ERROR_ISA, "this machine or build does not have the instruction set asked for") \
+    X(VIT_ERROR_DTYPE, "weights of this type can be read, but not computed with yet")     \
     X(VIT_ERROR_STOPPED, "stopped by options.on_block")
 
 #define VIT__STATUS_NAME(name, text) name,
@@ -330,6 +354,20 @@ VIT_API vit_isa vit_best_isa(void);
 /* "portable", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
+/* What the weights of a model's blocks are stored as. */
+typedef enum vit_dtype {
+    VIT_F32,
+    VIT_F16,   /* IEEE 754's half precision */
+    VIT_BF16,  /* the upper half of a float */
+    VIT_INT8,  /* -63 to 63 times a scale for each output: as fast as it gets */
+    VIT_INT8X, /* -127 to 127 likewise: closer to float32 */
+    VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
+    VIT_DTYPE_COUNT
+} vit_dtype;
+
+/* "f32", "f16", "bf16", "int8", "int8x", "int4"; "unknown" for any other value. */
+VIT_API const char *vit_dtype_name(vit_dtype dtype);
+
 /* An open model. Visible so that it can be placed anywhere; its members are private. */
 typedef struct vit_model {
     vit_config config;
@@ -356,6 +394,10 @@ VIT_API void vit_model_close(vit_model *model);
 
 /* The config of an open model; it lives as long as the model. */
 VIT_API const vit_config *vit_model_config(const vit_model *model);
+
+/* The type of the weights in an open model's blocks. A file may have one for each matrix: then it is
+   that of the first. Biases, norms, tokens and positions are float always. */
+VIT_API vit_dtype vit_model_dtype(const vit_model *model);
 
 /* The name of a class, UTF-8, 0 <= index < num_classes; NULL where the model has no labels or index
    is out of range. It lives in the model's data. */
@@ -714,6 +756,9 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
+#define VIT__MAX_SUMMED \
+    (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
+#define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
 
 /* Roles of tensors, in the order of the directory. */
 typedef enum vit__role {
@@ -738,8 +783,19 @@ typedef enum vit__role {
 
 typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
 
+/* As in the directory; vit_dtype tells int8 of two ranges apart. */
+typedef enum vit__dtype {
+    VIT__F32,
+    VIT__F16,
+    VIT__BF16,
+    VIT__INT8,
+    VIT__INT4,
+    VIT__DTYPE_COUNT
+} vit__dtype;
+
 /* A tensor as the config demands it. Dimensions along which something is repeated (heads, pooled
-   tokens) are repeat * part, each part padded to a multiple of 16. */
+   tokens) are repeat * part, each part padded to a multiple of 16. Its dtype is the file's choice,
+   and with it the size. */
 typedef struct vit__tensor {
     vit__role role;
     int block;
@@ -748,8 +804,20 @@ typedef struct vit__tensor {
     int cols, cols_repeat;
     size_t padded_rows; /* N of a matrix */
     size_t padded_cols; /* K of a matrix, floats in a row otherwise */
-    size_t size;        /* bytes in the file */
 } vit__tensor;
+
+/* A matrix where it lies in the file: N outputs and K inputs, padded, as the format has it. */
+typedef struct vit__matrix {
+    vit__dtype dtype;
+    int range; /* of integer weights */
+    size_t outputs, inputs;
+    const unsigned char *weights; /* the panels ... */
+    size_t panel_size;            /* ... of so many bytes */
+    const float *bias;            /* [N] */
+    const float *scales;          /* int8: [N] */
+    const int32_t *sums;          /* int8: [N] */
+    const uint16_t *group_scales; /* int4: f16 [N / 16][G][16] */
+} vit__matrix;
 
 /* Patches down, across, in all; tokens in all. */
 static int vit__grid_height(const vit_config *c) {
@@ -790,18 +858,16 @@ static vit__tensor vit__rows(vit__role role, int block, int rows, int cols) {
     t.rows = rows, t.rows_repeat = 1, t.cols = cols, t.cols_repeat = 1;
     t.padded_rows = (size_t)rows;
     t.padded_cols = vit__round16(cols);
-    t.size = vit__mul(vit__mul(t.padded_rows, t.padded_cols), sizeof(float));
     return t;
 }
 
-static vit__tensor vit__matrix(vit__role role, int block, int rows, int rows_repeat, int cols,
+static vit__tensor vit__panels(vit__role role, int block, int rows, int rows_repeat, int cols,
                                int cols_repeat) {
     vit__tensor t;
     t.role = role, t.block = block, t.order = VIT__PANELS;
     t.rows = rows, t.rows_repeat = rows_repeat, t.cols = cols, t.cols_repeat = cols_repeat;
     t.padded_rows = vit__mul(vit__round16(rows), (size_t)rows_repeat);
     t.padded_cols = vit__mul(vit__round16(cols), (size_t)cols_repeat);
-    t.size = vit__mul(vit__mul(t.padded_rows, vit__add(t.padded_cols, 1)), sizeof(float));
     return t;
 }
 
@@ -810,7 +876,7 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
     int dim = c->embed_dim, heads = c->num_heads, pooled = vit__pooled_tokens(c);
     switch (role) {
     case VIT__PATCH_EMBED:
-        return vit__matrix(role, 0, dim, 1, c->in_chans * c->patch_size[0] * c->patch_size[1], 1);
+        return vit__panels(role, 0, dim, 1, c->in_chans * c->patch_size[0] * c->patch_size[1], 1);
     case VIT__PREFIX_TOKENS:
         return vit__rows(role, 0, c->prefix_tokens, dim);
     case VIT__POS_EMBED:
@@ -821,22 +887,22 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
     case VIT__Q:
     case VIT__K:
     case VIT__V:
-        return vit__matrix(role, block, c->head_dim, heads, dim, 1);
+        return vit__panels(role, block, c->head_dim, heads, dim, 1);
     case VIT__PROJ:
-        return vit__matrix(role, block, dim, 1, c->head_dim, heads);
+        return vit__panels(role, block, dim, 1, c->head_dim, heads);
     case VIT__FC1:
-        return vit__matrix(role, block, c->mlp_dim, 1, dim, 1);
+        return vit__panels(role, block, c->mlp_dim, 1, dim, 1);
     case VIT__FC2:
-        return vit__matrix(role, block, dim, 1, c->mlp_dim, 1);
+        return vit__panels(role, block, dim, 1, c->mlp_dim, 1);
     case VIT__NORM:
         return vit__rows(role, 0, 2, dim);
     case VIT__PRE_LOGITS:
-        return vit__matrix(role, 0, c->pre_logits, 1, dim, pooled);
+        return vit__panels(role, 0, c->pre_logits, 1, dim, pooled);
     case VIT__HEAD:
         break;
     }
-    if (c->pre_logits > 0) return vit__matrix(role, 0, c->num_classes, 1, c->pre_logits, 1);
-    return vit__matrix(role, 0, c->num_classes, 1, dim, pooled);
+    if (c->pre_logits > 0) return vit__panels(role, 0, c->num_classes, 1, c->pre_logits, 1);
+    return vit__panels(role, 0, c->num_classes, 1, dim, pooled);
 }
 
 /* The tensor at a place in the directory, 0 <= index < vit__tensor_count. */
@@ -851,15 +917,66 @@ static vit__tensor vit__tensor_at(const vit_config *c, int index) {
     return vit__tensor_of(c, (vit__role)(VIT__NORM + after), 0);
 }
 
+/* Bytes of a panel: 16 outputs of so many inputs. */
+static size_t vit__panel_size(vit__dtype dtype, size_t inputs) {
+    static const size_t bits[VIT__DTYPE_COUNT] = {32, 16, 16, 8, 4};
+    return vit__mul(inputs, bits[dtype] * VIT__PANEL / 8);
+}
+
+/* Groups along the inputs of an int4 matrix. */
+static size_t vit__groups(size_t inputs) {
+    return vit__round_up(inputs, VIT__GROUP) / VIT__GROUP;
+}
+
+/* Bytes of a tensor in the file, with the zeros behind it. */
+static size_t vit__tensor_size(const vit__tensor *t, vit__dtype dtype) {
+    size_t panels = t->padded_rows / VIT__PANEL,
+           beside = sizeof(float); /* of an output: its bias */
+    if (t->order == VIT__ROWS)
+        return vit__round_up(vit__mul(vit__mul(t->padded_rows, t->padded_cols), sizeof(float)),
+                             VIT__ALIGN);
+    if (dtype == VIT__INT8) beside += sizeof(float) + sizeof(int32_t);
+    if (dtype == VIT__INT4) beside += vit__groups(t->padded_cols) * sizeof(uint16_t);
+    size_t panel = vit__add(vit__panel_size(dtype, t->padded_cols), beside * VIT__PANEL);
+    return vit__round_up(vit__mul(panels, panel), VIT__ALIGN);
+}
+
 static const unsigned char *vit__entry(const unsigned char *file, int index) {
     return file + vit__u32(file + 44) + (size_t)index * vit__u32(file + 36);
 }
 
-/* Where the data of a tensor lies. */
+/* Where the data of a tensor lie: of rows, or of a matrix of f32. */
 static const float *vit__tensor_data(const vit_model *model, vit__role role, int block) {
     int index = vit__tensor_index(&model->config, role, block);
     uint64_t offset = vit__u64(vit__entry(model->data, index) + 32);
     return (const float *)(const void *)(model->data + offset);
+}
+
+/* The matrix that lies at data. */
+static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *t, vit__dtype dtype,
+                                  int range) {
+    vit__matrix m;
+    memset(&m, 0, sizeof(m));
+    m.dtype = dtype, m.range = range;
+    m.outputs = t->padded_rows, m.inputs = t->padded_cols;
+    m.weights = data;
+    m.panel_size = vit__panel_size(dtype, m.inputs);
+    m.bias = (const float *)(const void *)(data + m.outputs / VIT__PANEL * m.panel_size);
+    const void *behind = m.bias + m.outputs;
+    if (dtype == VIT__INT8) {
+        m.scales = (const float *)behind;
+        m.sums = (const int32_t *)(const void *)(m.scales + m.outputs);
+    }
+    if (dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
+    return m;
+}
+
+static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int block) {
+    const vit_config *c = &model->config;
+    const unsigned char *entry = vit__entry(model->data, vit__tensor_index(c, role, block));
+    vit__tensor t = vit__tensor_of(c, role, block);
+    return vit__matrix_at(model->data + vit__u64(entry + 32), &t, (vit__dtype)vit__u32(entry + 8),
+                          (int)vit__u32(entry + 24));
 }
 
 /* A count of the config; -1 where it is larger than any count may be. */
@@ -1025,13 +1142,23 @@ static vit_status vit__check_labels(const unsigned char *file, const vit_config 
     return VIT_OK;
 }
 
+/* Whether a tensor may be of a dtype with a range, both as the directory has them. */
+static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t range) {
+    if (t->order == VIT__ROWS) return dtype == VIT__F32 && range == 0;
+    if (dtype == VIT__INT8)
+        return (range == 63 || range == 127) && t->padded_cols <= VIT__MAX_SUMMED;
+    return dtype == VIT__INT4 ? range == 8 : dtype < VIT__DTYPE_COUNT && range == 0;
+}
+
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, uint64_t offset) {
+    uint32_t dtype = vit__u32(entry + 8);
     return vit__u32(entry) == (uint32_t)t->role && vit__u32(entry + 4) == (uint32_t)t->block &&
-           vit__u32(entry + 8) == 0 && vit__u32(entry + 12) == (uint32_t)t->order &&
+           vit__dtype_is_valid(t, dtype, vit__u32(entry + 24)) &&
+           vit__u32(entry + 12) == (uint32_t)t->order &&
            vit__u32(entry + 16) == (uint32_t)(t->rows * t->rows_repeat) &&
            vit__u32(entry + 20) == (uint32_t)(t->cols * t->cols_repeat) &&
-           vit__u32(entry + 24) == 0 && vit__u64(entry + 32) == offset &&
-           vit__u64(entry + 40) == vit__round_up(t->size, VIT__ALIGN);
+           vit__u64(entry + 32) == offset &&
+           vit__u64(entry + 40) == vit__tensor_size(t, (vit__dtype)dtype);
 }
 
 /* Every tensor has the shape that the config demands and starts where the one before ends. *end is
@@ -1047,11 +1174,11 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         return VIT_ERROR_DIRECTORY;
     *end = vit__u32(file + 16);
     for (int i = 0; i < (int)count; i++) {
+        const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
-        if (!vit__entry_matches(vit__entry(file, i), &t, *end)) return VIT_ERROR_DIRECTORY;
-        uint64_t padded = vit__round_up(t.size, VIT__ALIGN);
-        if (padded > size - *end) return VIT_ERROR_DIRECTORY;
-        *end += padded;
+        if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
+        if (vit__u64(entry + 40) > size - *end) return VIT_ERROR_DIRECTORY;
+        *end += vit__u64(entry + 40);
     }
     return VIT_OK;
 }
@@ -1114,6 +1241,22 @@ VIT_API vit_status vit_model_verify(const vit_model *model) {
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
     return &model->config;
+}
+
+VIT_API const char *vit_dtype_name(vit_dtype dtype) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    return (unsigned)dtype < VIT_DTYPE_COUNT ? names[dtype] : "unknown";
+}
+
+/* The public name of a dtype and a range. */
+static vit_dtype vit__dtype_of(vit__dtype dtype, int range) {
+    static const vit_dtype dtypes[] = {VIT_F32, VIT_F16, VIT_BF16, VIT_INT8, VIT_INT4};
+    return dtype == VIT__INT8 && range == 127 ? VIT_INT8X : dtypes[dtype];
+}
+
+VIT_API vit_dtype vit_model_dtype(const vit_model *model) {
+    vit__matrix m = vit__matrix_of(model, VIT__Q, 0);
+    return vit__dtype_of(m.dtype, m.range);
 }
 
 VIT_API const char *vit_model_label(const vit_model *model, int index) {
@@ -1775,16 +1918,16 @@ static void vit__run_product(vit__product *p) {
 /* The product of rows [images][rows] with the matrix of a role; where it goes is left to say. */
 static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
                                     vit__table input, int images, int rows) {
-    vit__tensor t = vit__tensor_of(pass->config, role, block);
+    vit__matrix m = vit__matrix_of(pass->model, role, block);
     vit__product p;
     memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.input = input;
-    p.inputs = t.padded_cols;
+    p.inputs = m.inputs;
     p.images = images, p.rows = rows;
-    p.weights = vit__tensor_data(pass->model, role, block);
-    p.bias = p.weights + t.padded_rows * t.padded_cols;
-    p.panels = (int)(t.padded_rows / VIT__PANEL);
+    p.weights = (const float *)(const void *)m.weights;
+    p.bias = m.bias;
+    p.panels = (int)(m.outputs / VIT__PANEL);
     return p;
 }
 
@@ -2218,6 +2361,14 @@ static void vit__image_task(void *arg, int index, int worker) {
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
+/* Whether every tensor is of f32. */
+static int vit__is_f32(const vit_model *model) {
+    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
+        if (vit__u32(vit__entry(model->data, i) + 8) != VIT__F32) return 0;
+    }
+    return 1;
+}
+
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *logits, void *workspace,
                                size_t workspace_size) {
@@ -2229,6 +2380,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     size_t need = vit_workspace_size(model, options, batch);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
+    if (!vit__is_f32(model)) return VIT_ERROR_DTYPE;
     vit__pass_carve(&pass, &arena);
 
     /* An image for each worker is fastest, as they never wait for each other; the images left over

@@ -9,14 +9,17 @@
 static inline double *reference_linear(const vit_model *model, vit__role role, int block,
                                        const double *x, int rows) {
     vit__tensor t = vit__tensor_of(&model->config, role, block);
-    const float *data = vit__tensor_data(model, role, block);
+    const unsigned char *entry =
+        vit__entry(model->data, vit__tensor_index(&model->config, role, block));
+    const unsigned char *data = model->data + vit__u64(entry + 32);
+    vit__dtype dtype = (vit__dtype)vit__u32(entry + 8);
     int outputs = t.rows * t.rows_repeat, inputs = t.cols * t.cols_repeat;
     double *y = (double *)allocate((size_t)rows * (size_t)outputs * sizeof(double));
     for (int r = 0; r < rows; r++) {
         for (int n = 0; n < outputs; n++) {
-            double sum = (double)data[bias_index(&t, n)];
+            double sum = (double)stored_bias(data, &t, dtype, n);
             for (int k = 0; k < inputs; k++)
-                sum += x[r * inputs + k] * (double)data[weight_index(&t, n, k)];
+                sum += x[r * inputs + k] * stored_weight(data, &t, dtype, n, k);
             y[r * outputs + n] = sum;
         }
     }

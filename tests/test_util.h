@@ -20,6 +20,8 @@ static int max_isa(void);
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
+#include "tools/dtypes.h"
+
 /* The environment variable VIT_ISA lowers what "the best" is, so that every instruction set has the
    same tests. One that is not there ends the program: another would be tested in its place. */
 static int max_isa(void) {
@@ -183,6 +185,7 @@ typedef struct model_parts {
     size_t labels_size;
     uint32_t header_size, entry_size;
     uint32_t chunks; /* of 64 bytes each, of an unknown kind */
+    vit_dtype dtype;
 } model_parts;
 
 /* A .vit file in memory at a multiple of 64. */
@@ -254,14 +257,17 @@ static inline void put_config(unsigned char *h, const vit_config *c) {
     snprintf((char *)h + 192, 64, "%s", c->architecture);
 }
 
-static inline void put_entry(unsigned char *entry, const vit__tensor *t, uint64_t offset) {
+static inline void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype stored,
+                             uint64_t offset) {
     put_u32(entry, (uint32_t)t->role);
     put_u32(entry + 4, (uint32_t)t->block);
+    put_u32(entry + 8, (uint32_t)stored.dtype);
     put_u32(entry + 12, (uint32_t)t->order);
     put_u32(entry + 16, (uint32_t)(t->rows * t->rows_repeat));
     put_u32(entry + 20, (uint32_t)(t->cols * t->cols_repeat));
+    put_u32(entry + 24, (uint32_t)stored.range);
     put_u64(entry + 32, offset);
-    put_u64(entry + 40, vit__round_up(t->size, 64));
+    put_u64(entry + 40, vit__tensor_size(t, stored.dtype));
 }
 
 /* Head checksum anew, after a change to the head. */
@@ -288,24 +294,133 @@ static inline size_t padded_index(int i, int part) {
     return (size_t)(i / part) * (size_t)((part + 15) / 16 * 16) + (size_t)(i % part);
 }
 
+static inline size_t padded_inputs(const vit__tensor *t) {
+    return padded_index(t->cols * t->cols_repeat, t->cols);
+}
+
+static inline size_t padded_outputs(const vit__tensor *t) {
+    return padded_index(t->rows * t->rows_repeat, t->rows);
+}
+
+/* Number of the weight in a matrix of f32, f16 or bf16. */
 static inline size_t weight_index(const vit__tensor *t, int row, int col) {
     size_t n = padded_index(row, t->rows), k = padded_index(col, t->cols);
-    size_t inputs = padded_index(t->cols * t->cols_repeat, t->cols);
-    return n / 16 * (inputs * 16) + k * 16 + n % 16;
+    return n / 16 * (padded_inputs(t) * 16) + k * 16 + n % 16;
 }
 
-static inline size_t bias_index(const vit__tensor *t, int row) {
-    size_t inputs = padded_index(t->cols * t->cols_repeat, t->cols);
-    size_t outputs = padded_index(t->rows * t->rows_repeat, t->rows);
-    return inputs * outputs + padded_index(row, t->rows);
+/* Byte of the weight in a matrix of int8 (together 4) or int4 (together 8). */
+static inline size_t integer_index(const vit__tensor *t, int row, int col, size_t together) {
+    size_t n = padded_index(row, t->rows), k = padded_index(col, t->cols);
+    return (n / 16 * (padded_inputs(t) / together) + k / together) * 64 + n % 16 * 4 + k % 4;
 }
 
-static inline void random_matrix(const vit__tensor *t, float *data, uint32_t *state) {
+/* Where the biases lie, in bytes. */
+static inline size_t biases_offset(const vit__tensor *t, vit__dtype dtype) {
+    static const size_t bits[] = {32, 16, 16, 8, 4};
+    return padded_outputs(t) * padded_inputs(t) * bits[dtype] / 8;
+}
+
+static inline float stored_f32(const unsigned char *p) {
+    float value;
+    memcpy(&value, p, sizeof(value));
+    return value;
+}
+
+static inline double stored_f16(const unsigned char *p) {
+    int half = p[0] | p[1] << 8, exponent = half >> 10 & 31, fraction = half & 1023;
+    double size = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
+    return half & 0x8000 ? -size : size;
+}
+
+static inline double stored_bf16(const unsigned char *p) {
+    const unsigned char whole[4] = {0, 0, p[0], p[1]};
+    return (double)stored_f32(whole);
+}
+
+/* Where the scale of an int4 weight lies. */
+static inline size_t group_scale_offset(const vit__tensor *t, int row, int col) {
+    size_t n = padded_index(row, t->rows), k = padded_index(col, t->cols);
+    size_t groups = (padded_inputs(t) + 31) / 32;
+    return biases_offset(t, VIT__INT4) + padded_outputs(t) * 4 +
+           2 * ((n / 16 * groups + k / 32) * 16 + n % 16);
+}
+
+/* The integer of an int8 or int4 weight. */
+static inline int stored_integer(const unsigned char *data, const vit__tensor *t, vit__dtype dtype,
+                                 int row, int col) {
+    if (dtype == VIT__INT8) return (signed char)data[integer_index(t, row, col, 4)];
+    int byte = data[integer_index(t, row, col, 8)];
+    return (padded_index(col, t->cols) % 8 < 4 ? byte & 15 : byte >> 4) - 8;
+}
+
+static inline double stored_weight(const unsigned char *data, const vit__tensor *t,
+                                   vit__dtype dtype, int row, int col) {
+    size_t i = weight_index(t, row, col), n = padded_index(row, t->rows);
+    const unsigned char *scales = data + biases_offset(t, dtype) + 4 * padded_outputs(t);
+    if (dtype == VIT__F32) return (double)stored_f32(data + 4 * i);
+    if (dtype == VIT__F16) return stored_f16(data + 2 * i);
+    if (dtype == VIT__BF16) return stored_bf16(data + 2 * i);
+    double scale = dtype == VIT__INT8 ? (double)stored_f32(scales + 4 * n)
+                                      : stored_f16(data + group_scale_offset(t, row, col));
+    return scale * stored_integer(data, t, dtype, row, col);
+}
+
+static inline float stored_bias(const unsigned char *data, const vit__tensor *t, vit__dtype dtype,
+                                int row) {
+    return stored_f32(data + biases_offset(t, dtype) + 4 * padded_index(row, t->rows));
+}
+
+/* A weight of either sign and at most 2 * scale, in the bytes of its dtype; int8's scales follow
+   when all are there. */
+static inline void put_random_weight(const vit__tensor *t, unsigned char *data, stored_dtype stored,
+                                     int row, int col, float scale, uint32_t *state) {
+    unsigned char *p = data + weight_index(t, row, col) * (stored.dtype == VIT__F32 ? 4 : 2);
+    unsigned char bytes[4];
+    put_f32(bytes, scale * random_float(state));
+    if (stored.dtype == VIT__F32) memcpy(p, bytes, 4);
+    if (stored.dtype == VIT__BF16) memcpy(p, bytes + 2, 2);
+    if (stored.dtype == VIT__F16) { /* 2^-7 to 2^-2, or 0 */
+        int half = random_below(state, 0x1400) + 0x2000 + (random_below(state, 2) << 15);
+        if (random_below(state, 16) == 0) half = random_below(state, 1024); /* a subnormal */
+        p[0] = (unsigned char)(half & 255), p[1] = (unsigned char)(half >> 8);
+    }
+    if (stored.dtype == VIT__INT8)
+        data[integer_index(t, row, col, 4)] =
+            (unsigned char)(random_below(state, 2 * stored.range + 1) - stored.range);
+    if (stored.dtype == VIT__INT4) {
+        unsigned char *byte = data + integer_index(t, row, col, 8);
+        int high = padded_index(col, t->cols) % 8 >= 4, nibble = random_below(state, 16);
+        int half = random_below(state, 0x800) + 0x2000 + (random_below(state, 2) << 15);
+        *byte = (unsigned char)(high ? (*byte & 15) | nibble << 4 : (*byte & 0xF0) | nibble);
+        p = data + group_scale_offset(t, row, col);
+        p[0] = (unsigned char)(half & 255), p[1] = (unsigned char)(half >> 8);
+    }
+}
+
+/* The scale of an int8 output and the sum of its integers. */
+static inline void put_scale_and_sum(const vit__tensor *t, unsigned char *data, int row,
+                                     float scale) {
+    size_t n = padded_index(row, t->rows), count = padded_outputs(t);
+    unsigned char *scales = data + biases_offset(t, VIT__INT8) + 4 * count;
+    int sum = 0;
+    for (int c = 0; c < t->cols * t->cols_repeat; c++)
+        sum += stored_integer(data, t, VIT__INT8, row, c);
+    put_f32(scales + 4 * n, scale);
+    put_u32(scales + 4 * (count + n), (uint32_t)sum);
+}
+
+static inline void random_matrix(const vit__tensor *t, unsigned char *data, stored_dtype stored,
+                                 uint32_t *state) {
     int rows = t->rows * t->rows_repeat, cols = t->cols * t->cols_repeat;
     float scale = 2.0f / sqrtf((float)cols);
+    unsigned char *biases = data + biases_offset(t, stored.dtype);
+    if (stored.dtype == VIT__INT4) memset(data, 0x88, biases_offset(t, VIT__INT4));
     for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < cols; c++) data[weight_index(t, r, c)] = scale * random_float(state);
-        data[bias_index(t, r)] = 0.3f * random_float(state);
+        for (int c = 0; c < cols; c++) put_random_weight(t, data, stored, r, c, scale, state);
+        put_f32(biases + 4 * padded_index(r, t->rows), 0.3f * random_float(state));
+        if (stored.dtype == VIT__INT8)
+            put_scale_and_sum(t, data, r,
+                              scale / (float)stored.range * (1.5f + random_float(state)));
     }
 }
 
@@ -325,6 +440,11 @@ typedef struct model_layout {
     size_t size;
 } model_layout;
 
+static inline size_t size_of(const model_parts *parts, uint32_t index) {
+    vit__tensor t = vit__tensor_at(&parts->config, (int)index);
+    return vit__tensor_size(&t, stored_dtype_of(parts->dtype, &t).dtype);
+}
+
 static inline model_layout lay_out(const model_parts *parts) {
     model_layout l;
     l.header_size = parts->header_size ? parts->header_size : 256;
@@ -334,8 +454,7 @@ static inline model_layout lay_out(const model_parts *parts) {
     l.labels_offset = l.chunks_offset + parts->chunks * 24;
     l.head_size = (l.labels_offset + (uint32_t)parts->labels_size + 63) / 64 * 64;
     l.size = l.head_size + (size_t)parts->chunks * 64;
-    for (uint32_t i = 0; i < l.tensor_count; i++)
-        l.size += vit__round_up(vit__tensor_at(&parts->config, (int)i).size, 64);
+    for (uint32_t i = 0; i < l.tensor_count; i++) l.size += size_of(parts, i);
     return l;
 }
 
@@ -380,11 +499,11 @@ static inline model_file model_make(const model_parts *parts, uint32_t seed) {
     put_header(file.data, parts, &l);
     for (uint32_t i = 0; i < l.tensor_count; i++) {
         vit__tensor t = vit__tensor_at(&parts->config, (int)i);
-        float *data = (float *)(void *)(file.data + offset);
-        put_entry(file.data + l.header_size + i * l.entry_size, &t, offset);
-        if (t.order == VIT__PANELS) random_matrix(&t, data, &seed);
-        if (t.order == VIT__ROWS) random_rows(&t, data, &seed);
-        offset += vit__round_up(t.size, 64);
+        stored_dtype stored = stored_dtype_of(parts->dtype, &t);
+        put_entry(file.data + l.header_size + i * l.entry_size, &t, stored, offset);
+        if (t.order == VIT__PANELS) random_matrix(&t, file.data + offset, stored, &seed);
+        if (t.order == VIT__ROWS) random_rows(&t, (float *)(void *)(file.data + offset), &seed);
+        offset += size_of(parts, i);
     }
     put_chunks(file.data, &l, parts->chunks);
     if (parts->labels_size > 0)

@@ -39,11 +39,15 @@ static const char usage[] =
     "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
+    "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
+    "                       int8x (8 bits of which the kernels use all: slower, closer\n"
+    "                       to f32) or int4\n"
     "  --help, --version\n";
 
 typedef struct arguments {
     const char *in, *out;
     const char *labels;
+    vit_dtype dtype;
 } arguments;
 
 /* A number that takes up all of a text, or what is in front of end. */
@@ -114,6 +118,12 @@ static const char *parse_pos_embed(const char *text) {
     return text;
 }
 
+static vit_dtype parse_dtype(const char *text) {
+    int dtype = vit_dtype_find(text);
+    if (dtype < 0) fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
+    return (vit_dtype)dtype;
+}
+
 enum {
     OPTION_HEADS = 256,
     OPTION_EPS,
@@ -126,6 +136,7 @@ enum {
     OPTION_STD,
     OPTION_LABELS,
     OPTION_POS_EMBED,
+    OPTION_DTYPE,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -175,6 +186,9 @@ static void parse_option(int option, const char *text, arguments *a, settings *s
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
         break;
+    case OPTION_DTYPE:
+        a->dtype = parse_dtype(text);
+        break;
     case OPTION_HELP:
         show_usage();
         break;
@@ -199,6 +213,7 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {"std", 1, NULL, OPTION_STD},
         {"labels", 1, NULL, OPTION_LABELS},
         {"pos-embed", 1, NULL, OPTION_POS_EMBED},
+        {"dtype", 1, NULL, OPTION_DTYPE},
         {"help", 0, NULL, OPTION_HELP},
         {"version", 0, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -276,7 +291,7 @@ static void convert(const arguments *a, settings *s) {
     weights_write(&m, NULL);
     layout_check_rest(&m);
 
-    vit_writer_begin(&writer, a->out, &m.config, labels, labels_size);
+    vit_writer_begin(&writer, a->out, &m.config, a->dtype, labels, labels_size);
     weights_write(&m, &writer);
     vit_writer_end(&writer);
 
@@ -288,7 +303,7 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL};
+    arguments a = {NULL, NULL, NULL, VIT_F32};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);

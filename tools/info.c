@@ -59,6 +59,19 @@ static void print_labels(const vit_model *model) {
                vit_model_label(model, model->config.num_classes - 1));
 }
 
+/* What a tensor is stored as. */
+static vit_dtype dtype_at(const vit_model *model, int index) {
+    const unsigned char *entry = vit__entry(model->data, index);
+    return vit__dtype_of((vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
+}
+
+/* Weights and biases, without padding. */
+static unsigned long long parameters_of(const vit__tensor *t) {
+    unsigned long long rows = (unsigned long long)t->rows * (unsigned)t->rows_repeat;
+    unsigned long long cols = (unsigned long long)t->cols * (unsigned)t->cols_repeat;
+    return rows * cols + (t->order == VIT__PANELS ? rows : 0);
+}
+
 /* One line; returns whether the checksum is right. */
 static int print_tensor(const vit_model *model, int index) {
     static const char *const roles[] = {
@@ -73,28 +86,39 @@ static int print_tensor(const vit_model *model, int index) {
     if (t.role >= VIT__NORM1 && t.role <= VIT__FC2)
         snprintf(name, sizeof(name), "%d.%s", t.block, roles[t.role]);
     else snprintf(name, sizeof(name), "%s", roles[t.role]);
-    printf("  %-14s %7d x %-7d f32 %-7s %12llu %10llu  %08lx %s\n", name, t.rows * t.rows_repeat,
-           t.cols * t.cols_repeat, t.order == VIT__PANELS ? "panels" : "rows", offset, size,
-           (unsigned long)checksum, right ? "ok" : "DAMAGED");
+    printf("  %-14s %7d x %-7d %-5s %-7s %12llu %10llu  %08lx %s\n", name, t.rows * t.rows_repeat,
+           t.cols * t.cols_repeat, vit_dtype_name(dtype_at(model, index)),
+           t.order == VIT__PANELS ? "panels" : "rows", offset, size, (unsigned long)checksum,
+           right ? "ok" : "DAMAGED");
     return right;
 }
 
 /* Returns whether every checksum is right. */
 static int print_tensors(const vit_model *model) {
     int count = vit__tensor_count(&model->config), right = 1;
-    unsigned long long parameters = 0;
     printf("tensors        %d\n", count);
-    printf("  %-14s %7s x %-7s %-11s %12s %10s  checksum\n", "", "rows", "cols", "", "offset",
+    printf("  %-14s %7s x %-7s %-13s %12s %10s  checksum\n", "", "rows", "cols", "", "offset",
            "bytes");
-    for (int i = 0; i < count; i++) {
-        vit__tensor t = vit__tensor_at(&model->config, i);
-        unsigned long long rows = (unsigned long long)t.rows * (unsigned)t.rows_repeat;
-        parameters += rows * ((unsigned long long)t.cols * (unsigned)t.cols_repeat);
-        if (t.order == VIT__PANELS) parameters += rows;
-        right &= print_tensor(model, i);
-    }
-    printf("parameters     %llu\n", parameters);
+    for (int i = 0; i < count; i++) right &= print_tensor(model, i);
     return right;
+}
+
+/* How many parameters are stored as what, and the bits that each takes with scales and padding. */
+static void print_dtypes(const vit_model *model) {
+    unsigned long long parameters[VIT_DTYPE_COUNT] = {0}, bytes[VIT_DTYPE_COUNT] = {0}, sum = 0;
+    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
+        vit__tensor t = vit__tensor_at(&model->config, i);
+        vit_dtype dtype = dtype_at(model, i);
+        parameters[dtype] += parameters_of(&t);
+        bytes[dtype] += vit__u64(vit__entry(model->data, i) + 40);
+        sum += parameters_of(&t);
+    }
+    printf("parameters     %llu\n", sum);
+    for (int i = 0; i < VIT_DTYPE_COUNT; i++) {
+        if (bytes[i] > 0)
+            printf("  %-12s %12llu, %12llu bytes, %.2f bits each\n", vit_dtype_name((vit_dtype)i),
+                   parameters[i], bytes[i], 8.0 * (double)bytes[i] / (double)parameters[i]);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -111,10 +135,12 @@ int main(int argc, char **argv) {
     }
     printf("%s: %llu bytes\n", argv[1], (unsigned long long)model.size);
     print_config(&model.config);
+    printf("dtype          %s\n", vit_dtype_name(vit_model_dtype(&model)));
     print_head(&model.config);
     print_recipe(&model.config);
     print_labels(&model);
     if (!print_tensors(&model)) status = VIT_ERROR_CHECKSUM;
+    print_dtypes(&model);
     if (status == VIT_OK) status = vit_model_verify(&model); /* the chunks, too */
     vit_model_close(&model);
     if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));

@@ -1,9 +1,9 @@
 #include "safetensors.h"
 
 #include "json.h"
+#include "quantize.h"
 #include "report.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,19 +241,6 @@ tensor *checkpoint_find(const checkpoint *c, const char *name) {
     return NULL;
 }
 
-static float from_bits(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static float from_f16(uint32_t half) {
-    uint32_t sign = (half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
-    if (exponent == 0) return ldexpf(sign ? -(float)fraction : (float)fraction, -24);
-    return from_bits(sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13);
-}
-
 void tensor_read(const tensor *t, size_t first, size_t count, float *values) {
     if (t->type == TENSOR_F32) {
         memcpy(values, t->data + first * sizeof(float), count * sizeof(float));
@@ -261,7 +248,7 @@ void tensor_read(const tensor *t, size_t first, size_t count, float *values) {
     }
     const unsigned char *p = t->data + first * 2;
     for (size_t i = 0; i < count; i++, p += 2) {
-        uint32_t half = (uint32_t)p[0] | (uint32_t)p[1] << 8;
-        values[i] = t->type == TENSOR_BF16 ? from_bits(half << 16) : from_f16(half);
+        uint16_t half = (uint16_t)(p[0] | p[1] << 8);
+        values[i] = t->type == TENSOR_BF16 ? dequantize_bf16(half) : dequantize_f16(half);
     }
 }

@@ -3,6 +3,8 @@
 #define VIT_IMPLEMENTATION
 #include "vit_writer.h"
 
+#include "dtypes.h"
+#include "quantize.h"
 #include "report.h"
 
 #include <assert.h>
@@ -81,8 +83,24 @@ static void put_recipe(unsigned char *h, const vit_preprocess_config *p) {
     }
 }
 
+/* A tensor's entry but for its checksum. */
+static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype stored,
+                      uint64_t offset) {
+    if (!vit__dtype_is_valid(t, stored.dtype, (uint32_t)stored.range))
+        fail("--dtype: a matrix has too many inputs for 8 bits, which is %zu", t->padded_cols);
+    put_int(entry, (int)t->role);
+    put_int(entry + 4, t->block);
+    put_int(entry + 8, (int)stored.dtype);
+    put_int(entry + 12, (int)t->order);
+    put_int(entry + 16, t->rows * t->rows_repeat);
+    put_int(entry + 20, t->cols * t->cols_repeat);
+    put_int(entry + 24, stored.range);
+    put_u64(entry + 32, offset);
+    put_u64(entry + 40, vit__tensor_size(t, stored.dtype));
+}
+
 /* The head but for its checksum and those of the tensors. */
-static void put_layout(unsigned char *h, const vit_config *c, size_t head_size,
+static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, size_t head_size,
                        size_t labels_size) {
     size_t count = (size_t)vit__tensor_count(c),
            labels = VIT__HEADER_SIZE + count * VIT__ENTRY_SIZE;
@@ -97,16 +115,10 @@ static void put_layout(unsigned char *h, const vit_config *c, size_t head_size,
     put_u32(h + 48, labels_size > 0 ? labels : 0);
     put_u32(h + 52, labels_size);
     for (size_t i = 0; i < count; i++) {
-        unsigned char *entry = h + VIT__HEADER_SIZE + i * VIT__ENTRY_SIZE;
         vit__tensor t = vit__tensor_at(c, (int)i);
-        put_int(entry, (int)t.role);
-        put_int(entry + 4, t.block);
-        put_int(entry + 12, (int)t.order);
-        put_int(entry + 16, t.rows * t.rows_repeat);
-        put_int(entry + 20, t.cols * t.cols_repeat);
-        put_u64(entry + 32, offset);
-        put_u64(entry + 40, vit__round_up(t.size, VIT__ALIGN));
-        offset += vit__round_up(t.size, VIT__ALIGN);
+        stored_dtype stored = stored_dtype_of(dtype, &t);
+        put_entry(h + VIT__HEADER_SIZE + i * VIT__ENTRY_SIZE, &t, stored, offset);
+        offset += vit__tensor_size(&t, stored.dtype);
     }
     put_u64(h + 24, offset);
 }
@@ -126,7 +138,7 @@ static void make_head(vit_writer *w, const vit_config *config, const char *label
     if (w->head_size > UINT32_MAX) fail("%s: the labels are too long", w->path);
     w->head = allocate(w->head_size, 1);
     memcpy(w->head, header, sizeof(header));
-    put_layout(w->head, &w->config, w->head_size, labels_size);
+    put_layout(w->head, &w->config, w->dtype, w->head_size, labels_size);
     if (labels_size > 0) memcpy(w->head + before_labels, labels, labels_size);
     w->config.architecture = (const char *)w->head + 192;
 }
@@ -135,11 +147,13 @@ static void make_buffers(vit_writer *w) {
     size_t largest = 0, longest = 0;
     for (int i = 0; i < vit__tensor_count(&w->config); i++) {
         vit__tensor t = vit__tensor_at(&w->config, i);
-        if (t.size > largest) largest = t.size;
-        if (t.padded_cols > longest) longest = t.padded_cols;
+        largest = vit__larger(largest, vit__tensor_size(&t, stored_dtype_of(w->dtype, &t).dtype));
+        longest = vit__larger(longest, t.padded_cols);
     }
-    w->tensor = allocate(vit__round_up(largest, VIT__ALIGN), 1);
+    w->tensor = allocate(largest, 1);
     w->row = allocate(longest, sizeof(float));
+    w->padded = allocate(longest, sizeof(float));
+    w->integers = allocate(longest, 1);
 }
 
 /* A new file beside the one to be written, which must not be a folder or a device. */
@@ -160,10 +174,11 @@ static void write_bytes(vit_writer *w, const void *data, size_t size) {
     if (fwrite(data, 1, size, w->file) != size) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config, const char *labels,
-                      size_t labels_size) {
+void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config, vit_dtype dtype,
+                      const char *labels, size_t labels_size) {
     memset(w, 0, sizeof(*w));
     w->path = path;
+    w->dtype = dtype;
     if (!vit__is_little_endian()) fail("%s", vit_status_string(VIT_ERROR_BYTE_ORDER));
     make_head(w, config, labels, labels_size);
     make_buffers(w);
@@ -171,46 +186,132 @@ void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config,
     write_bytes(w, w->head, w->head_size); /* room for it */
 }
 
+static int all_finite(const float *values, size_t count) {
+    int finite = 1;
+    for (size_t i = 0; i < count; i++) finite &= vit__is_finite(values[i]);
+    return finite;
+}
+
+/* ---- one output of a matrix: w->padded, [K], into its panel; each says whether it fits ------ */
+
+/* A place of the tensor at hand that vit__matrix_at has found. */
+static void *within(const vit_writer *w, const vit__matrix *m, const void *place) {
+    return w->tensor + ((const unsigned char *)place - m->weights);
+}
+
+/* Its panel, [K][16] or as the dtype has it. */
+static unsigned char *panel_of(const vit_writer *w, const vit__matrix *m, size_t n) {
+    return w->tensor + n / VIT__PANEL * m->panel_size;
+}
+
+static int store_f32(vit_writer *w, const vit__matrix *m, size_t n) {
+    float *to = (float *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
+    for (size_t k = 0; k < m->inputs; k++) to[k * VIT__PANEL] = w->padded[k];
+    return 1;
+}
+
+static int store_half(vit_writer *w, const vit__matrix *m, size_t n) {
+    uint16_t *to = (uint16_t *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
+    int is_f16 = m->dtype == VIT__F16, fits = 1;
+    for (size_t k = 0; k < m->inputs; k++) {
+        uint16_t half = is_f16 ? quantize_f16(w->padded[k]) : quantize_bf16(w->padded[k]);
+        float back = is_f16 ? dequantize_f16(half) : dequantize_bf16(half);
+        fits &= vit__is_finite(back) || !vit__is_finite(w->padded[k]);
+        to[k * VIT__PANEL] = half;
+    }
+    return fits;
+}
+
+/* [K / 4][16][4] */
+static int store_int8(vit_writer *w, const vit__matrix *m, size_t n) {
+    unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
+    if (!all_finite(w->padded, m->inputs)) return 0;
+    float scale = quantize_int8(w->padded, m->inputs, m->range, w->integers);
+    int32_t sum = 0;
+    for (size_t k = 0; k < m->inputs; k++) {
+        panel[k / 4 * 64 + k % 4] = (unsigned char)w->integers[k];
+        sum += w->integers[k];
+    }
+    ((float *)within(w, m, m->scales))[n] = scale;
+    ((int32_t *)within(w, m, m->sums))[n] = sum;
+    return 1;
+}
+
+/* [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
+static int store_int4(vit_writer *w, const vit__matrix *m, size_t n) {
+    unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
+    size_t groups = vit__groups(m->inputs);
+    uint16_t *scales = (uint16_t *)within(w, m, m->group_scales) +
+                       n / VIT__PANEL * groups * VIT__PANEL + n % VIT__PANEL;
+    if (!all_finite(w->padded, m->inputs)) return 0;
+    for (size_t k = 0; k < m->inputs; k += VIT__GROUP, scales += VIT__PANEL) {
+        size_t count = m->inputs - k < VIT__GROUP ? m->inputs - k : VIT__GROUP;
+        *scales = quantize_int4(w->padded + k, count, w->integers + k);
+        if (!vit__is_finite(dequantize_f16(*scales))) return 0;
+    }
+    for (const signed char *q = w->integers; q < w->integers + m->inputs; q += 8, panel += 64) {
+        for (int j = 0; j < 4; j++) panel[j] = (unsigned char)((q[j] + 8) | (q[j + 4] + 8) << 4);
+    }
+    return 1;
+}
+
+/* ---- tensors ------------------------------------------------------------------------------- */
+
 static void fill_rows(vit_writer *w, const vit__tensor *t, vit_row_reader read_row,
                       const void *source) {
     for (size_t r = 0; r < (size_t)t->rows; r++)
-        read_row(source, r, w->tensor + r * t->padded_cols);
+        read_row(source, r, (float *)(void *)w->tensor + r * t->padded_cols);
 }
 
-/* Spread the weights of output n, [cols_repeat][cols], over its panel, [K][16]. */
-static void fill_panel_column(vit_writer *w, const vit__tensor *t, size_t n) {
-    float *panel = w->tensor + n / VIT__PANEL * t->padded_cols * VIT__PANEL + n % VIT__PANEL;
-    const float *value = w->row;
-    for (size_t part = 0; part < (size_t)t->cols_repeat; part++) {
-        float *to = panel + part * vit__round16(t->cols) * VIT__PANEL;
-        for (int c = 0; c < t->cols; c++, to += VIT__PANEL) *to = *value++;
-    }
+/* row, [cols_repeat][cols], becomes padded, [K]. */
+static void pad_row(vit_writer *w, const vit__tensor *t) {
+    size_t cols = (size_t)t->cols, stride = vit__round16(t->cols);
+    memset(w->padded, 0, t->padded_cols * sizeof(float));
+    for (size_t part = 0; part < (size_t)t->cols_repeat; part++)
+        memcpy(w->padded + part * stride, w->row + part * cols, cols * sizeof(float));
 }
 
-static void fill_panels(vit_writer *w, const vit__tensor *t, vit_row_reader read_row,
-                        const void *source, const float *bias) {
-    float *biases = w->tensor + t->padded_rows * t->padded_cols;
+/* Returns whether the weights fit the matrix's dtype. */
+static int fill_panels(vit_writer *w, const vit__tensor *t, const vit__matrix *m,
+                       vit_row_reader read_row, const void *source, const float *bias) {
+    static int (*const store[VIT__DTYPE_COUNT])(vit_writer *, const vit__matrix *, size_t) = {
+        store_f32, store_half, store_half, store_int8, store_int4};
+    float *biases = within(w, m, m->bias);
+    int fits = 1;
+    if (m->dtype == VIT__INT4) /* zeros */
+        memset(w->tensor, 0x88, m->outputs / VIT__PANEL * m->panel_size);
     for (size_t row = 0; row < (size_t)t->rows * (size_t)t->rows_repeat; row++) {
         size_t part = row / (size_t)t->rows,
                n = part * vit__round16(t->rows) + row % (size_t)t->rows;
         read_row(source, row, w->row);
-        fill_panel_column(w, t, n);
+        w->finite &= all_finite(w->row, (size_t)t->cols * (size_t)t->cols_repeat);
+        pad_row(w, t);
+        fits &= store[m->dtype](w, m, n);
         if (bias != NULL) biases[n] = bias[row];
     }
+    w->finite &= all_finite(biases, m->outputs);
+    return fits;
 }
 
-int vit_writer_add(vit_writer *w, vit_row_reader read_row, const void *source, const float *bias) {
+void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, const void *source,
+                    const float *bias) {
     vit__tensor t = vit__tensor_at(&w->config, w->index);
-    size_t size = vit__round_up(t.size, VIT__ALIGN);
-    int finite = 1;
+    stored_dtype stored = stored_dtype_of(w->dtype, &t);
+    vit__matrix m = vit__matrix_at(w->tensor, &t, stored.dtype, stored.range);
+    size_t size = vit__tensor_size(&t, stored.dtype);
     memset(w->tensor, 0, size);
-    if (t.order == VIT__ROWS) fill_rows(w, &t, read_row, source);
-    else fill_panels(w, &t, read_row, source, bias);
-    for (size_t i = 0; i < t.size / sizeof(float); i++) finite &= vit__is_finite(w->tensor[i]);
+    w->finite = 1;
+    if (t.order == VIT__ROWS) {
+        fill_rows(w, &t, read_row, source);
+        w->finite = all_finite((const float *)(const void *)w->tensor, size / sizeof(float));
+    } else if (!fill_panels(w, &t, &m, read_row, source, bias)) {
+        fail("%s: some values are too large for %s, or not finite", name,
+             vit_dtype_name(vit__dtype_of(m.dtype, m.range)));
+    }
+    if (!w->finite) note("%s: some values are not finite", name);
     write_bytes(w, w->tensor, size);
     put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
             vit__xxh32(w->tensor, size));
-    return finite;
 }
 
 void vit_writer_end(vit_writer *w) {
@@ -225,8 +326,16 @@ void vit_writer_end(vit_writer *w) {
     free(w->head);
     free(w->tensor);
     free(w->row);
+    free(w->padded);
+    free(w->integers);
 }
 
 int vit_text_is_valid(const char *text) {
     return vit__strings_are_valid((const unsigned char *)text, strlen(text) + 1, 1);
+}
+
+int vit_dtype_find(const char *name) {
+    int dtype = VIT_DTYPE_COUNT - 1;
+    while (dtype >= 0 && strcmp(vit_dtype_name((vit_dtype)dtype), name) != 0) dtype--;
+    return dtype;
 }

@@ -61,14 +61,12 @@ static void read_stack_row(const void *source, size_t row, float *values) {
 static void write_matrix(vit_writer *w, const matrix *x) {
     if (w == NULL) return;
     float *biases = read_biases(x);
-    if (!vit_writer_add(w, read_matrix_row, x, biases))
-        note("%s: some values are not finite", x->weight[0]->name);
+    vit_writer_add(w, x->weight[0]->name, read_matrix_row, x, biases);
     free(biases);
 }
 
 static void write_stack(vit_writer *w, const stack *x, const char *name) {
-    if (w == NULL) return;
-    if (!vit_writer_add(w, read_stack_row, x, NULL)) note("%s: some values are not finite", name);
+    if (w != NULL) vit_writer_add(w, name, read_stack_row, x, NULL);
 }
 
 /* The bias of all blocks or of none: one that is missing here and there is an error. */
@@ -194,7 +192,8 @@ static void write_computed_positions(const model *m, vit_writer *w) {
     int one = strcmp(m->pos_embed, "sincos1d") == 0;
     if (m->config.embed_dim % (one ? 2 : 4) != 0)
         fail("--pos-embed %s: embed_dim is not a multiple of %d", m->pos_embed, one ? 2 : 4);
-    if (w != NULL) vit_writer_add(w, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
+    if (w != NULL)
+        vit_writer_add(w, m->pos_embed, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
 }
 
 static void write_positions(const model *m, vit_writer *w) {

@@ -20,13 +20,15 @@ static void profile_step(const char *step);
 #include <getopt.h>
 
 static const char usage[] =
-    "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l) [-t THREADS] [-b BATCH] [-n RUNS]\n"
-    "                 [--isa portable|neon|simd128|avx2|avx512] [--json | --profile]\n";
+    "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l [--dtype NAME]) [-t THREADS] [-b BATCH]\n"
+    "                 [-n RUNS] [--isa portable|neon|simd128|avx2|avx512] [--json | --profile]\n"
+    "NAME is the type of the weights: f32, f16, bf16, int8, int8x or int4.\n";
 
 typedef struct settings {
     const char *model_path, *random;
     int threads, batch, runs, json, profile;
     vit_isa isa;
+    vit_dtype dtype;
 } settings;
 
 typedef struct bench {
@@ -61,27 +63,35 @@ static vit_isa parse_isa(const char *name) {
     return VIT_ISA_BEST;
 }
 
+static vit_dtype parse_dtype(const char *name) {
+    for (int dtype = 0; dtype < VIT_DTYPE_COUNT; dtype++) {
+        if (strcmp(vit_dtype_name((vit_dtype)dtype), name) == 0) return (vit_dtype)dtype;
+    }
+    fail("there is no such type of weights");
+    return VIT_F32;
+}
+
 static settings parse_options(int argc, char **argv) {
-    static const struct option options[] = {{"random", required_argument, NULL, 'r'},
-                                            {"isa", required_argument, NULL, 'i'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"profile", no_argument, NULL, 'p'},
-                                            {NULL, 0, NULL, 0}};
-    settings s = {NULL, NULL, 1, 1, 20, 0, 0, VIT_ISA_BEST};
-    int option;
+    static const struct option options[] = {
+        {"random", required_argument, NULL, 'r'}, {"dtype", required_argument, NULL, 'd'},
+        {"isa", required_argument, NULL, 'i'},    {"json", no_argument, NULL, 'j'},
+        {"profile", no_argument, NULL, 'p'},      {NULL, 0, NULL, 0}};
+    settings s = {NULL, NULL, 1, 1, 20, 0, 0, VIT_ISA_BEST, VIT_F32};
+    int option, typed = 0;
     while ((option = getopt_long(argc, argv, "m:t:b:n:", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
         else if (option == 'r') s.random = optarg;
         else if (option == 't') s.threads = parse_count(optarg);
         else if (option == 'b') s.batch = parse_count(optarg);
         else if (option == 'n') s.runs = parse_count(optarg);
+        else if (option == 'd') typed = 1, s.dtype = parse_dtype(optarg);
         else if (option == 'i') s.isa = parse_isa(optarg);
         else if (option == 'j') s.json = 1;
         else if (option == 'p') s.profile = 1;
         else exit(2);
     }
     if ((s.model_path == NULL) == (s.random == NULL) || optind != argc ||
-        (s.profile && (s.batch > 1 || s.json))) {
+        (typed && s.model_path != NULL) || (s.profile && (s.batch > 1 || s.json))) {
         fputs(usage, stderr);
         exit(2);
     }
@@ -90,7 +100,7 @@ static settings parse_options(int argc, char **argv) {
 
 /* ---- the model and what it needs ---- */
 
-static vit_status open_random(bench *b, const char *name) {
+static vit_status open_random(bench *b, const char *name, vit_dtype dtype) {
     static const struct {
         const char *name;
         uint32_t embed_dim, depth, num_heads;
@@ -98,7 +108,7 @@ static vit_status open_random(bench *b, const char *name) {
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         if (strcmp(sizes[i].name, name) == 0)
             return random_model_make(&b->model, &b->memory, sizes[i].embed_dim, sizes[i].depth,
-                                     sizes[i].num_heads);
+                                     sizes[i].num_heads, dtype);
     }
     return VIT_ERROR_ARGUMENT;
 }
@@ -110,7 +120,7 @@ static void *allocate(size_t count, size_t size) {
 }
 
 static void prepare(bench *b, const settings *s) {
-    vit_status status = s->random != NULL ? open_random(b, s->random)
+    vit_status status = s->random != NULL ? open_random(b, s->random, s->dtype)
                                           : vit_model_load(&b->model, s->model_path, NULL);
     if (status != VIT_OK) fail(vit_status_string(status));
     size_t count = (size_t)s->batch * vit_pixels_count(&b->model);
@@ -230,10 +240,11 @@ static void report(const bench *b, const settings *s) {
     double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
     double gflops = gflop_of(&b->model.config, NULL) * s->batch / median * 1e3;
     double share = peak > 0 ? gflops / peak : 0;
+    const char *dtype = vit_dtype_name(vit_model_dtype(&b->model));
     if (!s->json) {
-        printf("%s, %d thread%s, batch %d: median %.2f ms, minimum %.2f ms, %.1f GFLOP/s",
-               vit_isa_name(b->options.isa), b->options.threads, b->options.threads > 1 ? "s" : "",
-               s->batch, median, b->milliseconds[0], gflops);
+        printf("%s, %s, %d thread%s, batch %d: median %.2f ms, minimum %.2f ms, %.1f GFLOP/s",
+               vit_isa_name(b->options.isa), dtype, b->options.threads,
+               b->options.threads > 1 ? "s" : "", s->batch, median, b->milliseconds[0], gflops);
         if (peak > 0) printf(", %.1f %% of the FMA peak (%.1f)", share * 100, peak);
         printf(", workspace %.2f MB\n", (double)b->workspace_size / 1e6);
         if (s->profile) report_profile(b, s, peak);
@@ -241,7 +252,7 @@ static void report(const bench *b, const settings *s) {
     }
     cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "isa", vit_isa_name(b->options.isa));
-    cJSON_AddStringToObject(line, "dtype", "f32");
+    cJSON_AddStringToObject(line, "dtype", dtype);
     cJSON_AddNumberToObject(line, "threads", b->options.threads);
     cJSON_AddNumberToObject(line, "batch", s->batch);
     cJSON_AddNumberToObject(line, "median_ms", median);

@@ -28,7 +28,7 @@ enum { RUNS = 101 };
 static int write_file(int file) {
     static unsigned char head[RANDOM_HEAD_SIZE];
     uint32_t head_size;
-    uint64_t file_size = random_model_head(head, &head_size, 768, 12, 12);
+    uint64_t file_size = random_model_head(head, &head_size, 768, 12, 12, VIT_F32);
     return write(file, head, head_size) == (ssize_t)head_size &&
            ftruncate(file, (off_t)file_size) == 0;
 }

@@ -3,6 +3,8 @@
 #ifndef RANDOM_MODEL_H
 #define RANDOM_MODEL_H
 
+#include "tools/dtypes.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -39,19 +41,23 @@ static void put_config(unsigned char *head, uint32_t embed_dim, uint32_t depth,
 }
 
 /* The directory; returns the size of the whole file. */
-static uint64_t put_directory(unsigned char *head, uint32_t head_size, const vit_config *config) {
+static uint64_t put_directory(unsigned char *head, uint32_t head_size, const vit_config *config,
+                              vit_dtype dtype) {
     uint64_t offset = head_size;
     for (int i = 0; i < vit__tensor_count(config); i++) {
         unsigned char *entry = head + VIT__HEADER_SIZE + (size_t)i * VIT__ENTRY_SIZE;
         vit__tensor t = vit__tensor_at(config, i);
+        stored_dtype stored = stored_dtype_of(dtype, &t);
         put_u32(entry, (uint32_t)t.role);
         put_u32(entry + 4, (uint32_t)t.block);
+        put_u32(entry + 8, (uint32_t)stored.dtype);
         put_u32(entry + 12, (uint32_t)t.order);
         put_u32(entry + 16, (uint32_t)(t.rows * t.rows_repeat));
         put_u32(entry + 20, (uint32_t)(t.cols * t.cols_repeat));
+        put_u32(entry + 24, (uint32_t)stored.range);
         put_u64(entry + 32, offset);
-        put_u64(entry + 40, vit__round_up(t.size, VIT__ALIGN));
-        offset += vit__round_up(t.size, VIT__ALIGN);
+        put_u64(entry + 40, vit__tensor_size(&t, stored.dtype));
+        offset += vit__tensor_size(&t, stored.dtype);
     }
     return offset;
 }
@@ -61,13 +67,13 @@ static uint64_t put_directory(unsigned char *head, uint32_t head_size, const vit
 /* The head of the file that begins at head, [RANDOM_HEAD_SIZE] zeros. The checksums of the tensors
    are left out. Returns the size of the file, of which the weights follow behind head_size. */
 static uint64_t random_model_head(unsigned char *head, uint32_t *head_size, uint32_t embed_dim,
-                                  uint32_t depth, uint32_t num_heads) {
+                                  uint32_t depth, uint32_t num_heads, vit_dtype dtype) {
     vit_config config;
     put_config(head, embed_dim, depth, num_heads);
     vit__read_config(head, &config);
     uint32_t count = (uint32_t)vit__tensor_count(&config);
     *head_size = (uint32_t)vit__round_up(VIT__HEADER_SIZE + count * VIT__ENTRY_SIZE, VIT__ALIGN);
-    uint64_t file_size = put_directory(head, *head_size, &config);
+    uint64_t file_size = put_directory(head, *head_size, &config, dtype);
     memcpy(head, vit__magic, sizeof(vit__magic));
     put_u32(head + 8, VIT__FORMAT_VERSION);
     put_u32(head + 16, *head_size);
@@ -86,21 +92,81 @@ static inline float random_float(uint32_t *state) {
     return (float)(*state >> 8) / 8388608.0f - 1.0f;
 }
 
-/* Weights of a magnitude that keeps the activations near 1; norms are the identity. */
-static inline void random_weights(const vit_model *model, float *data, const vit__tensor *t) {
-    uint32_t state = (uint32_t)t->role * 1000 + (uint32_t)t->block + 1;
-    float scale = t->order == VIT__PANELS ? 1.0f / sqrtf((float)(t->cols * t->cols_repeat)) : 0.02f;
+static inline void random_floats(float *data, size_t count, float scale, uint32_t *state) {
+    for (size_t i = 0; i < count; i++) data[i] = scale * random_float(state);
+}
+
+/* 0 <= result < values */
+static inline int random_integer(uint32_t *state, int values) {
+    *state = *state * 1664525u + 1013904223u;
+    return (int)(*state >> 16) % values;
+}
+
+/* f16, rounded towards 0; what would not be a normal number becomes 0. */
+static inline uint16_t f16_near(float x) {
+    uint32_t bits, size;
+    memcpy(&bits, &x, sizeof(bits));
+    size = bits & 0x7FFFFFFF;
+    return (uint16_t)((bits >> 16 & 0x8000) | (size >> 23 > 112 ? (size - (112u << 23)) >> 13 : 0));
+}
+
+static inline uint16_t bf16_near(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return (uint16_t)(bits >> 16);
+}
+
+/* Tokens, positions and norms; the latter are the identity. */
+static inline void random_rows(float *data, const vit__tensor *t, uint32_t *state) {
     int norm = t->role == VIT__NORM1 || t->role == VIT__NORM2 || t->role == VIT__NORM;
-    for (size_t i = 0; i < t->size / sizeof(float); i++) data[i] = scale * random_float(&state);
-    for (int i = 0; norm && i < model->config.embed_dim; i++) data[i] = 1;
+    random_floats(data, t->padded_rows * t->padded_cols, 0.02f, state);
+    for (int i = 0; norm && i < t->cols; i++) data[i] = 1;
+}
+
+/* Scales behind the biases, and for int8 sums: those of what is in the panels. */
+static inline void put_scales(float *behind, const vit__matrix *m, float step) {
+    size_t group_scales = m->outputs * vit__groups(m->inputs);
+    uint16_t *halves = (uint16_t *)(void *)behind;
+    int32_t *sums = (int32_t *)(void *)(behind + m->outputs);
+    if (m->dtype == VIT__INT4) {
+        for (size_t i = 0; i < group_scales; i++) halves[i] = f16_near(step);
+    }
+    for (size_t n = 0; m->dtype == VIT__INT8 && n < m->outputs; n++) {
+        const signed char *panel =
+            (const signed char *)m->weights + n / VIT__PANEL * m->panel_size + n % VIT__PANEL * 4;
+        behind[n] = step;
+        sums[n] = 0;
+        for (size_t k = 0; k < m->inputs; k++) sums[n] += panel[k / 4 * 64 + k % 4];
+    }
+}
+
+/* Weights in the file's form, of a magnitude that keeps the activations near 1. */
+static inline void random_matrix(unsigned char *data, const vit__tensor *t, stored_dtype stored,
+                                 uint32_t *state) {
+    vit__matrix m = vit__matrix_at(data, t, stored.dtype, stored.range);
+    size_t count = m.outputs * m.inputs, panels = m.outputs / VIT__PANEL * m.panel_size;
+    float scale = 1.0f / sqrtf((float)(t->cols * t->cols_repeat));
+    float *bias = (float *)(void *)(data + panels);
+    uint16_t *halves = (uint16_t *)(void *)data;
+    if (m.dtype == VIT__F32) random_floats((float *)(void *)data, count, scale, state);
+    for (size_t i = 0; m.dtype == VIT__F16 && i < count; i++)
+        halves[i] = f16_near(scale * random_float(state));
+    for (size_t i = 0; m.dtype == VIT__BF16 && i < count; i++)
+        halves[i] = bf16_near(scale * random_float(state));
+    for (size_t i = 0; m.dtype == VIT__INT8 && i < panels; i++)
+        data[i] = (unsigned char)(random_integer(state, 2 * m.range + 1) - m.range);
+    for (size_t i = 0; m.dtype == VIT__INT4 && i < panels; i++)
+        data[i] = (unsigned char)random_integer(state, 256);
+    random_floats(bias, m.outputs, scale, state);
+    if (m.range > 0) put_scales(bias + m.outputs, &m, scale / (float)m.range);
 }
 
 /* A whole model in memory that *memory points to, to be freed; NULL where there is none. */
 static inline vit_status random_model_make(vit_model *model, void **memory, uint32_t embed_dim,
-                                           uint32_t depth, uint32_t num_heads) {
+                                           uint32_t depth, uint32_t num_heads, vit_dtype dtype) {
     static unsigned char head[RANDOM_HEAD_SIZE];
     uint32_t head_size;
-    size_t size = (size_t)random_model_head(head, &head_size, embed_dim, depth, num_heads);
+    size_t size = (size_t)random_model_head(head, &head_size, embed_dim, depth, num_heads, dtype);
     *memory = malloc(size + VIT__ALIGN);
     if (*memory == NULL) return VIT_ERROR_MEMORY;
     unsigned char *file = (unsigned char *)*memory;
@@ -109,7 +175,10 @@ static inline vit_status random_model_make(vit_model *model, void **memory, uint
     vit_status status = vit_model_open(model, file, size);
     for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++) {
         vit__tensor t = vit__tensor_at(&model->config, i);
-        random_weights(model, (float *)(void *)(file + vit__u64(vit__entry(file, i) + 32)), &t);
+        unsigned char *data = file + vit__u64(vit__entry(file, i) + 32);
+        uint32_t state = (uint32_t)t.role * 1000 + (uint32_t)t.block + 1;
+        if (t.order == VIT__ROWS) random_rows((float *)(void *)data, &t, &state);
+        else random_matrix(data, &t, stored_dtype_of(dtype, &t), &state);
     }
     return status;
 }
