@@ -63,7 +63,7 @@ $(BUILD)/minimal: examples/minimal.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ examples/minimal.c -lm -pthread
 
-$(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) vit.h
+$(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< -lcmocka -lm -pthread
 
@@ -71,6 +71,10 @@ $(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c exampl
 		examples/picture.h tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< -lcmocka -lm -pthread
+
+$(BUILD)/test_quantize: tests/test_quantize.c tools/quantize.c tools/quantize.h tests/test_util.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests -o $@ $< tools/quantize.c -lcmocka -lm -pthread
 
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)

@@ -37,6 +37,8 @@ static void test_xxh32_gives_the_published_values(void **state) {
 
 /* ---- models that open ---- */
 
+static const vit_dtype all_dtypes[] = {VIT_F32, VIT_F16, VIT_BF16, VIT_INT8, VIT_INT8X, VIT_INT4};
+
 static const char five_labels[] =
     "one\0zwei\0\xE4\xB8\x89\0\xC3\xA7\0\xF0\x9F\x90\x88"; /* and NUL */
 
@@ -209,6 +211,91 @@ static void test_a_model_that_failed_to_open_can_be_closed_but_not_used(void **s
     model_free(&file);
 }
 
+static void test_dtypes_have_names(void **state) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    (void)state;
+    assert_int_equal(COUNT_OF(all_dtypes), VIT_DTYPE_COUNT);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        assert_string_equal(vit_dtype_name(all_dtypes[i]), names[i]);
+    assert_string_equal(vit_dtype_name(VIT_DTYPE_COUNT), "unknown");
+    assert_string_equal(vit_dtype_name((vit_dtype)-1), "unknown");
+}
+
+static void test_models_of_every_dtype_open(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        model_parts parts = full_parts();
+        vit_model model;
+        parts.config.pre_logits = 9;
+        parts.dtype = all_dtypes[i];
+        model_file file = model_make(&parts, 14);
+        const char *name = vit_dtype_name(parts.dtype);
+        assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, name);
+        assert_status(vit_model_verify(&model), VIT_OK, name);
+        assert_int_equal(vit_model_dtype(&model), parts.dtype);
+        assert_string_equal(vit_model_label(&model, 1), "zwei");
+        model_free(&file);
+    }
+}
+
+/* vit__matrix_of against the second reading of the format in test_util.h. */
+static void check_matrix(const vit_model *model, const vit__tensor *t) {
+    vit__matrix m = vit__matrix_of(model, t->role, t->block);
+    assert_int_equal(m.outputs, padded_outputs(t));
+    assert_int_equal(m.inputs, padded_inputs(t));
+    assert_int_equal(m.panel_size * (m.outputs / 16), biases_offset(t, m.dtype));
+    for (int row = 0; row < t->rows * t->rows_repeat; row++) {
+        size_t n = padded_index(row, t->rows);
+        int sum = 0;
+        assert_true(m.bias[n] == stored_bias(m.weights, t, m.dtype, row));
+        for (int col = 0; m.dtype == VIT__INT8 && col < t->cols * t->cols_repeat; col++) {
+            int q = stored_integer(m.weights, t, m.dtype, row, col);
+            assert_true(q >= -m.range && q <= m.range);
+            assert_true((double)m.scales[n] * q == stored_weight(m.weights, t, m.dtype, row, col));
+            sum += q;
+        }
+        if (m.dtype == VIT__INT8) assert_int_equal(m.sums[n], sum);
+        for (int col = 0; m.dtype == VIT__INT4 && col < t->cols * t->cols_repeat; col++) {
+            size_t groups = (m.inputs + 31) / 32, k = padded_index(col, t->cols);
+            const uint16_t *scale = m.group_scales + (n / 16 * groups + k / 32) * 16 + n % 16;
+            assert_ptr_equal(scale, m.weights + group_scale_offset(t, row, col));
+        }
+    }
+}
+
+static void test_every_part_of_a_matrix_is_found(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        model_parts parts = full_parts();
+        vit_model model;
+        parts.dtype = all_dtypes[i];
+        model_file file = model_make(&parts, 15);
+        assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+        for (int j = 0; j < vit__tensor_count(&parts.config); j++) {
+            vit__tensor t = vit__tensor_at(&parts.config, j);
+            if (t.order == VIT__PANELS) check_matrix(&model, &t);
+        }
+        model_free(&file);
+    }
+}
+
+/* Bytes of a matrix of 13 x 20, hence N = 16 and K = 32, and of 13 x 33, hence K = 48. */
+static void test_the_size_of_a_matrix_follows_from_its_dtype(void **state) {
+    static const size_t sizes[][2] = {{16 * 32 * 4 + 64, 16 * 48 * 4 + 64},
+                                      {16 * 32 * 2 + 64, 16 * 48 * 2 + 64},
+                                      {16 * 32 * 2 + 64, 16 * 48 * 2 + 64},
+                                      {16 * 32 + 3 * 64, 16 * 48 + 3 * 64},
+                                      {16 * 32 / 2 + 64 + 64, 16 * 48 / 2 + 64 + 64}};
+    (void)state;
+    assert_int_equal(COUNT_OF(sizes), VIT__DTYPE_COUNT);
+    for (int dtype = 0; dtype < VIT__DTYPE_COUNT; dtype++) {
+        vit__tensor narrow = vit__panels(VIT__FC1, 0, 13, 1, 20, 1);
+        vit__tensor wide = vit__panels(VIT__FC1, 0, 13, 1, 33, 1);
+        assert_int_equal(vit__tensor_size(&narrow, (vit__dtype)dtype), sizes[dtype][0]);
+        assert_int_equal(vit__tensor_size(&wide, (vit__dtype)dtype), sizes[dtype][1]);
+    }
+}
+
 /* ---- the directory follows from the config ---- */
 
 static vit_config config_of_depth(int depth, int pre_logits) {
@@ -325,7 +412,11 @@ static const malformation in_the_directory[] = {
     {"block of another tensor", ENTRY(5) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
     {"block outside the blocks", ENTRY(0) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
     {"block -1", ENTRY(11) + 4, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
-    {"f16", ENTRY(0) + 8, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"f16 of the size of f32", ENTRY(0) + 8, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"rows of f16", ENTRY(1) + 8, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"a norm of int8", ENTRY(3) + 8, 3, SET32, VIT_ERROR_DIRECTORY},
+    {"dtype 5", ENTRY(4) + 8, 5, SET32, VIT_ERROR_DIRECTORY},
+    {"dtype -1", ENTRY(4) + 8, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
     {"unknown dtype", ENTRY(20) + 8, 99, SET32, VIT_ERROR_DIRECTORY},
     {"rows where panels belong", ENTRY(0) + 12, 0, SET32, VIT_ERROR_DIRECTORY},
     {"panels where rows belong", ENTRY(1) + 12, 1, SET32, VIT_ERROR_DIRECTORY},
@@ -405,8 +496,9 @@ static vit_status open_exact(const unsigned char *data, size_t size) {
     return status;
 }
 
-static void check_malformations(const malformation *list, size_t count) {
+static void check_malformations_of(vit_dtype dtype, const malformation *list, size_t count) {
     model_parts parts = full_parts();
+    parts.dtype = dtype;
     model_file file = model_make(&parts, 5);
     unsigned char *bad = (unsigned char *)allocate(file.size);
     for (size_t i = 0; i < count; i++) {
@@ -416,6 +508,10 @@ static void check_malformations(const malformation *list, size_t count) {
     }
     free(bad);
     model_free(&file);
+}
+
+static void check_malformations(const malformation *list, size_t count) {
+    check_malformations_of(VIT_F32, list, count);
 }
 
 static void test_each_error_of_the_header_has_its_status(void **state) {
@@ -431,6 +527,57 @@ static void test_each_error_of_the_directory_has_its_status(void **state) {
 static void test_each_error_of_the_config_has_its_status(void **state) {
     (void)state;
     check_malformations(in_the_config, COUNT_OF(in_the_config));
+}
+
+/* Every dtype and range of a matrix but its own. The sizes of f16 and bf16 are the same. */
+static void test_only_the_right_range_goes_with_a_dtype(void **state) {
+    static const uint32_t ranges[] = {
+        0,       1, 7, 8, 62, 63, 64, 126, 127, 128, 255, 0x7FFFFFFF, 0x80000000u, HUGE_U32 - 62,
+        HUGE_U32};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        vit_dtype dtype = all_dtypes[i];
+        for (size_t j = 0; j < COUNT_OF(ranges); j++) {
+            uint32_t range = ranges[j];
+            int is_int8 = dtype == VIT_INT8 || dtype == VIT_INT8X;
+            int right = is_int8             ? range == 63 || range == 127
+                        : dtype == VIT_INT4 ? range == 8
+                                            : range == 0;
+            malformation m = {"range", ENTRY(4) + 24, range, SET32,
+                              right ? VIT_OK : VIT_ERROR_DIRECTORY};
+            check_malformations_of(dtype, &m, 1);
+        }
+    }
+}
+
+static void test_a_dtype_of_another_size_is_refused(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        for (uint32_t dtype = 0; dtype < 8; dtype++) {
+            model_parts parts = full_parts();
+            parts.dtype = all_dtypes[i];
+            model_file file = model_make(&parts, 5);
+            uint32_t own = vit__u32(file.data + ENTRY(4) + 8);
+            int halves = (own == 1 || own == 2) && (dtype == 1 || dtype == 2);
+            put_u32(file.data + ENTRY(4) + 8, dtype);
+            put_u32(file.data + ENTRY(4) + 24, dtype == 3 ? 63 : dtype == 4 ? 8 : 0);
+            seal_head(file.data);
+            assert_int_equal(open_exact(file.data, file.size),
+                             dtype == own || halves ? VIT_OK : VIT_ERROR_DIRECTORY);
+            model_free(&file);
+        }
+    }
+}
+
+static void test_int8_has_few_enough_inputs_for_sums_of_32_bits(void **state) {
+    vit__tensor most = vit__panels(VIT__FC2, 0, 1, 1, 1 << 17, 1);
+    vit__tensor more = vit__panels(VIT__FC2, 0, 1, 1, (1 << 17) + 1, 1);
+    (void)state;
+    assert_true((int64_t)most.padded_cols * 127 * 128 <= INT32_MAX);
+    assert_true(vit__dtype_is_valid(&most, VIT__INT8, 127));
+    assert_false(vit__dtype_is_valid(&more, VIT__INT8, 127));
+    assert_false(vit__dtype_is_valid(&more, VIT__INT8, 63));
+    assert_true(vit__dtype_is_valid(&more, VIT__INT4, 8));
 }
 
 /* img_size, patch_size, in_chans, num_classes, embed_dim, depth, num_heads, head_dim, mlp_dim,
@@ -658,15 +805,18 @@ static void test_a_file_cut_off_anywhere_is_refused(void **state) {
 
 /* As above, but file_size says what is there, and the checksum is right where the head is whole. */
 static void test_a_file_cut_off_anywhere_that_denies_it_is_refused(void **state) {
-    model_parts parts = tiny_parts();
-    model_file file = model_make(&parts, 8);
     (void)state;
-    for (size_t size = 256; size < file.size; size++) {
-        put_u64(file.data + 24, size);
-        seal_head(file.data);
-        if (open_exact(file.data, size) == VIT_OK) fail_msg("%zu bytes", size);
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        model_parts parts = tiny_parts();
+        parts.dtype = all_dtypes[i];
+        model_file file = model_make(&parts, 8);
+        for (size_t size = 256; size < file.size; size++) {
+            put_u64(file.data + 24, size);
+            seal_head(file.data);
+            if (open_exact(file.data, size) == VIT_OK) fail_msg("%zu bytes", size);
+        }
+        model_free(&file);
     }
-    model_free(&file);
 }
 
 static void test_a_byte_behind_the_end_is_refused(void **state) {
@@ -700,7 +850,8 @@ static int use(const unsigned char *data, size_t size) {
     unsigned char *workspace = (unsigned char *)allocate(need + need_image);
     if (need_image < 1 << 22) vit_preprocess(&model, &image, pixels, workspace, need_image);
     memset(pixels, 0, pixels_count * sizeof(float));
-    assert_status(vit_forward(&model, NULL, pixels, 1, logits, workspace, need), VIT_OK, "forward");
+    vit_status want = vit__is_f32(&model) ? VIT_OK : VIT_ERROR_DTYPE;
+    assert_status(vit_forward(&model, NULL, pixels, 1, logits, workspace, need), want, "forward");
     free(workspace);
     free(logits);
     free(pixels);
@@ -729,36 +880,42 @@ static void damage(unsigned char *file, int head_size, uint32_t *random) {
     }
 }
 
-static void test_random_damage_behind_right_checksums_does_no_harm(void **state) {
+static void damage_at_random(vit_dtype dtype) {
     model_parts parts = tiny_parts();
+    parts.dtype = dtype;
     model_file file = model_make(&parts, 9);
     unsigned char *bad = (unsigned char *)allocate(file.size);
-    uint32_t random = 10;
-    int opened = 0, head_size = (int)vit__u32(file.data + 16);
-    (void)state;
-    for (int i = 0; i < 20000; i++) {
+    uint32_t random = 10 + (uint32_t)dtype;
+    int opened = 0, head_size = (int)vit__u32(file.data + 16), times = dtype ? 4000 : 20000;
+    for (int i = 0; i < times; i++) {
         memcpy(bad, file.data, file.size);
         for (int n = random_below(&random, 3); n >= 0; n--) damage(bad, head_size, &random);
         memcpy(bad, file.data, 12);
         if (vit__u32(bad + 16) >= 16 && vit__u32(bad + 16) <= file.size) seal_head(bad);
         opened += use(bad, file.size);
     }
-    assert_true(opened > 500);
+    assert_true(opened > times / 40);
     free(bad);
     model_free(&file);
 }
 
+static void test_random_damage_behind_right_checksums_does_no_harm(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) damage_at_random(all_dtypes[i]);
+}
+
 static void test_random_weights_do_no_harm(void **state) {
-    model_parts parts = full_parts();
-    model_file file = model_make(&parts, 11);
     uint32_t random = 12;
     (void)state;
-    for (int i = 0; i < 30; i++) {
+    for (size_t i = 0; i < 5 * COUNT_OF(all_dtypes); i++) {
+        model_parts parts = full_parts();
+        parts.dtype = all_dtypes[i / 5];
+        model_file file = model_make(&parts, 11);
         size_t head_size = vit__u32(file.data + 16);
         random_bytes(&random, file.data + head_size, file.size - head_size);
         assert_true(use(file.data, file.size));
+        model_free(&file);
     }
-    model_free(&file);
 }
 
 /* ---- statuses ---- */
@@ -788,11 +945,18 @@ int main(void) {
         cmocka_unit_test(test_opening_and_running_changes_nothing_in_the_file),
         cmocka_unit_test(test_null_arguments_are_refused),
         cmocka_unit_test(test_a_model_that_failed_to_open_can_be_closed_but_not_used),
+        cmocka_unit_test(test_dtypes_have_names),
+        cmocka_unit_test(test_models_of_every_dtype_open),
+        cmocka_unit_test(test_every_part_of_a_matrix_is_found),
+        cmocka_unit_test(test_the_size_of_a_matrix_follows_from_its_dtype),
         cmocka_unit_test(test_index_and_role_of_a_tensor_agree),
         cmocka_unit_test(test_every_tensor_is_found_where_the_directory_says),
         cmocka_unit_test(test_each_error_of_the_header_has_its_status),
         cmocka_unit_test(test_each_error_of_the_directory_has_its_status),
         cmocka_unit_test(test_each_error_of_the_config_has_its_status),
+        cmocka_unit_test(test_only_the_right_range_goes_with_a_dtype),
+        cmocka_unit_test(test_a_dtype_of_another_size_is_refused),
+        cmocka_unit_test(test_int8_has_few_enough_inputs_for_sums_of_32_bits),
         cmocka_unit_test(test_no_count_may_be_0_or_huge),
         cmocka_unit_test(test_no_product_of_large_counts_overflows),
         cmocka_unit_test(test_sizes_that_follow_from_the_config_are_limited),

@@ -180,6 +180,7 @@ static void test_info_tells_a_good_file_from_a_damaged_one(void **state) {
     (void)state;
     assert_int_equal(run("vit-info " TINY), 0);
     assert_printed("out", "embed_dim      48");
+    assert_printed("out", "dtype          f32");
     unsigned char *bytes = read_file(TINY, &size);
     bytes[size - 100] ^= 1;
     write_file(in_folder("flipped.vit"), bytes, size);

@@ -456,6 +456,9 @@ def replacing_cases():
                processor={"resample": 1})
     yield good("--resize for a size that does not fit", "ViT", options=("--resize", "12x12"),
                processor={"size": 14})
+    for dtype in ("f32", "f16", "bf16", "int8", "int8x", "int4"):
+        yield good(f"--dtype {dtype} changes no number of the header", "timm",
+                   options=("--dtype", dtype))
     yield good("--mean and --std for do_normalize false", "ViT", processor={"do_normalize": False},
                options=("--mean", ".5", "--std", ".5"))
 
@@ -467,7 +470,8 @@ def option_refusals():
                "--heads 2x", "--heads 3", "--size 12x", "--size 0", "--size 12x12x12",
                "--crop-pct 0", "--crop-pct 1e-9", "--crop-pct inf", "--act relu",
                "--interpolation nearest", "--resize -3", "--resize 5x", "--resize x",
-               "--labels nowhere.txt", "--pos-embed sincos1d", "--pos-embed x"]
+               "--labels nowhere.txt", "--pos-embed sincos1d", "--pos-embed x",
+               "--dtype x", "--dtype F16", "--dtype int", "--dtype 8"]
     for option in options:
         name, value = option.split()
         word = {"--heads 3": "3 heads", "--crop-pct 1e-9": "crop_pct"}.get(option, name[2:])
@@ -475,6 +479,7 @@ def option_refusals():
         yield bad(option, "timm", word, options=(name, value))
     yield bad("--eps 1e-60", "timm", "epsilon", options=("--eps", "1e-60"))
     yield bad("--mean with nothing", "timm", "--mean", options=("--mean", ""))
+    yield bad("--dtype with nothing", "timm", "--dtype", options=("--dtype", ""))
     yield bad("--size other than the recipe's", "ViT", "24x24", options=("--size", "24"))
     yield bad("--resize with --crop-pct", "timm", ["--resize", "--crop-pct"],
               options=("--resize", "5", "--crop-pct", "1"))

@@ -394,6 +394,124 @@ def file_problem(session, model):
     return ""
 
 
+# ---- weights of other types --------------------------------------------------------------------
+
+# --dtype: (type, range) of the matrices in the blocks, and of those outside them
+STORED = {
+    "f32": (("f32", 0), ("f32", 0)),
+    "f16": (("f16", 0), ("f16", 0)),
+    "bf16": (("bf16", 0), ("bf16", 0)),
+    "int8": (("int8", 63), ("f16", 0)),
+    "int8x": (("int8", 127), ("f16", 0)),
+    "int4": (("int4", 8), ("int8", 127)),
+}
+
+
+def dtype_cases(session):
+    """Each matrix that vit-convert --dtype writes against the same one of float32, rounded here."""
+    configs = {
+        "plain": small(),
+        "layer_scale": small(layer_scale=True),
+        "distilled": small(dist_token=True, pool="distilled"),
+        "no qkv bias": small(qkv_bias=False),
+        "width 36, head_dim 12": small(embed_dim=36),
+        "width 80, head_dim 10": small(embed_dim=80, num_heads=8, mlp_dim=70, num_classes=1),
+    }
+    for seed, (name, c) in enumerate(configs.items()):
+        for dtype in STORED:
+            title = f"--dtype {dtype}: {name}"
+            if session.wants(title):
+                model = plain_model(c, 140 + seed)
+                session.report(title, dtype_problem(session, model, dtype))
+
+
+def dtype_problem(session, model, dtype):
+    """What is wrong with the file of a type; nothing where all is well."""
+    folder = session.fresh()
+    model.head.weight[0] = 0  # an output without weights
+    model.blocks[0].mlp.fc1.weight[1] = 0
+    checkpoint = checkpoints.timm(model.config, model.state_dict(), "vit_test_patch")
+    single, other = (os.path.join(folder, name) for name in ("single.vit", "other.vit"))
+    try:
+        source = checkpoint.save(os.path.join(folder, "source"))
+        session.programs.convert(checkpoint.options, source, single)
+        session.programs.convert([*checkpoint.options, "--dtype", dtype], source, other)
+        _, expected, _ = vit_format.read_stored(single)
+        _, tensors, _ = vit_format.read_stored(other)
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    for key, value in expected.items():
+        if isinstance(value, vit_format.Stored):
+            kind = STORED[dtype][key[0] not in vit_format.BLOCK]
+            problem = matrix_problem(value, tensors[key], kind)
+        else:
+            problem = "" if value.tobytes() == tensors[key].tobytes() else "rows differ"
+        if problem:
+            return f"{key}: {problem}"
+    return ""
+
+
+def matrix_problem(expected, stored, kind):
+    """What is wrong with a matrix, given that of float32."""
+    if (stored.dtype, stored.range) != kind:
+        return f"{stored.dtype}, range {stored.range} instead of {kind}"
+    if stored.bias.tobytes() != expected.bias.tobytes():
+        return "other biases"
+    if stored.dtype == "int8":
+        return int8_problem(expected.numbers, stored)
+    if stored.dtype == "int4":
+        return int4_problem(expected.numbers, stored)
+    types = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+    rounded = torch.from_numpy(expected.numbers.copy()).to(types[stored.dtype])
+    return "" if np.array_equal(rounded.double().numpy(), stored.weights()) else "other weights"
+
+
+def int8_problem(weight, stored):
+    """Scales by the largest weight, the nearest integers."""
+    scale = np.abs(weight).max(axis=1) / np.float32(stored.range)
+    if not np.array_equal(scale, stored.scale):
+        return "other scales"
+    steps = weight / np.where(scale > 0, scale, 1)[:, None]
+    if not np.array_equal(np.rint(steps), stored.numbers):
+        return "not the nearest integers"
+    error = np.abs(weight - stored.weights())
+    return "" if (error <= 0.500001 * scale[:, None]).all() else "further away than half a step"
+
+
+def int4_problem(weight, stored):
+    """The nearest of 16 integers, and an error no larger than that of llama.cpp's Q4_0."""
+    rest = -weight.shape[1] % vit_format.GROUP
+    groups = np.pad(weight, ((0, 0), (0, rest))).reshape(len(weight), -1, vit_format.GROUP)
+    numbers = np.pad(stored.numbers, ((0, 0), (0, rest))).reshape(groups.shape)
+    scale = stored.scale.astype(np.float32)[:, :, None]
+    steps = np.clip(groups / np.where(scale == 0, 1, scale), -8, 7)
+    if not (np.abs(steps - numbers) <= 0.500001).all():
+        return "not the nearest integers"
+    largest = np.take_along_axis(groups, np.abs(groups).argmax(axis=2)[:, :, None], 2)
+    simple = (largest / -8).astype(np.float16).astype(np.float32)
+    nearest = np.clip(np.rint(groups / np.where(simple == 0, 1, simple)), -8, 7)
+    error, limit = ((groups - s * q) ** 2 for s, q in ((scale, numbers), (simple, nearest)))
+    return "" if (error.sum(2) <= limit.sum(2) * 1.000001).all() else "worse than Q4_0"
+
+
+def dtype_error_cases(session):
+    """Weights that a type cannot have: the message names the tensor, and no file is left behind."""
+    c = small()
+    state = plain_model(c, 150).state_dict()
+    fc1, head = "blocks.1.mlp.fc1.weight", "head.weight"
+    for dtype, name, value in (
+            ("f16", fc1, 65520.0), ("f16", fc1, -1e30), ("int8", head, 1e6), ("bf16", fc1, 3.4e38),
+            ("int8", fc1, float("nan")), ("int8x", fc1, float("inf")), ("int4", fc1, 1e6),
+            ("int4", fc1, float("nan")), ("int4", head, float("-inf"))):
+        title = f"error: --dtype {dtype}, {value:g} in {name}"
+        if session.wants(title):
+            checkpoint = checkpoints.timm(c, dict(state), "vit_test_patch")
+            checkpoint.tensors[name] = state[name].clone()
+            checkpoint.tensors[name][2, 3] = value
+            checkpoint.options += ["--dtype", dtype]
+            session.report(title, error_problem(session, checkpoint, [name]))
+
+
 def label_case(session):
     """id2label of Hugging Face's config.json becomes the names of the classes."""
     name = "labels: id2label of config.json"
@@ -539,9 +657,11 @@ def main():
         position_cases(session)
         written_cases(session)
         file_cases(session)
+        dtype_cases(session)
         label_case(session)
         threads_case(session)
         error_cases(session)
+        dtype_error_cases(session)
         resample_case(session)
         truncation_case(session)
     print(f"{session.passed} passed, {session.failed} failed")

@@ -1,9 +1,11 @@
 """Writes and reads .vit files, from the description of the format in vit.h and nothing else.
 
 A model is a header (a dictionary of the fields below), labels, and tensors: numpy arrays under the
-key (role name, block), without padding. A matrix comes with its bias, as a pair.
+key (role name, block), without padding. A matrix comes with its bias, as a pair of float32, or as
+Stored: with padding and in the file's own numbers.
 """
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +14,8 @@ HEADER_SIZE, ENTRY_SIZE = 256, 48
 OUTER = ["patch_embed", "prefix_tokens", "pos_embed"]
 BLOCK = ["norm1", "q", "k", "v", "proj", "norm2", "fc1", "fc2"]
 ROLES = OUTER + BLOCK + ["norm", "pre_logits", "head"]
+DTYPES = ["f32", "f16", "bf16", "int8", "int4"]
+GROUP = 32  # inputs that share a scale of int4
 
 # Name, offset, struct format of the config's and the recipe's fields.
 FIELDS = [
@@ -49,6 +53,30 @@ RECIPE = dict(
     mean=(0.485, 0.456, 0.406, 0.0),
     std=(0.229, 0.224, 0.225, 1.0),
 )
+
+
+@dataclass
+class Stored:
+    """A matrix [N][K], padded. numbers: float32, float16, the bits of bfloat16, or integers. scale:
+    [N] of int8, [N][G] of int4 as float16."""
+
+    dtype: str
+    range: int
+    numbers: np.ndarray
+    bias: np.ndarray
+    scale: np.ndarray = None
+
+    def weights(self):
+        """The weights as float64."""
+        if self.dtype == "bf16":
+            return (self.numbers.astype("<u4") << 16).view("<f4").astype(np.float64)
+        numbers = self.numbers.astype(np.float64)
+        if self.dtype == "int8":
+            return numbers * self.scale.astype(np.float64)[:, None]
+        if self.dtype == "int4":
+            scale = self.scale.astype(np.float64).repeat(GROUP, axis=1)
+            return numbers * scale[:, : numbers.shape[1]]
+        return numbers
 
 
 def round_up(n, multiple):
@@ -151,35 +179,111 @@ def cut_parts(array, axis, parts, size):
     return whole.reshape(array.shape[:axis] + (parts * size,) + array.shape[axis + 1 :])
 
 
-def pack(header, role, value):
-    """(order, rows, cols, bytes) of a tensor."""
-    shape = row_shape(header, role)
-    if shape:
-        array = np.asarray(value, "<f4").reshape(shape)
-        data = pad_parts(array, 1, 1, shape[1]).tobytes()
-        return 0, *shape, data + bytes(-len(data) % 64)
+def pack_rows(shape, value):
+    """The bytes of a tensor stored as rows."""
+    data = pad_parts(np.asarray(value, "<f4").reshape(shape), 1, 1, shape[1]).tobytes()
+    return data + bytes(-len(data) % 64)
+
+
+def pack_panels(stored):
+    """The panels of a matrix as they lie in the file."""
+    numbers, (n, k) = stored.numbers, stored.numbers.shape
+    if stored.dtype == "int8":
+        return numbers.astype("i1").reshape(n // 16, 16, k // 4, 4).transpose(0, 2, 1, 3)
+    if stored.dtype == "int4":
+        nibbles = (numbers + 8).astype("u1").reshape(n // 16, 16, k // 8, 2, 4)
+        low, high = nibbles.transpose(3, 0, 2, 1, 4)
+        return low | high << 4
+    return numbers.reshape(n // 16, 16, k).transpose(0, 2, 1)
+
+
+def pack_matrix(stored):
+    """The bytes of a matrix."""
+    data = pack_panels(stored).tobytes() + stored.bias.tobytes()
+    if stored.dtype == "int8":
+        sums = stored.numbers.astype(np.int64).sum(axis=1).astype("<i4")
+        data += stored.scale.tobytes() + sums.tobytes()
+    if stored.dtype == "int4":
+        n, groups = stored.scale.shape
+        data += stored.scale.reshape(n // 16, 16, groups).transpose(0, 2, 1).tobytes()
+    return data + bytes(-len(data) % 64)
+
+
+def store(header, role, value):
+    """A matrix and its bias as Stored, of float32."""
     outputs, inputs = matrix_shape(header, role)
     weight, bias = (np.asarray(part, "<f4") for part in value)
-    rows, cols = outputs[0] * outputs[1], inputs[0] * inputs[1]
-    weight = pad_parts(pad_parts(weight.reshape(rows, cols), 0, *outputs), 1, *inputs)
-    panels = weight.reshape(-1, 16, weight.shape[1]).transpose(0, 2, 1)
-    return 1, rows, cols, panels.tobytes() + pad_parts(bias.reshape(rows), 0, *outputs).tobytes()
+    weight = weight.reshape(outputs[0] * outputs[1], inputs[0] * inputs[1])
+    weight = pad_parts(pad_parts(weight, 0, *outputs), 1, *inputs)
+    return Stored("f32", 0, weight, pad_parts(bias.reshape(outputs[0] * outputs[1]), 0, *outputs))
 
 
-def unpack(header, role, data):
-    """The tensor that the bytes hold; padding is checked."""
-    values = np.frombuffer(data, "<f4")
+def pack(header, role, value):
+    """(dtype, order, rows, cols, range, bytes) of a tensor."""
     shape = row_shape(header, role)
     if shape:
-        count = shape[0] * round_up(shape[1], 16)
-        require(not values[count:].any(), "padding is not zero")
-        return cut_parts(values[:count].reshape(shape[0], round_up(shape[1], 16)), 1, 1, shape[1])
+        return 0, 0, *shape, 0, pack_rows(shape, value)
+    outputs, inputs = matrix_shape(header, role)
+    stored = value if isinstance(value, Stored) else store(header, role, value)
+    rows, cols = outputs[0] * outputs[1], inputs[0] * inputs[1]
+    return DTYPES.index(stored.dtype), 1, rows, cols, stored.range, pack_matrix(stored)
+
+
+def unpack_rows(shape, data):
+    """The rows that the bytes hold; padding is checked."""
+    values = np.frombuffer(data, "<f4")
+    count = shape[0] * round_up(shape[1], 16)
+    require(not values[count:].any(), "padding is not zero")
+    return cut_parts(values[:count].reshape(shape[0], round_up(shape[1], 16)), 1, 1, shape[1])
+
+
+def unpack_panels(dtype, data, n, k):
+    """The numbers of a matrix [N][K] from its panels."""
+    if dtype == "int8":
+        panels = np.frombuffer(data, "i1").reshape(n // 16, k // 4, 16, 4)
+        return panels.transpose(0, 2, 1, 3).reshape(n, k)
+    if dtype == "int4":
+        panels = np.frombuffer(data, "u1").reshape(n // 16, k // 8, 16, 4)
+        nibbles = np.stack([panels & 15, panels >> 4]).transpose(1, 3, 2, 0, 4)
+        return nibbles.reshape(n, k).astype("i1") - np.int8(8)
+    form = {"f32": "<f4", "f16": "<f2", "bf16": "<u2"}[dtype]
+    return np.frombuffer(data, form).reshape(n // 16, k, 16).transpose(0, 2, 1).reshape(n, k)
+
+
+def unpack_matrix(header, role, dtype, limit, data):
+    """The Stored matrix that the bytes hold; padding and range are checked."""
     outputs, inputs = matrix_shape(header, role)
     n, k = (parts * round_up(size, 16) for parts, size in (outputs, inputs))
-    require(values.size == n * k + n, "a matrix of another size")
-    weight = values[: n * k].reshape(n // 16, k, 16).transpose(0, 2, 1).reshape(n, k)
+    groups = round_up(k, GROUP) // GROUP
+    panels = n * k * {"f32": 32, "f16": 16, "bf16": 16, "int8": 8, "int4": 4}[dtype] // 8
+    scales = {"int8": 8 * n, "int4": 2 * n * groups}.get(dtype, 0)
+    require(len(data) == round_up(panels + 4 * n + scales, 64), "a matrix of another size")
+    numbers = unpack_panels(dtype, data[:panels], n, k)
+    stored = Stored(dtype, limit, numbers, np.frombuffer(data, "<f4", n, panels))
+    behind = panels + 4 * n
+    if dtype == "int8":
+        require(limit in (63, 127) and k <= 2**17, "range")
+        require(np.abs(numbers.astype(int)).max() <= limit, "a weight beyond its range")
+        stored.scale = np.frombuffer(data, "<f4", n, behind)
+    elif dtype == "int4":
+        require(limit == 8, "range")
+        scale = np.frombuffer(data, "<f2", n * groups, behind).reshape(n // 16, groups, 16)
+        stored.scale = scale.transpose(0, 2, 1).reshape(n, groups)
+    else:
+        require(limit == 0, "range")
+    cut_parts(cut_parts(numbers, 0, *outputs), 1, *inputs)
+    cut_parts(stored.bias, 0, *outputs)
+    if stored.scale is not None:
+        cut_parts(stored.scale, 0, *outputs)
+    return stored
+
+
+def decode(header, role, stored):
+    """(weight, bias) of a matrix as float32, without padding."""
+    outputs, inputs = matrix_shape(header, role)
+    weight = stored.weights().astype(np.float32)
     weight = cut_parts(cut_parts(weight, 0, *outputs), 1, *inputs)
-    return weight, cut_parts(values[n * k :], 0, *outputs)
+    return weight, cut_parts(stored.bias, 0, *outputs)
 
 
 def put(buffer, offset, form, *values):
@@ -196,8 +300,8 @@ def write(path, header, tensors, labels=None):
     head_size = round_up(labels_offset + len(labels), 64)
     head = bytearray(head_size)
     offset = head_size
-    for i, ((role, block), (order, rows, cols, data)) in enumerate(packed):
-        entry = (ROLES.index(role), block, 0, order, rows, cols, 0, xxh32(data), offset, len(data))
+    for i, ((role, block), (*kind, data)) in enumerate(packed):
+        entry = (ROLES.index(role), block, *kind, xxh32(data), offset, len(data))
         put(head, HEADER_SIZE + ENTRY_SIZE * i, "8I2Q", *entry)
         offset += len(data)
     head[:8] = MAGIC
@@ -212,7 +316,7 @@ def write(path, header, tensors, labels=None):
     put(head, 12, "I", xxh32(bytes(head[16:])))
     with open(path, "wb") as file:
         file.write(head)
-        for _, (_, _, _, data) in packed:
+        for _, (*_, data) in packed:
             file.write(data)
 
 
@@ -244,8 +348,19 @@ def read_labels(data, count):
     return [part.decode() for part in parts]
 
 
-def read(path, checksums=True):
-    """(header, tensors, labels) of a file without chunks, every rule of the format checked."""
+def read_tensor(header, role, dtype, limit, body):
+    """A tensor: rows, or a matrix as Stored."""
+    shape = row_shape(header, role)
+    if not shape:
+        require(dtype < len(DTYPES), "dtype")
+        return unpack_matrix(header, role, DTYPES[dtype], limit, body)
+    require(dtype == 0 and limit == 0, "rows that are not of f32")
+    return unpack_rows(shape, body)
+
+
+def read_stored(path, checksums=True):
+    """(header, tensors, labels) of a file without chunks, every rule of the format checked. Matrices
+    are Stored."""
     with open(path, "rb") as file:
         data = file.read()
     require(data[:8] == MAGIC, "no magic")
@@ -265,10 +380,17 @@ def read(path, checksums=True):
         require(entry[:2] == (ROLES.index(role), block), f"{role} {block}: order of the directory")
         require(entry[8] == place and entry[9] % 64 == 0, f"{role} {block}: offset or size")
         require(not checksums or entry[7] == xxh32(body), f"{role} {block}: checksum")
-        tensors[role, block] = unpack(header, role, body)
-        order, rows, cols, again = pack(header, role, tensors[role, block])
-        require(entry[2:7] == (0, order, rows, cols, 0), f"{role} {block}: entry")
-        require(again == body, f"{role} {block}: padding")
+        tensors[role, block] = read_tensor(header, role, entry[2], entry[6], body)
+        *kind, again = pack(header, role, tensors[role, block])
+        require(entry[2:7] == tuple(kind), f"{role} {block}: entry")
+        require(again == body, f"{role} {block}: padding or sums")
         place += entry[9]
     require(place == size, "bytes behind the last tensor")
     return header, tensors, read_labels(data, header["num_classes"])
+
+
+def read(path, checksums=True):
+    """The same with each matrix as a pair of float32 arrays, weight and bias, without padding."""
+    header, tensors, labels = read_stored(path, checksums)
+    return header, {key: decode(header, key[0], value) if isinstance(value, Stored) else value
+                    for key, value in tensors.items()}, labels
