@@ -359,8 +359,8 @@ typedef enum vit_dtype {
     VIT_F32,
     VIT_F16,   /* IEEE 754's half precision */
     VIT_BF16,  /* the upper half of a float */
-    VIT_INT8,  /* -63 to 63 times a scale for each output: as fast as it gets */
-    VIT_INT8X, /* -127 to 127 likewise: closer to float32 */
+    VIT_INT8,  /* -63 to 63 times a scale for each output */
+    VIT_INT8X, /* -127 to 127 likewise: closer to float32, and slower on some machines */
     VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;

@@ -40,8 +40,8 @@ static const char usage[] =
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
-    "                       int8x (8 bits of which the kernels use all: slower, closer\n"
-    "                       to f32) or int4\n"
+    "                       int8x (closer to f32 than int8, and slower on some\n"
+    "                       machines) or int4\n"
     "  --help, --version\n";
 
 typedef struct arguments {

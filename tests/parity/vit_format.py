@@ -359,8 +359,8 @@ def read_tensor(header, role, dtype, limit, body):
 
 
 def read_stored(path, checksums=True):
-    """(header, tensors, labels) of a file without chunks, every rule of the format checked. Matrices
-    are Stored."""
+    """(header, tensors, labels) of a file without chunks, every rule of the format checked.
+    Matrices are Stored."""
     with open(path, "rb") as file:
         data = file.read()
     require(data[:8] == MAGIC, "no magic")

@@ -140,23 +140,32 @@ static inline void put_scales(float *behind, const vit__matrix *m, float step) {
     }
 }
 
-/* Weights in the file's form, of a magnitude that keeps the activations near 1. */
+/* The panels of a matrix, of weights from -scale to scale; integers lack their scale. */
+static inline void random_panels(unsigned char *data, const vit__matrix *m, float scale,
+                                 uint32_t *state) {
+    size_t count = m->outputs * m->inputs;
+    uint16_t *halves = (uint16_t *)(void *)data;
+    if (m->dtype == VIT__F32) {
+        random_floats((float *)(void *)data, count, scale, state);
+    } else if (m->dtype == VIT__F16) {
+        for (size_t i = 0; i < count; i++) halves[i] = f16_near(scale * random_float(state));
+    } else if (m->dtype == VIT__BF16) {
+        for (size_t i = 0; i < count; i++) halves[i] = bf16_near(scale * random_float(state));
+    } else if (m->dtype == VIT__INT8) {
+        for (size_t i = 0; i < count; i++)
+            data[i] = (unsigned char)(random_integer(state, 2 * m->range + 1) - m->range);
+    } else {
+        for (size_t i = 0; i < count / 2; i++) data[i] = (unsigned char)random_integer(state, 256);
+    }
+}
+
+/* A matrix in the file's form, of a magnitude that keeps the activations near 1. */
 static inline void random_matrix(unsigned char *data, const vit__tensor *t, stored_dtype stored,
                                  uint32_t *state) {
     vit__matrix m = vit__matrix_at(data, t, stored.dtype, stored.range);
-    size_t count = m.outputs * m.inputs, panels = m.outputs / VIT__PANEL * m.panel_size;
     float scale = 1.0f / sqrtf((float)(t->cols * t->cols_repeat));
-    float *bias = (float *)(void *)(data + panels);
-    uint16_t *halves = (uint16_t *)(void *)data;
-    if (m.dtype == VIT__F32) random_floats((float *)(void *)data, count, scale, state);
-    for (size_t i = 0; m.dtype == VIT__F16 && i < count; i++)
-        halves[i] = f16_near(scale * random_float(state));
-    for (size_t i = 0; m.dtype == VIT__BF16 && i < count; i++)
-        halves[i] = bf16_near(scale * random_float(state));
-    for (size_t i = 0; m.dtype == VIT__INT8 && i < panels; i++)
-        data[i] = (unsigned char)(random_integer(state, 2 * m.range + 1) - m.range);
-    for (size_t i = 0; m.dtype == VIT__INT4 && i < panels; i++)
-        data[i] = (unsigned char)random_integer(state, 256);
+    float *bias = (float *)(void *)(data + m.outputs / VIT__PANEL * m.panel_size);
+    random_panels(data, &m, scale, state);
     random_floats(bias, m.outputs, scale, state);
     if (m.range > 0) put_scales(bias + m.outputs, &m, scale / (float)m.range);
 }
