@@ -1655,6 +1655,12 @@ static inline int32_t vit__load4(const uint8_t *p) {
 }
 #endif
 
+#if defined(VIT__X86) && !defined(__clang__) && !defined(VIT__EMULATED)
+/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
+#define VIT__SUMS_BY_ASM
+#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
+#endif
+
 /* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
 #ifndef VIT_SELF
 #define VIT_SELF "vit.h"
@@ -2722,8 +2728,8 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
    Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
    VIT__LANES floats, an I as many integers; a tile takes VIT__ROWS rows and VIT__PANELS panels, one
    of integers VIT__ROWS8 and VIT__PANELS8, as many as keep its sums in registers. DOT8 adds to each
-   integer four products of bytes, w signed and x 0..127. Where DOT8_TWICE is, it adds eight, for
-   |w| <= 63. STORE8 writes 16 integers as bytes, limited to 0..127. */
+   integer of sum four products of bytes, w signed and x 0..127; DOT8_TWICE, where it is, adds eight,
+   for |w| <= 63. STORE8 writes 16 integers as bytes, limited to 0..127. */
 
 #if VIT__PASS == VIT__PASS_NEON
 
@@ -2762,10 +2768,10 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__LOAD8(p) vld1q_s8(p)
 #define VIT__SET8(p) vreinterpretq_s8_s32(vdupq_n_s32(vit__load4(p)))
 #ifdef __ARM_FEATURE_DOTPROD
-#define VIT__DOT8(sum, x, w) vdotq_s32(sum, w, x)
+#define VIT__DOT8(sum, x, w) sum = vdotq_s32(sum, w, x)
 #else
-#define VIT__DOT8(sum, x, w) vit__dot8_neon(sum, x, w)
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) vit__dot8_twice_neon(sum, x0, w0, x1, w1)
+#define VIT__DOT8(sum, x, w) sum = vit__dot8_neon(sum, x, w)
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_neon(sum, x0, w0, x1, w1)
 
 /* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258. */
 static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) {
@@ -2823,7 +2829,7 @@ static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
 #define VIT__BYTES v128_t
 #define VIT__LOAD8(p) wasm_v128_load(p)
 #define VIT__SET8(p) wasm_v128_load32_splat(p)
-#define VIT__DOT8(sum, x, w) vit__dot8_simd128(sum, x, w)
+#define VIT__DOT8(sum, x, w) sum = vit__dot8_simd128(sum, x, w)
 #define VIT__STORE8(p, a) vit__store8_simd128(p, a)
 #define VIT__ADD_EXPONENT(a, n) wasm_i32x4_add(a, wasm_i32x4_shl(n, 23))
 #define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
@@ -2863,17 +2869,22 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 #define VIT__NAME(name) vit__##name##_avx2
 #define VIT__TARGET "avx2,fma"
 #define VIT__DOT8(sum, x, w) \
-    _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
+    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
 /* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258, two pairs for |w| <= 63 too: 32004. */
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                \
-    _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
-                                                             _mm256_maddubs_epi16(x1, w1)), \
-                                            _mm256_set1_epi16(1)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                           \
+    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
+                                                        _mm256_maddubs_epi16(x1, w1)), \
+                                       _mm256_set1_epi16(1)))
 #else
 #define VIT__NAME(name) vit__##name##_avxvnni
 #define VIT__FLOATS(name) vit__##name##_avx2
 #define VIT__TARGET "avx2,fma,avxvnni"
-#define VIT__DOT8(sum, x, w) _mm256_dpbusd_avx_epi32(sum, x, w)
+#ifdef VIT__SUMS_BY_ASM
+#define VIT__DOT8(sum, x, w) \
+    __asm__("%{vex%} vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+x"(sum) : "x"(x), "x"(w))
+#else
+#define VIT__DOT8(sum, x, w) sum = _mm256_dpbusd_avx_epi32(sum, x, w)
+#endif
 #endif
 #define VIT__I __m256i
 #define VIT__ROWS8 4
@@ -2921,17 +2932,22 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 #define VIT__TARGET "avx512f,avx512bw"
 #define VIT__ROWS8 6
 #define VIT__DOT8(sum, x, w) \
-    _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1)))
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) /* as in AVX2 */                               \
-    _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_add_epi16(_mm512_maddubs_epi16(x0, w0),  \
-                                                             _mm512_maddubs_epi16(x1, w1)), \
-                                            _mm512_set1_epi16(1)))
+    VIT__ADD_TO(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) /* as in AVX2 */                          \
+    VIT__ADD_TO(sum, _mm512_madd_epi16(_mm512_add_epi16(_mm512_maddubs_epi16(x0, w0),  \
+                                                        _mm512_maddubs_epi16(x1, w1)), \
+                                       _mm512_set1_epi16(1)))
 #else
 #define VIT__NAME(name) vit__##name##_avx512vnni
 #define VIT__FLOATS(name) vit__##name##_avx512
 #define VIT__TARGET "avx512f,avx512bw,avx512vnni"
 #define VIT__ROWS8 12
-#define VIT__DOT8(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
+#ifdef VIT__SUMS_BY_ASM
+#define VIT__DOT8(sum, x, w) \
+    __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
+#else
+#define VIT__DOT8(sum, x, w) sum = _mm512_dpbusd_epi32(sum, x, w)
+#endif
 #endif
 #define VIT__I __m512i
 #define VIT__PANELS8 2
@@ -2974,6 +2990,9 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 
 #endif
 
+#ifndef VIT__ADD_TO
+#define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
+#endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
@@ -3247,11 +3266,11 @@ static void VIT__NAME(quantize_row)(const float *x, size_t count, uint8_t *out, 
 
 #endif /* VIT__FLOATS */
 
-#ifndef VIT__DOT8_TWICE
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) VIT__DOT8(VIT__DOT8(sum, x0, w0), x1, w1)
-#define VIT__NARROW 0 /* weights up to 63 are nothing special */
+#ifdef VIT__DOT8_TWICE
+#define VIT__IS_NARROW(range) ((range) <= 63)
 #else
-#define VIT__NARROW 63
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) (void)(x1)
+#define VIT__IS_NARROW(range) 0
 #endif
 
 /* What becomes of the integer sums of a row, as vit__multiply8 has it. */
@@ -3307,9 +3326,10 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, co
             x[0] = VIT__SET8(from);
             x[1] = depth > 1 ? VIT__SET8(from + 4) : x[0];
             VIT__UNROLL
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] = depth > 1 ? VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v])
-                                      : VIT__DOT8(sum[r][v], x[0], w[0][v]);
+            for (int v = 0; v < vectors; v++) {
+                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+            }
         }
     }
     VIT__UNROLL
@@ -3324,10 +3344,10 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
 #endif
 #define VIT__CASE(rows)                                                                    \
     case rows:                                                                             \
-        if (VIT__PANELS_OF(t) > 1 && t->range <= VIT__NARROW)                              \
+        if (VIT__PANELS_OF(t) > 1 && VIT__IS_NARROW(t->range))                             \
             VIT__NAME(multiply8_of)(t, rows, VIT__PANELS8, 2);                             \
         else if (VIT__PANELS_OF(t) > 1) VIT__NAME(multiply8_of)(t, rows, VIT__PANELS8, 1); \
-        else if (t->range <= VIT__NARROW) VIT__NAME(multiply8_of)(t, rows, 1, 2);          \
+        else if (VIT__IS_NARROW(t->range)) VIT__NAME(multiply8_of)(t, rows, 1, 2);         \
         else VIT__NAME(multiply8_of)(t, rows, 1, 1);                                       \
         break
     switch (t->rows) {
@@ -3394,7 +3414,7 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__SET8
 #undef VIT__DOT8
 #undef VIT__DOT8_TWICE
-#undef VIT__NARROW
+#undef VIT__IS_NARROW
 #undef VIT__PANELS_OF
 #undef VIT__STORE8
 #undef VIT__PACK16
