@@ -61,22 +61,9 @@ static inline simde__m512 emulated_mm512_maskz_cvtepi32_ps(simde__mmask16 mask, 
 #define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 
-/* Saturates. */
-static inline simde__m128i emulated_mm512_maskz_cvtsepi32_epi8(simde__mmask16 mask,
-                                                               simde__m512i a) {
-    simde__m512i_private from = simde__m512i_to_private(a);
-    simde__m128i_private to;
-    for (size_t i = 0; i < 16; i++) {
-        int32_t x = from.i32[i] < -128 ? -128 : from.i32[i] > 127 ? 127 : from.i32[i];
-        to.i8[i] = (int8_t)(mask >> i & 1 ? x : 0);
-    }
-    return simde__m128i_from_private(to);
-}
-
 #define __mmask16 simde__mmask16
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 #define _mm512_maskz_cvtps_epi32(mask, a) emulated_mm512_maskz_cvtps_epi32(mask, a)
-#define _mm512_maskz_cvtsepi32_epi8(mask, a) emulated_mm512_maskz_cvtsepi32_epi8(mask, a)
 #define _mm512_maskz_cvtepi32_ps(mask, a) emulated_mm512_maskz_cvtepi32_ps(mask, a)
 
 #endif
