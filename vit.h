@@ -319,8 +319,8 @@ typedef enum vit_isa {
     VIT_ISA_PORTABLE,
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F */
+    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; likewise by AVX512-VNNI */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -3336,19 +3336,10 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, co
     for (int r = 0; r < rows; r++) VIT__NAME(finish8)(t, (size_t)r, vectors, sum[r]);
 }
 
-static void VIT__NAME(multiply8)(const vit__tile8 *t) {
-#if VIT__PANELS8 > 1
-#define VIT__PANELS_OF(t) (t)->panels
-#else
-#define VIT__PANELS_OF(t) 1
-#endif
-#define VIT__CASE(rows)                                                                    \
-    case rows:                                                                             \
-        if (VIT__PANELS_OF(t) > 1 && VIT__IS_NARROW(t->range))                             \
-            VIT__NAME(multiply8_of)(t, rows, VIT__PANELS8, 2);                             \
-        else if (VIT__PANELS_OF(t) > 1) VIT__NAME(multiply8_of)(t, rows, VIT__PANELS8, 1); \
-        else if (VIT__IS_NARROW(t->range)) VIT__NAME(multiply8_of)(t, rows, 1, 2);         \
-        else VIT__NAME(multiply8_of)(t, rows, 1, 1);                                       \
+VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile8 *t, const int panels, const int depth) {
+#define VIT__CASE(rows)                                  \
+    case rows:                                           \
+        VIT__NAME(multiply8_of)(t, rows, panels, depth); \
         break
     switch (t->rows) {
         VIT__CASE(1);
@@ -3371,6 +3362,21 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
 #endif
     }
 #undef VIT__CASE
+}
+
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile8 *t, const int depth) {
+#if VIT__PANELS8 > 1
+    if (t->panels > 1) {
+        VIT__NAME(multiply8_rows)(t, VIT__PANELS8, depth);
+        return;
+    }
+#endif
+    VIT__NAME(multiply8_rows)(t, 1, depth);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+    if (VIT__IS_NARROW(t->range)) VIT__NAME(multiply8_deep)(t, 2);
+    else VIT__NAME(multiply8_deep)(t, 1);
     for (int p = 0; t->act != NULL && p < t->panels; p++)
         t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
@@ -3415,7 +3421,6 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__DOT8
 #undef VIT__DOT8_TWICE
 #undef VIT__IS_NARROW
-#undef VIT__PANELS_OF
 #undef VIT__STORE8
 #undef VIT__PACK16
 #undef VIT__V
