@@ -343,8 +343,8 @@ typedef enum vit_isa {
     VIT_ISA_PORTABLE,
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F */
+    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; likewise by AVX512-VNNI */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -578,6 +578,11 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__X86
 #include <cpuid.h>
 #include <immintrin.h>
+#ifdef __has_include
+#if __has_include(<avxvnniintrin.h>) /* gcc 11, clang 12 */
+#define VIT__HAVE_AVXVNNI
+#endif
+#endif
 #elif defined(__aarch64__)
 #define VIT__AARCH64
 #include <arm_neon.h>
@@ -1549,6 +1554,32 @@ typedef struct vit__tile {
     size_t next_step;
 } vit__tile;
 
+/* A tile of a product in integers,
+     sums[r][p][n] = bias[p][n] + scales[p][n] * row_scales[r] * (
+                     sum over k of input[r][k] * weights[p][k][n] - row_zeros[r] * weight_sums[p][n]),
+   where 0 <= input, row_zeros <= 127 and |weights| <= range <= 127, so that what is in parentheses is
+   exact in 32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. */
+typedef struct vit__tile8 {
+    int rows, panels;
+    size_t inputs;        /* a multiple of 16 */
+    const uint8_t *input; /* [rows][inputs], rows input_stride bytes apart */
+    size_t input_stride;
+    const float *row_scales;    /* [rows], as quantize_row makes them with the input ... */
+    const int32_t *row_zeros;   /* ... these too */
+    const int8_t *weights;      /* [panels][inputs / 4][16][4]: 4 neighbouring k lie together */
+    int range;                  /* up to 63 is faster where products are summed in 16 bits */
+    const float *scales, *bias; /* [panels][16] */
+    const int32_t *weight_sums; /* [panels][16]: over all k */
+    float *output;              /* [rows][panels][16], the strides apart */
+    size_t row_stride, panel_stride;
+    int add;
+    vit__act_kernel act; /* multiply8 applies it to each panel then, unless NULL */
+    uintptr_t next;      /* as in vit__tile, but next_step bytes with every 4 k */
+    size_t next_step;
+} vit__tile8;
+
+#define VIT__MAX_INPUTS8 133136
+
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
 struct vit__kernels {
     int tile_rows, tile_panels; /* the most that multiply takes at a time */
@@ -1557,6 +1588,9 @@ struct vit__kernels {
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_row)(float *x, int count, float scale);
+    int tile8_rows, tile8_panels; /* the most that multiply8 takes at a time */
+    void (*multiply8)(const vit__tile8 *tile);
+    void (*quantize_row)(const float *x, size_t count, uint8_t *out, float *scale, int32_t *zero);
 };
 
 /* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
@@ -1649,6 +1683,81 @@ static void vit__softmax_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
+/* sums[n] of a row and a panel: the products of integers. */
+static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
+                      int32_t sums[VIT__PANEL]) {
+    memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
+    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n++) {
+            const int8_t *w = weights + 4 * n;
+            sums[n] +=
+                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
+        }
+    }
+}
+
+/* One row at a time. */
+static void vit__multiply8(const vit__tile8 *t) {
+    for (int r = 0; r < t->rows; r++) {
+        float *out = t->output + (size_t)r * t->row_stride;
+        int32_t sums[VIT__PANEL];
+        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums);
+        for (int n = 0; n < VIT__PANEL; n++) {
+            float factor = t->scales[n] * t->row_scales[r];
+            float exact = (float)(sums[n] - t->row_zeros[r] * t->weight_sums[n]);
+            float y = t->bias[n] + factor * exact;
+            out[n] = t->add ? out[n] + y : y;
+        }
+    }
+    if (t->act != NULL) t->act(t->output, t->row_stride, t->rows);
+}
+
+/* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
+typedef struct vit__grid {
+    float scale, inverse;
+    int32_t zero;
+} vit__grid;
+
+/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
+   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
+static int32_t vit__nearest(float x) {
+    const float shift = 12582912.0f;
+    float limited = x < 128.0f ? x : 128.0f;
+    limited = limited > -128.0f ? limited : -128.0f;
+    float shifted = limited + shift;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    return bits - 0x4B400000;
+}
+
+/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows that are next to nothing become
+   zeros, or 1 / scale would overflow; what is not finite makes a scale that is not either. */
+static vit__grid vit__grid_of(float low, float high) {
+    vit__grid grid;
+    float width = high - low;
+    grid.scale = width < 1e-30f ? 1.0f : width / 127.0f;
+    grid.inverse = 1.0f / grid.scale;
+    grid.zero = vit__min(127, vit__max(0, vit__nearest(-low * grid.inverse)));
+    return grid;
+}
+
+/* out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. The same to the bit in
+   every instruction set. A comparison with NaN takes the NaN, so that a row of them has scale NaN. */
+static void vit__quantize_row(const float *x, size_t count, uint8_t *out, float *scale,
+                              int32_t *zero) {
+    float low = 0, high = 0;
+    for (size_t i = 0; i < count; i++) {
+        low = low < x[i] ? low : x[i];
+        high = high > x[i] ? high : x[i];
+    }
+    vit__grid grid = vit__grid_of(low, high);
+    for (size_t i = 0; i < count; i++) {
+        int32_t u = vit__nearest(x[i] * grid.inverse) + grid.zero;
+        out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
+    }
+    *scale = grid.scale, *zero = grid.zero;
+}
+
 /* out[x][y] = in[y][x] for 4 x 4 floats; rows of `in` are stride apart, those of out 16. */
 static void vit__transpose4(const float *in, size_t stride, float *out) {
 #if defined(VIT__X86)
@@ -1680,6 +1789,21 @@ static void vit__transpose(const float *in, size_t stride, float *out) {
     }
 }
 
+#if defined(VIT__X86) || defined(VIT__AARCH64)
+/* Four bytes for a vector to repeat. */
+static inline int32_t vit__load4(const uint8_t *p) {
+    int32_t bytes;
+    memcpy(&bytes, p, sizeof(bytes));
+    return bytes;
+}
+#endif
+
+#if defined(VIT__X86) && !defined(__clang__) && !defined(VIT__EMULATED)
+/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
+#define VIT__SUMS_BY_ASM
+#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
+#endif
+
 /* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
 #ifndef VIT_SELF
 #define VIT_SELF "vit.h"
@@ -1690,7 +1814,9 @@ static void vit__transpose(const float *in, size_t stride, float *out) {
 #define VIT__PASS_NEON 1
 #define VIT__PASS_SIMD128 2
 #define VIT__PASS_AVX2 3
-#define VIT__PASS_AVX512 4
+#define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
+#define VIT__PASS_AVX512 5
+#define VIT__PASS_AVX512VNNI 6 /* likewise */
 
 #ifdef VIT__AARCH64
 #define VIT__PASS VIT__PASS_NEON
@@ -1708,44 +1834,86 @@ static void vit__transpose(const float *in, size_t stride, float *out) {
 #define VIT__PASS VIT__PASS_AVX2
 #include VIT_SELF
 #undef VIT__PASS
+#ifdef VIT__HAVE_AVXVNNI
+#define VIT__PASS VIT__PASS_AVXVNNI
+#include VIT_SELF
+#undef VIT__PASS
+#endif
 #define VIT__PASS VIT__PASS_AVX512
 #include VIT_SELF
 #undef VIT__PASS
+#define VIT__PASS VIT__PASS_AVX512VNNI
+#include VIT_SELF
+#undef VIT__PASS
+#endif
 
-#define VIT__XGETBV(low, high) __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0))
+/* What a variant may need of the processor and the operating system. */
+#define VIT__HAS_AVX2 1u /* and FMA */
+#define VIT__HAS_AVXVNNI 2u
+#define VIT__HAS_AVX512 4u /* F and BW, which only a Xeon Phi has not both */
+#define VIT__HAS_AVX512VNNI 8u
 
-/* Whether processor and operating system have it: Intel's manual, volume 1, 14.3 and 15.2. */
-static int vit__x86_has(vit_isa isa) {
-#ifdef VIT__EMULATED /* by the tests: functions in C stand in for the intrinsics */
-    return isa >= VIT_ISA_AVX2;
-#else
+/* Intel's manual, volume 1, 14.3 and 15.2. */
+static unsigned vit__features(void) {
+    unsigned features = 0;
+#if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
+    features = VIT__HAS_AVX2 | VIT__HAS_AVXVNNI | VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI;
+#elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
-    const unsigned avx2 = 1u << 5, avx512f = 1u << 16;
+    const unsigned avx2 = 1u << 5, avx512f = 1u << 16, avx512bw = 1u << 30;
+    const unsigned avx512vnni = 1u << 11, avxvnni = 1u << 4;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx)) != 0) return 0;
-    VIT__XGETBV(low, high);
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return 0;
-    return isa == VIT_ISA_AVX2 || ((~low & 0xE6u) == 0 && (b & avx512f) != 0);
+    features = VIT__HAS_AVX2;
+    if ((~low & 0xE6u) == 0 && (~b & (avx512f | avx512bw)) == 0) {
+        features |= VIT__HAS_AVX512;
+        if ((c & avx512vnni) != 0) features |= VIT__HAS_AVX512VNNI;
+    }
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0)
+        features |= VIT__HAS_AVXVNNI;
 #endif
+    return features;
 }
+
+static const vit__kernels vit__kernels_portable = {
+    4, 1, vit__multiply,  vit__gelu_rows,   vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row,
+    4, 1, vit__multiply8, vit__quantize_row};
+
+typedef struct vit__variant {
+    vit_isa isa;
+    unsigned needs;
+    const vit__kernels *kernels;
+} vit__variant;
+
+/* All in this build; of an instruction set the best first. */
+static const vit__variant vit__variants[] = {
+    {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+#ifdef VIT__AARCH64
+    {VIT_ISA_NEON, 0, &vit__kernels_neon},
 #endif
+#ifdef VIT__WASM
+    {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
+#endif
+#ifdef VIT__X86
+#ifdef VIT__HAVE_AVXVNNI
+    {VIT_ISA_AVX2, VIT__HAS_AVX2 | VIT__HAS_AVXVNNI, &vit__kernels_avxvnni},
+#endif
+    {VIT_ISA_AVX2, VIT__HAS_AVX2, &vit__kernels_avx2},
+    {VIT_ISA_AVX512, VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI, &vit__kernels_avx512vnni},
+    {VIT_ISA_AVX512, VIT__HAS_AVX512, &vit__kernels_avx512},
+#endif
+};
 
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
-    static const vit__kernels portable = {
-        4, 1, vit__multiply, vit__gelu_rows, vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row};
-    if (isa == VIT_ISA_PORTABLE) return &portable;
-#ifdef VIT__AARCH64
-    if (isa == VIT_ISA_NEON) return &vit__kernels_neon;
-#endif
-#ifdef VIT__WASM
-    if (isa == VIT_ISA_SIMD128) return &vit__kernels_simd128;
-#endif
-#ifdef VIT__X86
-    if (isa == VIT_ISA_AVX2 && vit__x86_has(isa)) return &vit__kernels_avx2;
-    if (isa == VIT_ISA_AVX512 && vit__x86_has(isa)) return &vit__kernels_avx512;
-#endif
+    unsigned features = isa == VIT_ISA_PORTABLE ? 0 : vit__features();
+    for (size_t i = 0; i < sizeof(vit__variants) / sizeof(vit__variants[0]); i++) {
+        const vit__variant *v = &vit__variants[i];
+        if (v->isa == isa && (v->needs & ~features) == 0) return v->kernels;
+    }
     return NULL;
 }
 
@@ -2710,8 +2878,10 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 /* ---- [12] VECTOR KERNELS ---------------------------------------------------------------------
 
    Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
-   VIT__LANES floats; a tile takes VIT__ROWS rows and VIT__PANELS
-   panels, as many as keep its sums in registers. */
+   VIT__LANES floats, an I as many integers; a tile takes VIT__ROWS rows and VIT__PANELS panels, one
+   of integers VIT__ROWS8 and VIT__PANELS8, as many as keep its sums in registers. DOT8 adds to each
+   integer of sum four products of bytes, w signed and x 0..127; DOT8_TWICE, where it is, adds eight,
+   for |w| <= 63. STORE8 writes 16 integers as bytes, limited to 0..127. */
 
 #if VIT__PASS == VIT__PASS_NEON
 
@@ -2736,6 +2906,48 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
     vreinterpretq_f32_s32(      \
         vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
+#define VIT__I int32x4_t
+#define VIT__ROWS8 4
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) vld1q_s32(p)
+#define VIT__SET_I(x) vdupq_n_s32(x)
+#define VIT__ADD_I(a, b) vaddq_s32(a, b)
+#define VIT__SUB_I(a, b) vsubq_s32(a, b)
+#define VIT__MUL_I(a, b) vmulq_s32(a, b)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
+#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
+#define VIT__BYTES int8x16_t
+#define VIT__LOAD8(p) vld1q_s8(p)
+#define VIT__SET8(p) vreinterpretq_s8_s32(vdupq_n_s32(vit__load4(p)))
+#ifdef __ARM_FEATURE_DOTPROD
+#define VIT__DOT8(sum, x, w) sum = vdotq_s32(sum, w, x)
+#else
+#define VIT__DOT8(sum, x, w) sum = vit__dot8_neon(sum, x, w)
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_neon(sum, x0, w0, x1, w1)
+
+/* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258. */
+static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) {
+    int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+    return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(x, w)));
+}
+
+/* And so are two pairs for |w| <= 63: 4 * 127 * 63 = 32004. */
+static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x16_t w0,
+                                             int8x16_t x1, int8x16_t w1) {
+    int16x8_t low = vmull_s8(vget_low_s8(x0), vget_low_s8(w0));
+    int16x8_t high = vmull_high_s8(x0, w0);
+    low = vmlal_s8(low, vget_low_s8(x1), vget_low_s8(w1));
+    return vpadalq_s16(sum, vpaddq_s16(low, vmlal_high_s8(high, x1, w1)));
+}
+#endif
+#define VIT__STORE8(p, a) vit__store8_neon(p, a)
+
+static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
+    int16x8_t low = vcombine_s16(vqmovn_s32(a[0]), vqmovn_s32(a[1]));
+    int16x8_t high = vcombine_s16(vqmovn_s32(a[2]), vqmovn_s32(a[3]));
+    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+    vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
+}
 
 #elif VIT__PASS == VIT__PASS_SIMD128
 
@@ -2756,8 +2968,37 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__ABS(a) wasm_f32x4_abs(a)
 #define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
 #define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
+#define VIT__I v128_t
+#define VIT__ROWS8 2
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) wasm_v128_load(p)
+#define VIT__SET_I(x) wasm_i32x4_splat(x)
+#define VIT__ADD_I(a, b) wasm_i32x4_add(a, b)
+#define VIT__SUB_I(a, b) wasm_i32x4_sub(a, b)
+#define VIT__MUL_I(a, b) wasm_i32x4_mul(a, b)
+#define VIT__TO_FLOAT(a) wasm_f32x4_convert_i32x4(a)
+#define VIT__NEAREST(a) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a))
+#define VIT__BYTES v128_t
+#define VIT__LOAD8(p) wasm_v128_load(p)
+#define VIT__SET8(p) wasm_v128_load32_splat(p)
+#define VIT__DOT8(sum, x, w) sum = vit__dot8_simd128(sum, x, w)
+#define VIT__STORE8(p, a) vit__store8_simd128(p, a)
 #define VIT__ADD_EXPONENT(a, n) wasm_i32x4_add(a, wasm_i32x4_shl(n, 23))
 #define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
+
+/* In 16 bits: those of even k, then those of odd k. */
+static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
+    v128_t even_w = wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), odd_w = wasm_i16x8_shr(w, 8);
+    v128_t even_x = wasm_v128_and(x, wasm_i16x8_splat(0xFF)), odd_x = wasm_u16x8_shr(x, 8);
+    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(even_x, even_w));
+    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(odd_x, odd_w));
+}
+
+static inline void vit__store8_simd128(uint8_t *p, const v128_t a[4]) {
+    v128_t low = wasm_i16x8_narrow_i32x4(a[0], a[1]), high = wasm_i16x8_narrow_i32x4(a[2], a[3]);
+    v128_t bytes = wasm_i8x16_narrow_i16x8(low, high);
+    wasm_v128_store(p, wasm_i8x16_max(bytes, wasm_i8x16_splat(0)));
+}
 
 /* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
    exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
@@ -2774,10 +3015,47 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
     return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
 }
 
-#elif VIT__PASS == VIT__PASS_AVX2
+#elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
 
+#if VIT__PASS == VIT__PASS_AVX2
 #define VIT__NAME(name) vit__##name##_avx2
 #define VIT__TARGET "avx2,fma"
+#define VIT__DOT8(sum, x, w) \
+    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
+/* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258, two pairs for |w| <= 63 too: 32004. */
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                           \
+    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
+                                                        _mm256_maddubs_epi16(x1, w1)), \
+                                       _mm256_set1_epi16(1)))
+#else
+#define VIT__NAME(name) vit__##name##_avxvnni
+#define VIT__FLOATS(name) vit__##name##_avx2
+#define VIT__TARGET "avx2,fma,avxvnni"
+#ifdef VIT__SUMS_BY_ASM
+#define VIT__DOT8(sum, x, w) \
+    __asm__("%{vex%} vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+x"(sum) : "x"(x), "x"(w))
+#else
+#define VIT__DOT8(sum, x, w) sum = _mm256_dpbusd_avx_epi32(sum, x, w)
+#endif
+#endif
+#define VIT__I __m256i
+#define VIT__ROWS8 4
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VIT__SET_I(x) _mm256_set1_epi32(x)
+#define VIT__ADD_I(a, b) _mm256_add_epi32(a, b)
+#define VIT__SUB_I(a, b) _mm256_sub_epi32(a, b)
+#define VIT__MUL_I(a, b) _mm256_mullo_epi32(a, b)
+#define VIT__TO_FLOAT(a) _mm256_cvtepi32_ps(a)
+#define VIT__NEAREST(a) _mm256_cvtps_epi32(a)
+#define VIT__BYTES __m256i
+#define VIT__LOAD8(p) VIT__LOAD_I(p)
+#define VIT__SET8(p) _mm256_set1_epi32(vit__load4(p))
+#define VIT__STORE8(p, a)                              \
+    _mm_storeu_si128((__m128i *)(void *)(p),           \
+                     _mm_max_epi8(_mm_setzero_si128(), \
+                                  _mm_packs_epi16(VIT__PACK16((a)[0]), VIT__PACK16((a)[1]))))
+#define VIT__PACK16(a) _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1))
 #define VIT__V __m256
 #define VIT__LANES 8
 #define VIT__ROWS 6
@@ -2799,10 +3077,46 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
         _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
 
-#elif VIT__PASS == VIT__PASS_AVX512
+#elif VIT__PASS == VIT__PASS_AVX512 || VIT__PASS == VIT__PASS_AVX512VNNI
 
+#if VIT__PASS == VIT__PASS_AVX512
 #define VIT__NAME(name) vit__##name##_avx512
-#define VIT__TARGET "avx512f"
+#define VIT__TARGET "avx512f,avx512bw"
+#define VIT__ROWS8 6
+#define VIT__DOT8(sum, x, w) \
+    VIT__ADD_TO(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) /* as in AVX2 */                          \
+    VIT__ADD_TO(sum, _mm512_madd_epi16(_mm512_add_epi16(_mm512_maddubs_epi16(x0, w0),  \
+                                                        _mm512_maddubs_epi16(x1, w1)), \
+                                       _mm512_set1_epi16(1)))
+#else
+#define VIT__NAME(name) vit__##name##_avx512vnni
+#define VIT__FLOATS(name) vit__##name##_avx512
+#define VIT__TARGET "avx512f,avx512bw,avx512vnni"
+#define VIT__ROWS8 12
+#ifdef VIT__SUMS_BY_ASM
+#define VIT__DOT8(sum, x, w) \
+    __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
+#else
+#define VIT__DOT8(sum, x, w) sum = _mm512_dpbusd_epi32(sum, x, w)
+#endif
+#endif
+#define VIT__I __m512i
+#define VIT__PANELS8 2
+#define VIT__LOAD_I(p) _mm512_loadu_si512((const void *)(p))
+#define VIT__SET_I(x) _mm512_set1_epi32(x)
+#define VIT__ADD_I(a, b) _mm512_add_epi32(a, b)
+#define VIT__SUB_I(a, b) _mm512_sub_epi32(a, b)
+#define VIT__MUL_I(a, b) _mm512_mullo_epi32(a, b)
+#define VIT__TO_FLOAT(a) _mm512_maskz_cvtepi32_ps(VIT__ALL, a)
+#define VIT__NEAREST(a) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
+#define VIT__BYTES __m512i
+#define VIT__LOAD8(p) VIT__LOAD_I(p)
+#define VIT__SET8(p) _mm512_set1_epi32(vit__load4(p))
+#define VIT__STORE8(p, a)       \
+    _mm_storeu_si128(           \
+        (__m128i *)(void *)(p), \
+        _mm_max_epi8(_mm_setzero_si128(), _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (a)[0])))
 #define VIT__V __m512
 #define VIT__LANES 16
 #define VIT__ROWS 12
@@ -2828,6 +3142,9 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 
 #endif
 
+#ifndef VIT__ADD_TO
+#define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
+#endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
@@ -2852,6 +3169,9 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 VIT__TARGET_BEGIN(VIT__TARGET)
 #endif
 #endif
+
+#ifndef VIT__FLOATS /* the kernels of floats are of this pass */
+#define VIT__FLOATS(name) VIT__NAME(name)
 
 /* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
@@ -3070,13 +3390,160 @@ static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
         VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
 }
 
+static void VIT__NAME(quantize_row)(const float *x, size_t count, uint8_t *out, float *scale,
+                                    int32_t *zero) {
+    VIT__V lows = VIT__SET(0.0f), highs = VIT__SET(0.0f);
+    float low[VIT__LANES], high[VIT__LANES];
+    for (size_t i = 0; i < count; i += VIT__LANES) {
+        lows = VIT__MIN(lows, VIT__LOAD(x + i)), highs = VIT__MAX(highs, VIT__LOAD(x + i));
+    }
+    VIT__STORE(low, lows);
+    VIT__STORE(high, highs);
+    for (int i = 1; i < VIT__LANES; i++) {
+        low[0] = low[0] < low[i] ? low[0] : low[i];
+        high[0] = high[0] > high[i] ? high[0] : high[i];
+    }
+    vit__grid grid = vit__grid_of(low[0], high[0]);
+    for (size_t i = 0; i < count; i += VIT__PANEL) {
+        VIT__I u[VIT__VECTORS];
+        VIT__UNROLL
+        for (int v = 0; v < VIT__VECTORS; v++) {
+            VIT__V scaled = VIT__MUL(VIT__LOAD(x + i + v * VIT__LANES), VIT__SET(grid.inverse));
+            u[v] = VIT__ADD_I(VIT__NEAREST(scaled), VIT__SET_I(grid.zero));
+        }
+        VIT__STORE8(out + i, u);
+    }
+    *scale = grid.scale, *zero = grid.zero;
+}
+
+#endif /* VIT__FLOATS */
+
+#ifdef VIT__DOT8_TWICE
+#define VIT__IS_NARROW(range) ((range) <= 63)
+#else
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) (void)(x1)
+#define VIT__IS_NARROW(range) 0
+#endif
+
+/* What becomes of the integer sums of a row, as vit__multiply8 has it. */
+VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, size_t row, const int vectors,
+                                    const VIT__I *sums) {
+    VIT__UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const int n = v * VIT__LANES;
+        float *to = t->output + row * t->row_stride + (size_t)(n / VIT__PANEL) * t->panel_stride +
+                    n % VIT__PANEL;
+        VIT__V factor = VIT__MUL(VIT__LOAD(t->scales + n), VIT__SET(t->row_scales[row]));
+        VIT__I zeros = VIT__MUL_I(VIT__LOAD_I(t->weight_sums + n), VIT__SET_I(t->row_zeros[row]));
+        VIT__V exact = VIT__TO_FLOAT(VIT__SUB_I(sums[v], zeros));
+        VIT__V y = VIT__FMA(factor, exact, VIT__LOAD(t->bias + n));
+        VIT__STORE(to, t->add ? VIT__ADD(VIT__LOAD(to), y) : y);
+    }
+}
+
+/* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
+                                         const int depth) {
+    const int8_t *weights[VIT__PANELS8];
+    const uint8_t *input[(VIT__ROWS8 + 2) / 3]; /* three rows each */
+    const int vectors = panels * VIT__VECTORS;
+    const size_t inputs = t->inputs, input_stride = t->input_stride;
+    const size_t next_step = t->next_step * (size_t)depth;
+    uintptr_t next = t->next;
+    VIT__I sum[VIT__ROWS8][VIT__PANELS8 * VIT__VECTORS];
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__SET_I(0);
+    }
+    for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
+        VIT__BYTES w[2][VIT__PANELS8 * VIT__VECTORS], x[2];
+        __builtin_prefetch((const void *)next, 0, 3);
+        VIT__UNROLL
+        for (int i = 0; i < depth * vectors; i++) {
+            int d = i / vectors, v = i % vectors;
+            w[d][v] = VIT__LOAD8(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                 v % VIT__VECTORS * 4 * VIT__LANES);
+        }
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+            x[0] = VIT__SET8(from);
+            x[1] = depth > 1 ? VIT__SET8(from + 4) : x[0];
+            VIT__UNROLL
+            for (int v = 0; v < vectors; v++) {
+                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+            }
+        }
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) VIT__NAME(finish8)(t, (size_t)r, vectors, sum[r]);
+}
+
+VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile8 *t, const int panels, const int depth) {
+#define VIT__CASE(rows)                                  \
+    case rows:                                           \
+        VIT__NAME(multiply8_of)(t, rows, panels, depth); \
+        break
+    switch (t->rows) {
+        VIT__CASE(1);
+        VIT__CASE(2);
+#if VIT__ROWS8 > 2
+        VIT__CASE(3);
+        VIT__CASE(4);
+#endif
+#if VIT__ROWS8 > 4
+        VIT__CASE(5);
+        VIT__CASE(6);
+#endif
+#if VIT__ROWS8 > 6
+        VIT__CASE(7);
+        VIT__CASE(8);
+        VIT__CASE(9);
+        VIT__CASE(10);
+        VIT__CASE(11);
+        VIT__CASE(12);
+#endif
+    }
+#undef VIT__CASE
+}
+
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile8 *t, const int depth) {
+#if VIT__PANELS8 > 1
+    if (t->panels > 1) {
+        VIT__NAME(multiply8_rows)(t, VIT__PANELS8, depth);
+        return;
+    }
+#endif
+    VIT__NAME(multiply8_rows)(t, 1, depth);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+    if (VIT__IS_NARROW(t->range)) VIT__NAME(multiply8_deep)(t, 2);
+    else VIT__NAME(multiply8_deep)(t, 1);
+    for (int p = 0; t->act != NULL && p < t->panels; p++)
+        t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
+}
+
 static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
                                                 VIT__PANELS,
-                                                VIT__NAME(multiply),
-                                                VIT__NAME(gelu),
-                                                VIT__NAME(gelu_tanh),
-                                                VIT__NAME(norm_row),
-                                                VIT__NAME(softmax_row)};
+                                                VIT__FLOATS(multiply),
+                                                VIT__FLOATS(gelu),
+                                                VIT__FLOATS(gelu_tanh),
+                                                VIT__FLOATS(norm_row),
+                                                VIT__FLOATS(softmax_row),
+                                                VIT__ROWS8,
+                                                VIT__PANELS8,
+                                                VIT__NAME(multiply8),
+                                                VIT__FLOATS(quantize_row)};
 
 #ifdef VIT__TARGET
 #ifdef __clang__
@@ -3089,6 +3556,25 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__PRAGMA
 #endif
 #undef VIT__NAME
+#undef VIT__FLOATS
+#undef VIT__I
+#undef VIT__ROWS8
+#undef VIT__PANELS8
+#undef VIT__LOAD_I
+#undef VIT__SET_I
+#undef VIT__ADD_I
+#undef VIT__SUB_I
+#undef VIT__MUL_I
+#undef VIT__TO_FLOAT
+#undef VIT__NEAREST
+#undef VIT__BYTES
+#undef VIT__LOAD8
+#undef VIT__SET8
+#undef VIT__DOT8
+#undef VIT__DOT8_TWICE
+#undef VIT__IS_NARROW
+#undef VIT__STORE8
+#undef VIT__PACK16
 #undef VIT__V
 #undef VIT__LANES
 #undef VIT__ROWS

@@ -82,6 +82,9 @@ for cpu in cortex-a53 max; do
     run aarch64 "qemu-aarch64 $cpu" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $cpu
 done
 
+build dotprod aarch64-linux-gnu-gcc -march=armv8.2-a+dotprod -Itests/emulated -- -lm -pthread
+run dotprod "qemu-aarch64 max, dotprod" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
+
 WASI="node --no-warnings --experimental-wasi-unstable-preview1 tests/emulated/wasi.mjs"
 build wasm clang --target=wasm32-wasi -Itests/emulated --
 run wasm "node, plain wasm" "portable" $WASI

@@ -347,6 +347,283 @@ static void test_every_product_equals_the_naive_one(void **state) {
     }
 }
 
+/* ---- products of integers, by every variant of every instruction set ---- */
+
+/* The kernels of the next variant that is there, from *index on; NULL: no more. */
+static const vit__kernels *next_variant(size_t *index) {
+    while (*index < COUNT_OF(vit__variants)) {
+        const vit__variant *variant = &vit__variants[(*index)++];
+        if ((variant->needs & ~vit__features()) == 0) return variant->kernels;
+    }
+    return NULL;
+}
+
+typedef struct tile8_rig {
+    size_t inputs;
+    int range;
+    uint8_t *input;  /* [12][inputs + GAP] */
+    int8_t *weights; /* [2][inputs / 4][16][4] */
+    float row_scales[12], scales[32], bias[32];
+    int32_t row_zeros[12], weight_sums[32];
+} tile8_rig;
+
+static int8_t weight8(const tile8_rig *rig, int n, size_t k) {
+    size_t panel = (size_t)n / 16 * 16 * rig->inputs;
+    return rig->weights[panel + k / 4 * 64 + (size_t)n % 16 * 4 + k % 4];
+}
+
+static tile8_rig tile8_rig_make(size_t inputs, int range, uint32_t *random) {
+    tile8_rig rig;
+    size_t size = VIT__TILE_ROWS * (inputs + GAP);
+    rig.inputs = inputs, rig.range = range;
+    rig.input = (uint8_t *)allocate(size);
+    rig.weights = (int8_t *)allocate(32 * inputs);
+    for (size_t i = 0; i < size; i++) rig.input[i] = (uint8_t)random_below(random, 128);
+    for (size_t i = 0; i < 32 * inputs; i++)
+        rig.weights[i] = (int8_t)(random_below(random, 2 * range + 1) - range);
+    for (int r = 0; r < 12; r++) rig.row_zeros[r] = random_below(random, 128);
+    random_floats(random, rig.row_scales, 12);
+    random_floats(random, rig.scales, 32);
+    random_floats(random, rig.bias, 32);
+    return rig;
+}
+
+static void tile8_rig_sum_weights(tile8_rig *rig) {
+    for (int n = 0; n < 32; n++) {
+        rig->weight_sums[n] = 0;
+        for (size_t k = 0; k < rig->inputs; k++) rig->weight_sums[n] += weight8(rig, n, k);
+    }
+}
+
+static void tile8_rig_free(tile8_rig *rig) {
+    free(rig->input);
+    free(rig->weights);
+}
+
+/* Like multiply. */
+static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
+                      int panel, int panels, int add, vit__act_kernel act, float *output) {
+    vit__tile8 tile;
+    tile.rows = rows, tile.panels = panels, tile.range = rig->range;
+    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
+    tile.input = rig->input + (size_t)row * tile.input_stride;
+    tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
+    tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
+    tile.scales = rig->scales + panel * 16, tile.bias = rig->bias + panel * 16;
+    tile.weight_sums = rig->weight_sums + panel * 16;
+    tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
+    tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
+    kernels->multiply8(&tile);
+}
+
+/* What the product is in integers. */
+static int64_t naive_product8(const tile8_rig *rig, int row, int n) {
+    int64_t sum = 0;
+    for (size_t k = 0; k < rig->inputs; k++) {
+        int u = rig->input[(size_t)row * (rig->inputs + GAP) + k];
+        sum += (u - rig->row_zeros[row]) * weight8(rig, n, k);
+    }
+    return sum;
+}
+
+/* Every output near the exact one, the same to the bit alone and in company, added and activated
+   where asked for, and nothing written elsewhere. */
+static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, int rows,
+                            int panels) {
+    float together[2 * PANEL_STRIDE], sums[2 * PANEL_STRIDE], act[2 * PANEL_STRIDE];
+    for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
+    multiply8(kernels, rig, 0, rows, 0, panels, 0, NULL, together);
+    multiply8(kernels, rig, 0, rows, 0, panels, 1, NULL, sums);
+    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->gelu, act);
+    for (int i = 0; i < 2 * PANEL_STRIDE; i++) {
+        int panel = i / PANEL_STRIDE, r = i % PANEL_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
+        if (panel >= panels || r >= rows || n >= 16) {
+            assert_true(together[i] == (float)i && sums[i] == (float)i && act[i] == (float)i);
+            continue;
+        }
+        double bias = (double)rig->bias[panel * 16 + n];
+        double product = (double)rig->scales[panel * 16 + n] * (double)rig->row_scales[r] *
+                         (double)naive_product8(rig, r, panel * 16 + n);
+        double bound = (fabs(bias) + 3 * fabs(product)) * (double)FLT_EPSILON;
+        assert_true(fabs((double)together[i] - (bias + product)) <= bound);
+        assert_true(sums[i] == (float)i + together[i]);
+    }
+    for (int panel = 0; panel < panels; panel++) {
+        for (int r = 0; r < rows; r++) {
+            float alone[16];
+            int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
+            multiply8(kernels, rig, r, 1, panel, 1, 0, NULL, alone);
+            assert_same_bits(together + at, alone, 16);
+            kernels->gelu(alone, 16, 1);
+            assert_same_bits(act + at, alone, 16);
+        }
+    }
+}
+
+static void test_every_product_of_integers_equals_the_naive_one(void **state) {
+    static const size_t sizes[] = {0, 16, 32, 48, 208, 768};
+    uint32_t random = 9;
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(sizes); i++) {
+        tile8_rig rig = tile8_rig_make(sizes[i / 2], i % 2 ? 127 : 63, &random);
+        const vit__kernels *kernels;
+        tile8_rig_sum_weights(&rig);
+        for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+            assert_in_range(kernels->tile8_rows, 1, VIT__TILE_ROWS);
+            assert_in_range(kernels->tile8_panels, 1, VIT__TILE_PANELS);
+            assert_int_equal(VIT__TASK_ROWS % kernels->tile8_rows, 0);
+            for (int rows = 1; rows <= kernels->tile8_rows; rows++) {
+                for (int panels = 1; panels <= kernels->tile8_panels; panels++)
+                    check_multiply8(kernels, &rig, rows, panels);
+            }
+        }
+        tile8_rig_free(&rig);
+    }
+}
+
+/* With all scales 1 the outputs are the integers, for each of three rows of the largest inputs: all,
+   and those for which products of either sign lie together. */
+static void check_extremes8(size_t inputs, int range) {
+    uint32_t random = 10;
+    tile8_rig rig = tile8_rig_make(inputs, range, &random);
+    const vit__kernels *kernels;
+    for (int r = 0; r < 12; r++) {
+        rig.row_scales[r] = 1, rig.row_zeros[r] = r % 2 ? 127 : 0;
+        for (size_t k = 0; k < inputs; k++) {
+            int largest = r % 3 == 0 || (r % 3 == 1 ? k % 2 == 0 : k % 8 < 4);
+            rig.input[(size_t)r * (inputs + GAP) + k] = (uint8_t)(largest ? 127 : 0);
+        }
+    }
+    for (int n = 0; n < 32; n++) rig.scales[n] = 1, rig.bias[n] = 0;
+    for (size_t i = 0; i < 32 * inputs; i++) {
+        size_t n = i % 64 / 4; /* of an output: all weights large, all small, or both */
+        rig.weights[i] = (int8_t)(n % 3 == 0 || (n % 3 == 2 && i % 2) ? range : -range);
+    }
+    tile8_rig_sum_weights(&rig);
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float out[2 * PANEL_STRIDE];
+        int rows = kernels->tile8_rows, panels = kernels->tile8_panels;
+        multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
+        for (int i = 0; i < panels * rows * 16; i++) {
+            int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
+            float want = (float)naive_product8(&rig, r, panel * 16 + n);
+            assert_true(out[panel * PANEL_STRIDE + r * ROW_STRIDE + n] == want);
+        }
+    }
+    tile8_rig_free(&rig);
+}
+
+static void test_no_product_of_integers_saturates(void **state) {
+    static const int ranges[] = {1, 63, 64, 127};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ranges); i++) {
+        check_extremes8(16, ranges[i]);
+        check_extremes8(1040, ranges[i]);
+        check_extremes8(VIT__MAX_INPUTS8, ranges[i]);
+    }
+}
+
+/* ---- quantization of a row ---- */
+
+enum { QUANTIZED = 96 };
+
+/* The same to the bit from every variant; returns plain C's. */
+static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTIZED], float *scale,
+                                int32_t *zero) {
+    const vit__kernels *kernels;
+    vit__quantize_row(x, count, out, scale, zero);
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        guarded got = guarded_make(count, 1);
+        float got_scale = -1;
+        int32_t got_zero = -1;
+        kernels->quantize_row(x, count, got.bytes, &got_scale, &got_zero);
+        assert_memory_equal(got.bytes, out, count);
+        assert_same_bits(&got_scale, scale, 1);
+        assert_int_equal(got_zero, *zero);
+        guarded_free(&got);
+    }
+}
+
+/* Every number within half a step, and the ends of the range in use. */
+static void check_quantized(const float *x, size_t count) {
+    uint8_t out[QUANTIZED];
+    float scale;
+    int32_t zero;
+    quantize_everywhere(x, count, out, &scale, &zero);
+    assert_in_range(zero, 0, 127);
+    assert_true(scale > 0);
+    for (size_t i = 0; i < count; i++) {
+        double back = (double)scale * (out[i] - zero);
+        assert_in_range(out[i], 0, 127);
+        /* half a step for the number, and half for a zero that was rounded the other way */
+        assert_true(fabs(back - (double)x[i]) <= 1.0001 * (double)scale);
+        if (x[i] == 0) assert_int_equal(out[i], zero);
+    }
+}
+
+static void test_every_quantization_is_the_same_and_near(void **state) {
+    static const float sizes[] = {1, 1e-3f, 1e-20f, 1e4f, 1e30f};
+    static const float shifts[] = {0, 0.5f, 3, -3, 1000};
+    uint32_t random = 11;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes) * COUNT_OF(shifts); i++) {
+        float x[QUANTIZED];
+        random_floats(&random, x, QUANTIZED);
+        x[0] = x[17] = 0;
+        for (size_t k = 1; k < QUANTIZED; k++) x[k] = sizes[i % 5] * (x[k] + shifts[i / 5]);
+        for (size_t count = 16; count <= QUANTIZED; count += 16) check_quantized(x, count);
+    }
+}
+
+/* Steps of 1, from -50 to 77: what lies between goes to the nearest, from the middle to the even. */
+static void test_quantization_rounds_to_even(void **state) {
+    static const float x[16] = {-50, 77, 0, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49f, 0.51f, 76.5f};
+    static const uint8_t want[16] = {0,  127, 50,  50, 52, 52, 50, 48,
+                                     50, 51,  126, 50, 50, 50, 50, 50};
+    uint8_t out[QUANTIZED];
+    float scale;
+    int32_t zero;
+    (void)state;
+    quantize_everywhere(x, 16, out, &scale, &zero);
+    assert_true(scale == 1 && zero == 50);
+    assert_memory_equal(out, want, 16);
+}
+
+static void test_quantization_of_rows_that_are_constant(void **state) {
+    static const float values[] = {0, -0.0f, 1, -1, 3e-5f, -7e20f, 1e-35f, -1e-44f, 3e38f};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        float x[QUANTIZED], scale;
+        uint8_t out[QUANTIZED];
+        int32_t zero;
+        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i];
+        quantize_everywhere(x, QUANTIZED, out, &scale, &zero);
+        for (int k = 0; k < QUANTIZED; k++) {
+            float back = scale * (float)(out[k] - zero);
+            assert_near(&back, &values[i], 1, fabsf(values[i]) * 1e-6f + 1e-30f);
+        }
+    }
+}
+
+static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int i = 0; i < 5; i++) {
+            const float values[5] = {NAN, INFINITY, -INFINITY, NAN, FLT_MAX};
+            guarded out = guarded_make(32, 3);
+            float x[32], scale = 0;
+            int32_t zero = -1;
+            for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
+            kernels->quantize_row(x, 32, out.bytes, &scale, &zero);
+            if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
+            for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
+            assert_in_range(zero, 0, 127);
+            guarded_free(&out);
+        }
+    }
+}
+
 static void test_transpose_turns_rows_into_columns(void **state) {
     float rows[16 * 37], columns[16 * 16];
     (void)state;
@@ -439,6 +716,12 @@ int main(void) {
         cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
         cmocka_unit_test(test_sizes_saturate_and_stay_so),
         cmocka_unit_test(test_every_product_equals_the_naive_one),
+        cmocka_unit_test(test_every_product_of_integers_equals_the_naive_one),
+        cmocka_unit_test(test_no_product_of_integers_saturates),
+        cmocka_unit_test(test_every_quantization_is_the_same_and_near),
+        cmocka_unit_test(test_quantization_rounds_to_even),
+        cmocka_unit_test(test_quantization_of_rows_that_are_constant),
+        cmocka_unit_test(test_quantization_keeps_what_is_not_finite_visible),
         cmocka_unit_test(test_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),

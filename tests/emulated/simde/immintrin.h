@@ -55,6 +55,12 @@ static inline simde__m512 emulated_mm512_maskz_cvtepi32_ps(simde__mmask16 mask, 
     return simde__m512_from_private(to);
 }
 
+/* SIMDe has these two by names, or with parameters, that do not exist. */
+#undef _mm256_dpbusd_avx_epi32
+#undef _mm512_madd_epi16
+#define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
+
 #define __mmask16 simde__mmask16
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 #define _mm512_maskz_cvtps_epi32(mask, a) emulated_mm512_maskz_cvtps_epi32(mask, a)
