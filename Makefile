@@ -9,7 +9,7 @@
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
-# make bench-peers       beside ONNX Runtime and PyTorch, 8 minutes; ARGS=--quick: 3
+# make bench-peers       beside ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
 
@@ -90,6 +90,7 @@ $(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h vit.h
 
 # What bench-peers compares with. npm's package of ONNX Runtime holds the library that is linked.
 PEERS = $(BUILD)/peers
+DTYPES = f32 f16 bf16 int8 int8x int4
 ORT = $(PEERS)/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_MACHINE)/libonnxruntime.so.1
 ORT_MACHINE = $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
 CONTESTANT = tools/bench/peers/contestant.c tools/bench/peers/contestant.h tools/bench/clock.h
@@ -106,9 +107,9 @@ $(PEERS)/peer-ort: tools/bench/peers/ort.c $(CONTESTANT) $(ORT)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(filter %.c,$^) $(ORT) -Wl,-rpath,$(abspath $(dir $(ORT)))
 
-$(PEERS)/%/model.vit: tools/bench/peers/export.py tools/bench/peers/sizes.py \
+$(PEERS)/%/model.vit: $(addprefix tools/bench/peers/,export.py quantize.py sizes.py) \
 		tests/parity/plain_vit.py $(BUILD)/vit-convert
-	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD)
+	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD) $(DTYPES)
 
 demo:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES)
