@@ -60,9 +60,10 @@ static void read_pictures(const contest *c, const char *path) {
 /* The pixels of the next pass: a batch from this picture on. */
 static void take(const contest *c, size_t first) {
     size_t size = picture_size(c);
-    for (size_t i = 0; i < (size_t)c->batch; i++)
-        memcpy(c->pixels + i * size, pictures + (first + i) % picture_count * size,
-               size * sizeof(float));
+    for (size_t i = 0; i < (size_t)c->batch; i++) {
+        memcpy(c->pixels + i * size, pictures + first * size, size * sizeof(float));
+        if (++first == picture_count) first = 0;
+    }
 }
 
 static double run(const contest *c) {

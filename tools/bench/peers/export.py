@@ -1,9 +1,10 @@
 """Writes a model with random weights, once for each contestant, and a tensor to classify.
 
-    export.py SIZE FOLDER BUILD DTYPE...
+    export.py SIZE FOLDER BUILD DTYPES
 
 SIZE is ti, s or b. FOLDER gets model.onnx, model-int8.onnx, model.pt (the module), pixels.f32, and
-of each type that vit-convert --dtype knows a model-DTYPE.vit; that of f32 is model.vit.
+of each of DTYPES (f32,f16,...: what vit-convert --dtype knows) a model-DTYPE.vit; that of f32 is
+model.vit.
 
 The ONNX graph is what PyTorch exports of a module with one matrix for q, k and v, its LayerNorms
 single operators (opset 17): ONNX Runtime's optimiser knows those forms. torchvision's model cannot
@@ -20,7 +21,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../
 
 import checkpoints  # noqa: E402
 from plain_vit import Config, PlainViT, randomise  # noqa: E402
-from programs import Programs  # noqa: E402
+from programs import Programs, dtype_options  # noqa: E402
 from quantize import quantize  # noqa: E402
 from sizes import SIZES  # noqa: E402
 
@@ -52,11 +53,6 @@ def export_onnx_int8(path, depth, target):
     onnx.save(model, target)
 
 
-def dtype_options(dtype):
-    """vit-convert's options. None for float32, which is what it writes unless told otherwise."""
-    return [] if dtype == "f32" else ["--dtype", dtype]
-
-
 def convert(programs, checkpoint, folder, dtypes):
     """Write the .vit files."""
     source = checkpoint.save(os.path.join(folder, "source"))
@@ -69,7 +65,7 @@ def convert(programs, checkpoint, folder, dtypes):
 
 def main():
     """Write all files of one size."""
-    size, folder, build, *dtypes = sys.argv[1:]
+    size, folder, build, dtypes = sys.argv[1:]
     torch.set_grad_enabled(False)
     os.makedirs(folder, exist_ok=True)
     model = model_of(size)
@@ -81,7 +77,7 @@ def main():
     export_onnx_int8(onnx_path, model.config.depth, os.path.join(folder, "model-int8.onnx"))
     torch.save(model, os.path.join(folder, "model.pt"))
     checkpoint = checkpoints.timm(model.config, model.state_dict(), f"vit_{size}_patch16_224")
-    convert(Programs(build), checkpoint, folder, dtypes)
+    convert(Programs(build), checkpoint, folder, dtypes.split(","))
 
 
 if __name__ == "__main__":
