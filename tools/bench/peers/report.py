@@ -174,7 +174,7 @@ def markdown(results):
 
 # ---- plot ----
 
-LEFT, COLUMN, ROW, TOP, GROUP = 172, 226, 22, 34, 26
+LEFT, COLUMN, ROW, TOP, GROUP = 186, 226, 22, 34, 26
 STYLE = """<style>
 rect { fill: #8b949e } text { font: 13px sans-serif; fill: #1f2328 }
 .paper { fill: #ffffff } .ours { fill: #2f81f7 } .head { font-weight: bold }
