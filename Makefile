@@ -7,9 +7,11 @@
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated where the machine lacks it
 # make check-parity      against PyTorch, torchvision and Pillow
-# make check-accuracy    the model that ships, on the 10,000 pictures of Fashion-MNIST's test set
+# make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
+#                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them
+# make bench-accuracy    the same beside ONNX Runtime's float32 and int8, the times taken with care
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
-# make bench-peers       beside ONNX Runtime and PyTorch, 8 minutes; ARGS=--quick: 3
+# make bench-peers       beside ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
 
@@ -30,6 +32,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
+ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
@@ -94,6 +97,7 @@ $(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h tools/dtypes.
 
 # What bench-peers compares with. npm's package of ONNX Runtime holds the library that is linked.
 PEERS = $(BUILD)/peers
+DTYPES = f32,f16,bf16,int8,int8x,int4
 ORT = $(PEERS)/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_MACHINE)/libonnxruntime.so.1
 ORT_MACHINE = $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
 CONTESTANT = tools/bench/peers/contestant.c tools/bench/peers/contestant.h tools/bench/clock.h
@@ -110,9 +114,9 @@ $(PEERS)/peer-ort: tools/bench/peers/ort.c $(CONTESTANT) $(ORT)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(filter %.c,$^) $(ORT) -Wl,-rpath,$(abspath $(dir $(ORT)))
 
-$(PEERS)/%/model.vit: tools/bench/peers/export.py tools/bench/peers/sizes.py \
+$(PEERS)/%/model.vit: $(addprefix tools/bench/peers/,export.py quantize.py sizes.py) \
 		tests/parity/plain_vit.py $(BUILD)/vit-convert
-	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD)
+	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD) $(DTYPES)
 
 demo:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES)
@@ -150,9 +154,15 @@ check-parity:
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 
 check-accuracy:
-	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) dataset-fashion-mnist
-	@$(MAKE) --no-print-directory all
+	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
+	@$(MAKE) --no-print-directory all $(PEERS)/peer-vit
 	$(PYTHON) tests/parity/accuracy.py $(BUILD)
+	$(PYTHON) tools/bench/accuracy/measure.py --dtypes $(DTYPES) $(BUILD)
+
+bench-accuracy:
+	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES) $(PEER_PACKAGES)
+	@$(MAKE) --no-print-directory all $(PEERS)/peer-vit $(PEERS)/peer-ort
+	$(PYTHON) -W ignore tools/bench/accuracy/measure.py --bench --dtypes $(DTYPES) $(BUILD)
 
 bench-peers:
 	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES)
@@ -191,4 +201,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open \
-	bench-peers lint install clean
+	bench-accuracy bench-peers lint install clean

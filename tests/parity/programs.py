@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def dtype_options(dtype):
+    """vit-convert's options for a type of weights: none for float32, which is what it writes unless
+    told otherwise."""
+    return [] if dtype == "f32" else ["--dtype", dtype]
+
+
 @dataclass
 class Programs:
     """The folder that make builds into."""

@@ -1,11 +1,16 @@
-/* A contestant as a process: CONTESTANT MODEL PIXELS THREADS BATCH
+/* A contestant as a process:
 
-   PIXELS is a file with one picture's tensor, which is taken BATCH times. Each line of standard
-   input is a command, each answer a line of standard output:
+     CONTESTANT MODEL PIXELS THREADS BATCH [CHANNELS SIDE CLASSES]
 
-     run      makes a forward pass; milliseconds
-     logits   of the first picture, by the last pass
-     peak     GFLOP/s of the processor at most, 0 where not known */
+   PIXELS is a file with the tensors of pictures, of 3 x 224 x 224 unless told otherwise. A pass takes
+   BATCH of them, the first ones, over again where there are not as many. Each line of standard input
+   is a command, each answer a line of standard output:
+
+     run        makes a forward pass; milliseconds
+     logits     of the first picture, by the last pass
+     all PATH   classifies all pictures and writes their logits, float32, into a file; milliseconds
+                of the passes
+     peak       GFLOP/s of the processor at most, 0 where not known */
 #include "contestant.h"
 
 #include "../clock.h"
@@ -14,18 +19,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+static float *pictures; /* [picture_count][picture_size] */
+static size_t picture_count;
+
 void fail(const char *message) {
     fprintf(stderr, "contestant: %s\n", message);
     exit(1);
 }
 
-static void read_pixels(contest *c, const char *path) {
+size_t picture_size(const contest *c) {
+    return (size_t)c->channels * (size_t)c->side * (size_t)c->side;
+}
+
+static float *allocate(size_t count) {
+    float *memory = malloc(count * sizeof(float));
+    if (memory == NULL) fail("out of memory");
+    return memory;
+}
+
+static int parse_count(const char *text) {
+    long value = strtol(text, NULL, 10);
+    if (value < 1 || value > 100000) fail("not a count");
+    return (int)value;
+}
+
+static void read_pictures(const contest *c, const char *path) {
+    size_t bytes = picture_size(c) * sizeof(float);
     FILE *file = fopen(path, "rb");
-    if (file == NULL || fread(c->pixels, sizeof(float), PIXELS, file) != PIXELS)
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0) fail("cannot read the pixels");
+    long length = ftell(file);
+    rewind(file);
+    if (length <= 0 || (size_t)length % bytes != 0) fail("the pixels are not of whole pictures");
+    picture_count = (size_t)length / bytes;
+    pictures = allocate(picture_count * picture_size(c));
+    if (fread(pictures, bytes, picture_count, file) != picture_count)
         fail("cannot read the pixels");
     fclose(file);
-    for (int i = 1; i < c->batch; i++)
-        memcpy(c->pixels + (size_t)i * PIXELS, c->pixels, PIXELS * sizeof(float));
+}
+
+/* The pixels of the next pass: a batch from this picture on. */
+static void take(const contest *c, size_t first) {
+    size_t size = picture_size(c);
+    for (size_t i = 0; i < (size_t)c->batch; i++) {
+        memcpy(c->pixels + i * size, pictures + first * size, size * sizeof(float));
+        if (++first == picture_count) first = 0;
+    }
 }
 
 static double run(const contest *c) {
@@ -34,32 +72,56 @@ static double run(const contest *c) {
     return (seconds() - begin) * 1e3;
 }
 
+static double run_all(const contest *c, const char *path) {
+    size_t batch = (size_t)c->batch, classes = (size_t)c->classes;
+    double milliseconds = 0;
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) fail("cannot write the logits");
+    for (size_t first = 0; first < picture_count; first += batch) {
+        size_t left = picture_count - first, count = left < batch ? left : batch;
+        take(c, first);
+        milliseconds += run(c);
+        if (fwrite(c->logits, classes * sizeof(float), count, file) != count)
+            fail("cannot write the logits");
+    }
+    if (fclose(file) != 0) fail("cannot write the logits");
+    take(c, 0);
+    return milliseconds;
+}
+
 static void print_logits(const contest *c) {
-    for (int i = 0; i < CLASSES; i++)
-        printf("%.9g%c", (double)c->logits[i], i + 1 < CLASSES ? ' ' : '\n');
+    for (int i = 0; i < c->classes; i++)
+        printf("%.9g%c", (double)c->logits[i], i + 1 < c->classes ? ' ' : '\n');
 }
 
 static void obey(const contest *c, const char *command) {
-    if (strcmp(command, "run\n") == 0) printf("%.4f\n", run(c));
-    else if (strcmp(command, "logits\n") == 0) print_logits(c);
-    else if (strcmp(command, "peak\n") == 0) printf("%.2f\n", contestant_peak(c));
+    if (strcmp(command, "run") == 0) printf("%.4f\n", run(c));
+    else if (strcmp(command, "logits") == 0) print_logits(c);
+    else if (strncmp(command, "all ", 4) == 0) printf("%.4f\n", run_all(c, command + 4));
+    else if (strcmp(command, "peak") == 0) printf("%.2f\n", contestant_peak(c));
     else fail("there is no such command");
     fflush(stdout);
 }
 
 int main(int argc, char **argv) {
-    char command[16];
+    char command[4096];
     contest c = {0};
-    if (argc != 5) fail("usage: contestant MODEL PIXELS THREADS BATCH");
+    if (argc != 5 && argc != 8)
+        fail("usage: contestant MODEL PIXELS THREADS BATCH [CHANNELS SIDE CLASSES]");
     c.model = argv[1];
-    c.threads = (int)strtol(argv[3], NULL, 10);
-    c.batch = (int)strtol(argv[4], NULL, 10);
-    if (c.threads < 1 || c.batch < 1) fail("not a count");
-    c.pixels = malloc((size_t)c.batch * PIXELS * sizeof(float));
-    c.logits = malloc((size_t)c.batch * CLASSES * sizeof(float));
-    if (c.pixels == NULL || c.logits == NULL) fail("out of memory");
-    read_pixels(&c, argv[2]);
+    c.threads = parse_count(argv[3]);
+    c.batch = parse_count(argv[4]);
+    c.channels = argc > 5 ? parse_count(argv[5]) : 3;
+    c.side = argc > 5 ? parse_count(argv[6]) : 224;
+    c.classes = argc > 5 ? parse_count(argv[7]) : 1000;
+    c.pixels = allocate((size_t)c.batch * picture_size(&c));
+    c.logits = allocate((size_t)c.batch * (size_t)c.classes);
+    read_pictures(&c, argv[2]);
+    take(&c, 0);
     contestant_open(&c);
-    while (fgets(command, sizeof(command), stdin) != NULL) obey(&c, command);
+    while (fgets(command, sizeof(command), stdin) != NULL) {
+        command[strcspn(command, "\n")] = 0;
+        obey(&c, command);
+    }
     return 0; /* what is left, the system takes back */
 }

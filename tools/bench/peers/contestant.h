@@ -1,16 +1,20 @@
-/* A contestant classifies random pictures with ViTs of 224 x 224 and 1000 classes: contestant.c is
-   the program, and each contestant is one file with these two functions. */
+/* A contestant classifies pictures with a ViT: contestant.c is the program, and each contestant is
+   one file with these functions. */
 #ifndef CONTESTANT_H
 #define CONTESTANT_H
 
-enum { PIXELS = 3 * 224 * 224, CLASSES = 1000 };
+#include <stddef.h>
 
 typedef struct contest {
     const char *model; /* path */
+    int channels, side, classes;
     int threads, batch;
-    float *pixels; /* [batch][PIXELS] */
-    float *logits; /* [batch][CLASSES] */
+    float *pixels; /* [batch][channels][side][side] */
+    float *logits; /* [batch][classes] */
 } contest;
+
+/* Floats of a picture. */
+size_t picture_size(const contest *c);
 
 /* Everything up to the first pass. Never called twice. */
 void contestant_open(const contest *c);

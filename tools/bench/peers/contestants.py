@@ -11,20 +11,34 @@ NAMES = {
     "ort": "ONNX Runtime",
     "eager": "PyTorch, eager",
     "frozen": "PyTorch, frozen",
+    "vit-f16": "vit.h, f16",
+    "vit-bf16": "vit.h, bf16",
+    "vit-int8": "vit.h, int8",
+    "vit-int8x": "vit.h, int8x",
+    "vit-int4": "vit.h, int4",
+    "ort-int8": "ONNX Runtime, int8",
 }
+DEFAULT = ["ort", "eager", "frozen", "vit-int8", "ort-int8"]
+FLOAT32 = ["vit", "ort", "eager", "frozen"]  # their logits have to agree
+ENDINGS = {"vit": "vit", "ort": "onnx"}  # of the model files; PyTorch's is the same in both modes
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def model_path(name, folder, size):
+    """The file of a contestant's model."""
+    program, dash, dtype = name.partition("-")
+    return os.path.join(folder, size, f"model{dash}{dtype}.{ENDINGS.get(program, 'pt')}")
 
 
 def command(name, folder, size, threads, batch):
     """The command line. The folder holds the programs, and a folder of files for each size."""
-    files = os.path.join(folder, size)
-    rest = [os.path.join(files, "pixels.f32"), str(threads), str(batch)]
-    if name == "vit":
-        return [os.path.join(folder, "peer-vit"), os.path.join(files, "model.vit"), *rest]
-    if name == "ort":
-        return [os.path.join(folder, "peer-ort"), os.path.join(files, "model.onnx"), *rest]
-    script = os.path.join(HERE, "torch_contestant.py")
-    return [sys.executable, "-W", "ignore", script, name, os.path.join(files, "model.pt"), *rest]
+    program = name.partition("-")[0]
+    start_words = [os.path.join(folder, f"peer-{program}")]
+    if program not in ENDINGS:
+        script = os.path.join(HERE, "torch_contestant.py")
+        start_words = [sys.executable, "-W", "ignore", script, name]
+    pixels = os.path.join(folder, size, "pixels.f32")
+    return [*start_words, model_path(name, folder, size), pixels, str(threads), str(batch)]
 
 
 def environment():
@@ -37,9 +51,9 @@ def environment():
     return result
 
 
-def start(*what):
-    """The process of a command."""
-    return subprocess.Popen(command(*what), env=environment(), stdin=subprocess.PIPE,
+def start(words):
+    """The process of a command line."""
+    return subprocess.Popen(words, env=environment(), stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)
 
 
@@ -51,10 +65,10 @@ def numbers(line):
 
 
 class Contestant:
-    """A running contestant."""
+    """A running contestant, by its command line."""
 
-    def __init__(self, *what):
-        self.process = start(*what)
+    def __init__(self, words):
+        self.process = start(words)
 
     def __enter__(self):
         return self
@@ -101,10 +115,16 @@ class Contestant:
         raise RuntimeError("a contestant's threads do not come to rest")
 
 
-def turn(contestant):
+def rotated(items, by):
+    """The list, beginning elsewhere."""
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def turn(contestant, word="run"):
     """Milliseconds of a pass. One goes before it that does not count: it finds the threads asleep,
     perhaps on one core, and the caches full of the other contestants' weights."""
-    contestant.ask("run")
-    milliseconds = contestant.ask("run")
+    contestant.ask(word)
+    milliseconds = contestant.ask(word)
     contestant.rest()
     return milliseconds

@@ -1,5 +1,5 @@
-/* The contestant ONNX Runtime, by its C interface: float32, its own optimisations all on, the other
-   options as they come.
+/* The contestant ONNX Runtime, by its C interface: its own optimisations all on, the other options as
+   they come.
 
    npm's package holds the library but no header. The interface is a table of functions whose order
    never changes (the first 102 are those of version 1), so what is needed of it is declared here,
@@ -82,7 +82,8 @@ static ort_value *tensor(float *data, const int64_t *shape, size_t dimensions) {
 void contestant_open(const contest *c) {
     ort_env *env;
     ort_session_options *options;
-    const int64_t pixels[] = {c->batch, 3, 224, 224}, logits[] = {c->batch, CLASSES};
+    const int64_t pixels[] = {c->batch, c->channels, c->side, c->side};
+    const int64_t logits[] = {c->batch, c->classes};
     api = OrtGetApiBase()->get_api(API_VERSION);
     check(api->create_env(LOG_WARNINGS, "contestant", &env));
     check(api->create_session_options(&options));

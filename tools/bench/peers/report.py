@@ -5,8 +5,8 @@ import os
 import subprocess
 from statistics import median
 
-from contestants import NAMES
-from sizes import SIZES, TITLES, gflop
+from contestants import ENDINGS, FLOAT32, NAMES, model_path
+from sizes import SIZES, TITLES, gflop, parameters
 
 
 # ---- where and with what ----
@@ -38,8 +38,14 @@ def full_names(results):
     names = {}
     for key, name in NAMES.items():
         product, comma, rest = name.partition(",")
-        names[key] = f"{product} {versions[key]}".strip() + comma + rest
+        names[key] = f"{product} {versions[key.partition('-')[0]]}".strip() + comma + rest
     return names
+
+
+def file_sizes(folder, names, sizes):
+    """Bytes of the models' files, {size: {name: bytes}}; none of PyTorch, which has no such form."""
+    return {size: {name: os.path.getsize(model_path(name, folder, size)) for name in names
+                   if name.partition("-")[0] in ENDINGS} for size in sizes}
 
 
 # ---- tables ----
@@ -79,6 +85,18 @@ def ratio(values, ours):
     return median(a / b for a, b in zip(values, ours))
 
 
+def comparisons(names):
+    """Whose time is given as a multiple of whose: of float32 that of vit.h; vit.h's own of its other
+    types; another's int8 of vit.h's."""
+    for name in names[1:]:
+        if name.startswith("vit-"):
+            yield "vit", name
+        elif name in FLOAT32:
+            yield name, "vit"
+        elif "vit-int8" in names:
+            yield name, "vit-int8"
+
+
 def passes_table(results):
     """Forward passes."""
     entries, names = results["passes"], full_names(results)
@@ -90,9 +108,9 @@ def passes_table(results):
         rows.append([names[name], *cells])
     if all(floor_ms(e) > 0 for e in entries):
         rows.append(["vit.h's arithmetic at the FMA peak", *(short(floor_ms(e)) for e in entries)])
-    for name in list(entries[0]["ms"])[1:]:
-        cells = [f"{ratio(e['ms'][name], e['ms']['vit']):.2f}" for e in entries]
-        rows.append([f"{names[name]}: time / vit.h's", *cells])
+    for name, base in comparisons(list(entries[0]["ms"])):
+        cells = [f"{ratio(e['ms'][name], e['ms'][base]):.2f}" for e in entries]
+        rows.append([f"{names[name]}: time / that of {names[base]}", *cells])
     return table(["ms: median / minimum, share of the FMA peak", *head], rows)
 
 
@@ -117,9 +135,29 @@ def batches_table(results):
     return table(["vit.h, pictures a second", *(TITLES[e["size"]] for e in entries)], rows)
 
 
-def worst_error(results):
-    """The largest difference of a logit in the run."""
-    return max(error for entry in results["passes"] for error in entry["errors"].values())
+def files_table(results):
+    """Files."""
+    files, names = results["files"], full_names(results)
+    rows = [[names[name], *(f"{files[size][name] / 1e6:.1f} MB, "
+                            f"{files[size][name] / parameters(size):.2f}" for size in files)]
+            for name in next(iter(files.values()))]
+    return table(["file, bytes a parameter", *(TITLES[size] for size in files)], rows)
+
+
+def worst_errors(results):
+    """name: the largest difference of a logit in the run."""
+    entries = results["passes"]
+    return {name: max(entry["errors"][name] for entry in entries) for name in entries[0]["errors"]}
+
+
+def error_text(results):
+    """How far the logits are from vit.h's in float32."""
+    errors, names = worst_errors(results), full_names(results)
+    float32 = max(error for name, error in errors.items() if name in FLOAT32)
+    others = "".join(f", {names[name]} by {error:.2g}" for name, error in errors.items()
+                     if name not in FLOAT32)
+    return ("Logits differ from vit.h's in float32, of the largest one, by at most "
+            f"{float32:.1e} in float32{others}.")
 
 
 def markdown(results):
@@ -127,15 +165,16 @@ def markdown(results):
     facts = results["about"]
     rounds = len(results["passes"][0]["peak_gflops"])
     text = (f"Measured on {facts['date']}, {facts['cores']} cores of {facts['processor']}, "
-            f"float32, batch 1, {rounds} rounds. Logits differ from vit.h's by at most "
-            f"{worst_error(results):.1e} of the largest one. The shares of the FMA peak are of the "
-            "arithmetic that each does: vit.h computes the last block for token 0 alone.\n")
-    return "\n".join([text, passes_table(results), cold_table(results), batches_table(results)])
+            f"random weights, float32 where nothing else is said, batch 1, {rounds} rounds. "
+            f"{error_text(results)} The shares of the FMA peak are of the arithmetic that each does: "
+            "vit.h computes the last block for token 0 alone.\n")
+    return "\n".join([text, passes_table(results), cold_table(results), batches_table(results),
+                      files_table(results)])
 
 
 # ---- plot ----
 
-LEFT, COLUMN, ROW, TOP, GROUP = 172, 226, 22, 34, 26
+LEFT, COLUMN, ROW, TOP, GROUP = 186, 226, 22, 34, 26
 STYLE = """<style>
 rect { fill: #8b949e } text { font: 13px sans-serif; fill: #1f2328 }
 .paper { fill: #ffffff } .ours { fill: #2f81f7 } .head { font-weight: bold }
@@ -155,7 +194,7 @@ def bars(entry, scale, x, y):
     parts = []
     for i, (name, times) in enumerate(entry["ms"].items()):
         top, length = y + i * ROW, median(times) * scale
-        kind = ' class="ours"' if name == "vit" else ""
+        kind = ' class="ours"' if name.startswith("vit") else ""
         parts.append(f'<rect x="{x}" y="{top}" width="{length:.1f}" height="{ROW - 6}"{kind}/>\n')
         parts.append(words(x + length + 5, top + 13, short(median(times))))
     line, bottom = x + floor_ms(entry) * scale, y + len(entry["ms"]) * ROW - 4
@@ -188,7 +227,7 @@ def svg(results):
         chosen = [e for size in sizes for e in entries
                   if e["size"] == size and e["threads"] == threads]
         parts.append(group(chosen, names, TOP + GROUP + i * height, scales))
-    note = ("Milliseconds a picture, float32, batch 1, medians; dashed: vit.h's arithmetic at the "
+    note = ("Milliseconds a picture, batch 1, medians; dashed: vit.h's arithmetic in float32 at the "
             "processor's FMA peak")
     bottom, facts = TOP + 2 * height + 20, results["about"]
     parts.append(words(10, bottom, note))

@@ -9,6 +9,14 @@ TITLES = {"ti": "ViT-Ti/16", "s": "ViT-S/16", "b": "ViT-B/16"}
 TOKENS, BLOCKS = 197, 12
 
 
+def parameters(size):
+    """Their number."""
+    dim, mlp = SIZES[size]["embed_dim"], SIZES[size]["mlp_dim"]
+    block = 4 * dim * (dim + 1) + 2 * dim * mlp + mlp + dim + 4 * dim
+    outer = (3 * 16 * 16 + 1) * dim + (1 + TOKENS) * dim + 2 * dim
+    return BLOCKS * block + outer + (dim + 1) * 1000
+
+
 def gflop(size, last=TOKENS):
     """Arithmetic of all products for a picture, where the last block is computed for its first last
     tokens: all of them, or the one that the head reads."""
