@@ -266,7 +266,6 @@ extern "C" {
     X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")          \
     X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                 \
     X(VIT_ERROR_ISA, "this machine or build does not have the instruction set asked for") \
-    X(VIT_ERROR_DTYPE, "weights of this type can be read, but not computed with yet")     \
     X(VIT_ERROR_STOPPED, "stopped by options.on_block")
 
 #define VIT__STATUS_NAME(name, text) name,
@@ -600,6 +599,7 @@ extern "C" {
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
+#define VIT__SLICE_INPUTS 1024 /* at most, of weights that are unpacked at a time */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
 
@@ -1588,6 +1588,7 @@ struct vit__kernels {
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_row)(float *x, int count, float scale);
+    void (*unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out);
     int tile8_rows, tile8_panels; /* the most that multiply8 takes at a time */
     void (*multiply8)(const vit__tile8 *tile);
     void (*quantize_row)(const float *x, size_t count, uint8_t *out, float *scale, int32_t *zero);
@@ -1758,6 +1759,50 @@ static void vit__quantize_row(const float *x, size_t count, uint8_t *out, float 
     *scale = grid.scale, *zero = grid.zero;
 }
 
+/* Half precision. Its exponent is 112 too small for a float then, subnormals included. */
+static float vit__from_f16(uint16_t half) {
+    uint32_t bits = (uint32_t)(half & 0x7FFF) << 13;
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    x *= 5.192296858534828e33f; /* 2^112 */
+    return half & 0x8000 ? -x : x;
+}
+
+static float vit__from_bf16(uint16_t upper) {
+    uint32_t bits = (uint32_t)upper << 16;
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+/* The weight of input k and output n of a panel. */
+static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n) {
+    const unsigned char *bytes = m->weights + panel * m->panel_size;
+    const uint16_t *halves = (const uint16_t *)(const void *)bytes;
+    if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
+    if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
+    if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
+    if (m->dtype == VIT__INT8) {
+        int8_t w = ((const int8_t *)bytes)[(k / 4 * VIT__PANEL + n) * 4 + k % 4];
+        return (float)w * m->scales[panel * VIT__PANEL + n];
+    }
+    size_t groups = vit__groups(m->inputs);
+    int two = bytes[(k / 8 * VIT__PANEL + n) * 4 + k % 4];
+    int w = (k % 8 < 4 ? two & 15 : two >> 4) - 8;
+    return (float)w *
+           vit__from_f16(m->group_scales[(panel * groups + k / VIT__GROUP) * VIT__PANEL + n]);
+}
+
+/* Inputs k to k + count of some panels as floats, out[panels][count][16]; both multiples of 16. */
+static void vit__unpack(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
+                        float *out) {
+    for (size_t p = (size_t)panel; p < (size_t)(panel + panels); p++) {
+        for (size_t i = k; i < k + count; i++) {
+            for (size_t n = 0; n < VIT__PANEL; n++) *out++ = vit__weight(m, p, i, n);
+        }
+    }
+}
+
 /* out[x][y] = in[y][x] for 4 x 4 floats; rows of `in` are stride apart, those of out 16. */
 static void vit__transpose4(const float *in, size_t stride, float *out) {
 #if defined(VIT__X86)
@@ -1860,10 +1905,10 @@ static unsigned vit__features(void) {
     features = VIT__HAS_AVX2 | VIT__HAS_AVXVNNI | VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI;
 #elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     const unsigned avx2 = 1u << 5, avx512f = 1u << 16, avx512bw = 1u << 30;
     const unsigned avx512vnni = 1u << 11, avxvnni = 1u << 4;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx)) != 0) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return 0;
@@ -1878,9 +1923,18 @@ static unsigned vit__features(void) {
     return features;
 }
 
-static const vit__kernels vit__kernels_portable = {
-    4, 1, vit__multiply,  vit__gelu_rows,   vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row,
-    4, 1, vit__multiply8, vit__quantize_row};
+static const vit__kernels vit__kernels_portable = {4,
+                                                   1,
+                                                   vit__multiply,
+                                                   vit__gelu_rows,
+                                                   vit__gelu_tanh_rows,
+                                                   vit__norm_row,
+                                                   vit__softmax_row,
+                                                   vit__unpack,
+                                                   4,
+                                                   1,
+                                                   vit__multiply8,
+                                                   vit__quantize_row};
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -1948,6 +2002,7 @@ typedef struct vit__pass {
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
+    int heads;
     size_t dim, head_width, inner;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
     vit__table normalized; /* [images][rows_per_image][D]  } one memory */
@@ -1959,9 +2014,13 @@ typedef struct vit__pass {
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
-    float *scratch;        /* [threads][12 rows]: patches, later scores [12][T16] */
+    float *scratch;        /* [threads]: a slice of weights; behind it patches, keys or scores */
+    float *row_scales;     /* [images][T] } of quantized rows */
+    int32_t *row_zeros;    /* [images][T] } */
     size_t x_size, normalized_size, hidden_size; /* of an image, in floats */
     size_t scratch_size;                         /* of a thread */
+    size_t slice_inputs,
+        slice_size; /* of weights that are unpacked at a time: [2][slice_inputs][16] */
 } vit__pass;
 
 /* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
@@ -1973,14 +2032,14 @@ static size_t vit__row_stride(size_t width) {
 /* What becomes of the sums of a product. */
 typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT, VIT__KEYS } vit__finish;
 
-/* A product: [images][rows][inputs] times the panels of a matrix. In the output, images, rows and
-   panels lie apart by the strides. */
+/* A product: [images][rows][inputs] times a matrix. In the output, images, rows and panels lie apart
+   by the strides. */
 typedef struct vit__product {
     const vit__pass *pass;
+    vit__matrix matrix;
+    int integer; /* the rows of input are quantized, and multiplied as integers */
     vit__table input;
-    size_t inputs;
     int images, rows;
-    const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
     int panels, task_panels;
     vit__finish finish;
     float *output;
@@ -2018,46 +2077,120 @@ static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int
     }
 }
 
-/* Keys of an image become panels of 16 tokens, [heads][T16 / 16][head_width][16], so that the scores
-   are a product with panels too. Places behind the last token are zero, so that the product reads
-   nothing that was never written; what comes out of them is not used. */
-static void vit__multiply_keys(const vit__product *p, vit__tile *tile, int row, int row_end,
-                               int panel, float *keys) {
-    float tokens[VIT__PANEL][VIT__TILE_PANELS * VIT__PANEL];
-    size_t width = p->pass->head_width;
-    tile->row_stride = sizeof(tokens[0]) / sizeof(float), tile->panel_stride = VIT__PANEL;
-    for (; row < row_end; row += VIT__PANEL) {
-        int count = vit__min(VIT__PANEL, row_end - row);
-        memset(tokens, 0, sizeof(tokens));
-        tile->output = tokens[0];
-        vit__multiply_rows(p->pass->kernels, tile, count);
-        for (int i = 0; i < tile->panels; i++) {
-            size_t n = (size_t)(panel + i) * VIT__PANEL;
-            vit__transpose(tokens[0] + i * VIT__PANEL, tile->row_stride,
-                           keys + n / width * width * p->pass->padded_tokens + (size_t)row * width +
-                               n % width * VIT__PANEL);
-        }
+/* The same of integers. */
+static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
+                                int rows) {
+    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k, in bytes */
+    size_t tiles = (size_t)vit__divide_up(rows, kernels->tile8_rows);
+    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
+    tile->next_step = (size + tiles - 1) / tiles;
+    for (; rows > 0; rows -= tile->rows) {
+        tile->rows = vit__min(kernels->tile8_rows, rows);
+        kernels->multiply8(tile);
+        tile->input += (size_t)tile->rows * tile->input_stride;
+        tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
+        tile->output += (size_t)tile->rows * tile->row_stride;
+        tile->next += tile->inputs / 4 * tile->next_step;
     }
 }
 
-/* One or two panels times some rows of an image. */
+/* Likewise where the weights of `tile` are unpacked from those of m: what is read next lies behind
+   them. */
+static void vit__fetch_packed(const vit__pass *pass, const vit__matrix *m,
+                              const unsigned char *weights, vit__tile *tile) {
+    size_t bytes = m->panel_size * (size_t)tile->panels;
+    tile->next = (uintptr_t)weights + bytes * (size_t)vit__threads(pass->options);
+    tile->next_step =
+        tile->next_step * bytes / ((size_t)tile->panels * VIT__PANEL * sizeof(float) * m->inputs) +
+        1;
+}
+
+/* Some rows times one or two panels of a matrix. Weights of other types than f32 are unpacked a slice
+   of inputs at a time, [panels][slice][16], which stays in the first level cache while the rows pass
+   by; the sums of the slices add up in the output. */
+static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
+                                 vit__tile tile, int rows, float *slice) {
+    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+    const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
+    const float *input = tile.input;
+    float *output = tile.output;
+    vit__act_kernel act = tile.act;
+    size_t step = m->dtype == VIT__F32 ? m->inputs : pass->slice_inputs;
+    for (size_t k = 0; k < m->inputs; k += step) {
+        tile.inputs = step < m->inputs - k ? step : m->inputs - k;
+        tile.input = input + k;
+        tile.output = output;
+        tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
+        tile.add = tile.add || k > 0;
+        tile.act = k + tile.inputs < m->inputs ? NULL : act;
+        tile.weights = m->dtype == VIT__F32 ? (const float *)(const void *)weights : slice;
+        if (m->dtype != VIT__F32)
+            pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
+        vit__fetch_next(&tile, vit__threads(pass->options),
+                        vit__divide_up(rows, pass->kernels->tile_rows));
+        if (m->dtype != VIT__F32) vit__fetch_packed(pass, m, weights, &tile);
+        vit__multiply_rows(pass->kernels, &tile, rows);
+    }
+}
+
+/* The same of quantized rows, as integers. */
+static void vit__multiply_integers(const vit__pass *pass, const vit__matrix *m, int panel,
+                                   const vit__tile *tile, int first_row, int rows) {
+    const size_t n = (size_t)panel * VIT__PANEL;
+    vit__tile8 t;
+    memset(&t, 0, sizeof(t));
+    t.panels = tile->panels;
+    t.inputs = m->inputs;
+    t.input = (const uint8_t *)tile->input;
+    t.input_stride = tile->input_stride * sizeof(float);
+    t.row_scales = pass->row_scales + first_row, t.row_zeros = pass->row_zeros + first_row;
+    t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size), t.range = m->range;
+    t.scales = m->scales + n, t.bias = m->bias + n, t.weight_sums = m->sums + n;
+    t.output = tile->output;
+    t.row_stride = tile->row_stride, t.panel_stride = tile->panel_stride;
+    t.add = tile->add, t.act = tile->act;
+    vit__multiply_rows8(pass->kernels, &t, vit__threads(pass->options), rows);
+}
+
+/* Keys [rows][panels][16] of an image, from `row` on, become panels of 16 tokens, [heads][T16 / 16]
+   [head_width][16], so that the scores are a product with panels too. Places behind the last token
+   are zero, so that the product reads nothing that was never written; what comes out of them is not
+   used. */
+static void vit__store_keys(const vit__pass *pass, float *rows, int row, int count, int panel,
+                            int panels, float *keys) {
+    size_t stride = (size_t)panels * VIT__PANEL, width = pass->head_width;
+    size_t padded = vit__round16(count);
+    memset(rows + (size_t)count * stride, 0, (padded - (size_t)count) * stride * sizeof(float));
+    for (int i = 0; i < panels; i++) {
+        size_t n = (size_t)(panel + i) * VIT__PANEL;
+        float *out = keys + n / width * width * pass->padded_tokens + (size_t)row * width +
+                     n % width * VIT__PANEL;
+        for (size_t r = 0; r < padded; r += VIT__PANEL)
+            vit__transpose(rows + r * stride + (size_t)i * VIT__PANEL, stride, out + r * width);
+    }
+}
+
+/* One or two panels times some rows of an image. Keys come by way of the worker's scratch. */
 static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
-                                int panels) {
-    float *output = p->output + (size_t)image * p->image_stride;
+                                int panels, float *scratch) {
+    const vit__pass *pass = p->pass;
+    float *output = p->output + (size_t)image * p->image_stride, *keys = scratch + pass->slice_size;
+    int first_row = image * p->rows + row, rows = row_end - row;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
     tile.panels = panels, tile.add = p->finish == VIT__ADD;
-    if (p->finish == VIT__ACT) tile.act = vit__act(p->pass);
-    tile.inputs = p->inputs, tile.input_stride = p->input.stride;
-    tile.input = p->input.data + ((size_t)image * (size_t)p->rows + (size_t)row) * p->input.stride;
-    tile.weights = p->weights + (size_t)panel * VIT__PANEL * p->inputs;
-    tile.bias = p->bias + (size_t)panel * VIT__PANEL;
-    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
+    if (p->finish == VIT__ACT) tile.act = vit__act(pass);
+    tile.input = p->input.data + (size_t)first_row * p->input.stride;
+    tile.input_stride = p->input.stride;
     tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
-    vit__fetch_next(&tile, vit__threads(p->pass->options),
-                    vit__divide_up(row_end - row, p->pass->kernels->tile_rows));
-    if (p->finish == VIT__KEYS) vit__multiply_keys(p, &tile, row, row_end, panel, output);
-    else vit__multiply_rows(p->pass->kernels, &tile, row_end - row);
+    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
+    if (p->finish == VIT__KEYS) {
+        tile.output = keys;
+        tile.row_stride = (size_t)panels * VIT__PANEL, tile.panel_stride = VIT__PANEL;
+    }
+    if (p->integer) vit__multiply_integers(pass, &p->matrix, panel, &tile, first_row, rows);
+    else vit__multiply_floats(pass, &p->matrix, panel, tile, rows, scratch);
+    if (p->finish == VIT__KEYS) vit__store_keys(pass, keys, row, rows, panel, panels, output);
 }
 
 /* One task of a product: a block of rows of an image times a few panels. */
@@ -2069,10 +2202,11 @@ static void vit__product_task(void *arg, int index, int worker) {
     int row = index / groups % blocks * VIT__TASK_ROWS;
     int panel_end = vit__min(p->panels, panel + p->task_panels);
     int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
-    (void)worker;
+    float *scratch = p->pass->scratch + (size_t)worker * p->pass->scratch_size;
+    int most = p->integer ? p->pass->kernels->tile8_panels : p->pass->kernels->tile_panels;
     for (int panels; panel < panel_end; panel += panels) {
-        panels = vit__min(p->pass->kernels->tile_panels, panel_end - panel);
-        vit__product_panels(p, image, row, row_end, panel, panels);
+        panels = vit__min(most, panel_end - panel);
+        vit__product_panels(p, image, row, row_end, panel, panels, scratch);
     }
 }
 
@@ -2083,19 +2217,24 @@ static void vit__run_product(vit__product *p) {
                   vit__product_task, p);
 }
 
+/* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
+   of the model, cost little and matter more. */
+static int vit__is_integer(const vit__pass *pass, vit__role role, int block) {
+    return role >= VIT__Q && role <= VIT__FC2 &&
+           vit__matrix_of(pass->model, role, block).dtype == VIT__INT8;
+}
+
 /* The product of rows [images][rows] with the matrix of a role; where it goes is left to say. */
 static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
                                     vit__table input, int images, int rows) {
-    vit__matrix m = vit__matrix_of(pass->model, role, block);
     vit__product p;
     memset(&p, 0, sizeof(p));
     p.pass = pass;
+    p.matrix = vit__matrix_of(pass->model, role, block);
+    p.integer = vit__is_integer(pass, role, block);
     p.input = input;
-    p.inputs = m.inputs;
     p.images = images, p.rows = rows;
-    p.weights = (const float *)(const void *)m.weights;
-    p.bias = m.bias;
-    p.panels = (int)(m.outputs / VIT__PANEL);
+    p.panels = (int)(p.matrix.outputs / VIT__PANEL);
     return p;
 }
 
@@ -2109,7 +2248,7 @@ static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__t
     vit__run_product(&p);
 }
 
-/* normalized -> keys, as vit__multiply_keys says */
+/* normalized -> keys, as vit__store_keys says */
 static void vit__make_keys(const vit__pass *pass, int block) {
     vit__product p =
         vit__product_of(pass, VIT__K, block, pass->normalized, pass->images, pass->tokens);
@@ -2191,25 +2330,26 @@ static void vit__read_patch(const vit__patches *p, int image, int patch, float *
 static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
     const vit__pass *pass = p->pass;
-    vit__tensor t = vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0);
+    vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
     int patches = vit__num_patches(pass->config), tiles = vit__divide_up(patches, VIT__TILE_ROWS);
     int image = index / tiles, first = index % tiles * VIT__TILE_ROWS;
-    int rows = vit__min(VIT__TILE_ROWS, patches - first);
+    int rows = vit__min(VIT__TILE_ROWS, patches - first), panels = (int)(m.outputs / VIT__PANEL);
     size_t token =
         (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
-    float *scratch = pass->scratch + (size_t)worker * pass->scratch_size;
+    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
+    float *input = slice + pass->slice_size;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = t.padded_cols, tile.input = scratch;
-    tile.input_stride = vit__row_stride(tile.inputs);
-    tile.weights = vit__tensor_data(pass->model, VIT__PATCH_EMBED, 0);
-    tile.bias = tile.weights + t.padded_rows * t.padded_cols;
-    tile.output = pass->x.data + token * pass->x.stride;
+    tile.input = input, tile.input_stride = vit__row_stride(m.inputs);
     tile.row_stride = pass->x.stride, tile.panel_stride = VIT__PANEL;
     tile.add = 1;
     for (int i = 0; i < rows; i++)
-        vit__read_patch(p, image, first + i, scratch + (size_t)i * tile.input_stride, tile.inputs);
-    vit__multiply_all(pass->kernels, tile, rows, (int)(t.padded_rows / VIT__PANEL));
+        vit__read_patch(p, image, first + i, input + (size_t)i * tile.input_stride, m.inputs);
+    for (int panel = 0; panel < panels; panel += tile.panels) {
+        tile.panels = vit__min(pass->kernels->tile_panels, panels - panel);
+        tile.output = pass->x.data + token * pass->x.stride + (size_t)panel * VIT__PANEL;
+        vit__multiply_floats(pass, &m, panel, tile, rows, slice);
+    }
 }
 
 /* Every token starts as its position; prefix tokens, the class token first, come on top. */
@@ -2233,44 +2373,68 @@ static void vit__embed(const vit__pass *pass, const void *pixels) {
     vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
 }
 
-#define VIT__NORM_ROWS 32
+#define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
-/* LayerNorm of rows [rows][D], from input to output, which may be one. */
-typedef struct vit__norm_args {
+/* Rows made ready for a product, from input to output, which may be one: by LayerNorm unless norm is
+   NULL, then as integers if so said. */
+typedef struct vit__row_args {
     const vit__pass *pass;
     vit__table input, output;
     const float *norm;
+    int integer;
     int rows;
-} vit__norm_args;
+    size_t width;
+} vit__row_args;
 
-static void vit__norm_task(void *arg, int index, int worker) {
-    const vit__norm_args *n = (const vit__norm_args *)arg;
-    const vit_config *c = n->pass->config;
-    int begin = index * VIT__NORM_ROWS, end = vit__min(n->rows, begin + VIT__NORM_ROWS);
+static void vit__row_task(void *arg, int index, int worker) {
+    const vit__row_args *a = (const vit__row_args *)arg;
+    const vit__kernels *kernels = a->pass->kernels;
+    const vit_config *c = a->pass->config;
+    int begin = index * VIT__TASK_LINES, end = vit__min(a->rows, begin + VIT__TASK_LINES);
     (void)worker;
-    for (int row = begin; row < end; row++)
-        n->pass->kernels->norm_row(n->input.data + (size_t)row * n->input.stride, n->norm,
-                                   c->embed_dim, n->pass->dim, c->norm_eps,
-                                   n->output.data + (size_t)row * n->output.stride);
+    for (int row = begin; row < end; row++) {
+        float *out = a->output.data + (size_t)row * a->output.stride;
+        if (a->norm != NULL)
+            kernels->norm_row(a->input.data + (size_t)row * a->input.stride, a->norm, c->embed_dim,
+                              a->width, c->norm_eps, out);
+        if (a->integer) /* bytes in the place of their floats */
+            kernels->quantize_row(out, a->width, (uint8_t *)out, a->pass->row_scales + row,
+                                  a->pass->row_zeros + row);
+    }
 }
 
+static void vit__run_rows(vit__row_args *args) {
+    vit__parallel(args->pass->options, vit__divide_up(args->rows, VIT__TASK_LINES), vit__row_task,
+                  args);
+}
+
+/* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
-                            int rows, vit__table output) {
-    vit__norm_args args = {pass, input, output, vit__tensor_data(pass->model, role, block), rows};
-    vit__parallel(pass->options, vit__divide_up(rows, VIT__NORM_ROWS), vit__norm_task, &args);
+                            int rows, vit__table output, vit__role next) {
+    vit__row_args args = {pass, input, output,   vit__tensor_data(pass->model, role, block),
+                          0,    rows,  pass->dim};
+    args.integer = vit__is_integer(pass, next, block);
+    vit__run_rows(&args);
+}
+
+/* Rows of floats [rows][width], as the matrix of a role takes them. */
+static void vit__make_ready(const vit__pass *pass, vit__role role, int block, vit__table table,
+                            int rows, size_t width) {
+    vit__row_args args = {pass, table, table, NULL, 1, rows, width};
+    if (vit__is_integer(pass, role, block)) vit__run_rows(&args);
 }
 
 /* One task of attention: a few queries of one head of one image. Their scores stay in the worker's
    scratch. */
 static void vit__attention_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
-    int heads = pass->config->num_heads, queries = pass->rows_per_image;
+    int heads = pass->heads, queries = pass->rows_per_image;
     int tiles = vit__divide_up(queries, VIT__TILE_ROWS), first = index % tiles * VIT__TILE_ROWS;
     int rows = vit__min(VIT__TILE_ROWS, queries - first);
     size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
     size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
     size_t row = image * (size_t)queries + (size_t)first;
-    float *scores = pass->scratch + (size_t)worker * pass->scratch_size;
+    float *scores = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
@@ -2296,8 +2460,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> attended */
 static void vit__attention(vit__pass *pass) {
     int tiles = vit__divide_up(pass->rows_per_image, VIT__TILE_ROWS);
-    vit__parallel(pass->options, pass->images * pass->config->num_heads * tiles,
-                  vit__attention_task, pass);
+    vit__parallel(pass->options, pass->images * pass->heads * tiles, vit__attention_task, pass);
 }
 
 /* Only the first `keep` tokens of each image stay, rows packed. */
@@ -2310,6 +2473,11 @@ static void vit__keep_rows(const vit__pass *pass, vit__table rows, int keep) {
 static void vit__keep_tokens(vit__pass *pass, int keep) {
     vit__keep_rows(pass, pass->x, keep);
     vit__keep_rows(pass, pass->normalized, keep);
+    for (int i = keep; i < pass->images * keep; i++) {
+        int from = i / keep * pass->rows_per_image + i % keep;
+        pass->row_scales[i] = pass->row_scales[from];
+        pass->row_zeros[i] = pass->row_zeros[from];
+    }
     pass->rows_per_image = keep;
 }
 
@@ -2319,28 +2487,140 @@ static int vit__last_block_tokens(const vit__pass *pass) {
     return c->head_avg || pass->options->all_tokens ? pass->tokens : c->head_tokens;
 }
 
-/* x += proj(attention(norm1(x))) */
-static void vit__attention_branch(vit__pass *pass, int block) {
-    vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized);
-    VIT_PROFILE("norm1");
+/* The few queries of the last block need neither keys nor values of the tokens. With W and b for keys
+   or values, q . (W x + b) is (q W) . x and a term that is the same for all tokens x, which softmax
+   does not see, and the sum of p (W x + b) over the tokens, whose weights p add up to 1, is W times
+   the sum of p x, and b. So the tokens are keys and values of every head, and its query is q W. */
+typedef struct vit__few {
+    const vit__pass *pass;
+    vit__matrix keys, values;
+    vit__table queries; /* [images][rows_per_image][heads][D]: q W */
+} vit__few;
+
+static int vit__has_few_queries(const vit__pass *pass, int block) {
+    int keep = vit__last_block_tokens(pass);
+    return block == pass->config->depth - 1 && pass->dim <= pass->inner &&
+           keep <= pass->tokens / (pass->heads + 1) && !vit__is_integer(pass, VIT__K, block) &&
+           !vit__is_integer(pass, VIT__V, block);
+}
+
+/* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
+static void vit__token_task(void *arg, int index, int worker) {
+    const vit__few *few = (const vit__few *)arg;
+    const vit__pass *pass = few->pass;
+    int blocks = (int)(pass->padded_tokens / VIT__PANEL), image = index / blocks;
+    int first = index % blocks * VIT__PANEL, count = vit__min(VIT__PANEL, pass->tokens - first);
+    size_t tokens = (size_t)pass->tokens, stride = pass->normalized.stride, at = (size_t)image;
+    const float *in = pass->normalized.data + (at * tokens + (size_t)first) * stride;
+    float *keys = pass->keys + (at * pass->padded_tokens + (size_t)first) * pass->dim;
+    float *values = pass->values + (at * tokens * pass->dim + (size_t)first * VIT__PANEL);
+    (void)worker;
+    for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
+        float rows[VIT__PANEL][VIT__PANEL] = {{0}};
+        for (int i = 0; i < count; i++)
+            memcpy(rows[i], in + (size_t)i * stride + d, sizeof(rows[0]));
+        vit__transpose(rows[0], VIT__PANEL, keys + d * VIT__PANEL);
+        memcpy(values + d * tokens, rows, (size_t)count * sizeof(rows[0]));
+    }
+}
+
+/* q W of one head, of the rows of queries [images * rows_per_image][I]. */
+static void vit__query_task(void *arg, int index, int worker) {
+    const vit__few *few = (const vit__few *)arg;
+    const vit__pass *pass = few->pass;
+    const vit__matrix *m = &few->keys;
+    size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
+    const float *q = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
+    float *out = few->queries.data + (size_t)index * few->queries.stride;
+    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
+    int panel = (int)(head * pass->head_width / VIT__PANEL);
+    memset(out, 0, pass->dim * sizeof(float));
+    for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
+        for (size_t k = 0, count; k < m->inputs; k += count) {
+            count = m->inputs - k < pass->slice_inputs ? m->inputs - k : pass->slice_inputs;
+            pass->kernels->unpack(m, panel, 1, k, count, slice);
+            for (size_t i = 0; i < count; i++) {
+                const float *w = slice + i * VIT__PANEL;
+                float sum = 0;
+                for (size_t j = 0; j < VIT__PANEL; j++) sum += q[n + j] * w[j];
+                out[k + i] += sum;
+            }
+        }
+    }
+}
+
+/* What a head has attended to, times its values' matrix: [images][rows_per_image][heads][D] -> the
+   rows of queries. */
+static void vit__value_task(void *arg, int index, int worker) {
+    const vit__few *few = (const vit__few *)arg;
+    const vit__pass *pass = few->pass;
+    size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
+    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
+    int panel = (int)(head * pass->head_width / VIT__PANEL);
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.panels = 1;
+    tile.input = pass->attended.data + (size_t)index * pass->attended.stride;
+    tile.output = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
+    for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
+        vit__multiply_floats(pass, &few->values, panel, tile, 1, slice);
+        tile.output += VIT__PANEL;
+    }
+}
+
+/* normalized -> queries, what each query has attended to */
+static void vit__few_queries(vit__pass *pass, int block) {
+    vit__few few = {pass, vit__matrix_of(pass->model, VIT__K, block),
+                    vit__matrix_of(pass->model, VIT__V, block), pass->queries};
+    vit__pass heads; /* as a pass of one head, whose queries are those of all heads */
+    int blocks = (int)(pass->padded_tokens / VIT__PANEL);
+    vit__parallel(pass->options, pass->images * blocks, vit__token_task, &few);
+    vit__keep_tokens(pass, vit__last_block_tokens(pass));
+    int rows = vit__rows_in_use(pass);
+    vit__linear(pass, VIT__Q, block, pass->normalized, rows, VIT__ASSIGN, pass->queries);
+    few.queries.data += (size_t)rows * few.queries.stride;
+    vit__parallel(pass->options, rows * pass->heads, vit__query_task, &few);
+    heads = *pass;
+    heads.queries = few.queries;
+    heads.rows_per_image = pass->rows_per_image * pass->heads;
+    heads.heads = 1, heads.head_width = heads.inner = pass->dim;
+    vit__attention(&heads);
+    vit__parallel(pass->options, rows * pass->heads, vit__value_task, &few);
+}
+
+/* normalized -> attended */
+static void vit__all_queries(vit__pass *pass, int block) {
     vit__make_keys(pass, block);
     vit__make_values(pass, block);
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
-    int rows = vit__rows_in_use(pass);
-    vit__linear(pass, VIT__Q, block, pass->normalized, rows, VIT__ASSIGN, pass->queries);
+    vit__linear(pass, VIT__Q, block, pass->normalized, vit__rows_in_use(pass), VIT__ASSIGN,
+                pass->queries);
     VIT_PROFILE("q, k, v");
     vit__attention(pass);
+    vit__make_ready(pass, VIT__PROJ, block, pass->attended, vit__rows_in_use(pass), pass->inner);
+}
+
+/* x += proj(attention(norm1(x))) */
+static void vit__attention_branch(vit__pass *pass, int block) {
+    int few = vit__has_few_queries(pass, block);
+    vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized,
+                    VIT__Q);
+    VIT_PROFILE("norm1");
+    if (few) vit__few_queries(pass, block);
+    else vit__all_queries(pass, block);
     VIT_PROFILE("attention");
-    vit__linear(pass, VIT__PROJ, block, pass->attended, rows, VIT__ADD, pass->x);
+    vit__linear(pass, VIT__PROJ, block, few ? pass->queries : pass->attended,
+                vit__rows_in_use(pass), VIT__ADD, pass->x);
     VIT_PROFILE("proj");
 }
 
 /* x += fc2(act(fc1(norm2(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
     int rows = vit__rows_in_use(pass);
-    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized);
+    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized, VIT__FC1);
     VIT_PROFILE("norm2");
     vit__linear(pass, VIT__FC1, block, pass->normalized, rows, VIT__ACT, pass->hidden);
+    vit__make_ready(pass, VIT__FC2, block, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
     VIT_PROFILE("fc1, act");
     vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, pass->x);
     VIT_PROFILE("fc2");
@@ -2371,9 +2651,11 @@ static void vit__head(const vit__pass *pass, float *logits) {
     vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
     if (c->fc_norm) {
         vit__pool(pass, pass->x);
-        vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens);
+        vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
+                        VIT__HEAD);
     } else {
-        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->normalized);
+        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->normalized,
+                        VIT__HEAD);
         vit__pool(pass, pass->normalized);
     }
     if (c->pre_logits > 0) {
@@ -2398,6 +2680,16 @@ static void vit__head(const vit__pass *pass, float *logits) {
 static const vit_options vit__default_options = {0,    NULL,           NULL, NULL,
                                                  NULL, VIT_PIXELS_F32, 0,    VIT_ISA_BEST};
 
+/* The most inputs that a matrix of the model has, up to VIT__SLICE_INPUTS. */
+static size_t vit__slice_inputs(const vit_config *c) {
+    size_t most = 0;
+    for (int i = 0; i < vit__tensor_count(c); i++) {
+        vit__tensor t = vit__tensor_at(c, i);
+        if (t.order == VIT__PANELS) most = vit__larger(most, t.padded_cols);
+    }
+    return most < VIT__SLICE_INPUTS ? most : VIT__SLICE_INPUTS;
+}
+
 /* Dimensions of a pass over as many images at a time as there are threads to share them. */
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
                                  const vit_options *options, int batch) {
@@ -2415,6 +2707,7 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->padded_tokens = vit__round16(pass->tokens);
     pass->dim = vit__round16(c->embed_dim);
+    pass->heads = c->num_heads;
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
     pass->x.stride = pass->dim;
@@ -2424,6 +2717,8 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
     pass->pre_logits.stride = vit__round16(c->pre_logits);
     pass->logits.stride = vit__round16(c->num_classes);
+    pass->slice_inputs = vit__slice_inputs(c);
+    pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
@@ -2459,12 +2754,18 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     pass->x_size = vit__mul(tokens, pass->x.stride);
     pass->normalized_size = vit__mul(tokens, rows);
     pass->hidden_size = vit__larger(vit__larger(qkv, mlp), ends);
-    pass->scratch_size = vit__mul(VIT__TILE_ROWS, vit__larger(pass->padded_tokens, patch));
+    size_t few = vit__mul(VIT__TILE_ROWS, vit__larger(pass->padded_tokens, patch));
+    size_t keys = (size_t)VIT__TILE_PANELS * VIT__PANEL *
+                  (size_t)vit__min(VIT__TASK_ROWS, (int)pass->padded_tokens);
+    pass->scratch_size = vit__add(pass->slice_size, vit__larger(few, keys));
 
     pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
     pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
     pass->hidden.data = vit__arena_floats(arena, pass->images, pass->hidden_size);
     pass->scratch = vit__arena_floats(arena, vit__threads(pass->options), pass->scratch_size);
+    pass->row_scales = vit__arena_floats(arena, pass->images, tokens);
+    pass->row_zeros =
+        (int32_t *)vit__arena_take(arena, vit__mul((size_t)pass->images, tokens), sizeof(int32_t));
     if (arena->base != NULL) vit__share_memory(pass);
 }
 
@@ -2525,16 +2826,10 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.normalized.data += i * pass.normalized_size;
     pass.hidden.data += i * pass.hidden_size;
     pass.scratch += i * pass.scratch_size;
+    pass.row_scales += i * (size_t)pass.tokens;
+    pass.row_zeros += i * (size_t)pass.tokens;
     vit__share_memory(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
-}
-
-/* Whether every tensor is of f32. */
-static int vit__is_f32(const vit_model *model) {
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        if (vit__u32(vit__entry(model->data, i) + 8) != VIT__F32) return 0;
-    }
-    return 1;
 }
 
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
@@ -2548,7 +2843,6 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     size_t need = vit_workspace_size(model, options, batch);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
-    if (!vit__is_f32(model)) return VIT_ERROR_DTYPE;
     vit__pass_carve(&pass, &arena);
 
     /* An image for each worker is fastest, as they never wait for each other; the images left over
@@ -2900,6 +3194,12 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__MIN(a, b) vminq_f32(a, b)
 #define VIT__MAX(a, b) vmaxq_f32(a, b)
 #define VIT__ABS(a) vabsq_f32(a)
+#define VIT__LOAD_INTS(p) vreinterpretq_s32_u8(vld1q_u8(p))
+#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int)(bits)))
+#define VIT__FIELD(a, left, right) \
+    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
+#define VIT__LOAD_F16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
 #define VIT__ADD_EXPONENT(a, n) \
@@ -2966,6 +3266,12 @@ static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
 #define VIT__MIN(a, b) wasm_f32x4_pmin(b, a) /* b where one is NaN; min is slow on x86 */
 #define VIT__MAX(a, b) wasm_f32x4_pmax(b, a)
 #define VIT__ABS(a) wasm_f32x4_abs(a)
+#define VIT__LOAD_INTS(p) wasm_v128_load(p)
+#define VIT__XOR_INTS(a, bits) wasm_v128_xor(a, wasm_i32x4_splat((int)(bits)))
+#define VIT__FIELD(a, left, right) \
+    wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, left), right))
+#define VIT__LOAD_F16(p) vit__load_f16_simd128(p)
+#define VIT__LOAD_BF16(p) wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16)
 #define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
 #define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
 #define VIT__I v128_t
@@ -3015,11 +3321,19 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
     return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
 }
 
+/* As vit__from_f16. */
+static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
+    v128_t half = wasm_u32x4_load16x4(p), sign = wasm_i32x4_splat(0x8000);
+    v128_t x = wasm_i32x4_shl(wasm_v128_andnot(half, sign), 13);
+    x = wasm_f32x4_mul(x, wasm_f32x4_splat(5.192296858534828e33f));
+    return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
+}
+
 #elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
 
 #if VIT__PASS == VIT__PASS_AVX2
 #define VIT__NAME(name) vit__##name##_avx2
-#define VIT__TARGET "avx2,fma"
+#define VIT__TARGET "avx2,fma,f16c"
 #define VIT__DOT8(sum, x, w) \
     VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
 /* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258, two pairs for |w| <= 63 too: 32004. */
@@ -3070,6 +3384,14 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 #define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
 #define VIT__MAX(a, b) _mm256_max_ps(a, b)
 #define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define VIT__LOAD_INTS(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VIT__XOR_INTS(a, bits) _mm256_xor_si256(a, _mm256_set1_epi32((int)(bits)))
+#define VIT__FIELD(a, left, right) /* the signed number left when bits are shifted out */ \
+    _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(a, left), right))
+#define VIT__LOAD_128(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define VIT__LOAD_F16(p) _mm256_cvtph_ps(VIT__LOAD_128(p))
+#define VIT__LOAD_BF16(p) \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(VIT__LOAD_128(p)), 16))
 #define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
 #define VIT__ADD_EXPONENT(a, n) /* a * 2^(the low bits of n, as an integer) */ \
@@ -3132,6 +3454,18 @@ static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
 #define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
 #define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__ABS(a) _mm512_abs_ps(a)
+#define VIT__LOAD_INTS(p) _mm512_loadu_si512(p)
+#define VIT__XOR_INTS(a, bits) _mm512_xor_si512(a, _mm512_set1_epi32((int)(bits)))
+#define VIT__FIELD(a, left, right)                                                                \
+    _mm512_maskz_cvtepi32_ps(                                                                     \
+        VIT__ALL,                                                                                 \
+        _mm512_maskz_srai_epi32(VIT__ALL, _mm512_maskz_slli_epi32(VIT__ALL, a, (unsigned)(left)), \
+                                (unsigned)(right)))
+#define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VIT__LOAD_F16(p) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
+#define VIT__LOAD_BF16(p)                        \
+    _mm512_castsi512_ps(_mm512_maskz_slli_epi32( \
+        VIT__ALL, _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p)), 16))
 #define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
 #define VIT__ADD_EXPONENT(a, n) \
@@ -3390,6 +3724,59 @@ static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
         VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
 }
 
+VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
+    for (size_t i = 0; i < count; i += VIT__LANES)
+        VIT__STORE(out + i, bf16 ? VIT__LOAD_BF16(p + i) : VIT__LOAD_F16(p + i));
+}
+
+/* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
+static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const float *scales,
+                                    float *out) {
+    for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
+            VIT__V scale = VIT__LOAD(scales + n);
+            VIT__I w = VIT__LOAD_INTS(p);
+            VIT__UNROLL
+            for (int j = 0; j < 4; j++)
+                VIT__STORE(out + j * VIT__PANEL + n,
+                           VIT__MUL(VIT__FIELD(w, 24 - 8 * j, 24), scale));
+        }
+    }
+}
+
+/* [count / 8][16][4] bytes, input j beside j + 4, and the scales of groups of 32 inputs, [][16]. */
+static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, const uint16_t *scales,
+                                      float *out) {
+    for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
+            VIT__V scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
+            VIT__I w = VIT__XOR_INTS(VIT__LOAD_INTS(p), 0x88888888u); /* w + 8 becomes signed */
+            VIT__UNROLL
+            for (int j = 0; j < 8; j++)
+                VIT__STORE(out + j * VIT__PANEL + n,
+                           VIT__MUL(VIT__FIELD(w, 28 - j % 4 * 8 - j / 4 * 4, 28), scale));
+        }
+    }
+}
+
+static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
+                              float *out) {
+    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += count * VIT__PANEL) {
+        const unsigned char *bytes = m->weights + i * m->panel_size;
+        const uint16_t *halves = (const uint16_t *)(const void *)bytes + k * VIT__PANEL;
+        if (m->dtype == VIT__F32)
+            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), count * VIT__PANEL * sizeof(float));
+        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 0, out);
+        else if (m->dtype == VIT__BF16)
+            VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 1, out);
+        else if (m->dtype == VIT__INT8)
+            VIT__NAME(unpack_bytes)(bytes + k * VIT__PANEL, count, m->scales + i * VIT__PANEL, out);
+        else VIT__NAME(unpack_nibbles)
+        (bytes + k / 2 * VIT__PANEL, count,
+         m->group_scales + (i * (vit__groups(m->inputs)) + k / VIT__GROUP) * VIT__PANEL, out);
+    }
+}
+
 static void VIT__NAME(quantize_row)(const float *x, size_t count, uint8_t *out, float *scale,
                                     int32_t *zero) {
     VIT__V lows = VIT__SET(0.0f), highs = VIT__SET(0.0f);
@@ -3540,6 +3927,7 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
                                                 VIT__FLOATS(gelu_tanh),
                                                 VIT__FLOATS(norm_row),
                                                 VIT__FLOATS(softmax_row),
+                                                VIT__FLOATS(unpack),
                                                 VIT__ROWS8,
                                                 VIT__PANELS8,
                                                 VIT__NAME(multiply8),
@@ -3589,6 +3977,13 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__MIN
 #undef VIT__MAX
 #undef VIT__ABS
+#undef VIT__LOAD_INTS
+#undef VIT__XOR_INTS
+#undef VIT__FIELD
+#undef VIT__LOAD_128
+#undef VIT__LOAD_256
+#undef VIT__LOAD_F16
+#undef VIT__LOAD_BF16
 #undef VIT__FMA
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT

@@ -5,6 +5,15 @@
 
 #include "test_util.h"
 
+/* A row as the product of integers takes it: 7 bits, with a scale and a zero of its own. */
+static inline void reference_quantize(double *x, int count) {
+    double low = 0, high = 0;
+    for (int i = 0; i < count; i++) low = fmin(low, x[i]), high = fmax(high, x[i]);
+    double scale = high > low ? (high - low) / 127 : 1, zero = nearbyint(-low / scale);
+    for (int i = 0; i < count; i++)
+        x[i] = scale * (fmin(127, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
+}
+
 /* y [rows][outputs] = x [rows][inputs] times a matrix, plus bias. Returned, to be freed. */
 static inline double *reference_linear(const vit_model *model, vit__role role, int block,
                                        const double *x, int rows) {
@@ -15,14 +24,18 @@ static inline double *reference_linear(const vit_model *model, vit__role role, i
     vit__dtype dtype = (vit__dtype)vit__u32(entry + 8);
     int outputs = t.rows * t.rows_repeat, inputs = t.cols * t.cols_repeat;
     double *y = (double *)allocate((size_t)rows * (size_t)outputs * sizeof(double));
+    double *row = (double *)allocate((size_t)inputs * sizeof(double));
     for (int r = 0; r < rows; r++) {
+        memcpy(row, x + r * inputs, (size_t)inputs * sizeof(double));
+        if (dtype == VIT__INT8 && role >= VIT__Q && role <= VIT__FC2)
+            reference_quantize(row, inputs);
         for (int n = 0; n < outputs; n++) {
             double sum = (double)stored_bias(data, &t, dtype, n);
-            for (int k = 0; k < inputs; k++)
-                sum += x[r * inputs + k] * stored_weight(data, &t, dtype, n, k);
+            for (int k = 0; k < inputs; k++) sum += row[k] * stored_weight(data, &t, dtype, n, k);
             y[r * outputs + n] = sum;
         }
     }
+    free(row);
     return y;
 }
 

@@ -15,20 +15,22 @@ typedef struct attention_rig {
 
 static void rig_make(attention_rig *rig, int queries) {
     size_t rows = IMAGES * TOKENS * INNER, keys = IMAGES * 16 * INNER;
+    size_t scratch = 32 * INNER + 16 * 32; /* a slice, and 16 tokens */
     memset(rig, 0, sizeof(*rig));
     rig->config.num_heads = HEADS, rig->config.head_dim = WIDTH;
-    rig->memory = allocate_floats(4 * rows + keys);
-    memset(rig->memory, 0xFF, (4 * rows + keys) * sizeof(float));
+    rig->memory = allocate_floats(3 * rows + scratch + keys);
+    memset(rig->memory, 0xFF, (3 * rows + scratch + keys) * sizeof(float));
     vit__pass *pass = &rig->pass;
     pass->config = &rig->config, pass->options = &rig->options;
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
     pass->kernels = vit__kernels_of(vit_best_isa());
-    pass->padded_tokens = 16, pass->head_width = WIDE, pass->inner = INNER;
+    pass->padded_tokens = 16, pass->heads = HEADS, pass->head_width = WIDE;
+    pass->inner = INNER;
     pass->queries.stride = pass->attended.stride = INNER;
     pass->queries.data = rig->memory, pass->values = rig->memory + rows;
     pass->attended.data = pass->values + rows, pass->scratch = pass->attended.data + rows;
-    pass->keys = pass->scratch + rows;
-    pass->scratch_size = rows;
+    pass->keys = pass->scratch + scratch;
+    pass->scratch_size = scratch, pass->slice_size = 32 * INNER;
 }
 
 /* A token of golden [head][token][24] as a row of padded heads. */
@@ -51,9 +53,11 @@ static void put_keys_and_values(const attention_rig *rig, const float *keys, con
     for (int n = 0; n < INNER; n++) identity[(n / 16 * INNER + n) * 16 + n % 16] = 1;
     memset(&p, 0, sizeof(p));
     p.pass = &rig->pass;
-    p.input.data = rows, p.input.stride = p.inputs = INNER;
+    p.input.data = rows, p.input.stride = INNER;
     p.images = IMAGES, p.rows = TOKENS;
-    p.weights = identity, p.bias = no_bias, p.panels = INNER / 16;
+    p.matrix.weights = (const unsigned char *)identity, p.matrix.bias = no_bias;
+    p.matrix.inputs = INNER, p.matrix.panel_size = INNER * 16 * sizeof(float);
+    p.panels = INNER / 16;
 
     for (int row = 0; row < IMAGES * TOKENS; row++)
         golden_row(keys, row % TOKENS, rows + row * INNER);
@@ -125,25 +129,40 @@ static vit_config random_config(uint32_t *random) {
     return c;
 }
 
+/* Three images; within so much of the largest logit. */
+static void check_config(uint32_t *random, vit_dtype dtype, float tolerance) {
+    vit_config config = random_config(random);
+    vit_model model;
+    model_file file = model_make_dtype(&config, dtype, random_u32(random), &model);
+    size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
+    float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
+    float *want = allocate_floats(classes);
+    random_floats(random, pixels, 3 * count);
+    assert_status(forward(&model, NULL, pixels, 3, got), VIT_OK, vit_dtype_name(dtype));
+    for (size_t image = 0; image < 3; image++) {
+        reference_forward(&model, pixels + image * count, want);
+        assert_near(got + image * classes, want, classes,
+                    tolerance * largest_of(want, classes) + tolerance / 2);
+    }
+    free(pixels), free(got), free(want);
+    model_free(&file);
+}
+
 static void test_logits_of_any_config_agree_with_the_reference(void **state) {
     uint32_t random = 20;
     (void)state;
-    for (int i = 0; i < 150; i++) {
-        vit_config config = random_config(&random);
-        vit_model model;
-        model_file file = model_make_open(&config, random_u32(&random), &model);
-        size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
-        float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
-        float *want = allocate_floats(classes);
-        random_floats(&random, pixels, 3 * count);
-        assert_status(forward(&model, NULL, pixels, 3, got), VIT_OK, "forward");
-        for (size_t image = 0; image < 3; image++) {
-            reference_forward(&model, pixels + image * count, want);
-            assert_near(got + image * classes, want, classes,
-                        2e-5f * largest_of(want, classes) + 1e-5f);
+    for (int i = 0; i < 150; i++) check_config(&random, VIT_F32, 2e-5f);
+}
+
+/* Where activations are integers, one that lies between two may become either. */
+static void test_logits_of_any_type_of_weights_agree_with_the_reference(void **state) {
+    uint32_t random = 21;
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        for (int dtype = VIT_F16; dtype < VIT_DTYPE_COUNT; dtype++) {
+            int integer = dtype == VIT_INT8 || dtype == VIT_INT8X;
+            check_config(&random, (vit_dtype)dtype, integer ? 0.02f : 2e-5f);
         }
-        free(pixels), free(got), free(want);
-        model_free(&file);
     }
 }
 
@@ -260,18 +279,25 @@ static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **st
 
 static void test_keep_tokens_packs_the_first_of_each_image(void **state) {
     enum { DIM = 16, ALL = 5, KEEP = 2, COUNT = 3 };
-    float x[COUNT * ALL * DIM], y[COUNT * ALL * DIM];
+    float x[COUNT * ALL * DIM], y[COUNT * ALL * DIM], scales[COUNT * ALL];
+    int32_t zeros[COUNT * ALL];
     vit__pass pass;
     (void)state;
     memset(&pass, 0, sizeof(pass));
     pass.images = COUNT, pass.rows_per_image = ALL;
     pass.x.data = x, pass.normalized.data = y, pass.x.stride = pass.normalized.stride = DIM;
+    pass.row_scales = scales, pass.row_zeros = zeros;
     for (int i = 0; i < COUNT * ALL * DIM; i++) x[i] = (float)i, y[i] = (float)-i;
+    for (int i = 0; i < COUNT * ALL; i++) scales[i] = (float)i, zeros[i] = i;
     vit__keep_tokens(&pass, KEEP);
     assert_int_equal(pass.rows_per_image, KEEP);
     for (int i = 0; i < COUNT * KEEP * DIM; i++) {
         int from = i / (KEEP * DIM) * (ALL * DIM) + i % (KEEP * DIM);
         assert_true(x[i] == (float)from && y[i] == (float)-from);
+    }
+    for (int i = 0; i < COUNT * KEEP; i++) {
+        int from = i / KEEP * ALL + i % KEEP;
+        assert_true(scales[i] == (float)from && zeros[i] == from);
     }
 }
 
@@ -303,6 +329,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
         cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
+        cmocka_unit_test(test_logits_of_any_type_of_weights_agree_with_the_reference),
         cmocka_unit_test(test_bytes_give_the_same_bits_as_their_normalised_floats),
         cmocka_unit_test(test_a_byte_is_normalised_as_torchvision_does),
         cmocka_unit_test(test_pixels_outside_the_grid_are_not_read),

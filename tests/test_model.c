@@ -142,6 +142,7 @@ static void test_logits_equal_pytorch(void **state) {
 
 /* ---- the last block ---- */
 
+/* But for rounding: its few queries are multiplied by the keys' weights, not the tokens. */
 static void test_last_block_for_token_0_alone_is_exact(void **state) {
     const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
     golden_model golden;
@@ -150,7 +151,7 @@ static void test_last_block_for_token_0_alone_is_exact(void **state) {
     golden_open(&golden, "tiny");
     assert_status(forward(&golden.model, &all, golden.pixels, 1, want), VIT_OK, "all tokens");
     assert_status(forward(&golden.model, NULL, golden.pixels, 1, got), VIT_OK, "token 0");
-    assert_same_bits(got, want, 7);
+    for (int i = 0; i < 7; i++) assert_true(fabsf(got[i] - want[i]) <= 2e-6f * fabsf(want[0]));
     golden_close(&golden);
 }
 
@@ -216,9 +217,9 @@ typedef struct batch_rig {
     float want[BATCH * CLASSES];
 } batch_rig;
 
-static void batch_make(batch_rig *rig, const vit_config *config) {
+static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype) {
     uint32_t random = 31;
-    rig->file = model_make_open(config, 32, &rig->model);
+    rig->file = model_make_dtype(config, dtype, 32, &rig->model);
     rig->count = vit_pixels_count(&rig->model);
     rig->pixels = allocate_floats(BATCH * rig->count);
     random_floats(&random, rig->pixels, BATCH * rig->count);
@@ -257,7 +258,7 @@ static void test_logits_are_the_same_for_any_batch(void **state) {
     for (int variant = 0; variant < 4; variant++) {
         vit_config config = batch_config(variant);
         batch_rig rig;
-        batch_make(&rig, &config);
+        batch_make(&rig, &config, VIT_F32);
         check_batches(&rig, NULL);
         batch_free(&rig);
     }
@@ -269,7 +270,7 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
     for (int variant = 0; variant < 4; variant++) {
         vit_config config = batch_config(variant);
         batch_rig rig;
-        batch_make(&rig, &config);
+        batch_make(&rig, &config, VIT_F32);
         for (size_t i = 0; i < COUNT_OF(threads); i++) {
             shuffler s = {33, threads[i]};
             vit_options options = {threads[i], shuffled_for,   &s, NULL,
@@ -288,12 +289,12 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
         vit_pool *pool = vit_pool_create(threads[i], NULL);
         assert_non_null(pool);
         assert_int_equal(vit_pool_threads(pool), threads[i]);
-        for (int variant = 0; variant < 4; variant++) {
-            vit_config config = batch_config(variant);
+        for (int variant = 0; variant < 4 * VIT_DTYPE_COUNT; variant++) {
+            vit_config config = batch_config(variant % 4);
             batch_rig rig;
             vit_options options = {threads[i], vit_pool_parallel_for, pool, NULL,
                                    NULL,       VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
-            batch_make(&rig, &config);
+            batch_make(&rig, &config, (vit_dtype)(variant / 4));
             check_batches(&rig, &options);
             batch_free(&rig);
         }
@@ -307,7 +308,7 @@ static void check_scores(vit__pass *pass, int worker) {
     memset(pass->scratch, 0xFF, 3 * size * sizeof(float));
     vit__attention_task(pass, 0, worker);
     for (size_t i = 0; i < 3 * size; i += size)
-        assert_int_equal(isnan(pass->scratch[i]), i != (size_t)worker * size);
+        assert_int_equal(isnan(pass->scratch[i + pass->slice_size]), i != (size_t)worker * size);
 }
 
 static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
@@ -333,7 +334,7 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
     vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     check_batches(&rig, &hook);
     check_batches(&rig, &threads);
     size_t one = vit_workspace_size(&rig.model, NULL, 8);
@@ -376,7 +377,7 @@ static void check_callers(const vit_options *options) {
     vit_config config = small_config();
     batch_rig rig;
     caller callers[4];
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     for (size_t i = 0; i < COUNT_OF(callers); i++) {
         callers[i].rig = &rig, callers[i].options = options, callers[i].differences = 0;
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
@@ -434,7 +435,7 @@ static void test_on_block_sees_every_block_of_every_image_in_order(void **state)
     vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
     float logits[BATCH * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     assert_status(forward(&rig.model, &options, rig.pixels, 8, logits), VIT_OK, "forward");
     assert_int_equal(w.calls, 6); /* images 0-2, 3-5, 6-7, two blocks each */
     for (int i = 0; i < w.calls; i++) {
@@ -450,7 +451,7 @@ static void test_on_block_stops_the_pass(void **state) {
     batch_rig rig;
     float logits[3 * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     for (int stop_at = 1; stop_at <= 6; stop_at++) {
         watch w = {0, stop_at, {0}, {0}, {0}};
         vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
@@ -468,7 +469,7 @@ static void test_workspace_may_lie_anywhere_be_dirty_and_exact(void **state) {
     batch_rig rig;
     float got[2 * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     size_t need = vit_workspace_size(&rig.model, NULL, 2);
     for (size_t shift = 0; shift < 64; shift++) {
         guarded w = guarded_make(need, shift); /* filled with NaN */
@@ -486,7 +487,7 @@ static void test_a_workspace_used_for_something_else_gives_the_same(void **state
     uint32_t random = 36;
     float got[CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     unsigned char *workspace = (unsigned char *)allocate(need);
     for (size_t image = 0; image < BATCH; image++) {
@@ -506,7 +507,7 @@ static void test_a_workspace_one_byte_too_small_is_refused_and_left_alone(void *
     float got[CLASSES] = {1, 2, 3, 4, 5};
     const float untouched[CLASSES] = {1, 2, 3, 4, 5};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     guarded w = guarded_make(need, 0);
     assert_int_equal(vit_forward(&rig.model, NULL, rig.pixels, 1, got, w.bytes, need - 1),
@@ -551,7 +552,7 @@ static void test_impossible_arguments_have_no_workspace_and_are_refused(void **s
     batch_rig rig;
     float got[CLASSES], workspace[4];
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         vit_options options;
         memset(&options, 0, sizeof(options));
@@ -570,7 +571,7 @@ static void test_null_arguments_are_refused(void **state) {
     batch_rig rig;
     float out[CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     unsigned char *work = (unsigned char *)allocate(need);
     const vit_model *m = &rig.model;
@@ -639,7 +640,7 @@ static void test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alo
     float got[8];
     batch_rig rig;
     (void)state;
-    batch_make(&rig, &config);
+    batch_make(&rig, &config, VIT_F32);
     size_t size = vit_workspace_size(&rig.model, NULL, 1);
     void *workspace = allocate(size);
     for (int isa = 0; isa < VIT_ISA_COUNT; isa++) {

@@ -517,15 +517,21 @@ static inline void model_free(model_file *file) {
 }
 
 /* The same with nothing but a config, opened and verified. */
-static inline model_file model_make_open(const vit_config *config, uint32_t seed,
-                                         vit_model *model) {
+static inline model_file model_make_dtype(const vit_config *config, vit_dtype dtype, uint32_t seed,
+                                          vit_model *model) {
     model_parts parts;
     memset(&parts, 0, sizeof(parts));
     parts.config = *config;
+    parts.dtype = dtype;
     model_file file = model_make(&parts, seed);
     assert_status(vit_model_open(model, file.data, file.size), VIT_OK, "open");
     assert_status(vit_model_verify(model), VIT_OK, "verify");
     return file;
+}
+
+static inline model_file model_make_open(const vit_config *config, uint32_t seed,
+                                         vit_model *model) {
+    return model_make_dtype(config, VIT_F32, seed, model);
 }
 
 /* vit_forward with a workspace of its own, whose guards are checked. */

@@ -2,7 +2,8 @@
 
    The matrices of the blocks are nearly all of a model, and each of them is one among many: they get
    the dtype that was asked for. Patch embedding, pre_logits and head, through which everything goes,
-   get the next better one. */
+   get the next better one, but for an int4 head: on DeiT-Tiny that adds 0.01 to a mean logit error of
+   0.24, and a patch embedding of int4 adds 0.02. */
 #ifndef DTYPES_H
 #define DTYPES_H
 
@@ -19,7 +20,8 @@ static inline stored_dtype stored_dtype_of(vit_dtype asked, const vit__tensor *t
                                                           {VIT__BF16, 0}, {VIT__F16, 0},
                                                           {VIT__F16, 0},  {VIT__INT8, 127}};
     if (t->order == VIT__ROWS) return in_blocks[VIT_F32];
-    return t->role >= VIT__Q && t->role <= VIT__FC2 ? in_blocks[asked] : outside[asked];
+    if (t->role >= VIT__Q && t->role <= VIT__FC2) return in_blocks[asked];
+    return asked == VIT_INT4 && t->role == VIT__HEAD ? in_blocks[asked] : outside[asked];
 }
 
 #endif
