@@ -396,14 +396,14 @@ def file_problem(session, model):
 
 # ---- weights of other types --------------------------------------------------------------------
 
-# --dtype: (type, range) of the matrices in the blocks, and of those outside them
+# --dtype: (type, range) of the matrices in the blocks, of patch_embed and pre_logits, of the head
 STORED = {
-    "f32": (("f32", 0), ("f32", 0)),
-    "f16": (("f16", 0), ("f16", 0)),
-    "bf16": (("bf16", 0), ("bf16", 0)),
-    "int8": (("int8", 63), ("f16", 0)),
-    "int8x": (("int8", 127), ("f16", 0)),
-    "int4": (("int4", 8), ("int8", 127)),
+    "f32": (("f32", 0), ("f32", 0), ("f32", 0)),
+    "f16": (("f16", 0), ("f16", 0), ("f16", 0)),
+    "bf16": (("bf16", 0), ("bf16", 0), ("bf16", 0)),
+    "int8": (("int8", 63), ("f16", 0), ("f16", 0)),
+    "int8x": (("int8", 127), ("f16", 0), ("f16", 0)),
+    "int4": (("int4", 8), ("int8", 127), ("int4", 8)),
 }
 
 
@@ -442,8 +442,8 @@ def dtype_problem(session, model, dtype):
         return str(error)
     for key, value in expected.items():
         if isinstance(value, vit_format.Stored):
-            kind = STORED[dtype][key[0] not in vit_format.BLOCK]
-            problem = matrix_problem(value, tensors[key], kind)
+            place = 0 if key[0] in vit_format.BLOCK else 2 if key[0] == "head" else 1
+            problem = matrix_problem(value, tensors[key], STORED[dtype][place])
         else:
             problem = "" if value.tobytes() == tensors[key].tobytes() else "rows differ"
         if problem:

@@ -55,6 +55,51 @@ static inline simde__m512 emulated_mm512_maskz_cvtepi32_ps(simde__mmask16 mask, 
     return simde__m512_from_private(to);
 }
 
+/* Half precision by its definition. */
+static inline float emulated_half(uint16_t half) {
+    int exponent = half >> 10 & 31, fraction = half & 1023;
+    float x = exponent == 31  ? (fraction != 0 ? NAN : INFINITY)
+              : exponent == 0 ? ldexpf((float)fraction, -24)
+                              : ldexpf((float)(fraction + 1024), exponent - 25);
+    return half & 0x8000 ? -x : x;
+}
+
+static inline simde__m256 emulated_mm256_cvtph_ps(simde__m128i a) {
+    simde__m128i_private from = simde__m128i_to_private(a);
+    simde__m256_private to;
+    for (size_t i = 0; i < 8; i++) to.f32[i] = emulated_half(from.u16[i]);
+    return simde__m256_from_private(to);
+}
+
+static inline simde__m512 emulated_mm512_maskz_cvtph_ps(simde__mmask16 mask, simde__m256i a) {
+    simde__m256i_private from = simde__m256i_to_private(a);
+    simde__m512_private to;
+    for (size_t i = 0; i < 16; i++) to.f32[i] = mask >> i & 1 ? emulated_half(from.u16[i]) : 0;
+    return simde__m512_from_private(to);
+}
+
+static inline simde__m512i emulated_mm512_maskz_cvtepu16_epi32(simde__mmask16 mask,
+                                                               simde__m256i a) {
+    simde__m256i_private from = simde__m256i_to_private(a);
+    simde__m512i_private to;
+    for (size_t i = 0; i < 16; i++) to.i32[i] = mask >> i & 1 ? from.u16[i] : 0;
+    return simde__m512i_from_private(to);
+}
+
+static inline simde__m512i emulated_mm512_maskz_slli_epi32(simde__mmask16 mask, simde__m512i a,
+                                                           unsigned bits) {
+    simde__m512i_private x = simde__m512i_to_private(a);
+    for (size_t i = 0; i < 16; i++) x.u32[i] = mask >> i & 1 ? x.u32[i] << bits : 0;
+    return simde__m512i_from_private(x);
+}
+
+static inline simde__m512i emulated_mm512_maskz_srai_epi32(simde__mmask16 mask, simde__m512i a,
+                                                           unsigned bits) {
+    simde__m512i_private x = simde__m512i_to_private(a);
+    for (size_t i = 0; i < 16; i++) x.i32[i] = mask >> i & 1 ? x.i32[i] >> bits : 0;
+    return simde__m512i_from_private(x);
+}
+
 /* SIMDe has these two by names, or with parameters, that do not exist. */
 #undef _mm256_dpbusd_avx_epi32
 #undef _mm512_madd_epi16
@@ -65,5 +110,10 @@ static inline simde__m512 emulated_mm512_maskz_cvtepi32_ps(simde__mmask16 mask, 
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 #define _mm512_maskz_cvtps_epi32(mask, a) emulated_mm512_maskz_cvtps_epi32(mask, a)
 #define _mm512_maskz_cvtepi32_ps(mask, a) emulated_mm512_maskz_cvtepi32_ps(mask, a)
+#define _mm256_cvtph_ps(a) emulated_mm256_cvtph_ps(a)
+#define _mm512_maskz_cvtph_ps(mask, a) emulated_mm512_maskz_cvtph_ps(mask, a)
+#define _mm512_maskz_cvtepu16_epi32(mask, a) emulated_mm512_maskz_cvtepu16_epi32(mask, a)
+#define _mm512_maskz_slli_epi32(mask, a, bits) emulated_mm512_maskz_slli_epi32(mask, a, bits)
+#define _mm512_maskz_srai_epi32(mask, a, bits) emulated_mm512_maskz_srai_epi32(mask, a, bits)
 
 #endif
