@@ -70,7 +70,8 @@ mkdir -p "$BUILD"
 if [ "$(uname -m)" = x86_64 ]; then
     build x86-64 $CC -- -lcmocka -lm -pthread
     run x86-64 "qemu-x86_64" "avx2 portable" qemu-x86_64 -cpu max
-    build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -lcmocka -lm -pthread
+    # -O1: at -O2 gcc takes minutes for each
+    build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -O1 -lcmocka -lm -pthread
     step "simde has no AVX instruction" emulated "$BUILD/simde/test_kernels"
     run simde "simde" "avx512 avx2 portable"
 else
