@@ -3269,7 +3269,7 @@ static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
 #define VIT__LOAD_INTS(p) wasm_v128_load(p)
 #define VIT__XOR_INTS(a, bits) wasm_v128_xor(a, wasm_i32x4_splat((int)(bits)))
 #define VIT__FIELD(a, left, right) \
-    wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, left), right))
+    wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, (unsigned)(left)), (unsigned)(right)))
 #define VIT__LOAD_F16(p) vit__load_f16_simd128(p)
 #define VIT__LOAD_BF16(p) wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16)
 #define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */

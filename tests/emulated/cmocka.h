@@ -80,6 +80,7 @@ static inline void stand_in_in_range(uintmax_t value, uintmax_t least, uintmax_t
     exit(1);
 }
 
+#define assert_false(x) assert_true(!(x))
 #define assert_true(x) stand_in_check((x) ? 1 : 0, #x, __FILE__, __LINE__)
 #define assert_null(x) assert_true((x) == NULL)
 #define assert_non_null(x) assert_true((x) != NULL)
