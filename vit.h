@@ -56,6 +56,9 @@
        VIT_NO_STDIO          no files: leaves out vit_model_load
        VIT_NO_MMAP           vit_model_load always reads, never maps
        VIT_NO_THREADS        leaves out the thread pool
+       VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
+                             model's own size
+       VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
        VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
@@ -69,6 +72,12 @@
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
    the config and the options alone, so a size computed on one machine holds on every other. A model
    is used where it lies: in mapped memory, in flash, in an array. Opening it copies nothing.
+
+   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h and nothing called
+   but memcpy, memmove, memset, memcmp and what the compiler itself needs for floats on a processor
+   without them: no heap, no file, no locale, no libm, no double (vit_preprocess, which computes in
+   double as Pillow does, is left out), no 64-bit division, no variable of static duration and no
+   recursion. Every function lies in what the caller passes and on the stack.
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -227,6 +236,21 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef VIT_FREESTANDING
+#ifndef VIT_NO_MALLOC
+#define VIT_NO_MALLOC
+#endif
+#ifndef VIT_NO_STDIO
+#define VIT_NO_STDIO
+#endif
+#ifndef VIT_NO_THREADS
+#define VIT_NO_THREADS
+#endif
+#ifndef VIT_NO_PREPROCESS
+#define VIT_NO_PREPROCESS
+#endif
+#endif
 
 #define VIT_VERSION_MAJOR 0
 #define VIT_VERSION_MINOR 1
@@ -423,6 +447,7 @@ typedef struct vit_image {
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
 VIT_API size_t vit_pixels_count(const vit_model *model);
 
+#ifndef VIT_NO_PREPROCESS
 /* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
 
@@ -432,6 +457,7 @@ VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_i
    Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. */
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
                                   void *workspace, size_t workspace_size);
+#endif
 
 /* Runs task(arg, index, worker) for every index in [0, count), in any order and on any threads, and
    returns when all are done. 0 <= worker < options.threads, and no two tasks that run at the same
@@ -526,12 +552,15 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
 #endif
 
+#ifndef VIT_FREESTANDING
 #include <string.h>
+#endif
 
 #if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
 #include <stdlib.h>
 #endif
-#if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF)
+#if !defined(VIT_FREESTANDING) && \
+    (!defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF))
 #include <math.h>
 #endif
 
@@ -544,6 +573,23 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #ifndef VIT_PROFILE
 #define VIT_PROFILE(step)
 #endif
+
+#ifdef VIT_FREESTANDING
+/* The square root, where it is one instruction. */
+#if defined(__GNUC__) || defined(__clang__)
+#if defined(__x86_64__)
+#define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
+#elif defined(__aarch64__)
+#define VIT__SQRT(root, x) __asm__("fsqrt %s0, %s1" : "=w"(root) : "w"(x))
+#elif defined(__ARM_FP)
+#define VIT__SQRT(root, x) __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x))
+#elif defined(__riscv_flen)
+#define VIT__SQRT(root, x) __asm__("fsqrt.s %0, %1" : "=f"(root) : "f"(x))
+#endif
+#endif
+#endif
+
+#ifndef VIT_FREESTANDING /* where [4] has its own */
 #ifndef VIT_EXPF
 #define VIT_EXPF(x) expf(x)
 #endif
@@ -555,6 +601,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #ifndef VIT_SQRTF
 #define VIT_SQRTF(x) sqrtf(x)
+#endif
 #endif
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
@@ -595,6 +642,13 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef VIT_FREESTANDING /* without string.h */
+void *memcpy(void *to, const void *from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
 #endif
 
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
@@ -653,6 +707,106 @@ static float vit__f32(const unsigned char *p) {
 static int vit__is_finite(float x) {
     return x - x == 0.0f;
 }
+
+/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
+   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
+static int32_t vit__nearest(float x) {
+    const float shift = 12582912.0f;
+    float limited = x < 128.0f ? x : 128.0f;
+    limited = limited > -128.0f ? limited : -128.0f;
+    float shifted = limited + shift;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    return bits - 0x4B400000;
+}
+
+/* The mathematics of a freestanding build. Bounds are in units in the last place of the result. */
+#ifdef VIT_FREESTANDING
+
+#if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF)
+/* c[0] x^(count - 1) + ... + c[count - 1] */
+static float vit__polynomial(const float *c, int count, float x) {
+    float y = c[0];
+    for (int i = 1; i < count; i++) y = y * x + c[i];
+    return y;
+}
+#endif
+
+#ifndef VIT_EXPF
+#define VIT_EXPF(x) vit__expf(x)
+/* e^x, within 1 ULP for -87 <= x <= 88; outside as at the end that is near. With x = n ln(2) + f,
+   |f| <= ln(2) / 2, it is 2^n (1 + f + f^2 P(f)). ln(2) is in two parts, the first of which is exact
+   times n. */
+static float vit__expf(float x) {
+    static const float p[] = {0.00138209877f, 0.00836867001f, 0.0416682623f, 0.166665211f,
+                              0.49999994f};
+    float limited = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x, power;
+    int32_t n = vit__nearest(limited * 1.44269504f);
+    float f = limited - (float)n * 0.693359375f + (float)n * 0.000212194440f;
+    uint32_t bits = (uint32_t)(n + 127) << 23;
+    memcpy(&power, &bits, sizeof(power));
+    return (1.0f + (f + f * f * vit__polynomial(p, 5, f))) * power;
+}
+#endif
+
+#ifndef VIT_ERFF
+#define VIT_ERFF(x) vit__erff(x)
+/* The error function, within 2 ULP: near 0 it is x (1 + P(x^2)), then 1 - exp(-x P(x)). */
+static float vit__erff(float x) {
+    static const float near[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
+                                 0.112821043f,     -0.376125127f,  0.128379151f};
+    static const float far[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
+                                0.105301604f,     0.635687828f,   1.12852347f};
+    float a = x < 0 ? -x : x;
+    if (a < 0.875f) return x + x * vit__polynomial(near, 6, x * x);
+    if (a > 4.0f) a = 4.0f;
+    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(far, 6, a));
+    return x < 0 ? -y : y;
+}
+#endif
+
+#ifndef VIT_TANHF
+#define VIT_TANHF(x) vit__tanhf(x)
+/* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
+static float vit__tanhf(float x) {
+    static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
+    if (x > -0.5f && x < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    return 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * x));
+}
+#endif
+
+#ifndef VIT_SQRTF
+#define VIT_SQRTF(x) vit__sqrtf(x)
+#ifdef VIT__SQRT
+static float vit__sqrtf(float x) {
+    float root;
+    VIT__SQRT(root, x);
+    return root;
+}
+#else
+/* The square root, rounded as IEEE 754 has it, bit by bit: root and bit stand for 1 where they are
+   2^24, left for what is missing of x, divided by bit. */
+static float vit__sqrtf(float x) {
+    uint32_t bits, root = 0;
+    memcpy(&bits, &x, sizeof(bits));
+    if (!(x > 0) || bits >= 0x7F800000u) return x < 0 ? (x - x) / (x - x) : x;
+    int exponent = vit__max(1, (int)(bits >> 23));
+    uint32_t left = bits < 0x800000u ? bits : (bits & 0x7FFFFFu) | 0x800000u;
+    while (left < 0x800000u) left <<= 1, exponent--;
+    left <<= exponent % 2 != 0 ? 1 : 2;
+    for (uint32_t bit = 1u << 24; bit > 0; bit >>= 1, left <<= 1) {
+        if (left < 2 * root + bit) continue;
+        left -= 2 * root + bit;
+        root += bit;
+    }
+    bits = ((uint32_t)((exponent + 127) >> 1) << 23) + (root + 1) / 2 - 0x800000u;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+#endif
+#endif
+
+#endif /* VIT_FREESTANDING */
 
 static int vit__is_little_endian(void) {
     const uint32_t one = 1;
@@ -1269,11 +1423,25 @@ VIT_API vit_dtype vit_model_dtype(const vit_model *model) {
 VIT_API const char *vit_model_label(const vit_model *model, int index) {
     const char *label = model->labels;
     if (label == NULL || index < 0 || index >= model->config.num_classes) return NULL;
-    while (index-- > 0) label += strlen(label) + 1;
+    while (index > 0) index -= *label++ == 0;
     return label;
 }
 
 /* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
+
+/* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
+static float vit__normalize(const vit_preprocess_config *recipe, int channel, unsigned char value) {
+    float x = (float)value / recipe->rescale;
+    if (channel >= 4) return x;
+    return (x - recipe->mean[channel]) / recipe->std[channel];
+}
+
+VIT_API size_t vit_pixels_count(const vit_model *model) {
+    const vit_config *c = &model->config;
+    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
+}
+
+#ifndef VIT_NO_PREPROCESS
 
 #define VIT__MAX_SIDE (1 << 20) /* of a picture */
 #define VIT__MAX_RESIZED 1.0e9  /* of a resized picture, which is never held whole */
@@ -1481,18 +1649,6 @@ static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, s
     return vit__from_fixed_point(sum);
 }
 
-/* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
-static float vit__normalize(const vit_preprocess_config *recipe, int channel, unsigned char value) {
-    float x = (float)value / recipe->rescale;
-    if (channel >= 4) return x;
-    return (x - recipe->mean[channel]) / recipe->std[channel];
-}
-
-VIT_API size_t vit_pixels_count(const vit_model *model) {
-    const vit_config *c = &model->config;
-    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
-}
-
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image) {
     vit__resizer r;
     vit__arena arena = vit__arena_make(NULL);
@@ -1533,6 +1689,8 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
     }
     return VIT_OK;
 }
+
+#endif /* VIT_NO_PREPROCESS */
 
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
@@ -1721,18 +1879,6 @@ typedef struct vit__grid {
     float scale, inverse;
     int32_t zero;
 } vit__grid;
-
-/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
-   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
-static int32_t vit__nearest(float x) {
-    const float shift = 12582912.0f;
-    float limited = x < 128.0f ? x : 128.0f;
-    limited = limited > -128.0f ? limited : -128.0f;
-    float shifted = limited + shift;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
-    return bits - 0x4B400000;
-}
 
 /* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows that are next to nothing become
    zeros, or 1 / scale would overflow; what is not finite makes a scale that is not either. */
