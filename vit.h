@@ -697,6 +697,12 @@ static uint64_t vit__u64(const unsigned char *p) {
     return (uint64_t)vit__u32(p) | (uint64_t)vit__u32(p + 4) << 32;
 }
 
+/* A size or an offset; SIZE_MAX where it is larger than this machine's memory. */
+static size_t vit__u64_size(const unsigned char *p) {
+    uint64_t size = vit__u64(p);
+    return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
+}
+
 static float vit__f32(const unsigned char *p) {
     uint32_t bits = vit__u32(p);
     float value;
@@ -1109,8 +1115,8 @@ static const unsigned char *vit__entry(const unsigned char *file, int index) {
 /* Where the data of a tensor lie: of rows, or of a matrix of f32. */
 static const float *vit__tensor_data(const vit_model *model, vit__role role, int block) {
     int index = vit__tensor_index(&model->config, role, block);
-    uint64_t offset = vit__u64(vit__entry(model->data, index) + 32);
-    return (const float *)(const void *)(model->data + offset);
+    const unsigned char *entry = vit__entry(model->data, index);
+    return (const float *)(const void *)(model->data + vit__u64_size(entry + 32));
 }
 
 /* The matrix that lies at data. */
@@ -1136,8 +1142,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
     const vit_config *c = &model->config;
     const unsigned char *entry = vit__entry(model->data, vit__tensor_index(c, role, block));
     vit__tensor t = vit__tensor_of(c, role, block);
-    return vit__matrix_at(model->data + vit__u64(entry + 32), &t, (vit__dtype)vit__u32(entry + 8),
-                          (int)vit__u32(entry + 24));
+    return vit__matrix_at(model->data + vit__u64_size(entry + 32), &t,
+                          (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
 /* A count of the config; -1 where it is larger than any count may be. */
@@ -1213,14 +1219,15 @@ static int vit__config_is_valid(const vit_config *c) {
     if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
-    uint64_t pixels = (uint64_t)c->img_size[0] * (uint64_t)c->img_size[1];
-    uint64_t patch = (uint64_t)c->patch_size[0] * (uint64_t)c->patch_size[1];
-    uint64_t patches = (uint64_t)vit__grid_height(c) * (uint64_t)vit__grid_width(c);
-    uint64_t inner = (uint64_t)c->num_heads * vit__round16(c->head_dim);
-    uint64_t pooled = (uint64_t)vit__pooled_tokens(c) * vit__round16(c->embed_dim);
-    if (pixels > VIT__MAX_PIXELS || pixels * (uint64_t)c->in_chans > VIT__MAX_PIXELS) return 0;
-    if (patch * (uint64_t)c->in_chans > VIT__MAX_MATRIX) return 0;
-    if (patches + (uint64_t)c->prefix_tokens > VIT__MAX_MATRIX) return 0;
+    size_t channels = (size_t)c->in_chans;
+    size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
+    size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
+    size_t patches = vit__mul((size_t)vit__grid_height(c), (size_t)vit__grid_width(c));
+    size_t inner = vit__mul((size_t)c->num_heads, vit__round16(c->head_dim));
+    size_t pooled = vit__mul((size_t)vit__pooled_tokens(c), vit__round16(c->embed_dim));
+    if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
+    if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
+    if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
     if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
     return vit__recipe_is_valid(&c->preprocess);
 }
@@ -1271,7 +1278,8 @@ static int vit__name_is_valid(const unsigned char *p) {
 }
 
 /* Whether a range lies in the head, behind the header. */
-static int vit__in_head(uint64_t offset, uint64_t size, uint64_t header_size, uint64_t head_size) {
+static int vit__in_head(const unsigned char *file, size_t offset, size_t size) {
+    size_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     return offset >= header_size && offset <= head_size && size <= head_size - offset;
 }
 
@@ -1285,7 +1293,7 @@ static vit_status vit__check_start(const unsigned char *file, size_t size) {
 static vit_status vit__check_head(const unsigned char *file, size_t size) {
     vit_status status = vit__check_start(file, size);
     if (status != VIT_OK) return status;
-    if (vit__u64(file + 24) != size) return VIT_ERROR_SIZE;
+    if (vit__u64_size(file + 24) != size) return VIT_ERROR_SIZE;
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE || header_size > head_size) return VIT_ERROR_HEAD;
@@ -1297,7 +1305,7 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
 static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
     uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
     if (size == 0) return VIT_OK;
-    if (!vit__in_head(offset, size, vit__u32(file + 20), vit__u32(file + 16)) ||
+    if (!vit__in_head(file, offset, size) ||
         !vit__strings_are_valid(file + offset, size, config->num_classes))
         return VIT_ERROR_LABELS;
     return VIT_OK;
@@ -1311,49 +1319,50 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     return dtype == VIT__INT4 ? range == 8 : dtype < VIT__DTYPE_COUNT && range == 0;
 }
 
-static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, uint64_t offset) {
+static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
     uint32_t dtype = vit__u32(entry + 8);
     return vit__u32(entry) == (uint32_t)t->role && vit__u32(entry + 4) == (uint32_t)t->block &&
            vit__dtype_is_valid(t, dtype, vit__u32(entry + 24)) &&
            vit__u32(entry + 12) == (uint32_t)t->order &&
            vit__u32(entry + 16) == (uint32_t)(t->rows * t->rows_repeat) &&
            vit__u32(entry + 20) == (uint32_t)(t->cols * t->cols_repeat) &&
-           vit__u64(entry + 32) == offset &&
-           vit__u64(entry + 40) == vit__tensor_size(t, (vit__dtype)dtype);
+           vit__u64_size(entry + 32) == offset &&
+           vit__u64_size(entry + 40) == vit__tensor_size(t, (vit__dtype)dtype);
 }
 
 /* Every tensor has the shape that the config demands and starts where the one before ends. *end is
    where the last one ends. */
 static vit_status vit__check_tensors(const unsigned char *file, size_t size,
-                                     const vit_config *config, uint64_t *end) {
+                                     const vit_config *config, size_t *end) {
     uint32_t entry_size = vit__u32(file + 36), count = vit__u32(file + 40);
     uint32_t offset = vit__u32(file + 44);
     if (entry_size < VIT__ENTRY_SIZE || entry_size % 8 != 0 || offset % 8 != 0 ||
         count != (uint32_t)vit__tensor_count(config) ||
-        !vit__in_head(offset, (uint64_t)count * entry_size, vit__u32(file + 20),
-                      vit__u32(file + 16)))
+        !vit__in_head(file, offset, vit__mul(count, entry_size)))
         return VIT_ERROR_DIRECTORY;
     *end = vit__u32(file + 16);
     for (int i = 0; i < (int)count; i++) {
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
-        if (vit__u64(entry + 40) > size - *end) return VIT_ERROR_DIRECTORY;
-        *end += vit__u64(entry + 40);
+        size_t tensor_size = vit__u64_size(entry + 40);
+        if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
+        *end += tensor_size;
     }
     return VIT_OK;
 }
 
 /* Chunks fill the file from the end of the tensors to its own end. */
-static vit_status vit__check_chunks(const unsigned char *file, size_t size, uint64_t end) {
+static vit_status vit__check_chunks(const unsigned char *file, size_t size, size_t end) {
     uint32_t count = vit__u32(file + 56), offset = vit__u32(file + 60);
-    if (count > 0 && (offset % 8 != 0 || !vit__in_head(offset, (uint64_t)count * VIT__CHUNK_SIZE,
-                                                       vit__u32(file + 20), vit__u32(file + 16))))
+    if (count > 0 &&
+        (offset % 8 != 0 || !vit__in_head(file, offset, vit__mul(count, VIT__CHUNK_SIZE))))
         return VIT_ERROR_DIRECTORY;
     for (uint32_t i = 0; i < count; i++) {
         const unsigned char *entry = file + offset + (size_t)i * VIT__CHUNK_SIZE;
-        uint64_t chunk_size = vit__u64(entry + 16);
-        if (vit__u64(entry + 8) != end || chunk_size % VIT__ALIGN != 0 || chunk_size > size - end)
+        size_t chunk_size = vit__u64_size(entry + 16);
+        if (vit__u64_size(entry + 8) != end || chunk_size % VIT__ALIGN != 0 ||
+            chunk_size > size - end)
             return VIT_ERROR_DIRECTORY;
         end += chunk_size;
     }
@@ -1363,7 +1372,7 @@ static vit_status vit__check_chunks(const unsigned char *file, size_t size, uint
 VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size) {
     const unsigned char *file = (const unsigned char *)data;
     vit_status status;
-    uint64_t end = 0;
+    size_t end = 0;
     if (model == NULL) return VIT_ERROR_ARGUMENT;
     memset(model, 0, sizeof(*model));
     if (data == NULL) return VIT_ERROR_ARGUMENT;
@@ -1389,12 +1398,12 @@ VIT_API vit_status vit_model_verify(const vit_model *model) {
     const unsigned char *file = model->data;
     for (int i = 0; i < vit__tensor_count(&model->config); i++) {
         const unsigned char *entry = vit__entry(file, i);
-        size_t offset = (size_t)vit__u64(entry + 32), size = (size_t)vit__u64(entry + 40);
+        size_t offset = vit__u64_size(entry + 32), size = vit__u64_size(entry + 40);
         if (vit__u32(entry + 28) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
     }
     for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
-        size_t offset = (size_t)vit__u64(entry + 8), size = (size_t)vit__u64(entry + 16);
+        size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
         if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
     }
     return VIT_OK;
@@ -3075,10 +3084,9 @@ static void *vit__map(const char *path, size_t *size) {
 /* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
-    uint64_t file_size = vit__u64(header + 24);
-    if (file_size < VIT__HEADER_SIZE) return VIT_ERROR_SIZE;
-    if (file_size > SIZE_MAX - VIT__ALIGN) return VIT_ERROR_MEMORY;
-    *size = (size_t)file_size;
+    *size = vit__u64_size(header + 24);
+    if (*size < VIT__HEADER_SIZE) return VIT_ERROR_SIZE;
+    if (*size > SIZE_MAX - VIT__ALIGN) return VIT_ERROR_MEMORY;
     *memory = VIT_MALLOC(malloc_context, *size + VIT__ALIGN);
     if (*memory == NULL) return VIT_ERROR_MEMORY;
     *data = (unsigned char *)*memory + (VIT__ALIGN - (uintptr_t)*memory % VIT__ALIGN) % VIT__ALIGN;
