@@ -589,6 +589,12 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
+#ifdef VIT_ONLY_INT8
+#define VIT__ONLY_INT8 1 /* known when compiled: what is for other dtypes is left out */
+#else
+#define VIT__ONLY_INT8 0
+#endif
+
 #ifndef VIT_FREESTANDING /* where [4] has its own */
 #ifndef VIT_EXPF
 #define VIT_EXPF(x) expf(x)
@@ -1011,6 +1017,11 @@ static int vit__tensor_count(const vit_config *c) {
     return VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (c->pre_logits > 0 ? 3 : 2);
 }
 
+/* Whether a role is that of a matrix in a block. */
+static int vit__in_block(vit__role role) {
+    return role >= VIT__Q && role <= VIT__FC2 && role != VIT__NORM2;
+}
+
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
     if (role < VIT__NORM1) return (int)role;
@@ -1103,7 +1114,8 @@ static size_t vit__tensor_size(const vit__tensor *t, vit__dtype dtype) {
         return vit__round_up(vit__mul(vit__mul(t->padded_rows, t->padded_cols), sizeof(float)),
                              VIT__ALIGN);
     if (dtype == VIT__INT8) beside += sizeof(float) + sizeof(int32_t);
-    if (dtype == VIT__INT4) beside += vit__groups(t->padded_cols) * sizeof(uint16_t);
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4)
+        beside += vit__groups(t->padded_cols) * sizeof(uint16_t);
     size_t panel = vit__add(vit__panel_size(dtype, t->padded_cols), beside * VIT__PANEL);
     return vit__round_up(vit__mul(panels, panel), VIT__ALIGN);
 }
@@ -1134,7 +1146,7 @@ static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *
         m.scales = (const float *)behind;
         m.sums = (const int32_t *)(const void *)(m.scales + m.outputs);
     }
-    if (dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
     return m;
 }
 
@@ -1316,7 +1328,14 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     if (t->order == VIT__ROWS) return dtype == VIT__F32 && range == 0;
     if (dtype == VIT__INT8)
         return (range == 63 || range == 127) && t->padded_cols <= VIT__MAX_SUMMED;
-    return dtype == VIT__INT4 ? range == 8 : dtype < VIT__DTYPE_COUNT && range == 0;
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) return range == 8;
+    return dtype < VIT__DTYPE_COUNT && range == 0;
+}
+
+/* Whether this build has what a tensor of a dtype takes. */
+static int vit__has_dtype(const vit__tensor *t, uint32_t dtype) {
+    if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
+    return dtype == (uint32_t)(vit__in_block(t->role) ? VIT__INT8 : VIT__F16);
 }
 
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
@@ -1345,6 +1364,7 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
+        if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
         *end += tensor_size;
@@ -1937,8 +1957,8 @@ static float vit__from_bf16(uint16_t upper) {
 static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n) {
     const unsigned char *bytes = m->weights + panel * m->panel_size;
     const uint16_t *halves = (const uint16_t *)(const void *)bytes;
+    if (VIT__ONLY_INT8 || m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
-    if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__INT8) {
         int8_t w = ((const int8_t *)bytes)[(k / 4 * VIT__PANEL + n) * 4 + k % 4];
@@ -2263,6 +2283,10 @@ static void vit__fetch_packed(const vit__pass *pass, const vit__matrix *m,
         1;
 }
 
+static int vit__is_f32(const vit__matrix *m) {
+    return !VIT__ONLY_INT8 && m->dtype == VIT__F32;
+}
+
 /* Some rows times one or two panels of a matrix. Weights of other types than f32 are unpacked a slice
    of inputs at a time, [panels][slice][16], which stays in the first level cache while the rows pass
    by; the sums of the slices add up in the output. */
@@ -2273,7 +2297,7 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
     const float *input = tile.input;
     float *output = tile.output;
     vit__act_kernel act = tile.act;
-    size_t step = m->dtype == VIT__F32 ? m->inputs : pass->slice_inputs;
+    size_t step = vit__is_f32(m) ? m->inputs : pass->slice_inputs;
     for (size_t k = 0; k < m->inputs; k += step) {
         tile.inputs = step < m->inputs - k ? step : m->inputs - k;
         tile.input = input + k;
@@ -2281,12 +2305,11 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
         tile.add = tile.add || k > 0;
         tile.act = k + tile.inputs < m->inputs ? NULL : act;
-        tile.weights = m->dtype == VIT__F32 ? (const float *)(const void *)weights : slice;
-        if (m->dtype != VIT__F32)
-            pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
+        tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
+        if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
         vit__fetch_next(&tile, vit__threads(pass->options),
                         vit__divide_up(rows, pass->kernels->tile_rows));
-        if (m->dtype != VIT__F32) vit__fetch_packed(pass, m, weights, &tile);
+        if (!vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
         vit__multiply_rows(pass->kernels, &tile, rows);
     }
 }
@@ -2378,8 +2401,8 @@ static void vit__run_product(vit__product *p) {
 /* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
    of the model, cost little and matter more. */
 static int vit__is_integer(const vit__pass *pass, vit__role role, int block) {
-    return role >= VIT__Q && role <= VIT__FC2 &&
-           vit__matrix_of(pass->model, role, block).dtype == VIT__INT8;
+    return vit__in_block(role) &&
+           (VIT__ONLY_INT8 || vit__matrix_of(pass->model, role, block).dtype == VIT__INT8);
 }
 
 /* The product of rows [images][rows] with the matrix of a role; where it goes is left to say. */
