@@ -926,7 +926,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__HEADER_SIZE 256u
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
-#define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
+#define VIT__MAX_FIELD_BITS 20     /* 2^20: of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_SUMMED \
@@ -1158,10 +1158,46 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* A count of the config; -1 where it is larger than any count may be. */
-static int vit__count(const unsigned char *p) {
-    uint32_t value = vit__u32(p);
-    return value > VIT__MAX_FIELD ? -1 : (int)value;
+/* A number of the config: where it is in the header and in vit_config, and its range, least to
+   2^most_bits. */
+typedef struct vit__field {
+    unsigned char offset, place, least, most_bits;
+} vit__field;
+
+#define VIT__COUNT(offset, member, least) \
+    { offset, offsetof(vit_config, member), least, VIT__MAX_FIELD_BITS }
+#define VIT__FLAG(offset, member) \
+    { offset, offsetof(vit_config, member), 0, 0 }
+
+static const vit__field vit__fields[] = {VIT__COUNT(64, img_size[0], 1),
+                                         VIT__COUNT(68, img_size[1], 1),
+                                         VIT__COUNT(72, patch_size[0], 1),
+                                         VIT__COUNT(76, patch_size[1], 1),
+                                         VIT__COUNT(80, in_chans, 1),
+                                         VIT__COUNT(84, num_classes, 1),
+                                         VIT__COUNT(88, embed_dim, 1),
+                                         VIT__COUNT(92, depth, 1),
+                                         VIT__COUNT(96, num_heads, 1),
+                                         VIT__COUNT(100, head_dim, 1),
+                                         VIT__COUNT(104, mlp_dim, 1),
+                                         VIT__COUNT(108, prefix_tokens, 0),
+                                         VIT__COUNT(112, head_tokens, 0),
+                                         VIT__FLAG(116, head_avg),
+                                         VIT__FLAG(120, fc_norm),
+                                         VIT__COUNT(124, pre_logits, 0),
+                                         VIT__COUNT(140, preprocess.resize_size[0], 0),
+                                         VIT__COUNT(144, preprocess.resize_size[1], 0)};
+
+/* Returns whether all are in range. */
+static int vit__read_fields(const unsigned char *h, vit_config *c) {
+    int in_range = 1;
+    for (size_t i = 0; i < sizeof(vit__fields) / sizeof(vit__fields[0]); i++) {
+        const vit__field *field = &vit__fields[i];
+        uint32_t value = vit__u32(h + field->offset);
+        in_range &= value >= field->least && value <= 1u << field->most_bits;
+        memcpy((unsigned char *)c + field->place, &value, sizeof(value));
+    }
+    return in_range;
 }
 
 /* A choice out of [0, choices); choices where it is none of them. */
@@ -1170,27 +1206,10 @@ static int vit__choice(const unsigned char *p, int choices) {
     return value >= (uint32_t)choices ? choices : (int)value;
 }
 
-/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be
-   used. */
-static void vit__read_config(const unsigned char *h, vit_config *c) {
+/* Config and recipe from the header's bytes. Returns whether the counts are in range; whether they go
+   together vit__config_is_valid tells. */
+static int vit__read_config(const unsigned char *h, vit_config *c) {
     vit_preprocess_config *p = &c->preprocess;
-    for (int i = 0; i < 2; i++) {
-        c->img_size[i] = vit__count(h + 64 + 4 * i);
-        c->patch_size[i] = vit__count(h + 72 + 4 * i);
-        p->resize_size[i] = vit__count(h + 140 + 4 * i);
-    }
-    c->in_chans = vit__count(h + 80);
-    c->num_classes = vit__count(h + 84);
-    c->embed_dim = vit__count(h + 88);
-    c->depth = vit__count(h + 92);
-    c->num_heads = vit__count(h + 96);
-    c->head_dim = vit__count(h + 100);
-    c->mlp_dim = vit__count(h + 104);
-    c->prefix_tokens = vit__count(h + 108);
-    c->head_tokens = vit__count(h + 112);
-    c->head_avg = vit__choice(h + 116, 2);
-    c->fc_norm = vit__choice(h + 120, 2);
-    c->pre_logits = vit__count(h + 124);
     c->act = (vit_act)vit__choice(h + 128, VIT_ACT_COUNT);
     c->norm_eps = vit__f32(h + 132);
     p->resize = (vit_resize)vit__choice(h + 136, VIT_RESIZE_COUNT);
@@ -1202,6 +1221,7 @@ static void vit__read_config(const unsigned char *h, vit_config *c) {
         p->std[i] = vit__f32(h + 176 + 4 * i);
     }
     c->architecture = (const char *)h + 192;
+    return vit__read_fields(h, c);
 }
 
 static int vit__recipe_is_valid(const vit_preprocess_config *p) {
@@ -1209,7 +1229,7 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
         p->crop == VIT_CROP_COUNT)
         return 0;
     for (int i = 0; i < 2; i++) {
-        if (p->resize_size[i] < (p->resize == VIT_RESIZE_NONE ? 0 : 1)) return 0;
+        if (p->resize != VIT_RESIZE_NONE && p->resize_size[i] < 1) return 0;
     }
     for (int i = 0; i < 4; i++) {
         if (!vit__is_finite(p->mean[i]) || !vit__is_finite(p->std[i]) || p->std[i] == 0) return 0;
@@ -1217,18 +1237,11 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
     return vit__is_finite(p->rescale) && p->rescale > 0;
 }
 
-/* Whether every number is in range and every size that follows from them fits an int. */
+/* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
-    const int positive[] = {c->img_size[0], c->img_size[1], c->patch_size[0], c->patch_size[1],
-                            c->in_chans,    c->num_classes, c->embed_dim,     c->depth,
-                            c->num_heads,   c->head_dim,    c->mlp_dim};
-    for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++) {
-        if (positive[i] < 1) return 0;
-    }
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
-    if (c->prefix_tokens < 0 || c->head_tokens < 0 || c->head_tokens > c->prefix_tokens) return 0;
-    if (c->head_avg > 1 || c->fc_norm > 1 || vit__pooled_tokens(c) < 1) return 0;
-    if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
+    if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
+    if (c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
     size_t channels = (size_t)c->in_chans;
@@ -1400,8 +1413,9 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
-    vit__read_config(file, &config);
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + 192)) return VIT_ERROR_CONFIG;
+    if (!vit__read_config(file, &config) || !vit__config_is_valid(&config) ||
+        !vit__name_is_valid(file + 192))
+        return VIT_ERROR_CONFIG;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
