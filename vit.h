@@ -1169,24 +1169,26 @@ typedef struct vit__field {
 #define VIT__FLAG(offset, member) \
     { offset, offsetof(vit_config, member), 0, 0 }
 
-static const vit__field vit__fields[] = {VIT__COUNT(64, img_size[0], 1),
-                                         VIT__COUNT(68, img_size[1], 1),
-                                         VIT__COUNT(72, patch_size[0], 1),
-                                         VIT__COUNT(76, patch_size[1], 1),
-                                         VIT__COUNT(80, in_chans, 1),
-                                         VIT__COUNT(84, num_classes, 1),
-                                         VIT__COUNT(88, embed_dim, 1),
-                                         VIT__COUNT(92, depth, 1),
-                                         VIT__COUNT(96, num_heads, 1),
-                                         VIT__COUNT(100, head_dim, 1),
-                                         VIT__COUNT(104, mlp_dim, 1),
-                                         VIT__COUNT(108, prefix_tokens, 0),
-                                         VIT__COUNT(112, head_tokens, 0),
-                                         VIT__FLAG(116, head_avg),
-                                         VIT__FLAG(120, fc_norm),
-                                         VIT__COUNT(124, pre_logits, 0),
-                                         VIT__COUNT(140, preprocess.resize_size[0], 0),
-                                         VIT__COUNT(144, preprocess.resize_size[1], 0)};
+static const vit__field vit__fields[] = {
+    VIT__COUNT(64, img_size[0], 1),
+    VIT__COUNT(68, img_size[1], 1),
+    VIT__COUNT(72, patch_size[0], 1),
+    VIT__COUNT(76, patch_size[1], 1),
+    VIT__COUNT(80, in_chans, 1),
+    VIT__COUNT(84, num_classes, 1),
+    VIT__COUNT(88, embed_dim, 1),
+    VIT__COUNT(92, depth, 1),
+    VIT__COUNT(96, num_heads, 1),
+    VIT__COUNT(100, head_dim, 1),
+    VIT__COUNT(104, mlp_dim, 1),
+    VIT__COUNT(108, prefix_tokens, 0),
+    VIT__COUNT(112, head_tokens, 0),
+    VIT__FLAG(116, head_avg),
+    VIT__FLAG(120, fc_norm),
+    VIT__COUNT(124, pre_logits, 0),
+    VIT__COUNT(140, preprocess.resize_size[0], 0),
+    VIT__COUNT(144, preprocess.resize_size[1], 0),
+};
 
 /* Returns whether all are in range. */
 static int vit__read_fields(const unsigned char *h, vit_config *c) {
