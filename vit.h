@@ -59,6 +59,8 @@
        VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
                              model's own size
        VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
+       VIT_ONLY_INT8, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
+                             leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
        VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
@@ -589,10 +591,26 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
+/* What is left out, as numbers: the compiler drops what they make unreachable. */
 #ifdef VIT_ONLY_INT8
-#define VIT__ONLY_INT8 1 /* known when compiled: what is for other dtypes is left out */
+#define VIT__ONLY_INT8 1
 #else
 #define VIT__ONLY_INT8 0
+#endif
+#ifdef VIT_NO_LABELS
+#define VIT__LABELS 0
+#else
+#define VIT__LABELS 1
+#endif
+#ifdef VIT_NO_TANH
+#define VIT__TANH 0
+#else
+#define VIT__TANH 1
+#endif
+#ifdef VIT_NO_PARALLEL
+#define VIT__PARALLEL 0
+#else
+#define VIT__PARALLEL 1
 #endif
 
 #ifndef VIT_FREESTANDING /* where [4] has its own */
@@ -898,13 +916,18 @@ static void vit__run_tasks(int count, vit_task task, void *arg) {
     for (int index = 0; index < count; index++) task(arg, index, 0);
 }
 
+static int vit__is_parallel(const vit_options *options) {
+    return VIT__PARALLEL && options->parallel_for != NULL;
+}
+
 static int vit__threads(const vit_options *options) {
-    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
+    return vit__is_parallel(options) ? vit__max(1, options->threads) : 1;
 }
 
 static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
-    if (options->parallel_for == NULL || count < 2) vit__run_tasks(count, task, arg);
-    else options->parallel_for(options->parallel_user, count, task, arg);
+    if (vit__is_parallel(options) && count > 1)
+        options->parallel_for(options->parallel_user, count, task, arg);
+    else vit__run_tasks(count, task, arg);
 }
 
 VIT_API const char *vit_status_string(vit_status status) {
@@ -1301,7 +1324,7 @@ static int vit__name_is_valid(const unsigned char *p) {
     for (size_t i = length; i < 64; i++) {
         if (p[i] != 0) return 0;
     }
-    return length < 64 && vit__strings_are_valid(p, length + 1, 1);
+    return length < 64 && (!VIT__LABELS || vit__strings_are_valid(p, length + 1, 1));
 }
 
 /* Whether a range lies in the head, behind the header. */
@@ -1331,7 +1354,7 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
 
 static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
     uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
-    if (size == 0) return VIT_OK;
+    if (!VIT__LABELS || size == 0) return VIT_OK;
     if (!vit__in_head(file, offset, size) ||
         !vit__strings_are_valid(file + offset, size, config->num_classes))
         return VIT_ERROR_LABELS;
@@ -1345,6 +1368,11 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
         return (range == 63 || range == 127) && t->padded_cols <= VIT__MAX_SUMMED;
     if (!VIT__ONLY_INT8 && dtype == VIT__INT4) return range == 8;
     return dtype < VIT__DTYPE_COUNT && range == 0;
+}
+
+/* Whether this build has what a config takes. */
+static int vit__has_layers(const vit_config *c) {
+    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
 }
 
 /* Whether this build has what a tensor of a dtype takes. */
@@ -1418,6 +1446,7 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if (!vit__read_config(file, &config) || !vit__config_is_valid(&config) ||
         !vit__name_is_valid(file + 192))
         return VIT_ERROR_CONFIG;
+    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
@@ -1425,7 +1454,8 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
-    if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
+    if (VIT__LABELS && vit__u32(file + 52) > 0)
+        model->labels = (const char *)file + vit__u32(file + 48);
     return VIT_OK;
 }
 
@@ -2121,7 +2151,7 @@ static const vit__kernels vit__kernels_portable = {4,
                                                    1,
                                                    vit__multiply,
                                                    vit__gelu_rows,
-                                                   vit__gelu_tanh_rows,
+                                                   VIT__TANH ? vit__gelu_tanh_rows : NULL,
                                                    vit__norm_row,
                                                    vit__softmax_row,
                                                    vit__unpack,
@@ -2247,7 +2277,8 @@ static int vit__divide_up(int n, int by) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    return pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh : pass->kernels->gelu;
+    return VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh
+                                                               : pass->kernels->gelu;
 }
 
 /* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
@@ -2855,7 +2886,7 @@ static void vit__head(const vit__pass *pass, float *logits) {
                         VIT__HEAD);
         vit__pool(pass, pass->normalized);
     }
-    if (c->pre_logits > 0) {
+    if (VIT__TANH && c->pre_logits > 0) {
         vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
         for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
             pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
