@@ -70,6 +70,11 @@ $(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< -lcmocka -lm -pthread
 
+$(BUILD)/test_freestanding $(BUILD)/test_only_int8: $(BUILD)/test_%: tests/test_%.c tests/hosted.c \
+		tests/hosted.h tests/test_util.h tools/dtypes.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests -o $@ $< tests/hosted.c -lcmocka -lm -pthread
+
 $(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
 		examples/picture.h tests/test_util.h vit.h
 	@mkdir -p $(@D)

@@ -578,7 +578,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef VIT_FREESTANDING
 /* The square root, where it is one instruction. */
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
 #elif defined(__aarch64__)
@@ -800,8 +800,10 @@ static float vit__erff(float x) {
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
     static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
-    if (x > -0.5f && x < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
-    return 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * x));
+    float a = x < 0 ? -x : x;
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
+    return x < 0 ? -y : y;
 }
 #endif
 
