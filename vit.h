@@ -605,6 +605,7 @@ extern "C" {
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
+#define VIT__PATCH_ROWS 36     /* patches at a time: so often the weights are used, once unpacked */
 #define VIT__FEW_ROWS 4        /* patches or queries at a time, with little memory */
 #define VIT__SLICE_INPUTS 1024 /* at most, of weights that are unpacked at a time */
 
@@ -1842,11 +1843,14 @@ static void vit__transpose4(const float *in, size_t stride, float *out) {
 #endif
 }
 
-/* Likewise for 16 x 16. */
-static void vit__transpose(const float *in, size_t stride, float *out) {
-    for (size_t y = 0; y < VIT__PANEL; y += 4) {
-        for (size_t x = 0; x < VIT__PANEL; x += 4)
-            vit__transpose4(in + y * stride + x, stride, out + x * VIT__PANEL + y);
+/* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them; width is a multiple
+   of 4. */
+static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
+    for (size_t x = 0; x < width; x += 4, out += 4 * VIT__PANEL) {
+        float four[VIT__PANEL][4] = {{0}};
+        for (size_t y = 0; y < (size_t)count; y++)
+            memcpy(four[y], rows + y * stride + x, sizeof(four[y]));
+        for (size_t y = 0; y < VIT__PANEL; y += 4) vit__transpose4(four[y], 4, out + y);
     }
 }
 
@@ -2021,9 +2025,9 @@ typedef struct vit__pass {
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
-    int heads, heads_at_once; /* H: heads whose keys and values there is room for */
-    int mlp_rows;             /* of an image, that go through the MLP at a time */
-    int few_rows;             /* patches or queries that a worker has in its scratch */
+    int heads, heads_at_once;     /* H: heads whose keys and values there is room for */
+    int mlp_rows;                 /* of an image, that go through the MLP at a time */
+    int few_patches, few_queries; /* that a worker has in its scratch */
     size_t dim, head_width, inner;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
     vit__table normalized; /* [images][T][D], quantized where the matrices are integers */
@@ -2292,49 +2296,34 @@ typedef struct vit__heads {
     int first_head, heads; /* some of H */
 } vit__heads;
 
-/* u 0..127 to u - 64, for each of four bytes. */
-static uint32_t vit__centre4(uint32_t bytes) {
-    return ((bytes | 0x80808080u) - 0x40404040u) ^ 0x80808080u;
-}
-
-/* A row of a head, quantized, becomes one of 16 in a panel [W / 4][16][4]. Returns its sum. */
-static int32_t vit__pack_key(const uint8_t *bytes, size_t width, int8_t *out) {
-    int32_t sum = 0;
-    for (size_t i = 0; i < width; i += 4, out += 4 * VIT__PANEL) {
-        uint32_t four, centred;
-        memcpy(&four, bytes + i, sizeof(four));
-        centred = vit__centre4(four);
-        memcpy(out, &centred, sizeof(centred));
-        four = (four & 0xFF00FFu) + (four >> 8 & 0xFF00FFu);
-        sum += (int32_t)((four & 0xFFFFu) + (four >> 16)) - 4 * 64;
+/* A panel of bytes u 0..127, [W / 4][16][4], becomes one of u - 64. Returned are the sums of those. */
+static void vit__centre_panel(int8_t *panel, size_t width, int32_t sums[VIT__PANEL]) {
+    memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
+    for (size_t k = 0; k < width; k += 4, panel += 4 * VIT__PANEL) {
+        uint32_t four[VIT__PANEL];
+        memcpy(four, panel, sizeof(four));
+        for (int n = 0; n < VIT__PANEL; n++) {
+            uint32_t two = (four[n] & 0xFF00FFu) + (four[n] >> 8 & 0xFF00FFu);
+            sums[n] += (int32_t)((two & 0xFFFFu) + (two >> 16)) - 4 * 64;
+            four[n] = ((four[n] | 0x80808080u) - 0x40404040u) ^ 0x80808080u;
+        }
+        memcpy(panel, four, sizeof(four));
     }
-    return sum;
 }
 
-/* Rows of a head, quantized here, become a panel. */
+/* Rows of a head, quantized where they lie, become a panel. */
 static void vit__pack_keys(const vit__pass *pass, float *rows, int count, size_t at) {
-    size_t width = pass->head_width;
+    size_t width = pass->head_width, stride = pass->queries.stride;
     int8_t *panel = pass->keys8 + at * width;
-    memset(panel, 0, VIT__PANEL * width);
+    int32_t middle;
     memset(pass->key_scales + at, 0, VIT__PANEL * sizeof(float));
-    memset(pass->key_sums + at, 0, VIT__PANEL * sizeof(int32_t));
-    for (size_t i = 0; i < (size_t)count; i++, rows += pass->queries.stride) {
-        uint8_t *bytes = (uint8_t *)rows;
-        int32_t middle;
-        pass->kernels->quantize_row(rows, width, 1, bytes, pass->key_scales + at + i, &middle);
-        pass->key_sums[at + i] = vit__pack_key(bytes, width, panel + 4 * i);
+    for (size_t i = 0; i < (size_t)count; i++) {
+        float *row = rows + i * stride;
+        pass->kernels->quantize_row(row, width, 1, (uint8_t *)row, pass->key_scales + at + i,
+                                    &middle);
     }
-}
-
-/* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them. */
-static void vit__transpose_rows(const float *rows, size_t stride, int count, size_t width,
-                                float *out) {
-    for (size_t d = 0; d < width; d += VIT__PANEL) {
-        float square[VIT__PANEL * VIT__PANEL] = {0};
-        for (size_t i = 0; i < (size_t)count; i++)
-            memcpy(square + i * VIT__PANEL, rows + i * stride + d, VIT__PANEL * sizeof(float));
-        vit__transpose(square, VIT__PANEL, out + d * VIT__PANEL);
-    }
+    vit__transpose(rows, stride, count, width / sizeof(float), (float *)(void *)panel);
+    vit__centre_panel(panel, width, pass->key_sums + at);
 }
 
 static void vit__key_task(void *arg, int index, int worker) {
@@ -2349,7 +2338,7 @@ static void vit__key_task(void *arg, int index, int worker) {
                   ((size_t)h->first_head + head) * width;
     (void)worker;
     if (pass->integer_scores) vit__pack_keys(pass, rows, count, at);
-    else vit__transpose_rows(rows, stride, count, width, pass->keys + at * width);
+    else vit__transpose(rows, stride, count, width, pass->keys + at * width);
 }
 
 /* normalized -> keys of H heads, by way of the queries' place */
@@ -2423,9 +2412,10 @@ static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
     const vit__pass *pass = p->pass;
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    int patches = vit__num_patches(pass->config), tiles = vit__divide_up(patches, pass->few_rows);
-    int image = index / tiles, first = index % tiles * pass->few_rows;
-    int rows = vit__min(pass->few_rows, patches - first), panels = (int)(m.outputs / VIT__PANEL);
+    int patches = vit__num_patches(pass->config),
+        tiles = vit__divide_up(patches, pass->few_patches);
+    int image = index / tiles, first = index % tiles * pass->few_patches;
+    int rows = vit__min(pass->few_patches, patches - first), panels = (int)(m.outputs / VIT__PANEL);
     size_t token =
         (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
     float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
@@ -2460,7 +2450,7 @@ static void vit__put_positions(const vit__pass *pass) {
 /* pixels -> x [images][T][D] */
 static void vit__embed(const vit__pass *pass, const void *pixels) {
     vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->few_rows);
+    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->few_patches);
     vit__put_positions(pass);
     vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
 }
@@ -2560,8 +2550,9 @@ static void vit__score_integers(const vit__pass *pass, float *queries, int rows,
 static void vit__attention_task(void *arg, int index, int worker) {
     const vit__heads *h = (const vit__heads *)arg;
     const vit__pass *pass = h->pass;
-    int queries = pass->rows_per_image, tiles = vit__divide_up(queries, pass->few_rows);
-    int first = index % tiles * pass->few_rows, rows = vit__min(pass->few_rows, queries - first);
+    int queries = pass->rows_per_image, tiles = vit__divide_up(queries, pass->few_queries);
+    int first = index % tiles * pass->few_queries,
+        rows = vit__min(pass->few_queries, queries - first);
     size_t head = (size_t)(index / tiles % h->heads), image = (size_t)(index / tiles / h->heads);
     size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
     size_t heads = image * (size_t)pass->heads_at_once + head;
@@ -2589,7 +2580,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
    -> what these heads of the queries attend to, in their place */
 static void vit__attention(const vit__pass *pass, int head) {
     vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int tiles = vit__divide_up(pass->rows_per_image, pass->few_rows);
+    int tiles = vit__divide_up(pass->rows_per_image, pass->few_queries);
     vit__parallel(pass->options, pass->images * heads.heads * tiles, vit__attention_task, &heads);
 }
 
@@ -2634,7 +2625,7 @@ static void vit__token_task(void *arg, int index, int worker) {
     float *keys = pass->keys + (at * pass->padded_tokens + (size_t)first) * pass->dim;
     float *values = pass->values + (at * tokens * pass->dim + (size_t)first * VIT__PANEL);
     (void)worker;
-    vit__transpose_rows(in, stride, count, pass->dim, keys);
+    vit__transpose(in, stride, count, pass->dim, keys);
     for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
         for (size_t i = 0; i < (size_t)count; i++)
             memcpy(values + d * tokens + i * VIT__PANEL, in + i * stride + d,
@@ -2835,7 +2826,9 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->padded_tokens = vit__round16(pass->tokens);
     pass->heads = c->num_heads;
     pass->heads_at_once = options->low_memory ? 1 : c->num_heads;
-    pass->few_rows = options->low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+    pass->few_patches =
+        vit__min(vit__num_patches(c), options->low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+    pass->few_queries = options->low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
     pass->dim = vit__round16(c->embed_dim);
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
@@ -2910,7 +2903,8 @@ static size_t vit__plan_shared(vit__pass *pass) {
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
     size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
-    size_t few = vit__mul((size_t)pass->few_rows, vit__larger(pass->padded_tokens, patch));
+    size_t few = vit__larger(vit__mul((size_t)pass->few_queries, pass->padded_tokens),
+                             vit__mul((size_t)pass->few_patches, patch));
 
     pass->x_size = vit__mul(tokens, pass->x.stride);
     pass->normalized_size = vit__mul(tokens, pass->normalized.stride);

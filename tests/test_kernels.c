@@ -629,12 +629,16 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
 }
 
 static void test_transpose_turns_rows_into_columns(void **state) {
-    float rows[16 * 37], columns[16 * 16];
+    float rows[16 * 37], columns[20 * 16];
     (void)state;
-    for (int i = 0; i < 16 * 37; i++) rows[i] = (float)i;
-    vit__transpose(rows + 3, 37, columns);
-    for (int y = 0; y < 16; y++) {
-        for (int x = 0; x < 16; x++) assert_true(columns[x * 16 + y] == rows[y * 37 + 3 + x]);
+    for (int i = 0; i < 16 * 37; i++) rows[i] = (float)(i + 1);
+    for (int count = 1; count <= 16; count++) {
+        memset(columns, 0xFF, sizeof(columns));
+        vit__transpose(rows + 3, 37, count, 20, columns);
+        for (int x = 0; x < 20; x++) {
+            for (int y = 0; y < 16; y++)
+                assert_true(columns[x * 16 + y] == (y < count ? rows[y * 37 + 3 + x] : 0));
+        }
     }
 }
 

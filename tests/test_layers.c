@@ -25,7 +25,7 @@ static void rig_make(attention_rig *rig, int queries) {
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
     pass->kernels = vit__kernels_of(vit_best_isa());
     pass->padded_tokens = 16, pass->heads = pass->heads_at_once = HEADS, pass->head_width = WIDE;
-    pass->inner = INNER, pass->few_rows = VIT__TILE_ROWS;
+    pass->inner = INNER, pass->few_queries = VIT__TILE_ROWS;
     pass->queries.stride = INNER;
     pass->queries.data = rig->memory, pass->values = rig->memory + rows;
     pass->scratch = pass->values + rows, pass->keys = pass->scratch + scratch;
