@@ -56,6 +56,9 @@
        VIT_NO_STDIO          no files: leaves out vit_model_load
        VIT_NO_MMAP           vit_model_load always reads, never maps
        VIT_NO_THREADS        leaves out the thread pool
+       VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
+                             model's own size
+       VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
        VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
@@ -70,6 +73,12 @@
    the model and the options alone, so a size computed on one machine holds on every other;
    options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
    an array. Opening it copies nothing.
+
+   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h and nothing called
+   but memcpy, memmove, memset, memcmp and what the compiler itself needs for floats on a processor
+   without them: no heap, no file, no locale, no libm, no double (vit_preprocess, which computes in
+   double as Pillow does, is left out), no 64-bit division, no variable of static duration and no
+   recursion. Every function lies in what the caller passes and on the stack.
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -230,6 +239,21 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef VIT_FREESTANDING
+#ifndef VIT_NO_MALLOC
+#define VIT_NO_MALLOC
+#endif
+#ifndef VIT_NO_STDIO
+#define VIT_NO_STDIO
+#endif
+#ifndef VIT_NO_THREADS
+#define VIT_NO_THREADS
+#endif
+#ifndef VIT_NO_PREPROCESS
+#define VIT_NO_PREPROCESS
+#endif
+#endif
 
 #define VIT_VERSION_MAJOR 0
 #define VIT_VERSION_MINOR 1
@@ -426,6 +450,7 @@ typedef struct vit_image {
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
 VIT_API size_t vit_pixels_count(const vit_model *model);
 
+#ifndef VIT_NO_PREPROCESS
 /* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
 
@@ -435,6 +460,7 @@ VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_i
    Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. */
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
                                   void *workspace, size_t workspace_size);
+#endif
 
 /* Runs task(arg, index, worker) for every index in [0, count), in any order and on any threads, and
    returns when all are done. 0 <= worker < options.threads, and no two tasks that run at the same
@@ -530,12 +556,15 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
 #endif
 
+#ifndef VIT_FREESTANDING
 #include <string.h>
+#endif
 
 #if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
 #include <stdlib.h>
 #endif
-#if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF)
+#if !defined(VIT_FREESTANDING) && \
+    (!defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF) || !defined(VIT_SQRTF))
 #include <math.h>
 #endif
 
@@ -548,6 +577,29 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #ifndef VIT_PROFILE
 #define VIT_PROFILE(step)
 #endif
+
+#ifdef VIT_FREESTANDING
+/* The square root, where it is one instruction. */
+#if defined(__GNUC__) || defined(__clang__)
+#if defined(__x86_64__)
+#define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
+#elif defined(__aarch64__)
+#define VIT__SQRT(root, x) __asm__("fsqrt %s0, %s1" : "=w"(root) : "w"(x))
+#elif defined(__ARM_FP)
+#define VIT__SQRT(root, x) __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x))
+#elif defined(__riscv_flen)
+#define VIT__SQRT(root, x) __asm__("fsqrt.s %0, %1" : "=f"(root) : "f"(x))
+#endif
+#endif
+#endif
+
+#ifdef VIT_ONLY_INT8
+#define VIT__ONLY_INT8 1 /* known when compiled: what is for other dtypes is left out */
+#else
+#define VIT__ONLY_INT8 0
+#endif
+
+#ifndef VIT_FREESTANDING /* where [4] has its own */
 #ifndef VIT_EXPF
 #define VIT_EXPF(x) expf(x)
 #endif
@@ -559,6 +611,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #ifndef VIT_SQRTF
 #define VIT_SQRTF(x) sqrtf(x)
+#endif
 #endif
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
@@ -599,6 +652,13 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef VIT_FREESTANDING /* without string.h */
+void *memcpy(void *to, const void *from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
 #endif
 
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
@@ -649,6 +709,12 @@ static uint64_t vit__u64(const unsigned char *p) {
     return (uint64_t)vit__u32(p) | (uint64_t)vit__u32(p + 4) << 32;
 }
 
+/* A size or an offset; SIZE_MAX where it is larger than this machine's memory. */
+static size_t vit__u64_size(const unsigned char *p) {
+    uint64_t size = vit__u64(p);
+    return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
+}
+
 static float vit__f32(const unsigned char *p) {
     uint32_t bits = vit__u32(p);
     float value;
@@ -659,6 +725,106 @@ static float vit__f32(const unsigned char *p) {
 static int vit__is_finite(float x) {
     return x - x == 0.0f;
 }
+
+/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
+   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
+static int32_t vit__nearest(float x) {
+    const float shift = 12582912.0f;
+    float limited = x < 128.0f ? x : 128.0f;
+    limited = limited > -128.0f ? limited : -128.0f;
+    float shifted = limited + shift;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    return bits - 0x4B400000;
+}
+
+/* The mathematics of a freestanding build. Bounds are in units in the last place of the result. */
+#ifdef VIT_FREESTANDING
+
+#if !defined(VIT_EXPF) || !defined(VIT_ERFF) || !defined(VIT_TANHF)
+/* c[0] x^(count - 1) + ... + c[count - 1] */
+static float vit__polynomial(const float *c, int count, float x) {
+    float y = c[0];
+    for (int i = 1; i < count; i++) y = y * x + c[i];
+    return y;
+}
+#endif
+
+#ifndef VIT_EXPF
+#define VIT_EXPF(x) vit__expf(x)
+/* e^x, within 1 ULP for -87 <= x <= 88; outside as at the end that is near. With x = n ln(2) + f,
+   |f| <= ln(2) / 2, it is 2^n (1 + f + f^2 P(f)). ln(2) is in two parts, the first of which is exact
+   times n. */
+static float vit__expf(float x) {
+    static const float p[] = {0.00138209877f, 0.00836867001f, 0.0416682623f, 0.166665211f,
+                              0.49999994f};
+    float limited = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x, power;
+    int32_t n = vit__nearest(limited * 1.44269504f);
+    float f = limited - (float)n * 0.693359375f + (float)n * 0.000212194440f;
+    uint32_t bits = (uint32_t)(n + 127) << 23;
+    memcpy(&power, &bits, sizeof(power));
+    return (1.0f + (f + f * f * vit__polynomial(p, 5, f))) * power;
+}
+#endif
+
+#ifndef VIT_ERFF
+#define VIT_ERFF(x) vit__erff(x)
+/* The error function, within 2 ULP: near 0 it is x (1 + P(x^2)), then 1 - exp(-x P(x)). */
+static float vit__erff(float x) {
+    static const float near[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
+                                 0.112821043f,     -0.376125127f,  0.128379151f};
+    static const float far[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
+                                0.105301604f,     0.635687828f,   1.12852347f};
+    float a = x < 0 ? -x : x;
+    if (a < 0.875f) return x + x * vit__polynomial(near, 6, x * x);
+    if (a > 4.0f) a = 4.0f;
+    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(far, 6, a));
+    return x < 0 ? -y : y;
+}
+#endif
+
+#ifndef VIT_TANHF
+#define VIT_TANHF(x) vit__tanhf(x)
+/* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
+static float vit__tanhf(float x) {
+    static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
+    if (x > -0.5f && x < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    return 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * x));
+}
+#endif
+
+#ifndef VIT_SQRTF
+#define VIT_SQRTF(x) vit__sqrtf(x)
+#ifdef VIT__SQRT
+static float vit__sqrtf(float x) {
+    float root;
+    VIT__SQRT(root, x);
+    return root;
+}
+#else
+/* The square root, rounded as IEEE 754 has it, bit by bit: root and bit stand for 1 where they are
+   2^24, left for what is missing of x, divided by bit. */
+static float vit__sqrtf(float x) {
+    uint32_t bits, root = 0;
+    memcpy(&bits, &x, sizeof(bits));
+    if (!(x > 0) || bits >= 0x7F800000u) return x < 0 ? (x - x) / (x - x) : x;
+    int exponent = vit__max(1, (int)(bits >> 23));
+    uint32_t left = bits < 0x800000u ? bits : (bits & 0x7FFFFFu) | 0x800000u;
+    while (left < 0x800000u) left <<= 1, exponent--;
+    left <<= exponent % 2 != 0 ? 1 : 2;
+    for (uint32_t bit = 1u << 24; bit > 0; bit >>= 1, left <<= 1) {
+        if (left < 2 * root + bit) continue;
+        left -= 2 * root + bit;
+        root += bit;
+    }
+    bits = ((uint32_t)((exponent + 127) >> 1) << 23) + (root + 1) / 2 - 0x800000u;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+#endif
+#endif
+
+#endif /* VIT_FREESTANDING */
 
 static int vit__is_little_endian(void) {
     const uint32_t one = 1;
@@ -857,6 +1023,11 @@ static int vit__tensor_count(const vit_config *c) {
     return VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (c->pre_logits > 0 ? 3 : 2);
 }
 
+/* Whether a role is that of a matrix in a block. */
+static int vit__in_block(vit__role role) {
+    return role >= VIT__Q && role <= VIT__FC2 && role != VIT__NORM2;
+}
+
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
     if (role < VIT__NORM1) return (int)role;
@@ -949,7 +1120,8 @@ static size_t vit__tensor_size(const vit__tensor *t, vit__dtype dtype) {
         return vit__round_up(vit__mul(vit__mul(t->padded_rows, t->padded_cols), sizeof(float)),
                              VIT__ALIGN);
     if (dtype == VIT__INT8) beside += sizeof(float) + sizeof(int32_t);
-    if (dtype == VIT__INT4) beside += vit__groups(t->padded_cols) * sizeof(uint16_t);
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4)
+        beside += vit__groups(t->padded_cols) * sizeof(uint16_t);
     size_t panel = vit__add(vit__panel_size(dtype, t->padded_cols), beside * VIT__PANEL);
     return vit__round_up(vit__mul(panels, panel), VIT__ALIGN);
 }
@@ -961,8 +1133,8 @@ static const unsigned char *vit__entry(const unsigned char *file, int index) {
 /* Where the data of a tensor lie: of rows, or of a matrix of f32. */
 static const float *vit__tensor_data(const vit_model *model, vit__role role, int block) {
     int index = vit__tensor_index(&model->config, role, block);
-    uint64_t offset = vit__u64(vit__entry(model->data, index) + 32);
-    return (const float *)(const void *)(model->data + offset);
+    const unsigned char *entry = vit__entry(model->data, index);
+    return (const float *)(const void *)(model->data + vit__u64_size(entry + 32));
 }
 
 /* The matrix that lies at data. */
@@ -980,7 +1152,7 @@ static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *
         m.scales = (const float *)behind;
         m.sums = (const int32_t *)(const void *)(m.scales + m.outputs);
     }
-    if (dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
     return m;
 }
 
@@ -988,8 +1160,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
     const vit_config *c = &model->config;
     const unsigned char *entry = vit__entry(model->data, vit__tensor_index(c, role, block));
     vit__tensor t = vit__tensor_of(c, role, block);
-    return vit__matrix_at(model->data + vit__u64(entry + 32), &t, (vit__dtype)vit__u32(entry + 8),
-                          (int)vit__u32(entry + 24));
+    return vit__matrix_at(model->data + vit__u64_size(entry + 32), &t,
+                          (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
 /* A count of the config; -1 where it is larger than any count may be. */
@@ -1065,14 +1237,15 @@ static int vit__config_is_valid(const vit_config *c) {
     if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
-    uint64_t pixels = (uint64_t)c->img_size[0] * (uint64_t)c->img_size[1];
-    uint64_t patch = (uint64_t)c->patch_size[0] * (uint64_t)c->patch_size[1];
-    uint64_t patches = (uint64_t)vit__grid_height(c) * (uint64_t)vit__grid_width(c);
-    uint64_t inner = (uint64_t)c->num_heads * vit__round16(c->head_dim);
-    uint64_t pooled = (uint64_t)vit__pooled_tokens(c) * vit__round16(c->embed_dim);
-    if (pixels > VIT__MAX_PIXELS || pixels * (uint64_t)c->in_chans > VIT__MAX_PIXELS) return 0;
-    if (patch * (uint64_t)c->in_chans > VIT__MAX_MATRIX) return 0;
-    if (patches + (uint64_t)c->prefix_tokens > VIT__MAX_MATRIX) return 0;
+    size_t channels = (size_t)c->in_chans;
+    size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
+    size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
+    size_t patches = vit__mul((size_t)vit__grid_height(c), (size_t)vit__grid_width(c));
+    size_t inner = vit__mul((size_t)c->num_heads, vit__round16(c->head_dim));
+    size_t pooled = vit__mul((size_t)vit__pooled_tokens(c), vit__round16(c->embed_dim));
+    if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
+    if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
+    if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
     if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
     return vit__recipe_is_valid(&c->preprocess);
 }
@@ -1123,7 +1296,8 @@ static int vit__name_is_valid(const unsigned char *p) {
 }
 
 /* Whether a range lies in the head, behind the header. */
-static int vit__in_head(uint64_t offset, uint64_t size, uint64_t header_size, uint64_t head_size) {
+static int vit__in_head(const unsigned char *file, size_t offset, size_t size) {
+    size_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     return offset >= header_size && offset <= head_size && size <= head_size - offset;
 }
 
@@ -1137,7 +1311,7 @@ static vit_status vit__check_start(const unsigned char *file, size_t size) {
 static vit_status vit__check_head(const unsigned char *file, size_t size) {
     vit_status status = vit__check_start(file, size);
     if (status != VIT_OK) return status;
-    if (vit__u64(file + 24) != size) return VIT_ERROR_SIZE;
+    if (vit__u64_size(file + 24) != size) return VIT_ERROR_SIZE;
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE || header_size > head_size) return VIT_ERROR_HEAD;
@@ -1149,7 +1323,7 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
 static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
     uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
     if (size == 0) return VIT_OK;
-    if (!vit__in_head(offset, size, vit__u32(file + 20), vit__u32(file + 16)) ||
+    if (!vit__in_head(file, offset, size) ||
         !vit__strings_are_valid(file + offset, size, config->num_classes))
         return VIT_ERROR_LABELS;
     return VIT_OK;
@@ -1160,34 +1334,36 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     if (t->order == VIT__ROWS) return dtype == VIT__F32 && range == 0;
     if (dtype == VIT__INT8)
         return (range == 63 || range == 127) && t->padded_cols <= VIT__MAX_SUMMED;
-    return dtype == VIT__INT4 ? range == 8 : dtype < VIT__DTYPE_COUNT && range == 0;
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) return range == 8;
+    return dtype < VIT__DTYPE_COUNT && range == 0;
 }
 
-static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, uint64_t offset) {
+/* Whether this build has what a tensor of a dtype takes. */
+static int vit__has_dtype(const vit__tensor *t, uint32_t dtype) {
+    if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
+    return dtype == (uint32_t)(vit__in_block(t->role) ? VIT__INT8 : VIT__F16);
+}
+
+static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
     uint32_t dtype = vit__u32(entry + 8);
     return vit__u32(entry) == (uint32_t)t->role && vit__u32(entry + 4) == (uint32_t)t->block &&
            vit__dtype_is_valid(t, dtype, vit__u32(entry + 24)) &&
            vit__u32(entry + 12) == (uint32_t)t->order &&
            vit__u32(entry + 16) == (uint32_t)(t->rows * t->rows_repeat) &&
            vit__u32(entry + 20) == (uint32_t)(t->cols * t->cols_repeat) &&
-           vit__u64(entry + 32) == offset &&
-           vit__u64(entry + 40) == vit__tensor_size(t, (vit__dtype)dtype);
-}
-
-static int vit__is_of_blocks(const vit__tensor *t) {
-    return t->order == VIT__PANELS && t->role >= VIT__Q && t->role <= VIT__FC2;
+           vit__u64_size(entry + 32) == offset &&
+           vit__u64_size(entry + 40) == vit__tensor_size(t, (vit__dtype)dtype);
 }
 
 /* Every tensor has the shape that the config demands and starts where the one before ends. *end is
    where the last one ends. */
 static vit_status vit__check_tensors(const unsigned char *file, size_t size,
-                                     const vit_config *config, uint64_t *end) {
+                                     const vit_config *config, size_t *end) {
     uint32_t entry_size = vit__u32(file + 36), count = vit__u32(file + 40);
     uint32_t offset = vit__u32(file + 44);
     if (entry_size < VIT__ENTRY_SIZE || entry_size % 8 != 0 || offset % 8 != 0 ||
         count != (uint32_t)vit__tensor_count(config) ||
-        !vit__in_head(offset, (uint64_t)count * entry_size, vit__u32(file + 20),
-                      vit__u32(file + 16)))
+        !vit__in_head(file, offset, vit__mul(count, entry_size)))
         return VIT_ERROR_DIRECTORY;
     uint32_t dtype = vit__u32(vit__entry(file, vit__tensor_index(config, VIT__Q, 0)) + 8);
     *end = vit__u32(file + 16);
@@ -1195,23 +1371,26 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
-        if (vit__is_of_blocks(&t) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
-        if (vit__u64(entry + 40) > size - *end) return VIT_ERROR_DIRECTORY;
-        *end += vit__u64(entry + 40);
+        if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
+        if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
+        size_t tensor_size = vit__u64_size(entry + 40);
+        if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
+        *end += tensor_size;
     }
     return VIT_OK;
 }
 
 /* Chunks fill the file from the end of the tensors to its own end. */
-static vit_status vit__check_chunks(const unsigned char *file, size_t size, uint64_t end) {
+static vit_status vit__check_chunks(const unsigned char *file, size_t size, size_t end) {
     uint32_t count = vit__u32(file + 56), offset = vit__u32(file + 60);
-    if (count > 0 && (offset % 8 != 0 || !vit__in_head(offset, (uint64_t)count * VIT__CHUNK_SIZE,
-                                                       vit__u32(file + 20), vit__u32(file + 16))))
+    if (count > 0 &&
+        (offset % 8 != 0 || !vit__in_head(file, offset, vit__mul(count, VIT__CHUNK_SIZE))))
         return VIT_ERROR_DIRECTORY;
     for (uint32_t i = 0; i < count; i++) {
         const unsigned char *entry = file + offset + (size_t)i * VIT__CHUNK_SIZE;
-        uint64_t chunk_size = vit__u64(entry + 16);
-        if (vit__u64(entry + 8) != end || chunk_size % VIT__ALIGN != 0 || chunk_size > size - end)
+        size_t chunk_size = vit__u64_size(entry + 16);
+        if (vit__u64_size(entry + 8) != end || chunk_size % VIT__ALIGN != 0 ||
+            chunk_size > size - end)
             return VIT_ERROR_DIRECTORY;
         end += chunk_size;
     }
@@ -1221,7 +1400,7 @@ static vit_status vit__check_chunks(const unsigned char *file, size_t size, uint
 VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size) {
     const unsigned char *file = (const unsigned char *)data;
     vit_status status;
-    uint64_t end = 0;
+    size_t end = 0;
     if (model == NULL) return VIT_ERROR_ARGUMENT;
     memset(model, 0, sizeof(*model));
     if (data == NULL) return VIT_ERROR_ARGUMENT;
@@ -1247,12 +1426,12 @@ VIT_API vit_status vit_model_verify(const vit_model *model) {
     const unsigned char *file = model->data;
     for (int i = 0; i < vit__tensor_count(&model->config); i++) {
         const unsigned char *entry = vit__entry(file, i);
-        size_t offset = (size_t)vit__u64(entry + 32), size = (size_t)vit__u64(entry + 40);
+        size_t offset = vit__u64_size(entry + 32), size = vit__u64_size(entry + 40);
         if (vit__u32(entry + 28) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
     }
     for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
-        size_t offset = (size_t)vit__u64(entry + 8), size = (size_t)vit__u64(entry + 16);
+        size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
         if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
     }
     return VIT_OK;
@@ -1281,11 +1460,25 @@ VIT_API vit_dtype vit_model_dtype(const vit_model *model) {
 VIT_API const char *vit_model_label(const vit_model *model, int index) {
     const char *label = model->labels;
     if (label == NULL || index < 0 || index >= model->config.num_classes) return NULL;
-    while (index-- > 0) label += strlen(label) + 1;
+    while (index > 0) index -= *label++ == 0;
     return label;
 }
 
 /* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
+
+/* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
+static float vit__normalize(const vit_preprocess_config *recipe, int channel, unsigned char value) {
+    float x = (float)value / recipe->rescale;
+    if (channel >= 4) return x;
+    return (x - recipe->mean[channel]) / recipe->std[channel];
+}
+
+VIT_API size_t vit_pixels_count(const vit_model *model) {
+    const vit_config *c = &model->config;
+    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
+}
+
+#ifndef VIT_NO_PREPROCESS
 
 #define VIT__MAX_SIDE (1 << 20) /* of a picture */
 #define VIT__MAX_RESIZED 1.0e9  /* of a resized picture, which is never held whole */
@@ -1493,18 +1686,6 @@ static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, s
     return vit__from_fixed_point(sum);
 }
 
-/* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
-static float vit__normalize(const vit_preprocess_config *recipe, int channel, unsigned char value) {
-    float x = (float)value / recipe->rescale;
-    if (channel >= 4) return x;
-    return (x - recipe->mean[channel]) / recipe->std[channel];
-}
-
-VIT_API size_t vit_pixels_count(const vit_model *model) {
-    const vit_config *c = &model->config;
-    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
-}
-
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image) {
     vit__resizer r;
     vit__arena arena = vit__arena_make(NULL);
@@ -1545,6 +1726,8 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
     }
     return VIT_OK;
 }
+
+#endif /* VIT_NO_PREPROCESS */
 
 /* ---- [7] KERNELS --------------------------------------------------------------------------- */
 
@@ -1735,18 +1918,6 @@ typedef struct vit__grid {
     int32_t zero;
 } vit__grid;
 
-/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
-   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
-static int32_t vit__nearest(float x) {
-    const float shift = 12582912.0f;
-    float limited = x < 128.0f ? x : 128.0f;
-    limited = limited > -128.0f ? limited : -128.0f;
-    float shifted = limited + shift;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
-    return bits - 0x4B400000;
-}
-
 /* For numbers from low to high, low <= 0 <= high; 0 is exact. A symmetric grid has its zero in the
    middle, at 64, and reaches 63 to either side. Rows that are next to nothing become zeros, or
    1 / scale would overflow; what is not finite makes a scale that is not either. */
@@ -1796,8 +1967,8 @@ static float vit__from_bf16(uint16_t upper) {
 static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n) {
     const unsigned char *bytes = m->weights + panel * m->panel_size;
     const uint16_t *halves = (const uint16_t *)(const void *)bytes;
+    if (VIT__ONLY_INT8 || m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
-    if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__INT8) {
         int8_t w = ((const int8_t *)bytes)[(k / 4 * VIT__PANEL + n) * 4 + k % 4];
@@ -2135,6 +2306,10 @@ static void vit__fetch_packed(const vit__pass *pass, const vit__matrix *m,
         1;
 }
 
+static int vit__is_f32(const vit__matrix *m) {
+    return !VIT__ONLY_INT8 && m->dtype == VIT__F32;
+}
+
 /* Some rows times one or two panels of a matrix. Weights of other types than f32 are unpacked a slice
    of inputs at a time, [panels][slice][16], which stays in the first level cache while the rows pass
    by; the sums of the slices add up in the output. */
@@ -2145,7 +2320,7 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
     const float *input = tile.input;
     float *output = tile.output;
     vit__act_kernel act = tile.act;
-    size_t step = m->dtype == VIT__F32 ? m->inputs : pass->slice_inputs;
+    size_t step = vit__is_f32(m) ? m->inputs : pass->slice_inputs;
     for (size_t k = 0; k < m->inputs; k += step) {
         tile.inputs = step < m->inputs - k ? step : m->inputs - k;
         tile.input = input + k;
@@ -2153,12 +2328,11 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
         tile.add = tile.add || k > 0;
         tile.act = k + tile.inputs < m->inputs ? NULL : act;
-        tile.weights = m->dtype == VIT__F32 ? (const float *)(const void *)weights : slice;
-        if (m->dtype != VIT__F32)
-            pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
+        tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
+        if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
         vit__fetch_next(&tile, vit__threads(pass->options),
                         vit__divide_up(rows, pass->kernels->tile_rows));
-        if (m->dtype != VIT__F32) vit__fetch_packed(pass, m, weights, &tile);
+        if (!vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
         vit__multiply_rows(pass->kernels, &tile, rows);
     }
 }
@@ -2228,7 +2402,7 @@ static void vit__run_product(vit__product *p) {
 /* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
    of the model, cost little and matter more. */
 static int vit__is_integer(const vit__pass *pass, vit__role role) {
-    return pass->integer && role >= VIT__Q && role <= VIT__FC2;
+    return (VIT__ONLY_INT8 || pass->integer) && vit__in_block(role);
 }
 
 /* The product of rows with the matrix of a role; where it goes is left to say. */
@@ -2610,8 +2784,8 @@ typedef struct vit__few {
 static int vit__has_few_queries(const vit__pass *pass, int block) {
     int keep = vit__last_block_tokens(pass);
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
-    return block == pass->config->depth - 1 && pass->dim <= room && !pass->integer &&
-           keep <= pass->tokens / (pass->heads + 1);
+    return block == pass->config->depth - 1 && pass->dim <= room && !VIT__ONLY_INT8 &&
+           !pass->integer && keep <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
@@ -3078,10 +3252,9 @@ static void *vit__map(const char *path, size_t *size) {
 /* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
-    uint64_t file_size = vit__u64(header + 24);
-    if (file_size < VIT__HEADER_SIZE) return VIT_ERROR_SIZE;
-    if (file_size > SIZE_MAX - VIT__ALIGN) return VIT_ERROR_MEMORY;
-    *size = (size_t)file_size;
+    *size = vit__u64_size(header + 24);
+    if (*size < VIT__HEADER_SIZE) return VIT_ERROR_SIZE;
+    if (*size > SIZE_MAX - VIT__ALIGN) return VIT_ERROR_MEMORY;
     *memory = VIT_MALLOC(malloc_context, *size + VIT__ALIGN);
     if (*memory == NULL) return VIT_ERROR_MEMORY;
     *data = (unsigned char *)*memory + (VIT__ALIGN - (uintptr_t)*memory % VIT__ALIGN) % VIT__ALIGN;
