@@ -502,6 +502,47 @@ typedef struct vit_options {
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
+/* The same for one image and one thread, as a constant, for a static array where the model is known
+   beforehand: names as in vit_config and vit_options, height and width being img_size, pooled_tokens
+   head_tokens + head_avg, dtype the vit_dtype of the blocks. */
+#define VIT_WORKSPACE_SIZE(height, width, patch_height, patch_width, in_chans, num_classes,       \
+                           embed_dim, num_heads, head_dim, mlp_dim, prefix_tokens, pooled_tokens, \
+                           pre_logits, dtype, low_memory)                                         \
+    VIT__SIZE(((size_t)(height) / (size_t)(patch_height)) *                                       \
+                  ((size_t)(width) / (size_t)(patch_width)),                                      \
+              (size_t)(prefix_tokens),                                                            \
+              VIT__SIZE_UP((size_t)(in_chans) * (size_t)(patch_height) * (size_t)(patch_width)),  \
+              VIT__SIZE_UP(num_classes), VIT__SIZE_UP(embed_dim), (size_t)(num_heads),            \
+              VIT__SIZE_UP(head_dim), VIT__SIZE_UP(mlp_dim), (size_t)(pooled_tokens),             \
+              VIT__SIZE_UP(pre_logits), (dtype) == VIT_INT8 || (dtype) == VIT_INT8X,              \
+              (dtype) == VIT_INT8, low_memory)
+#define VIT__SIZE(patches, prefix, patch, classes, dim, heads, width, mlp, pooled, pre, int8,    \
+                  keys8, low)                                                                    \
+    (VIT__SIZE_FLOATS((patches + prefix) * dim) +                                                \
+     VIT__SIZE_FLOATS((patches + prefix) * VIT__SIZE_STRIDE((int8) ? dim / 4 : dim)) +           \
+     VIT__SIZE_FLOATS(VIT__SIZE_MOST(                                                            \
+         VIT__SIZE_ATTENTION(patches + prefix, dim, heads, width, keys8, (low) ? 1u : heads),    \
+         VIT__SIZE_MOST(((int8) || (low) ? 1u : patches + prefix) * VIT__SIZE_STRIDE(mlp),       \
+                        pooled * dim + pre + classes))) +                                        \
+     VIT__SIZE_FLOATS(                                                                           \
+         32 * VIT__SIZE_LEAST(                                                                   \
+                  (low) ? 32u : 1024u,                                                           \
+                  VIT__SIZE_MOST(                                                                \
+                      VIT__SIZE_MOST(patch, VIT__SIZE_MOST(pooled * dim, pre)),                  \
+                      (int8) ? 0u : VIT__SIZE_MOST(mlp, VIT__SIZE_MOST(dim, heads * width)))) +  \
+         VIT__SIZE_MOST(dim, VIT__SIZE_MOST(((low) ? 4u : 12u) * VIT__SIZE_UP(patches + prefix), \
+                                            VIT__SIZE_LEAST((low) ? 4u : 36u, patches) *         \
+                                                VIT__SIZE_STRIDE(patch)))) +                     \
+     2 * VIT__SIZE_FLOATS(patches + prefix) + 63)
+#define VIT__SIZE_ATTENTION(tokens, dim, heads, width, keys8, at_once)       \
+    ((tokens)*VIT__SIZE_STRIDE(heads * width) + (at_once)*width * (tokens) + \
+     (at_once) * ((keys8) ? width / 4 + 2 : width) * VIT__SIZE_UP(tokens))
+#define VIT__SIZE_UP(n) (((size_t)(n) + 15) / 16 * 16)
+#define VIT__SIZE_FLOATS(floats) (VIT__SIZE_UP(floats) * 4)
+#define VIT__SIZE_STRIDE(floats) ((floats) % 512 == 0 ? (floats) + 16 : (floats))
+#define VIT__SIZE_MOST(a, b) ((a) > (b) ? (a) : (b))
+#define VIT__SIZE_LEAST(a, b) ((a) < (b) ? (a) : (b))
+
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], written on success only in full. workspace: vit_workspace_size bytes. */
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,

@@ -156,6 +156,30 @@ static void test_logits_of_any_type_of_weights_agree_with_the_reference(void **s
     }
 }
 
+static void test_the_size_of_the_workspace_as_a_constant(void **state) {
+    static unsigned char
+        workspace[VIT_WORKSPACE_SIZE(28, 28, 4, 4, 1, 10, 64, 4, 16, 256, 1, 1, 0, VIT_INT8, 1)];
+    uint32_t random = 22;
+    (void)state;
+    assert_in_range(sizeof(workspace), 32 << 10, 44 << 10);
+    for (int i = 0; i < 1000; i++) {
+        vit_config c = random_config(&random);
+        vit_dtype dtype = (vit_dtype)(i % VIT_DTYPE_COUNT);
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_model model;
+        if (i % 10 == 0) c.embed_dim = 512, c.mlp_dim = 2048; /* rows are spaced */
+        model_file file = model_make_dtype(&c, dtype, 23, &model);
+        options.low_memory = random_below(&random, 2);
+        assert_int_equal(vit_workspace_size(&model, &options, 1),
+                         VIT_WORKSPACE_SIZE(c.img_size[0], c.img_size[1], c.patch_size[0],
+                                            c.patch_size[1], c.in_chans, c.num_classes, c.embed_dim,
+                                            c.num_heads, c.head_dim, c.mlp_dim, c.prefix_tokens,
+                                            c.head_tokens + c.head_avg, c.pre_logits, dtype,
+                                            options.low_memory));
+        model_free(&file);
+    }
+}
+
 /* ---- patch embedding ---- */
 
 /* Keeps a copy of the rows, where they lie, behind a block. */
@@ -311,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
         cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
         cmocka_unit_test(test_logits_of_any_type_of_weights_agree_with_the_reference),
+        cmocka_unit_test(test_the_size_of_the_workspace_as_a_constant),
         cmocka_unit_test(test_bytes_give_the_same_bits_as_their_normalised_floats),
         cmocka_unit_test(test_a_byte_is_normalised_as_torchvision_does),
         cmocka_unit_test(test_pixels_outside_the_grid_are_not_read),
