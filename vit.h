@@ -72,8 +72,9 @@
    MEMORY  The core allocates nothing. vit_workspace_size and vit_preprocess_workspace_size say how
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
-   the config and the options alone, so a size computed on one machine holds on every other. A model
-   is used where it lies: in mapped memory, in flash, in an array. Opening it copies nothing.
+   the model and the options alone, so a size computed on one machine holds on every other;
+   options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
+   an array. Opening it copies nothing.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h and nothing called
    but memcpy, memmove, memset, memcmp and what the compiler itself needs for floats on a processor
@@ -89,10 +90,11 @@
    size and any position in the batch. Between compilers, processors and instruction sets they differ
    by rounding.
 
-   NUMERICS  Everything is computed in float, but for the blocks' matrices of int8: each row that they
-   are multiplied by is quantized to 7 bits with a scale and a zero of its own, so that no sum
-   saturates and the integers are the same on every machine. With weights of f32 logits agree with
-   PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and torchvision's to the bit. Compile without -ffast-math.
+   NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
+   int8, and queries and keys where those have 7 bits: each row is quantized to 7 bits with a scale of
+   its own, so that no sum saturates and the integers are the same on every machine. With weights of
+   f32 logits agree with PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and
+   torchvision's to the bit. Compile without -ffast-math.
 
    UNTRUSTED FILES  No content of a model file and no picture makes the library read out of bounds,
    abort or loop: every number is checked when the model is opened, and errors are returned. The
@@ -160,7 +162,8 @@
      offset  type     directory entry, tensor_count of them
           0  u32      role: 0 to 13, in the order of the tensors listed below
           4  u32      block: 0 to depth - 1 for the roles of a block, else 0
-          8  u32      dtype: 0 f32, 1 f16, 2 bf16, 3 int8, 4 int4; each tensor has its own
+          8  u32      dtype: 0 f32, 1 f16, 2 bf16, 3 int8, 4 int4; each tensor has its own, but the
+                      matrices of the blocks (q, k, v, proj, fc1, fc2) have one together
          12  u32      order: 0 rows, 1 panels of 16
          16  u32      rows: outputs of a matrix   } as the config gives them, before padding
          20  u32      cols: inputs of a matrix    }
@@ -422,8 +425,8 @@ VIT_API void vit_model_close(vit_model *model);
 /* The config of an open model; it lives as long as the model. */
 VIT_API const vit_config *vit_model_config(const vit_model *model);
 
-/* The type of the weights in an open model's blocks. A file may have one for each matrix: then it is
-   that of the first. Biases, norms, tokens and positions are float always. */
+/* The type of the weights in an open model's blocks; where matrices of int8 have either range, that of
+   the first. Biases, norms, tokens and positions are float always. */
 VIT_API vit_dtype vit_model_dtype(const vit_model *model);
 
 /* The name of a class, UTF-8, 0 <= index < num_classes; NULL where the model has no labels or index
@@ -494,11 +497,53 @@ typedef struct vit_options {
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
+    int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
 } vit_options;
 
 /* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range,
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
+
+/* The same for one image and one thread, as a constant, for a static array where the model is known
+   beforehand: names as in vit_config and vit_options, height and width being img_size, pooled_tokens
+   head_tokens + head_avg, dtype the vit_dtype of the blocks. */
+#define VIT_WORKSPACE_SIZE(height, width, patch_height, patch_width, in_chans, num_classes,       \
+                           embed_dim, num_heads, head_dim, mlp_dim, prefix_tokens, pooled_tokens, \
+                           pre_logits, dtype, low_memory)                                         \
+    VIT__SIZE(((size_t)(height) / (size_t)(patch_height)) *                                       \
+                  ((size_t)(width) / (size_t)(patch_width)),                                      \
+              (size_t)(prefix_tokens),                                                            \
+              VIT__SIZE_UP((size_t)(in_chans) * (size_t)(patch_height) * (size_t)(patch_width)),  \
+              VIT__SIZE_UP(num_classes), VIT__SIZE_UP(embed_dim), (size_t)(num_heads),            \
+              VIT__SIZE_UP(head_dim), VIT__SIZE_UP(mlp_dim), (size_t)(pooled_tokens),             \
+              VIT__SIZE_UP(pre_logits), (dtype) == VIT_INT8 || (dtype) == VIT_INT8X,              \
+              (dtype) == VIT_INT8, low_memory)
+#define VIT__SIZE(patches, prefix, patch, classes, dim, heads, width, mlp, pooled, pre, int8,    \
+                  keys8, low)                                                                    \
+    (VIT__SIZE_FLOATS((patches + prefix) * dim) +                                                \
+     VIT__SIZE_FLOATS((patches + prefix) * VIT__SIZE_STRIDE((int8) ? dim / 4 : dim)) +           \
+     VIT__SIZE_FLOATS(VIT__SIZE_MOST(                                                            \
+         VIT__SIZE_ATTENTION(patches + prefix, dim, heads, width, keys8, (low) ? 1u : heads),    \
+         VIT__SIZE_MOST(((int8) || (low) ? 1u : patches + prefix) * VIT__SIZE_STRIDE(mlp),       \
+                        pooled * dim + pre + classes))) +                                        \
+     VIT__SIZE_FLOATS(                                                                           \
+         32 * VIT__SIZE_LEAST(                                                                   \
+                  (low) ? 32u : 1024u,                                                           \
+                  VIT__SIZE_MOST(                                                                \
+                      VIT__SIZE_MOST(patch, VIT__SIZE_MOST(pooled * dim, pre)),                  \
+                      (int8) ? 0u : VIT__SIZE_MOST(mlp, VIT__SIZE_MOST(dim, heads * width)))) +  \
+         VIT__SIZE_MOST(dim, VIT__SIZE_MOST(((low) ? 4u : 12u) * VIT__SIZE_UP(patches + prefix), \
+                                            VIT__SIZE_LEAST((low) ? 4u : 36u, patches) *         \
+                                                VIT__SIZE_STRIDE(patch)))) +                     \
+     2 * VIT__SIZE_FLOATS(patches + prefix) + 63)
+#define VIT__SIZE_ATTENTION(tokens, dim, heads, width, keys8, at_once)       \
+    ((tokens)*VIT__SIZE_STRIDE(heads * width) + (at_once)*width * (tokens) + \
+     (at_once) * ((keys8) ? width / 4 + 2 : width) * VIT__SIZE_UP(tokens))
+#define VIT__SIZE_UP(n) (((size_t)(n) + 15) / 16 * 16)
+#define VIT__SIZE_FLOATS(floats) (VIT__SIZE_UP(floats) * 4)
+#define VIT__SIZE_STRIDE(floats) ((floats) % 512 == 0 ? (floats) + 16 : (floats))
+#define VIT__SIZE_MOST(a, b) ((a) > (b) ? (a) : (b))
+#define VIT__SIZE_LEAST(a, b) ((a) < (b) ? (a) : (b))
 
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], written on success only in full. workspace: vit_workspace_size bytes. */
@@ -679,6 +724,8 @@ int memcmp(const void *a, const void *b, size_t size);
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
+#define VIT__PATCH_ROWS 36     /* patches at a time: so often the weights are used, once unpacked */
+#define VIT__FEW_ROWS 4        /* patches or queries at a time, with little memory */
 #define VIT__SLICE_INPUTS 1024 /* at most, of weights that are unpacked at a time */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
@@ -1404,12 +1451,14 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         count != (uint32_t)vit__tensor_count(config) ||
         !vit__in_head(file, offset, vit__mul(count, entry_size)))
         return VIT_ERROR_DIRECTORY;
+    uint32_t dtype = vit__u32(vit__entry(file, vit__tensor_index(config, VIT__Q, 0)) + 8);
     *end = vit__u32(file + 16);
     for (int i = 0; i < (int)count; i++) {
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
         if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
+        if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
         *end += tensor_size;
@@ -1828,7 +1877,8 @@ struct vit__kernels {
     void (*unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out);
     int tile8_rows, tile8_panels; /* the most that multiply8 takes at a time */
     void (*multiply8)(const vit__tile8 *tile);
-    void (*quantize_row)(const float *x, size_t count, uint8_t *out, float *scale, int32_t *zero);
+    void (*quantize_row)(const float *x, size_t count, int symmetric, uint8_t *out, float *scale,
+                         int32_t *zero);
 };
 
 /* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
@@ -1957,27 +2007,28 @@ typedef struct vit__grid {
     int32_t zero;
 } vit__grid;
 
-/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows that are next to nothing become
-   zeros, or 1 / scale would overflow; what is not finite makes a scale that is not either. */
-static vit__grid vit__grid_of(float low, float high) {
+/* For numbers from low to high, low <= 0 <= high; 0 is exact. A symmetric grid has its zero in the
+   middle, at 64, and reaches 63 to either side. Rows that are next to nothing become zeros, or
+   1 / scale would overflow; what is not finite makes a scale that is not either. */
+static vit__grid vit__grid_of(float low, float high, int symmetric) {
     vit__grid grid;
-    float width = high - low;
-    grid.scale = width < 1e-30f ? 1.0f : width / 127.0f;
+    float width = symmetric ? (high > -low ? high : -low) : high - low;
+    grid.scale = width < 1e-30f ? 1.0f : width / (symmetric ? 63.0f : 127.0f);
     grid.inverse = 1.0f / grid.scale;
-    grid.zero = vit__min(127, vit__max(0, vit__nearest(-low * grid.inverse)));
+    grid.zero = symmetric ? 64 : vit__min(127, vit__max(0, vit__nearest(-low * grid.inverse)));
     return grid;
 }
 
 /* out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. The same to the bit in
    every instruction set. A comparison with NaN takes the NaN, so that a row of them has scale NaN. */
-static void vit__quantize_row(const float *x, size_t count, uint8_t *out, float *scale,
-                              int32_t *zero) {
+static void vit__quantize_row(const float *x, size_t count, int symmetric, uint8_t *out,
+                              float *scale, int32_t *zero) {
     float low = 0, high = 0;
     for (size_t i = 0; i < count; i++) {
         low = low < x[i] ? low : x[i];
         high = high > x[i] ? high : x[i];
     }
-    vit__grid grid = vit__grid_of(low, high);
+    vit__grid grid = vit__grid_of(low, high, symmetric);
     for (size_t i = 0; i < count; i++) {
         int32_t u = vit__nearest(x[i] * grid.inverse) + grid.zero;
         out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
@@ -2052,11 +2103,14 @@ static void vit__transpose4(const float *in, size_t stride, float *out) {
 #endif
 }
 
-/* Likewise for 16 x 16. */
-static void vit__transpose(const float *in, size_t stride, float *out) {
-    for (size_t y = 0; y < VIT__PANEL; y += 4) {
-        for (size_t x = 0; x < VIT__PANEL; x += 4)
-            vit__transpose4(in + y * stride + x, stride, out + x * VIT__PANEL + y);
+/* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them; width is a multiple
+   of 4. */
+static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
+    for (size_t x = 0; x < width; x += 4, out += 4 * VIT__PANEL) {
+        float four[VIT__PANEL][4] = {{0}};
+        for (size_t y = 0; y < (size_t)count; y++)
+            memcpy(four[y], rows + y * stride + x, sizeof(four[y]));
+        for (size_t y = 0; y < VIT__PANEL; y += 4) vit__transpose4(four[y], 4, out + y);
     }
 }
 
@@ -2218,35 +2272,42 @@ typedef struct vit__table {
 } vit__table;
 
 /* One pass over some images. Widths are padded to multiples of 16; what is in the padding is zero.
-   Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded. */
+   Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded, W: width of a
+   head, H: heads_at_once. What is quantized lies as bytes at the start of its row. */
 typedef struct vit__pass {
     const vit_model *model;
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
+    int integer;        /* the blocks' matrices are multiplied as integers ... */
+    int integer_scores; /* ... and queries with keys, which costs int8x too much of its accuracy */
     int images;
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
-    int heads;
+    int heads, heads_at_once;     /* H: heads whose keys and values there is room for */
+    int mlp_rows;                 /* of an image, that go through the MLP at a time */
+    int few_patches, few_queries; /* that a worker has in its scratch */
     size_t dim, head_width, inner;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
-    vit__table normalized; /* [images][rows_per_image][D]  } one memory */
-    vit__table attended;   /* [images][rows_per_image][I]  } */
-    vit__table queries;    /* [images][rows_per_image][I]  } one after the other; the rest, */
-    float *keys;           /* [images][I / 16 panels ...]  } used at other times, lies over them */
-    float *values;         /* [images][I / 16][T][16]      } */
-    vit__table hidden;     /* [images][rows_per_image][M] */
+    vit__table normalized; /* [images][T][D], quantized where the matrices are integers */
+    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to } these, */
+    float *keys;           /* [images][H][T16 / 16][W][16]                            } or one */
+    float *values;         /* [images][H][W / 16][T][16]                              } of the */
+    int8_t *keys8;         /* instead of keys: [images][H][T16 / 16][W / 4][16][4],   } next  */
+    float *key_scales;     /* [images][H][T16],                                       } four,  */
+    int32_t *key_sums;     /* [images][H][T16]                                        } in one */
+    vit__table hidden;     /* [images][mlp_rows][M]                                   } memory */
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
-    float *scratch;        /* [threads]: a slice of weights; behind it patches, keys or scores */
+    float *scratch;        /* [threads]: a slice of weights; behind it a few rows */
     float *row_scales;     /* [images][T] } of quantized rows */
     int32_t *row_zeros;    /* [images][T] } */
-    size_t x_size, normalized_size, hidden_size; /* of an image, in floats */
+    size_t x_size, normalized_size, shared_size; /* of an image, in floats */
     size_t scratch_size;                         /* of a thread */
-    size_t slice_inputs,
-        slice_size; /* of weights that are unpacked at a time: [2][slice_inputs][16] */
+    size_t slice_inputs;                         /* of weights that are unpacked at a time: */
+    size_t slice_size;                           /* [2][slice_inputs][16] */
 } vit__pass;
 
 /* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
@@ -2256,19 +2317,22 @@ static size_t vit__row_stride(size_t width) {
 }
 
 /* What becomes of the sums of a product. */
-typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT, VIT__KEYS } vit__finish;
+typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT } vit__finish;
 
-/* A product: [images][rows][inputs] times a matrix. In the output, images, rows and panels lie apart
-   by the strides. */
+/* A product: some rows of each image, [images][rows][inputs], times some panels of a matrix. In the
+   output, images, rows and panels lie apart by the strides. */
 typedef struct vit__product {
     const vit__pass *pass;
     vit__matrix matrix;
     int integer; /* the rows of input are quantized, and multiplied as integers */
     vit__table input;
+    int input_rows;          /* of an image: `rows`, or more than are multiplied */
+    const float *row_scales; /* of the input, where it is quantized */
+    const int32_t *row_zeros;
     int images, rows;
-    int panels, task_panels;
+    int first_panel, panels, task_panels;
     vit__finish finish;
-    float *output;
+    float *output; /* of the first panel */
     size_t image_stride, row_stride, panel_stride;
 } vit__product;
 
@@ -2363,9 +2427,10 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
     }
 }
 
-/* The same of quantized rows, as integers. */
-static void vit__multiply_integers(const vit__pass *pass, const vit__matrix *m, int panel,
-                                   const vit__tile *tile, int first_row, int rows) {
+/* The same of quantized rows, from first_row on, as integers. */
+static void vit__multiply_integers(const vit__product *p, int panel, const vit__tile *tile,
+                                   int first_row, int rows) {
+    const vit__matrix *m = &p->matrix;
     const size_t n = (size_t)panel * VIT__PANEL;
     vit__tile8 t;
     memset(&t, 0, sizeof(t));
@@ -2373,54 +2438,31 @@ static void vit__multiply_integers(const vit__pass *pass, const vit__matrix *m, 
     t.inputs = m->inputs;
     t.input = (const uint8_t *)tile->input;
     t.input_stride = tile->input_stride * sizeof(float);
-    t.row_scales = pass->row_scales + first_row, t.row_zeros = pass->row_zeros + first_row;
+    t.row_scales = p->row_scales + first_row, t.row_zeros = p->row_zeros + first_row;
     t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size), t.range = m->range;
     t.scales = m->scales + n, t.bias = m->bias + n, t.weight_sums = m->sums + n;
     t.output = tile->output;
     t.row_stride = tile->row_stride, t.panel_stride = tile->panel_stride;
     t.add = tile->add, t.act = tile->act;
-    vit__multiply_rows8(pass->kernels, &t, vit__threads(pass->options), rows);
+    vit__multiply_rows8(p->pass->kernels, &t, vit__threads(p->pass->options), rows);
 }
 
-/* Keys [rows][panels][16] of an image, from `row` on, become panels of 16 tokens, [heads][T16 / 16]
-   [head_width][16], so that the scores are a product with panels too. Places behind the last token
-   are zero, so that the product reads nothing that was never written; what comes out of them is not
-   used. */
-static void vit__store_keys(const vit__pass *pass, float *rows, int row, int count, int panel,
-                            int panels, float *keys) {
-    size_t stride = (size_t)panels * VIT__PANEL, width = pass->head_width;
-    size_t padded = vit__round16(count);
-    memset(rows + (size_t)count * stride, 0, (padded - (size_t)count) * stride * sizeof(float));
-    for (int i = 0; i < panels; i++) {
-        size_t n = (size_t)(panel + i) * VIT__PANEL;
-        float *out = keys + n / width * width * pass->padded_tokens + (size_t)row * width +
-                     n % width * VIT__PANEL;
-        for (size_t r = 0; r < padded; r += VIT__PANEL)
-            vit__transpose(rows + r * stride + (size_t)i * VIT__PANEL, stride, out + r * width);
-    }
-}
-
-/* One or two panels times some rows of an image. Keys come by way of the worker's scratch. */
+/* One or two panels times some rows of an image. */
 static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
                                 int panels, float *scratch) {
     const vit__pass *pass = p->pass;
-    float *output = p->output + (size_t)image * p->image_stride, *keys = scratch + pass->slice_size;
-    int first_row = image * p->rows + row, rows = row_end - row;
+    int first_row = image * p->input_rows + row, rows = row_end - row;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
     tile.panels = panels, tile.add = p->finish == VIT__ADD;
     if (p->finish == VIT__ACT) tile.act = vit__act(pass);
     tile.input = p->input.data + (size_t)first_row * p->input.stride;
     tile.input_stride = p->input.stride;
-    tile.output = output + (size_t)row * p->row_stride + (size_t)panel * p->panel_stride;
+    tile.output = p->output + (size_t)image * p->image_stride + (size_t)row * p->row_stride +
+                  (size_t)(panel - p->first_panel) * p->panel_stride;
     tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
-    if (p->finish == VIT__KEYS) {
-        tile.output = keys;
-        tile.row_stride = (size_t)panels * VIT__PANEL, tile.panel_stride = VIT__PANEL;
-    }
-    if (p->integer) vit__multiply_integers(pass, &p->matrix, panel, &tile, first_row, rows);
+    if (p->integer) vit__multiply_integers(p, panel, &tile, first_row, rows);
     else vit__multiply_floats(pass, &p->matrix, panel, tile, rows, scratch);
-    if (p->finish == VIT__KEYS) vit__store_keys(pass, keys, row, rows, panel, panels, output);
 }
 
 /* One task of a product: a block of rows of an image times a few panels. */
@@ -2428,9 +2470,9 @@ static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
     int groups = vit__divide_up(p->panels, p->task_panels);
     int blocks = vit__divide_up(p->rows, VIT__TASK_ROWS);
-    int panel = index % groups * p->task_panels, image = index / groups / blocks;
+    int panel = p->first_panel + index % groups * p->task_panels, image = index / groups / blocks;
     int row = index / groups % blocks * VIT__TASK_ROWS;
-    int panel_end = vit__min(p->panels, panel + p->task_panels);
+    int panel_end = vit__min(p->first_panel + p->panels, panel + p->task_panels);
     int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
     float *scratch = p->pass->scratch + (size_t)worker * p->pass->scratch_size;
     int most = p->integer ? p->pass->kernels->tile8_panels : p->pass->kernels->tile_panels;
@@ -2449,53 +2491,126 @@ static void vit__run_product(vit__product *p) {
 
 /* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
    of the model, cost little and matter more. */
-static int vit__is_integer(const vit__pass *pass, vit__role role, int block) {
-    return vit__in_block(role) &&
-           (VIT__ONLY_INT8 || vit__matrix_of(pass->model, role, block).dtype == VIT__INT8);
+static int vit__is_integer(const vit__pass *pass, vit__role role) {
+    return (VIT__ONLY_INT8 || pass->integer) && vit__in_block(role);
 }
 
-/* The product of rows [images][rows] with the matrix of a role; where it goes is left to say. */
+/* The product of rows with the matrix of a role; where it goes is left to say. */
 static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
-                                    vit__table input, int images, int rows) {
+                                    vit__table input, int rows) {
     vit__product p;
     memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
-    p.integer = vit__is_integer(pass, role, block);
+    p.integer = vit__is_integer(pass, role);
     p.input = input;
-    p.images = images, p.rows = rows;
+    p.row_scales = pass->row_scales, p.row_zeros = pass->row_zeros;
+    p.images = 1, p.rows = p.input_rows = rows;
     p.panels = (int)(p.matrix.outputs / VIT__PANEL);
     return p;
 }
 
 /* From rows to rows. */
+static void vit__run_linear(vit__product *p, vit__finish finish, vit__table output) {
+    p->finish = finish;
+    p->output = output.data;
+    p->row_stride = output.stride, p->panel_stride = VIT__PANEL;
+    vit__run_product(p);
+}
+
 static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__table input,
                         int rows, vit__finish finish, vit__table output) {
-    vit__product p = vit__product_of(pass, role, block, input, 1, rows);
-    p.finish = finish;
-    p.output = output.data;
-    p.row_stride = output.stride, p.panel_stride = VIT__PANEL;
-    vit__run_product(&p);
+    vit__product p = vit__product_of(pass, role, block, input, rows);
+    vit__run_linear(&p, finish, output);
 }
 
-/* normalized -> keys, as vit__store_keys says */
-static void vit__make_keys(const vit__pass *pass, int block) {
-    vit__product p =
-        vit__product_of(pass, VIT__K, block, pass->normalized, pass->images, pass->tokens);
-    p.finish = VIT__KEYS;
-    p.output = pass->keys;
-    p.image_stride = pass->inner * pass->padded_tokens;
-    vit__run_product(&p);
+/* normalized [images][T], of which `rows` of each image, times the panels of H heads of q, k or v. */
+static vit__product vit__heads_product(const vit__pass *pass, vit__role role, int block, int head,
+                                       int rows) {
+    vit__product p = vit__product_of(pass, role, block, pass->normalized, pass->tokens);
+    int panels = (int)(pass->head_width / VIT__PANEL);
+    p.images = pass->images, p.rows = rows;
+    p.first_panel = head * panels;
+    p.panels = vit__min(pass->heads_at_once, pass->heads - head) * panels;
+    return p;
 }
 
-/* normalized -> values: panels [images][I / 16][T][16], by which attention multiplies its weights */
-static void vit__make_values(const vit__pass *pass, int block) {
-    vit__product p =
-        vit__product_of(pass, VIT__V, block, pass->normalized, pass->images, pass->tokens);
+/* To rows in the place of the queries, [images][rows][I]. */
+static void vit__make_rows(const vit__pass *pass, vit__role role, int block, int head, int rows) {
+    vit__product p = vit__heads_product(pass, role, block, head, rows);
+    vit__table output = pass->queries;
+    output.data += (size_t)head * pass->head_width;
+    p.image_stride = (size_t)rows * output.stride;
+    vit__run_linear(&p, VIT__ASSIGN, output);
+}
+
+/* To values: panels, by which attention multiplies its weights. */
+static void vit__make_values(const vit__pass *pass, int block, int head) {
+    vit__product p = vit__heads_product(pass, VIT__V, block, head, pass->tokens);
     p.output = pass->values;
-    p.image_stride = pass->inner * (size_t)pass->tokens;
     p.row_stride = VIT__PANEL, p.panel_stride = (size_t)pass->tokens * VIT__PANEL;
+    p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
     vit__run_product(&p);
+}
+
+/* Rows of keys, which lie in the place of the queries, become panels of 16 tokens, so that the scores
+   are a product with panels too. Tokens behind the last are zero; what comes out of them is not used. */
+typedef struct vit__heads {
+    const vit__pass *pass;
+    int first_head, heads; /* some of H */
+} vit__heads;
+
+/* A panel of bytes u 0..127, [W / 4][16][4], becomes one of u - 64. Returned are the sums of those. */
+static void vit__centre_panel(int8_t *panel, size_t width, int32_t sums[VIT__PANEL]) {
+    memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
+    for (size_t k = 0; k < width; k += 4, panel += 4 * VIT__PANEL) {
+        uint32_t four[VIT__PANEL];
+        memcpy(four, panel, sizeof(four));
+        for (int n = 0; n < VIT__PANEL; n++) {
+            uint32_t two = (four[n] & 0xFF00FFu) + (four[n] >> 8 & 0xFF00FFu);
+            sums[n] += (int32_t)((two & 0xFFFFu) + (two >> 16)) - 4 * 64;
+            four[n] = ((four[n] | 0x80808080u) - 0x40404040u) ^ 0x80808080u;
+        }
+        memcpy(panel, four, sizeof(four));
+    }
+}
+
+/* Rows of a head, quantized where they lie, become a panel. */
+static void vit__pack_keys(const vit__pass *pass, float *rows, int count, size_t at) {
+    size_t width = pass->head_width, stride = pass->queries.stride;
+    int8_t *panel = pass->keys8 + at * width;
+    int32_t middle;
+    memset(pass->key_scales + at, 0, VIT__PANEL * sizeof(float));
+    for (size_t i = 0; i < (size_t)count; i++) {
+        float *row = rows + i * stride;
+        pass->kernels->quantize_row(row, width, 1, (uint8_t *)row, pass->key_scales + at + i,
+                                    &middle);
+    }
+    vit__transpose(rows, stride, count, width / sizeof(float), (float *)(void *)panel);
+    vit__centre_panel(panel, width, pass->key_sums + at);
+}
+
+static void vit__key_task(void *arg, int index, int worker) {
+    const vit__heads *h = (const vit__heads *)arg;
+    const vit__pass *pass = h->pass;
+    int blocks = (int)(pass->padded_tokens / VIT__PANEL), first = index % blocks * VIT__PANEL;
+    int count = vit__min(VIT__PANEL, pass->tokens - first);
+    size_t head = (size_t)(index / blocks % h->heads), image = (size_t)(index / blocks / h->heads);
+    size_t width = pass->head_width, stride = pass->queries.stride;
+    size_t at = (image * (size_t)pass->heads_at_once + head) * pass->padded_tokens + (size_t)first;
+    float *rows = pass->queries.data + (image * (size_t)pass->tokens + (size_t)first) * stride +
+                  ((size_t)h->first_head + head) * width;
+    (void)worker;
+    if (pass->integer_scores) vit__pack_keys(pass, rows, count, at);
+    else vit__transpose(rows, stride, count, width, pass->keys + at * width);
+}
+
+/* normalized -> keys of H heads, by way of the queries' place */
+static void vit__make_keys(const vit__pass *pass, int block, int head) {
+    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
+    int blocks = (int)(pass->padded_tokens / VIT__PANEL);
+    vit__make_rows(pass, VIT__K, block, head, pass->tokens);
+    vit__parallel(pass->options, pass->images * heads.heads * blocks, vit__key_task, &heads);
 }
 
 static int vit__rows_in_use(const vit__pass *pass) {
@@ -2561,9 +2676,10 @@ static void vit__patch_task(void *arg, int index, int worker) {
     const vit__patches *p = (const vit__patches *)arg;
     const vit__pass *pass = p->pass;
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    int patches = vit__num_patches(pass->config), tiles = vit__divide_up(patches, VIT__TILE_ROWS);
-    int image = index / tiles, first = index % tiles * VIT__TILE_ROWS;
-    int rows = vit__min(VIT__TILE_ROWS, patches - first), panels = (int)(m.outputs / VIT__PANEL);
+    int patches = vit__num_patches(pass->config),
+        tiles = vit__divide_up(patches, pass->few_patches);
+    int image = index / tiles, first = index % tiles * pass->few_patches;
+    int rows = vit__min(pass->few_patches, patches - first), panels = (int)(m.outputs / VIT__PANEL);
     size_t token =
         (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
     float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
@@ -2598,7 +2714,7 @@ static void vit__put_positions(const vit__pass *pass) {
 /* pixels -> x [images][T][D] */
 static void vit__embed(const vit__pass *pass, const void *pixels) {
     vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), VIT__TILE_ROWS);
+    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->few_patches);
     vit__put_positions(pass);
     vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
 }
@@ -2618,18 +2734,19 @@ typedef struct vit__row_args {
 
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_args *a = (const vit__row_args *)arg;
-    const vit__kernels *kernels = a->pass->kernels;
-    const vit_config *c = a->pass->config;
+    const vit__pass *pass = a->pass;
+    const vit_config *c = pass->config;
     int begin = index * VIT__TASK_LINES, end = vit__min(a->rows, begin + VIT__TASK_LINES);
-    (void)worker;
+    float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
     for (int row = begin; row < end; row++) {
+        float *x = a->input.data + (size_t)row * a->input.stride;
         float *out = a->output.data + (size_t)row * a->output.stride;
+        float *y = a->norm == NULL ? x : a->integer ? few : out;
         if (a->norm != NULL)
-            kernels->norm_row(a->input.data + (size_t)row * a->input.stride, a->norm, c->embed_dim,
-                              a->width, c->norm_eps, out);
-        if (a->integer) /* bytes in the place of their floats */
-            kernels->quantize_row(out, a->width, (uint8_t *)out, a->pass->row_scales + row,
-                                  a->pass->row_zeros + row);
+            pass->kernels->norm_row(x, a->norm, c->embed_dim, a->width, c->norm_eps, y);
+        if (a->integer)
+            pass->kernels->quantize_row(y, a->width, 0, (uint8_t *)out, pass->row_scales + row,
+                                        pass->row_zeros + row);
     }
 }
 
@@ -2643,72 +2760,99 @@ static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vi
                             int rows, vit__table output, vit__role next) {
     vit__row_args args = {pass, input, output,   vit__tensor_data(pass->model, role, block),
                           0,    rows,  pass->dim};
-    args.integer = vit__is_integer(pass, next, block);
+    args.integer = vit__is_integer(pass, next);
     vit__run_rows(&args);
 }
 
-/* Rows of floats [rows][width], as the matrix of a role takes them. */
-static void vit__make_ready(const vit__pass *pass, vit__role role, int block, vit__table table,
-                            int rows, size_t width) {
+/* Rows of floats [rows][width] in a block, as its matrices take them. */
+static void vit__make_ready(const vit__pass *pass, vit__table table, int rows, size_t width) {
     vit__row_args args = {pass, table, table, NULL, 1, rows, width};
-    if (vit__is_integer(pass, role, block)) vit__run_rows(&args);
+    if (pass->integer) vit__run_rows(&args);
 }
 
-/* One task of attention: a few queries of one head of one image. Their scores stay in the worker's
-   scratch. */
+/* The scores of a few queries of a head, [rows][T16], as floats ... */
+static void vit__score(const vit__pass *pass, const float *queries, int rows, size_t at,
+                       float *scores) {
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.inputs = pass->head_width;
+    tile.input = queries, tile.input_stride = pass->queries.stride;
+    tile.weights = pass->keys + at * pass->head_width;
+    tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
+    vit__multiply_all(pass->kernels, tile, rows, (int)(pass->padded_tokens / VIT__PANEL));
+}
+
+/* ... and as integers: the queries are quantized where they lie. */
+static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
+                                float *scores) {
+    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+    size_t width = pass->head_width, tokens = pass->padded_tokens, stride = pass->queries.stride;
+    float scales[VIT__TILE_ROWS];
+    int32_t middles[VIT__TILE_ROWS];
+    vit__tile8 tile;
+    memset(&tile, 0, sizeof(tile));
+    for (int r = 0; r < rows; r++) {
+        float *row = queries + (size_t)r * stride;
+        pass->kernels->quantize_row(row, width, 0, (uint8_t *)row, scales + r, middles + r);
+    }
+    tile.inputs = width, tile.range = 63;
+    tile.bias = zeros;
+    tile.row_stride = tokens, tile.panel_stride = VIT__PANEL;
+    for (size_t token = 0; token < tokens; token += (size_t)tile.panels * VIT__PANEL) {
+        tile.panels = vit__min(pass->kernels->tile8_panels, (int)((tokens - token) / VIT__PANEL));
+        tile.input = (const uint8_t *)queries, tile.input_stride = stride * sizeof(float);
+        tile.row_scales = scales, tile.row_zeros = middles;
+        tile.weights = pass->keys8 + (at + token) * width;
+        tile.scales = pass->key_scales + at + token, tile.weight_sums = pass->key_sums + at + token;
+        tile.output = scores + token;
+        vit__multiply_rows8(pass->kernels, &tile, 1, rows);
+    }
+}
+
+/* One task of attention: a few queries of one head of one image, in whose place comes what they attend
+   to. Their scores stay in the worker's scratch. */
 static void vit__attention_task(void *arg, int index, int worker) {
-    const vit__pass *pass = (const vit__pass *)arg;
-    int heads = pass->heads, queries = pass->rows_per_image;
-    int tiles = vit__divide_up(queries, VIT__TILE_ROWS), first = index % tiles * VIT__TILE_ROWS;
-    int rows = vit__min(VIT__TILE_ROWS, queries - first);
-    size_t head = (size_t)(index / tiles % heads), image = (size_t)(index / tiles / heads);
+    const vit__heads *h = (const vit__heads *)arg;
+    const vit__pass *pass = h->pass;
+    int queries = pass->rows_per_image, tiles = vit__divide_up(queries, pass->few_queries);
+    int first = index % tiles * pass->few_queries,
+        rows = vit__min(pass->few_queries, queries - first);
+    size_t head = (size_t)(index / tiles % h->heads), image = (size_t)(index / tiles / h->heads);
     size_t width = pass->head_width, tokens = (size_t)pass->tokens, wide = pass->padded_tokens;
-    size_t row = image * (size_t)queries + (size_t)first;
+    size_t heads = image * (size_t)pass->heads_at_once + head;
+    float *in_place = pass->queries.data +
+                      (image * (size_t)queries + (size_t)first) * pass->queries.stride +
+                      ((size_t)h->first_head + head) * width;
     float *scores = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
 
-    tile.inputs = width;
-    tile.input = pass->queries.data + row * pass->queries.stride + head * width;
-    tile.input_stride = pass->queries.stride;
-    tile.weights = pass->keys + (image * pass->inner + head * width) * wide;
-    tile.output = scores, tile.row_stride = wide, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(pass->kernels, tile, rows, (int)(wide / VIT__PANEL));
-
+    if (pass->integer_scores) vit__score_integers(pass, in_place, rows, heads * wide, scores);
+    else vit__score(pass, in_place, rows, heads * wide, scores);
     for (int r = 0; r < rows; r++)
         pass->kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
 
+    memset(&tile, 0, sizeof(tile));
     tile.inputs = tokens;
     tile.input = scores, tile.input_stride = wide;
-    tile.weights = pass->values + (image * pass->inner + head * width) * tokens;
-    tile.output = pass->attended.data + row * pass->attended.stride + head * width;
-    tile.row_stride = pass->attended.stride;
+    tile.weights = pass->values + heads * width * tokens;
+    tile.output = in_place, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
     vit__multiply_all(pass->kernels, tile, rows, (int)(width / VIT__PANEL));
 }
 
-/* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, keys, values -> attended */
-static void vit__attention(vit__pass *pass) {
-    int tiles = vit__divide_up(pass->rows_per_image, VIT__TILE_ROWS);
-    vit__parallel(pass->options, pass->images * pass->heads * tiles, vit__attention_task, pass);
+/* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
+   -> what these heads of the queries attend to, in their place */
+static void vit__attention(const vit__pass *pass, int head) {
+    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
+    int tiles = vit__divide_up(pass->rows_per_image, pass->few_queries);
+    vit__parallel(pass->options, pass->images * heads.heads * tiles, vit__attention_task, &heads);
 }
 
-/* Only the first `keep` tokens of each image stay, rows packed. */
-static void vit__keep_rows(const vit__pass *pass, vit__table rows, int keep) {
-    size_t size = (size_t)keep * rows.stride, apart = (size_t)pass->rows_per_image * rows.stride;
+/* Only the first `keep` tokens of each image stay in x, rows packed. */
+static void vit__keep_tokens(const vit__pass *pass, int keep) {
+    size_t size = (size_t)keep * pass->x.stride, apart = (size_t)pass->tokens * pass->x.stride;
     for (size_t image = 1; image < (size_t)pass->images; image++)
-        memmove(rows.data + image * size, rows.data + image * apart, size * sizeof(float));
-}
-
-static void vit__keep_tokens(vit__pass *pass, int keep) {
-    vit__keep_rows(pass, pass->x, keep);
-    vit__keep_rows(pass, pass->normalized, keep);
-    for (int i = keep; i < pass->images * keep; i++) {
-        int from = i / keep * pass->rows_per_image + i % keep;
-        pass->row_scales[i] = pass->row_scales[from];
-        pass->row_zeros[i] = pass->row_zeros[from];
-    }
-    pass->rows_per_image = keep;
+        memmove(pass->x.data + image * size, pass->x.data + image * apart, size * sizeof(float));
 }
 
 /* The last block is asked for the head's tokens alone, unless the head reads the mean too. */
@@ -2729,9 +2873,9 @@ typedef struct vit__few {
 
 static int vit__has_few_queries(const vit__pass *pass, int block) {
     int keep = vit__last_block_tokens(pass);
-    return block == pass->config->depth - 1 && pass->dim <= pass->inner &&
-           keep <= pass->tokens / (pass->heads + 1) && !vit__is_integer(pass, VIT__K, block) &&
-           !vit__is_integer(pass, VIT__V, block);
+    size_t room = (size_t)pass->heads_at_once * pass->head_width;
+    return block == pass->config->depth - 1 && pass->dim <= room && !VIT__ONLY_INT8 &&
+           !pass->integer && keep <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
@@ -2745,12 +2889,11 @@ static void vit__token_task(void *arg, int index, int worker) {
     float *keys = pass->keys + (at * pass->padded_tokens + (size_t)first) * pass->dim;
     float *values = pass->values + (at * tokens * pass->dim + (size_t)first * VIT__PANEL);
     (void)worker;
+    vit__transpose(in, stride, count, pass->dim, keys);
     for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
-        float rows[VIT__PANEL][VIT__PANEL] = {{0}};
-        for (int i = 0; i < count; i++)
-            memcpy(rows[i], in + (size_t)i * stride + d, sizeof(rows[0]));
-        vit__transpose(rows[0], VIT__PANEL, keys + d * VIT__PANEL);
-        memcpy(values + d * tokens, rows, (size_t)count * sizeof(rows[0]));
+        for (size_t i = 0; i < (size_t)count; i++)
+            memcpy(values + d * tokens + i * VIT__PANEL, in + i * stride + d,
+                   VIT__PANEL * sizeof(float));
     }
 }
 
@@ -2790,7 +2933,7 @@ static void vit__value_task(void *arg, int index, int worker) {
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
     tile.panels = 1;
-    tile.input = pass->attended.data + (size_t)index * pass->attended.stride;
+    tile.input = few->queries.data + (size_t)index * few->queries.stride;
     tile.output = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
         vit__multiply_floats(pass, &few->values, panel, tile, 1, slice);
@@ -2798,78 +2941,87 @@ static void vit__value_task(void *arg, int index, int worker) {
     }
 }
 
-/* normalized -> queries, what each query has attended to */
-static void vit__few_queries(vit__pass *pass, int block) {
+/* normalized -> what the queries attend to, in their place */
+static void vit__few_queries(const vit__pass *pass, int block) {
     vit__few few = {pass, vit__matrix_of(pass->model, VIT__K, block),
                     vit__matrix_of(pass->model, VIT__V, block), pass->queries};
-    vit__pass heads; /* as a pass of one head, whose queries are those of all heads */
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL);
+    vit__pass heads = *pass; /* as a pass of one head, whose queries are those of all heads */
+    int blocks = (int)(pass->padded_tokens / VIT__PANEL), rows = vit__rows_in_use(pass);
     vit__parallel(pass->options, pass->images * blocks, vit__token_task, &few);
-    vit__keep_tokens(pass, vit__last_block_tokens(pass));
-    int rows = vit__rows_in_use(pass);
-    vit__linear(pass, VIT__Q, block, pass->normalized, rows, VIT__ASSIGN, pass->queries);
+    for (int head = 0; head < pass->heads; head += pass->heads_at_once)
+        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
     few.queries.data += (size_t)rows * few.queries.stride;
     vit__parallel(pass->options, rows * pass->heads, vit__query_task, &few);
-    heads = *pass;
     heads.queries = few.queries;
     heads.rows_per_image = pass->rows_per_image * pass->heads;
-    heads.heads = 1, heads.head_width = heads.inner = pass->dim;
-    vit__attention(&heads);
+    heads.heads = heads.heads_at_once = 1, heads.head_width = heads.inner = pass->dim;
+    vit__attention(&heads, 0);
     vit__parallel(pass->options, rows * pass->heads, vit__value_task, &few);
 }
 
-/* normalized -> attended */
-static void vit__all_queries(vit__pass *pass, int block) {
-    vit__make_keys(pass, block);
-    vit__make_values(pass, block);
-    if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
-    vit__linear(pass, VIT__Q, block, pass->normalized, vit__rows_in_use(pass), VIT__ASSIGN,
-                pass->queries);
-    VIT_PROFILE("q, k, v");
-    vit__attention(pass);
-    vit__make_ready(pass, VIT__PROJ, block, pass->attended, vit__rows_in_use(pass), pass->inner);
+/* The same where there are more. */
+static void vit__many_queries(const vit__pass *pass, int block) {
+    for (int head = 0; head < pass->heads; head += pass->heads_at_once) {
+        vit__make_keys(pass, block, head);
+        vit__make_values(pass, block, head);
+        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
+        VIT_PROFILE("q, k, v");
+        vit__attention(pass, head);
+    }
+    vit__make_ready(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
 }
 
 /* x += proj(attention(norm1(x))) */
 static void vit__attention_branch(vit__pass *pass, int block) {
-    int few = vit__has_few_queries(pass, block);
     vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized,
                     VIT__Q);
     VIT_PROFILE("norm1");
-    if (few) vit__few_queries(pass, block);
-    else vit__all_queries(pass, block);
+    if (block == pass->config->depth - 1) {
+        pass->rows_per_image = vit__last_block_tokens(pass);
+        vit__keep_tokens(pass, pass->rows_per_image);
+    }
+    if (vit__has_few_queries(pass, block)) vit__few_queries(pass, block);
+    else vit__many_queries(pass, block);
     VIT_PROFILE("attention");
-    vit__linear(pass, VIT__PROJ, block, few ? pass->queries : pass->attended,
-                vit__rows_in_use(pass), VIT__ADD, pass->x);
+    vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), VIT__ADD, pass->x);
     VIT_PROFILE("proj");
+}
+
+/* The MLP of some rows, from `first` on: x += fc2(act(fc1(normalized))) */
+static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows) {
+    vit__table x = pass->x, normalized = pass->normalized;
+    x.data += (size_t)first * x.stride, normalized.data += (size_t)first * normalized.stride;
+    vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows);
+    fc1.row_scales += first, fc1.row_zeros += first;
+    vit__run_linear(&fc1, VIT__ACT, pass->hidden);
+    vit__make_ready(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
+    VIT_PROFILE("fc1, act");
+    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, x);
+    VIT_PROFILE("fc2");
 }
 
 /* x += fc2(act(fc1(norm2(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
-    int rows = vit__rows_in_use(pass);
+    int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows;
     vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized, VIT__FC1);
     VIT_PROFILE("norm2");
-    vit__linear(pass, VIT__FC1, block, pass->normalized, rows, VIT__ACT, pass->hidden);
-    vit__make_ready(pass, VIT__FC2, block, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
-    VIT_PROFILE("fc1, act");
-    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, pass->x);
-    VIT_PROFILE("fc2");
+    for (int first = 0; first < rows; first += most)
+        vit__mlp_rows(pass, block, first, vit__min(most, rows - first));
 }
 
-/* The tokens that the head reads, one behind the other: rows [images][rows_per_image][D] -> pooled
-   [images][pooled tokens][D]. */
-static void vit__pool(const vit__pass *pass, vit__table rows) {
+/* The tokens that the head reads, one behind the other: x -> pooled [images][pooled tokens][D] */
+static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
     for (size_t image = 0; image < (size_t)pass->images; image++) {
-        const float *in = rows.data + image * (size_t)pass->rows_per_image * rows.stride;
+        const float *in = pass->x.data + image * (size_t)pass->rows_per_image * pass->x.stride;
         float *out = pass->pooled.data + image * pass->pooled.stride;
         for (int t = 0; t < c->head_tokens; t++, out += dim)
-            memcpy(out, in + (size_t)t * rows.stride, dim * sizeof(float));
+            memcpy(out, in + (size_t)t * pass->x.stride, dim * sizeof(float));
         if (!c->head_avg) continue;
         memset(out, 0, dim * sizeof(float));
         for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) out[i] += in[t * rows.stride + i];
+            for (size_t i = 0; i < dim; i++) out[i] += in[t * pass->x.stride + i];
         }
         for (size_t i = 0; i < dim; i++) out[i] /= (float)vit__num_patches(c);
     }
@@ -2879,15 +3031,12 @@ static void vit__pool(const vit__pass *pass, vit__table rows) {
 static void vit__head(const vit__pass *pass, float *logits) {
     const vit_config *c = pass->config;
     vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
-    if (c->fc_norm) {
-        vit__pool(pass, pass->x);
+    if (!c->fc_norm)
+        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->x, VIT__HEAD);
+    vit__pool(pass);
+    if (c->fc_norm)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
-    } else {
-        vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->normalized,
-                        VIT__HEAD);
-        vit__pool(pass, pass->normalized);
-    }
     if (VIT__TANH && c->pre_logits > 0) {
         vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
         for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
@@ -2907,17 +3056,18 @@ static void vit__head(const vit__pass *pass, float *logits) {
 #define VIT__MAX_THREADS 1024
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
-static const vit_options vit__default_options = {0,    NULL,           NULL, NULL,
-                                                 NULL, VIT_PIXELS_F32, 0,    VIT_ISA_BEST};
+static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
+                                                 0, VIT_ISA_BEST, 0};
 
-/* The most inputs that a matrix of the model has, up to VIT__SLICE_INPUTS. */
-static size_t vit__slice_inputs(const vit_config *c) {
-    size_t most = 0;
-    for (int i = 0; i < vit__tensor_count(c); i++) {
-        vit__tensor t = vit__tensor_at(c, i);
-        if (t.order == VIT__PANELS) most = vit__larger(most, t.padded_cols);
+/* Of weights that are unpacked at a time: the most inputs that such a matrix has, within bounds. */
+static size_t vit__slice_inputs(const vit__pass *pass) {
+    size_t most = pass->options->low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
+    for (int i = 0; i < vit__tensor_count(pass->config); i++) {
+        vit__tensor t = vit__tensor_at(pass->config, i);
+        if (t.order == VIT__PANELS && !vit__is_integer(pass, t.role))
+            inputs = vit__larger(inputs, t.padded_cols);
     }
-    return most < VIT__SLICE_INPUTS ? most : VIT__SLICE_INPUTS;
+    return inputs < most ? inputs : most;
 }
 
 /* Dimensions of a pass over as many images at a time as there are threads to share them. */
@@ -2933,21 +3083,28 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->model = model, pass->config = c, pass->options = options;
     pass->kernels = model->kernels;
     if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
+    pass->integer_scores = vit_model_dtype(model) == VIT_INT8;
+    pass->integer = pass->integer_scores || vit_model_dtype(model) == VIT_INT8X;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->padded_tokens = vit__round16(pass->tokens);
-    pass->dim = vit__round16(c->embed_dim);
     pass->heads = c->num_heads;
+    pass->heads_at_once = options->low_memory ? 1 : c->num_heads;
+    pass->few_patches =
+        vit__min(vit__num_patches(c), options->low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+    pass->few_queries = options->low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+    pass->dim = vit__round16(c->embed_dim);
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
     pass->x.stride = pass->dim;
-    pass->normalized.stride = vit__row_stride(pass->dim);
-    pass->attended.stride = pass->queries.stride = vit__row_stride(pass->inner);
+    pass->normalized.stride =
+        vit__row_stride(pass->integer ? pass->dim / sizeof(float) : pass->dim);
+    pass->queries.stride = vit__row_stride(pass->inner);
     pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
     pass->pre_logits.stride = vit__round16(c->pre_logits);
     pass->logits.stride = vit__round16(c->num_classes);
-    pass->slice_inputs = vit__slice_inputs(c);
+    pass->slice_inputs = vit__slice_inputs(pass);
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
@@ -2960,38 +3117,67 @@ static float *vit__arena_floats(vit__arena *arena, int count, size_t size) {
     return (float *)vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
 }
 
-/* What shares memory: attended with normalized, all else with hidden. */
+/* Floats of an image for the keys and values of H heads. */
+static size_t vit__keys_size(const vit__pass *pass) {
+    size_t floats = pass->integer_scores ? pass->head_width / sizeof(float) : pass->head_width;
+    return vit__mul(vit__mul((size_t)pass->heads_at_once, pass->padded_tokens), floats);
+}
+
+static size_t vit__values_size(const vit__pass *pass) {
+    return vit__mul((size_t)pass->heads_at_once * pass->head_width, (size_t)pass->tokens);
+}
+
+/* What shares memory: attention, the hidden rows of the MLP, and what the head reads and writes. */
 static void vit__share_memory(vit__pass *pass) {
     size_t images = (size_t)pass->images, tokens = images * (size_t)pass->tokens;
+    size_t key_rows = images * (size_t)pass->heads_at_once * pass->padded_tokens;
     float *shared = pass->hidden.data;
-    pass->attended.data = pass->normalized.data;
     pass->queries.data = pass->pooled.data = shared;
-    pass->keys = shared + tokens * pass->queries.stride;
-    pass->values = pass->keys + images * pass->padded_tokens * pass->inner;
+    pass->values = shared + tokens * pass->queries.stride;
+    pass->keys = pass->values + images * vit__values_size(pass);
+    pass->keys8 = (int8_t *)pass->keys;
+    pass->key_scales = pass->keys + images * vit__keys_size(pass);
+    pass->key_sums = (int32_t *)(void *)(pass->key_scales + key_rows);
     pass->pre_logits.data = shared + images * pass->pooled.stride;
     pass->logits.data = pass->pre_logits.data + images * pass->pre_logits.stride;
+}
+
+/* Floats that attention shares. With integers or little memory the MLP has to make do with them, if
+   they hold a row, and takes its rows in equal parts. */
+static size_t vit__plan_shared(vit__pass *pass) {
+    size_t tokens = (size_t)pass->tokens, ends;
+    size_t scales = vit__mul(2 * (size_t)pass->heads_at_once, pass->padded_tokens);
+    if (!pass->integer_scores) scales = 0;
+    size_t attention =
+        vit__add(vit__mul(tokens, pass->queries.stride),
+                 vit__add(vit__add(vit__keys_size(pass), scales), vit__values_size(pass)));
+    size_t rows = tokens;
+    if (pass->integer || pass->options->low_memory) {
+        size_t most = vit__larger(1, attention / pass->hidden.stride);
+        size_t parts = (tokens + most - 1) / most;
+        rows = (tokens + parts - 1) / parts;
+        size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
+        if (tiles <= most && tiles < tokens) rows = tiles;
+    }
+    pass->mlp_rows = (int)rows;
+    ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
+    return vit__larger(vit__larger(attention, vit__mul(rows, pass->hidden.stride)), ends);
 }
 
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
     size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
-    size_t qkv = vit__add(vit__mul(tokens, vit__add(pass->queries.stride, pass->inner)),
-                          vit__mul(pass->padded_tokens, pass->inner));
-    size_t mlp = vit__mul(tokens, pass->hidden.stride);
-    size_t ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
-    size_t rows = vit__larger(pass->normalized.stride, pass->attended.stride);
+    size_t few = vit__larger(vit__mul((size_t)pass->few_queries, pass->padded_tokens),
+                             vit__mul((size_t)pass->few_patches, patch));
 
     pass->x_size = vit__mul(tokens, pass->x.stride);
-    pass->normalized_size = vit__mul(tokens, rows);
-    pass->hidden_size = vit__larger(vit__larger(qkv, mlp), ends);
-    size_t few = vit__mul(VIT__TILE_ROWS, vit__larger(pass->padded_tokens, patch));
-    size_t keys = (size_t)VIT__TILE_PANELS * VIT__PANEL *
-                  (size_t)vit__min(VIT__TASK_ROWS, (int)pass->padded_tokens);
-    pass->scratch_size = vit__add(pass->slice_size, vit__larger(few, keys));
+    pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
+    pass->shared_size = vit__plan_shared(pass);
+    pass->scratch_size = vit__add(pass->slice_size, vit__larger(few, pass->dim));
 
     pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
     pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
-    pass->hidden.data = vit__arena_floats(arena, pass->images, pass->hidden_size);
+    pass->hidden.data = vit__arena_floats(arena, pass->images, pass->shared_size);
     pass->scratch = vit__arena_floats(arena, vit__threads(pass->options), pass->scratch_size);
     pass->row_scales = vit__arena_floats(arena, pass->images, tokens);
     pass->row_zeros =
@@ -3054,7 +3240,7 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.images = 1;
     pass.x.data += i * pass.x_size;
     pass.normalized.data += i * pass.normalized_size;
-    pass.hidden.data += i * pass.hidden_size;
+    pass.hidden.data += i * pass.shared_size;
     pass.scratch += i * pass.scratch_size;
     pass.row_scales += i * (size_t)pass.tokens;
     pass.row_zeros += i * (size_t)pass.tokens;
@@ -3896,6 +4082,18 @@ VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
     return lanes[0];
 }
 
+VIT__INLINE float VIT__NAME(largest_lane)(VIT__V a) {
+    float lanes[VIT__LANES];
+    VIT__STORE(lanes, a);
+    VIT__UNROLL
+    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
+        VIT__UNROLL
+        for (int i = 0; i < half; i++)
+            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+    }
+    return lanes[0];
+}
+
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
                                 float eps, float *out) {
     const float *weight = norm, *bias = norm + stride;
@@ -3921,19 +4119,11 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
 
 static void VIT__NAME(softmax_row)(float *x, int count, float scale) {
     VIT__V sums = VIT__SET(0.0f);
-    float lanes[VIT__LANES];
     int padded = (count + VIT__PANEL - 1) / VIT__PANEL * VIT__PANEL;
     for (int i = count; i < padded; i++) x[i] = x[0];
     VIT__V most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    VIT__STORE(lanes, most);
-    VIT__UNROLL
-    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
-        VIT__UNROLL
-        for (int i = 0; i < half; i++)
-            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    }
-    const VIT__V largest = VIT__SET(lanes[0]);
+    const VIT__V largest = VIT__SET(VIT__NAME(largest_lane)(most));
     const VIT__V c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
     const VIT__V least = VIT__SET(-87.0f / scale);
 
@@ -4002,20 +4192,14 @@ static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_
     }
 }
 
-static void VIT__NAME(quantize_row)(const float *x, size_t count, uint8_t *out, float *scale,
-                                    int32_t *zero) {
+static void VIT__NAME(quantize_row)(const float *x, size_t count, int symmetric, uint8_t *out,
+                                    float *scale, int32_t *zero) {
     VIT__V lows = VIT__SET(0.0f), highs = VIT__SET(0.0f);
-    float low[VIT__LANES], high[VIT__LANES];
     for (size_t i = 0; i < count; i += VIT__LANES) {
         lows = VIT__MIN(lows, VIT__LOAD(x + i)), highs = VIT__MAX(highs, VIT__LOAD(x + i));
     }
-    VIT__STORE(low, lows);
-    VIT__STORE(high, highs);
-    for (int i = 1; i < VIT__LANES; i++) {
-        low[0] = low[0] < low[i] ? low[0] : low[i];
-        high[0] = high[0] > high[i] ? high[0] : high[i];
-    }
-    vit__grid grid = vit__grid_of(low[0], high[0]);
+    float low = -VIT__NAME(largest_lane)(VIT__SUB(VIT__SET(0.0f), lows));
+    vit__grid grid = vit__grid_of(low, VIT__NAME(largest_lane)(highs), symmetric);
     for (size_t i = 0; i < count; i += VIT__PANEL) {
         VIT__I u[VIT__VECTORS];
         VIT__UNROLL

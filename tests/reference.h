@@ -14,6 +14,13 @@ static inline void reference_quantize(double *x, int count) {
         x[i] = scale * (fmin(127, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
 }
 
+/* Likewise as the weights' place in such a product takes it, for keys: -63 to 63. */
+static inline void reference_quantize_key(double *x, int count) {
+    double most = 0;
+    for (int i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
+    for (int i = 0; i < count && most > 0; i++) x[i] = nearbyint(x[i] / most * 63) * most / 63;
+}
+
 /* y [rows][outputs] = x [rows][inputs] times a matrix, plus bias. Returned, to be freed. */
 static inline double *reference_linear(const vit_model *model, vit__role role, int block,
                                        const double *x, int rows) {
@@ -85,6 +92,10 @@ static inline void reference_attention(const vit_model *model, int block, double
     double *k = reference_linear(model, VIT__K, block, rows, tokens);
     double *v = reference_linear(model, VIT__V, block, rows, tokens);
     double *y = (double *)allocate((size_t)tokens * (size_t)stride * sizeof(double));
+    for (int i = 0; vit_model_dtype(model) == VIT_INT8 && i < tokens * c->num_heads; i++) {
+        reference_quantize(q + i * c->head_dim, c->head_dim);
+        reference_quantize_key(k + i * c->head_dim, c->head_dim);
+    }
     for (int t = 0; t < tokens; t++) {
         for (int at = 0; at < stride; at += c->head_dim)
             reference_attend(q + t * stride + at, k + at, v + at, tokens, c->head_dim, stride,

@@ -528,15 +528,15 @@ static void test_no_product_of_integers_saturates(void **state) {
 enum { QUANTIZED = 96 };
 
 /* The same to the bit from every variant; returns plain C's. */
-static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTIZED], float *scale,
-                                int32_t *zero) {
+static void quantize_everywhere(const float *x, size_t count, int symmetric, uint8_t out[QUANTIZED],
+                                float *scale, int32_t *zero) {
     const vit__kernels *kernels;
-    vit__quantize_row(x, count, out, scale, zero);
+    vit__quantize_row(x, count, symmetric, out, scale, zero);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->quantize_row(x, count, got.bytes, &got_scale, &got_zero);
+        kernels->quantize_row(x, count, symmetric, got.bytes, &got_scale, &got_zero);
         assert_memory_equal(got.bytes, out, count);
         assert_same_bits(&got_scale, scale, 1);
         assert_int_equal(got_zero, *zero);
@@ -545,16 +545,16 @@ static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTI
 }
 
 /* Every number within half a step, and the ends of the range in use. */
-static void check_quantized(const float *x, size_t count) {
+static void check_quantized(const float *x, size_t count, int symmetric) {
     uint8_t out[QUANTIZED];
     float scale;
     int32_t zero;
-    quantize_everywhere(x, count, out, &scale, &zero);
-    assert_in_range(zero, 0, 127);
+    quantize_everywhere(x, count, symmetric, out, &scale, &zero);
+    assert_in_range(zero, symmetric ? 64 : 0, symmetric ? 64 : 127);
     assert_true(scale > 0);
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
-        assert_in_range(out[i], 0, 127);
+        assert_in_range(out[i], symmetric, 127);
         /* half a step for the number, and half for a zero that was rounded the other way */
         assert_true(fabs(back - (double)x[i]) <= 1.0001 * (double)scale);
         if (x[i] == 0) assert_int_equal(out[i], zero);
@@ -571,7 +571,10 @@ static void test_every_quantization_is_the_same_and_near(void **state) {
         random_floats(&random, x, QUANTIZED);
         x[0] = x[17] = 0;
         for (size_t k = 1; k < QUANTIZED; k++) x[k] = sizes[i % 5] * (x[k] + shifts[i / 5]);
-        for (size_t count = 16; count <= QUANTIZED; count += 16) check_quantized(x, count);
+        for (size_t count = 16; count <= QUANTIZED; count += 16) {
+            check_quantized(x, count, 0);
+            check_quantized(x, count, 1);
+        }
     }
 }
 
@@ -584,7 +587,7 @@ static void test_quantization_rounds_to_even(void **state) {
     float scale;
     int32_t zero;
     (void)state;
-    quantize_everywhere(x, 16, out, &scale, &zero);
+    quantize_everywhere(x, 16, 0, out, &scale, &zero);
     assert_true(scale == 1 && zero == 50);
     assert_memory_equal(out, want, 16);
 }
@@ -592,15 +595,15 @@ static void test_quantization_rounds_to_even(void **state) {
 static void test_quantization_of_rows_that_are_constant(void **state) {
     static const float values[] = {0, -0.0f, 1, -1, 3e-5f, -7e20f, 1e-35f, -1e-44f, 3e38f};
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(values); i++) {
+    for (size_t i = 0; i < 2 * COUNT_OF(values); i++) {
         float x[QUANTIZED], scale;
         uint8_t out[QUANTIZED];
         int32_t zero;
-        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i];
-        quantize_everywhere(x, QUANTIZED, out, &scale, &zero);
+        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i / 2];
+        quantize_everywhere(x, QUANTIZED, i % 2, out, &scale, &zero);
         for (int k = 0; k < QUANTIZED; k++) {
             float back = scale * (float)(out[k] - zero);
-            assert_near(&back, &values[i], 1, fabsf(values[i]) * 1e-6f + 1e-30f);
+            assert_near(&back, &values[i / 2], 1, fabsf(values[i / 2]) * 1e-6f + 1e-30f);
         }
     }
 }
@@ -609,13 +612,14 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
     const vit__kernels *kernels;
     (void)state;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 8; i++) {
             const float values[5] = {NAN, INFINITY, -INFINITY, NAN, FLT_MAX};
+            int symmetric = i >= 5; /* whose width FLT_MAX does not overflow */
             guarded out = guarded_make(32, 3);
             float x[32], scale = 0;
             int32_t zero = -1;
-            for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
-            kernels->quantize_row(x, 32, out.bytes, &scale, &zero);
+            for (int k = 0; k < 32; k++) x[k] = k == 9 || i % 5 < 3 ? values[i % 5] : -FLT_MAX;
+            kernels->quantize_row(x, 32, symmetric, out.bytes, &scale, &zero);
             if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
             for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
             assert_in_range(zero, 0, 127);
@@ -625,12 +629,16 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
 }
 
 static void test_transpose_turns_rows_into_columns(void **state) {
-    float rows[16 * 37], columns[16 * 16];
+    float rows[16 * 37], columns[20 * 16];
     (void)state;
-    for (int i = 0; i < 16 * 37; i++) rows[i] = (float)i;
-    vit__transpose(rows + 3, 37, columns);
-    for (int y = 0; y < 16; y++) {
-        for (int x = 0; x < 16; x++) assert_true(columns[x * 16 + y] == rows[y * 37 + 3 + x]);
+    for (int i = 0; i < 16 * 37; i++) rows[i] = (float)(i + 1);
+    for (int count = 1; count <= 16; count++) {
+        memset(columns, 0xFF, sizeof(columns));
+        vit__transpose(rows + 3, 37, count, 20, columns);
+        for (int x = 0; x < 20; x++) {
+            for (int y = 0; y < 16; y++)
+                assert_true(columns[x * 16 + y] == (y < count ? rows[y * 37 + 3 + x] : 0));
+        }
     }
 }
 

@@ -18,18 +18,17 @@ static void rig_make(attention_rig *rig, int queries) {
     size_t scratch = 32 * INNER + 16 * 32; /* a slice, and 16 tokens */
     memset(rig, 0, sizeof(*rig));
     rig->config.num_heads = HEADS, rig->config.head_dim = WIDTH;
-    rig->memory = allocate_floats(3 * rows + scratch + keys);
-    memset(rig->memory, 0xFF, (3 * rows + scratch + keys) * sizeof(float));
+    rig->memory = allocate_floats(2 * rows + scratch + keys);
+    memset(rig->memory, 0xFF, (2 * rows + scratch + keys) * sizeof(float));
     vit__pass *pass = &rig->pass;
     pass->config = &rig->config, pass->options = &rig->options;
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
     pass->kernels = vit__kernels_of(vit_best_isa());
-    pass->padded_tokens = 16, pass->heads = HEADS, pass->head_width = WIDE;
-    pass->inner = INNER;
-    pass->queries.stride = pass->attended.stride = INNER;
+    pass->padded_tokens = 16, pass->heads = pass->heads_at_once = HEADS, pass->head_width = WIDE;
+    pass->inner = INNER, pass->few_queries = VIT__TILE_ROWS;
+    pass->queries.stride = INNER;
     pass->queries.data = rig->memory, pass->values = rig->memory + rows;
-    pass->attended.data = pass->values + rows, pass->scratch = pass->attended.data + rows;
-    pass->keys = pass->scratch + scratch;
+    pass->scratch = pass->values + rows, pass->keys = pass->scratch + scratch;
     pass->scratch_size = scratch, pass->slice_size = 32 * INNER;
 }
 
@@ -40,35 +39,21 @@ static void golden_row(const float *golden, int token, float row[INNER]) {
         memcpy(row + head * WIDE, golden + (head * TOKENS + token) * WIDTH, WIDTH * sizeof(float));
 }
 
-static void put_queries(const attention_rig *rig, const float *golden) {
-    int queries = rig->pass.rows_per_image;
-    for (int row = 0; row < IMAGES * queries; row++)
-        golden_row(golden, row % queries, rig->pass.queries.data + row * INNER);
+/* In the place of the queries: keys come there too. */
+static void put_rows(const attention_rig *rig, const float *golden, int rows) {
+    for (int row = 0; row < IMAGES * rows; row++)
+        golden_row(golden, row % rows, rig->pass.queries.data + row * INNER);
 }
 
-/* Keys and values come out of a product, here with the identity. */
-static void put_keys_and_values(const attention_rig *rig, const float *keys, const float *values) {
-    float identity[INNER * INNER] = {0}, no_bias[INNER] = {0}, rows[IMAGES * TOKENS * INNER];
-    vit__product p;
-    for (int n = 0; n < INNER; n++) identity[(n / 16 * INNER + n) * 16 + n % 16] = 1;
-    memset(&p, 0, sizeof(p));
-    p.pass = &rig->pass;
-    p.input.data = rows, p.input.stride = INNER;
-    p.images = IMAGES, p.rows = TOKENS;
-    p.matrix.weights = (const unsigned char *)identity, p.matrix.bias = no_bias;
-    p.matrix.inputs = INNER, p.matrix.panel_size = INNER * 16 * sizeof(float);
-    p.panels = INNER / 16;
-
-    for (int row = 0; row < IMAGES * TOKENS; row++)
-        golden_row(keys, row % TOKENS, rows + row * INNER);
-    p.finish = VIT__KEYS, p.output = rig->pass.keys, p.image_stride = 16 * INNER;
-    vit__run_product(&p);
-
-    for (int row = 0; row < IMAGES * TOKENS; row++)
-        golden_row(values, row % TOKENS, rows + row * INNER);
-    p.finish = VIT__ASSIGN, p.output = rig->pass.values, p.image_stride = TOKENS * INNER;
-    p.row_stride = 16, p.panel_stride = TOKENS * 16;
-    vit__run_product(&p);
+static void put_values(const attention_rig *rig, const float *golden) {
+    for (int i = 0; i < IMAGES * TOKENS; i++) {
+        float row[INNER];
+        golden_row(golden, i % TOKENS, row);
+        for (int n = 0; n < INNER; n++) {
+            int panel = i / TOKENS * INNER / 16 + n / 16;
+            rig->pass.values[(panel * TOKENS + i % TOKENS) * 16 + n % 16] = row[n];
+        }
+    }
 }
 
 /* Within 1e-5: scores reach 60 here, and their rounding becomes a relative error of the weights. */
@@ -77,12 +62,15 @@ static void check_attention(int queries) {
     float *golden = golden_floats("attention.f32", 4 * (size_t)size);
     attention_rig rig;
     rig_make(&rig, queries);
-    put_queries(&rig, golden);
-    put_keys_and_values(&rig, golden + size, golden + 2 * size);
-    vit__attention(&rig.pass);
+    vit__heads heads = {&rig.pass, 0, HEADS};
+    put_rows(&rig, golden + size, TOKENS);
+    for (int task = 0; task < IMAGES * HEADS; task++) vit__key_task(&heads, task, 0);
+    put_values(&rig, golden + 2 * size);
+    put_rows(&rig, golden, queries);
+    vit__attention(&rig.pass, 0);
     for (int row = 0; row < IMAGES * queries; row++) {
         for (int head = 0; head < HEADS; head++) {
-            const float *got = rig.pass.attended.data + row * INNER + head * WIDE;
+            const float *got = rig.pass.queries.data + row * INNER + head * WIDE;
             assert_near(got, golden + 3 * size + (head * TOKENS + row % queries) * WIDTH, WIDTH,
                         1e-5f);
             for (int i = WIDTH; i < WIDE; i++) assert_true(got[i] == 0);
@@ -137,8 +125,10 @@ static void check_config(uint32_t *random, vit_dtype dtype, float tolerance) {
     size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
     float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
     float *want = allocate_floats(classes);
+    vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    options.low_memory = random_below(random, 2);
     random_floats(random, pixels, 3 * count);
-    assert_status(forward(&model, NULL, pixels, 3, got), VIT_OK, vit_dtype_name(dtype));
+    assert_status(forward(&model, &options, pixels, 3, got), VIT_OK, vit_dtype_name(dtype));
     for (size_t image = 0; image < 3; image++) {
         reference_forward(&model, pixels + image * count, want);
         assert_near(got + image * classes, want, classes,
@@ -163,6 +153,30 @@ static void test_logits_of_any_type_of_weights_agree_with_the_reference(void **s
             int integer = dtype == VIT_INT8 || dtype == VIT_INT8X;
             check_config(&random, (vit_dtype)dtype, integer ? 0.02f : 2e-5f);
         }
+    }
+}
+
+static void test_the_size_of_the_workspace_as_a_constant(void **state) {
+    static unsigned char
+        workspace[VIT_WORKSPACE_SIZE(28, 28, 4, 4, 1, 10, 64, 4, 16, 256, 1, 1, 0, VIT_INT8, 1)];
+    uint32_t random = 22;
+    (void)state;
+    assert_in_range(sizeof(workspace), 32 << 10, 44 << 10);
+    for (int i = 0; i < 1000; i++) {
+        vit_config c = random_config(&random);
+        vit_dtype dtype = (vit_dtype)(i % VIT_DTYPE_COUNT);
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_model model;
+        if (i % 10 == 0) c.embed_dim = 512, c.mlp_dim = 2048; /* rows are spaced */
+        model_file file = model_make_dtype(&c, dtype, 23, &model);
+        options.low_memory = random_below(&random, 2);
+        assert_int_equal(vit_workspace_size(&model, &options, 1),
+                         VIT_WORKSPACE_SIZE(c.img_size[0], c.img_size[1], c.patch_size[0],
+                                            c.patch_size[1], c.in_chans, c.num_classes, c.embed_dim,
+                                            c.num_heads, c.head_dim, c.mlp_dim, c.prefix_tokens,
+                                            c.head_tokens + c.head_avg, c.pre_logits, dtype,
+                                            options.low_memory));
+        model_free(&file);
     }
 }
 
@@ -203,7 +217,7 @@ static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **stat
     (void)state;
     for (int chans = 1; chans <= 6; chans++) {
         vit_config config = small_config();
-        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0, VIT_ISA_BEST};
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0, VIT_ISA_BEST, 0};
         vit_model model;
         float got[15] = {0}, want[15] = {0};
         config.in_chans = chans;
@@ -265,7 +279,8 @@ static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **st
     random_floats(&random, pixels, COUNT_OF(pixels));
     for (int block = 0; block < config.depth; block++) {
         block_copy copy = {block, {0}, {0, 0, 0, 0, 0, 0, NULL}};
-        vit_options options = {0, NULL, NULL, keep_block, &copy, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+        vit_options options = {0, NULL,         NULL, keep_block, &copy, VIT_PIXELS_F32,
+                               0, VIT_ISA_BEST, 0};
         assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
         assert_int_equal(copy.output.tokens, block == config.depth - 1 ? 1 : 16);
         assert_int_equal(copy.output.embed_dim, 20);
@@ -279,26 +294,16 @@ static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **st
 
 static void test_keep_tokens_packs_the_first_of_each_image(void **state) {
     enum { DIM = 16, ALL = 5, KEEP = 2, COUNT = 3 };
-    float x[COUNT * ALL * DIM], y[COUNT * ALL * DIM], scales[COUNT * ALL];
-    int32_t zeros[COUNT * ALL];
+    float x[COUNT * ALL * DIM];
     vit__pass pass;
     (void)state;
     memset(&pass, 0, sizeof(pass));
-    pass.images = COUNT, pass.rows_per_image = ALL;
-    pass.x.data = x, pass.normalized.data = y, pass.x.stride = pass.normalized.stride = DIM;
-    pass.row_scales = scales, pass.row_zeros = zeros;
-    for (int i = 0; i < COUNT * ALL * DIM; i++) x[i] = (float)i, y[i] = (float)-i;
-    for (int i = 0; i < COUNT * ALL; i++) scales[i] = (float)i, zeros[i] = i;
+    pass.images = COUNT, pass.tokens = ALL;
+    pass.x.data = x, pass.x.stride = DIM;
+    for (int i = 0; i < COUNT * ALL * DIM; i++) x[i] = (float)i;
     vit__keep_tokens(&pass, KEEP);
-    assert_int_equal(pass.rows_per_image, KEEP);
-    for (int i = 0; i < COUNT * KEEP * DIM; i++) {
-        int from = i / (KEEP * DIM) * (ALL * DIM) + i % (KEEP * DIM);
-        assert_true(x[i] == (float)from && y[i] == (float)-from);
-    }
-    for (int i = 0; i < COUNT * KEEP; i++) {
-        int from = i / KEEP * ALL + i % KEEP;
-        assert_true(scales[i] == (float)from && zeros[i] == from);
-    }
+    for (int i = 0; i < COUNT * KEEP * DIM; i++)
+        assert_true(x[i] == (float)(i / (KEEP * DIM) * (ALL * DIM) + i % (KEEP * DIM)));
 }
 
 static void test_pool_takes_the_prefix_and_the_mean_of_the_patches(void **state) {
@@ -312,8 +317,8 @@ static void test_pool_takes_the_prefix_and_the_mean_of_the_patches(void **state)
     memset(&pass, 0, sizeof(pass));
     pass.config = &config, pass.images = 2, pass.tokens = pass.rows_per_image = 18;
     pass.dim = 32, pass.pooled.data = pooled, pass.pooled.stride = 3 * 32;
-    vit__table table = {rows, 32};
-    vit__pool(&pass, table);
+    pass.x.data = rows, pass.x.stride = 32;
+    vit__pool(&pass);
     for (int image = 0; image < 2; image++) {
         const float *in = rows + image * 18 * 32, *out = pooled + image * 3 * 32;
         assert_same_bits(out, in, 2 * 32);
@@ -330,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
         cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
         cmocka_unit_test(test_logits_of_any_type_of_weights_agree_with_the_reference),
+        cmocka_unit_test(test_the_size_of_the_workspace_as_a_constant),
         cmocka_unit_test(test_bytes_give_the_same_bits_as_their_normalised_floats),
         cmocka_unit_test(test_a_byte_is_normalised_as_torchvision_does),
         cmocka_unit_test(test_pixels_outside_the_grid_are_not_read),

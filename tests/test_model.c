@@ -95,8 +95,8 @@ static void test_every_block_equals_pytorch(void **state) {
         golden_model golden;
         float logits[8] = {0};
         golden_open(&golden, golden_names[i]);
-        vit_options options = {0,       NULL,           NULL, compare_block,
-                               &golden, VIT_PIXELS_F32, 1,    VIT_ISA_BEST};
+        vit_options options = {0, NULL,         NULL, compare_block, &golden, VIT_PIXELS_F32,
+                               1, VIT_ISA_BEST, 0};
         assert_status(forward(&golden.model, &options, golden.pixels, 1, logits), VIT_OK,
                       "forward");
         golden_close(&golden);
@@ -105,7 +105,7 @@ static void test_every_block_equals_pytorch(void **state) {
 
 /* What the head reads: tiny's tokens behind the norm, tiny_avg's normalised mean. */
 static void test_final_norm_equals_pytorch(void **state) {
-    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
+    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST, 0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
         golden_model golden;
@@ -117,7 +117,7 @@ static void test_final_norm_equals_pytorch(void **state) {
         int rows = c->fc_norm ? 1 : s.pass.tokens;
         float *want = golden_stage(&golden, "norm", (size_t)(rows * c->embed_dim));
         assert_status(vit__run(&s.pass, golden.pixels, 0, logits), VIT_OK, "run");
-        vit__table norm = c->fc_norm ? s.pass.pooled : s.pass.normalized;
+        vit__table norm = c->fc_norm ? s.pass.pooled : s.pass.x;
         assert_golden_rows(norm.data, norm.stride, want, rows, c->embed_dim);
         free(want);
         free(s.workspace);
@@ -144,7 +144,7 @@ static void test_logits_equal_pytorch(void **state) {
 
 /* But for rounding: its few queries are multiplied by the keys' weights, not the tokens. */
 static void test_last_block_for_token_0_alone_is_exact(void **state) {
-    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST};
+    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST, 0};
     golden_model golden;
     float want[7] = {0}, got[7] = {0};
     (void)state;
@@ -173,8 +173,8 @@ static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         int tokens[2] = {0, 0};
-        vit_options options = {0,      NULL,           NULL,        note_tokens,
-                               tokens, VIT_PIXELS_F32, cases[i][2], VIT_ISA_BEST};
+        vit_options options = {0,           NULL,         NULL, note_tokens, tokens, VIT_PIXELS_F32,
+                               cases[i][2], VIT_ISA_BEST, 0};
         vit_config config = small_config();
         vit_model model;
         config.prefix_tokens = 2, config.head_tokens = cases[i][0], config.head_avg = cases[i][1];
@@ -217,7 +217,9 @@ typedef struct batch_rig {
     float want[BATCH * CLASSES];
 } batch_rig;
 
-static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype) {
+static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype, int low_memory) {
+    const vit_options alone = {0, NULL,         NULL,      NULL, NULL, VIT_PIXELS_F32,
+                               0, VIT_ISA_BEST, low_memory};
     uint32_t random = 31;
     rig->file = model_make_dtype(config, dtype, 32, &rig->model);
     rig->count = vit_pixels_count(&rig->model);
@@ -225,7 +227,7 @@ static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype
     random_floats(&random, rig->pixels, BATCH * rig->count);
     for (size_t i = 0; i < BATCH; i++)
         assert_status(
-            forward(&rig->model, NULL, rig->pixels + i * rig->count, 1, rig->want + i * CLASSES),
+            forward(&rig->model, &alone, rig->pixels + i * rig->count, 1, rig->want + i * CLASSES),
             VIT_OK, "one");
 }
 
@@ -258,7 +260,7 @@ static void test_logits_are_the_same_for_any_batch(void **state) {
     for (int variant = 0; variant < 4; variant++) {
         vit_config config = batch_config(variant);
         batch_rig rig;
-        batch_make(&rig, &config, VIT_F32);
+        batch_make(&rig, &config, VIT_F32, 0);
         check_batches(&rig, NULL);
         batch_free(&rig);
     }
@@ -270,11 +272,11 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
     for (int variant = 0; variant < 4; variant++) {
         vit_config config = batch_config(variant);
         batch_rig rig;
-        batch_make(&rig, &config, VIT_F32);
+        batch_make(&rig, &config, VIT_F32, 0);
         for (size_t i = 0; i < COUNT_OF(threads); i++) {
             shuffler s = {33, threads[i]};
-            vit_options options = {threads[i], shuffled_for,   &s, NULL,
-                                   NULL,       VIT_PIXELS_F32, 0,  VIT_ISA_BEST};
+            vit_options options = {threads[i], shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32,
+                                   0,          VIT_ISA_BEST, 0};
             check_batches(&rig, &options);
         }
         batch_free(&rig);
@@ -289,12 +291,14 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
         vit_pool *pool = vit_pool_create(threads[i], NULL);
         assert_non_null(pool);
         assert_int_equal(vit_pool_threads(pool), threads[i]);
-        for (int variant = 0; variant < 4 * VIT_DTYPE_COUNT; variant++) {
+        for (int variant = 0; variant < 8 * VIT_DTYPE_COUNT; variant++) {
             vit_config config = batch_config(variant % 4);
             batch_rig rig;
             vit_options options = {threads[i], vit_pool_parallel_for, pool, NULL,
-                                   NULL,       VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
-            batch_make(&rig, &config, (vit_dtype)(variant / 4));
+                                   NULL,       VIT_PIXELS_F32,        0,    VIT_ISA_BEST,
+                                   0};
+            options.low_memory = variant / 4 % 2;
+            batch_make(&rig, &config, (vit_dtype)(variant / 8), options.low_memory);
             check_batches(&rig, &options);
             batch_free(&rig);
         }
@@ -305,15 +309,16 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
 /* Whether the scores of one worker, and of no other, are written by a task that this one runs. */
 static void check_scores(vit__pass *pass, int worker) {
     size_t size = pass->scratch_size;
+    vit__heads heads = {pass, 0, pass->heads};
     memset(pass->scratch, 0xFF, 3 * size * sizeof(float));
-    vit__attention_task(pass, 0, worker);
+    vit__attention_task(&heads, 0, worker);
     for (size_t i = 0; i < 3 * size; i += size)
         assert_int_equal(isnan(pass->scratch[i + pass->slice_size]), i != (size_t)worker * size);
 }
 
 static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
     shuffler s = {38, 3};
-    vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+    vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     golden_model golden;
     stepper step;
     (void)state;
@@ -331,10 +336,10 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
     vit_config config = small_config();
     batch_rig rig;
     shuffler s = {34, 1};
-    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
-    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     check_batches(&rig, &hook);
     check_batches(&rig, &threads);
     size_t one = vit_workspace_size(&rig.model, NULL, 8);
@@ -377,7 +382,7 @@ static void check_callers(const vit_options *options) {
     vit_config config = small_config();
     batch_rig rig;
     caller callers[4];
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     for (size_t i = 0; i < COUNT_OF(callers); i++) {
         callers[i].rig = &rig, callers[i].options = options, callers[i].differences = 0;
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
@@ -403,8 +408,8 @@ static void test_many_threads_share_one_model(void **state) {
 
 static void test_many_threads_share_one_model_and_one_pool(void **state) {
     vit_pool *pool = vit_pool_create(3, NULL);
-    vit_options options = {3,    vit_pool_parallel_for, pool, NULL,
-                           NULL, VIT_PIXELS_F32,        0,    VIT_ISA_BEST};
+    vit_options options = {3, vit_pool_parallel_for, pool, NULL, NULL, VIT_PIXELS_F32,
+                           0, VIT_ISA_BEST,          0};
     (void)state;
     if (!HAS_THREADS) skip();
     assert_non_null(pool);
@@ -432,10 +437,11 @@ static void test_on_block_sees_every_block_of_every_image_in_order(void **state)
     batch_rig rig;
     shuffler s = {35, 3};
     watch w = {0, 0, {0}, {0}, {0}};
-    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32,
+                           0, VIT_ISA_BEST, 0};
     float logits[BATCH * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     assert_status(forward(&rig.model, &options, rig.pixels, 8, logits), VIT_OK, "forward");
     assert_int_equal(w.calls, 6); /* images 0-2, 3-5, 6-7, two blocks each */
     for (int i = 0; i < w.calls; i++) {
@@ -451,10 +457,10 @@ static void test_on_block_stops_the_pass(void **state) {
     batch_rig rig;
     float logits[3 * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     for (int stop_at = 1; stop_at <= 6; stop_at++) {
         watch w = {0, stop_at, {0}, {0}, {0}};
-        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
         assert_status(forward(&rig.model, &options, rig.pixels, 3, logits), VIT_ERROR_STOPPED,
                       "stop");
         assert_int_equal(w.calls, stop_at);
@@ -469,7 +475,7 @@ static void test_workspace_may_lie_anywhere_be_dirty_and_exact(void **state) {
     batch_rig rig;
     float got[2 * CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     size_t need = vit_workspace_size(&rig.model, NULL, 2);
     for (size_t shift = 0; shift < 64; shift++) {
         guarded w = guarded_make(need, shift); /* filled with NaN */
@@ -487,7 +493,7 @@ static void test_a_workspace_used_for_something_else_gives_the_same(void **state
     uint32_t random = 36;
     float got[CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     unsigned char *workspace = (unsigned char *)allocate(need);
     for (size_t image = 0; image < BATCH; image++) {
@@ -507,7 +513,7 @@ static void test_a_workspace_one_byte_too_small_is_refused_and_left_alone(void *
     float got[CLASSES] = {1, 2, 3, 4, 5};
     const float untouched[CLASSES] = {1, 2, 3, 4, 5};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     guarded w = guarded_make(need, 0);
     assert_int_equal(vit_forward(&rig.model, NULL, rig.pixels, 1, got, w.bytes, need - 1),
@@ -525,7 +531,7 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
     vit_model model;
     model_file file = model_make_open(&config, 37, &model);
     shuffler s = {0, 4};
-    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST};
+    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     (void)state;
     for (int batch = 2; batch <= 12; batch++) {
         size_t before = vit_workspace_size(&model, &options, batch - 1);
@@ -543,6 +549,22 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
 
 /* ---- what is refused ---- */
 
+/* Little memory is never more, and where there are several heads it is less. */
+static void test_low_memory_takes_less(void **state) {
+    vit_options low;
+    (void)state;
+    memset(&low, 0, sizeof(low));
+    low.low_memory = 1;
+    for (int dtype = 0; dtype < VIT_DTYPE_COUNT; dtype++) {
+        vit_config config = small_config();
+        vit_model model;
+        model_file file = model_make_dtype(&config, (vit_dtype)dtype, 45, &model);
+        size_t least = vit_workspace_size(&model, &low, 1);
+        assert_in_range(least, 1, vit_workspace_size(&model, NULL, 1) - 1);
+        model_free(&file);
+    }
+}
+
 static void test_impossible_arguments_have_no_workspace_and_are_refused(void **state) {
     static const struct {
         int threads, batch, pixel_type;
@@ -552,7 +574,7 @@ static void test_impossible_arguments_have_no_workspace_and_are_refused(void **s
     batch_rig rig;
     float got[CLASSES], workspace[4];
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         vit_options options;
         memset(&options, 0, sizeof(options));
@@ -571,7 +593,7 @@ static void test_null_arguments_are_refused(void **state) {
     batch_rig rig;
     float out[CLASSES] = {0};
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     size_t need = vit_workspace_size(&rig.model, NULL, 1);
     unsigned char *work = (unsigned char *)allocate(need);
     const vit_model *m = &rig.model;
@@ -640,7 +662,7 @@ static void test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alo
     float got[8];
     batch_rig rig;
     (void)state;
-    batch_make(&rig, &config, VIT_F32);
+    batch_make(&rig, &config, VIT_F32, 0);
     size_t size = vit_workspace_size(&rig.model, NULL, 1);
     void *workspace = allocate(size);
     for (int isa = 0; isa < VIT_ISA_COUNT; isa++) {
@@ -677,6 +699,7 @@ int main(void) {
         cmocka_unit_test(test_a_workspace_used_for_something_else_gives_the_same),
         cmocka_unit_test(test_a_workspace_one_byte_too_small_is_refused_and_left_alone),
         cmocka_unit_test(test_workspace_grows_with_the_smaller_of_threads_and_batch),
+        cmocka_unit_test(test_low_memory_takes_less),
         cmocka_unit_test(test_impossible_arguments_have_no_workspace_and_are_refused),
         cmocka_unit_test(test_null_arguments_are_refused),
         cmocka_unit_test(test_a_pool_runs_every_index_once_with_a_valid_worker),

@@ -21,12 +21,13 @@ static void profile_step(const char *step);
 
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l [--dtype NAME]) [-t THREADS] [-b BATCH]\n"
-    "                 [-n RUNS] [--isa portable|neon|simd128|avx2|avx512] [--json | --profile]\n"
+    "                 [-n RUNS] [--isa portable|neon|simd128|avx2|avx512] [--low-memory]\n"
+    "                 [--json | --profile]\n"
     "NAME is the type of the weights: f32, f16, bf16, int8, int8x or int4.\n";
 
 typedef struct settings {
     const char *model_path, *random;
-    int threads, batch, runs, json, profile;
+    int threads, batch, runs, low_memory, json, profile;
     vit_isa isa;
     vit_dtype dtype;
 } settings;
@@ -72,11 +73,14 @@ static vit_dtype parse_dtype(const char *name) {
 }
 
 static settings parse_options(int argc, char **argv) {
-    static const struct option options[] = {
-        {"random", required_argument, NULL, 'r'}, {"dtype", required_argument, NULL, 'd'},
-        {"isa", required_argument, NULL, 'i'},    {"json", no_argument, NULL, 'j'},
-        {"profile", no_argument, NULL, 'p'},      {NULL, 0, NULL, 0}};
-    settings s = {NULL, NULL, 1, 1, 20, 0, 0, VIT_ISA_BEST, VIT_F32};
+    static const struct option options[] = {{"random", required_argument, NULL, 'r'},
+                                            {"dtype", required_argument, NULL, 'd'},
+                                            {"isa", required_argument, NULL, 'i'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"profile", no_argument, NULL, 'p'},
+                                            {"low-memory", no_argument, NULL, 'l'},
+                                            {NULL, 0, NULL, 0}};
+    settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
     int option, typed = 0;
     while ((option = getopt_long(argc, argv, "m:t:b:n:", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
@@ -86,6 +90,7 @@ static settings parse_options(int argc, char **argv) {
         else if (option == 'n') s.runs = parse_count(optarg);
         else if (option == 'd') typed = 1, s.dtype = parse_dtype(optarg);
         else if (option == 'i') s.isa = parse_isa(optarg);
+        else if (option == 'l') s.low_memory = 1;
         else if (option == 'j') s.json = 1;
         else if (option == 'p') s.profile = 1;
         else exit(2);
@@ -130,6 +135,7 @@ static void prepare(bench *b, const settings *s) {
     b->options.parallel_for = vit_pool_parallel_for;
     b->options.parallel_user = b->pool;
     b->options.isa = s->isa == VIT_ISA_BEST ? vit_best_isa() : s->isa;
+    b->options.low_memory = s->low_memory;
     b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
     if (b->workspace_size == 0) fail("this batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
