@@ -1425,9 +1425,9 @@ static int vit__has_layers(const vit_config *c) {
 }
 
 /* Whether this build has what a tensor of a dtype takes. */
-static int vit__has_dtype(const vit__tensor *t, uint32_t dtype) {
+static int vit__has_dtype(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
-    return dtype == (uint32_t)(vit__in_block(t->role) ? VIT__INT8 : VIT__F16);
+    return vit__in_block(t->role) ? dtype == VIT__INT8 && range == 63 : dtype == VIT__F16;
 }
 
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
@@ -1457,7 +1457,8 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
-        if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
+        if (!vit__has_dtype(&t, vit__u32(entry + 8), vit__u32(entry + 24)))
+            return VIT_ERROR_FEATURE;
         if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
@@ -2336,6 +2337,9 @@ typedef struct vit__product {
     size_t image_stride, row_stride, panel_stride;
 } vit__product;
 
+/* The biases of a product without. */
+static const float vit__zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+
 #define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
 
 static int vit__divide_up(int n, int by) {
@@ -2405,7 +2409,6 @@ static int vit__is_f32(const vit__matrix *m) {
    by; the sums of the slices add up in the output. */
 static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
                                  vit__tile tile, int rows, float *slice) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
     const float *input = tile.input;
     float *output = tile.output;
@@ -2415,7 +2418,7 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         tile.inputs = step < m->inputs - k ? step : m->inputs - k;
         tile.input = input + k;
         tile.output = output;
-        tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
+        tile.bias = k > 0 ? vit__zeros : m->bias + (size_t)panel * VIT__PANEL;
         tile.add = tile.add || k > 0;
         tile.act = k + tile.inputs < m->inputs ? NULL : act;
         tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
@@ -2601,7 +2604,7 @@ static void vit__key_task(void *arg, int index, int worker) {
     float *rows = pass->queries.data + (image * (size_t)pass->tokens + (size_t)first) * stride +
                   ((size_t)h->first_head + head) * width;
     (void)worker;
-    if (pass->integer_scores) vit__pack_keys(pass, rows, count, at);
+    if (VIT__ONLY_INT8 || pass->integer_scores) vit__pack_keys(pass, rows, count, at);
     else vit__transpose(rows, stride, count, width, pass->keys + at * width);
 }
 
@@ -2619,12 +2622,11 @@ static int vit__rows_in_use(const vit__pass *pass) {
 
 /* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
 static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const float *input = tile.input, *bias = tile.bias;
     float *output = tile.output;
     for (int panel = 0; panel < panels; panel += tile.panels) {
         tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        tile.bias = bias == NULL ? zeros : bias + (size_t)panel * VIT__PANEL;
+        tile.bias = bias == NULL ? vit__zeros : bias + (size_t)panel * VIT__PANEL;
         tile.input = input;
         tile.output = output + (size_t)panel * tile.panel_stride;
         vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
@@ -2785,7 +2787,6 @@ static void vit__score(const vit__pass *pass, const float *queries, int rows, si
 /* ... and as integers: the queries are quantized where they lie. */
 static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
                                 float *scores) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     size_t width = pass->head_width, tokens = pass->padded_tokens, stride = pass->queries.stride;
     float scales[VIT__TILE_ROWS];
     int32_t middles[VIT__TILE_ROWS];
@@ -2796,7 +2797,7 @@ static void vit__score_integers(const vit__pass *pass, float *queries, int rows,
         pass->kernels->quantize_row(row, width, 0, (uint8_t *)row, scales + r, middles + r);
     }
     tile.inputs = width, tile.range = 63;
-    tile.bias = zeros;
+    tile.bias = vit__zeros;
     tile.row_stride = tokens, tile.panel_stride = VIT__PANEL;
     for (size_t token = 0; token < tokens; token += (size_t)tile.panels * VIT__PANEL) {
         tile.panels = vit__min(pass->kernels->tile8_panels, (int)((tokens - token) / VIT__PANEL));
@@ -2827,7 +2828,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
 
-    if (pass->integer_scores) vit__score_integers(pass, in_place, rows, heads * wide, scores);
+    if (VIT__ONLY_INT8 || pass->integer_scores)
+        vit__score_integers(pass, in_place, rows, heads * wide, scores);
     else vit__score(pass, in_place, rows, heads * wide, scores);
     for (int r = 0; r < rows; r++)
         pass->kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
