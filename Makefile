@@ -6,6 +6,7 @@
 # make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated where the machine lacks it
+# make check-freestanding  what firmware gets: no library, the size of stack and code
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them
@@ -32,6 +33,8 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
+FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
+	qemu-system-misc clang python3
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
@@ -150,6 +153,10 @@ check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
 	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh
 
+check-freestanding:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
+	BUILD=$(BUILD) tests/check_freestanding.sh
+
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
@@ -205,5 +212,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open \
-	bench-accuracy bench-peers lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa check-freestanding check-parity \
+	check-accuracy bench-open bench-accuracy bench-peers lint install clean
