@@ -76,13 +76,14 @@
    options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
    an array. Opening it copies nothing.
 
-   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (and, unless
-   VIT_NO_SIMD, the compiler's own header of vector instructions), and nothing is called but memcpy,
-   memmove, memset, memcmp and what the compiler itself calls for floats, and for 32-bit division, on
-   a processor without them. There is no heap, file, locale, libm, double or 64-bit division, nothing
-   writable that is static, and no recursion. Pictures come at the model's own size, as bytes or
-   normalised floats: vit_preprocess computes in double, as Pillow does. The deepest chain of calls
-   takes less than 2 KB of stack on 32-bit processors; with options.parallel_for, twice that.
+   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
+   header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
+   nothing is called but memcpy, memmove, memset, memcmp and what the compiler itself calls for
+   floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
+   double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
+   model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
+   does. The deepest chain of calls takes less than 2 KB of stack on 32-bit processors; with
+   options.parallel_for, twice that.
    More can be left out. Of 13.9 KB on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k) the
    following saves so many bytes, and all of it leaves 11.6 KB:
 
@@ -609,8 +610,11 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
 #endif
 
-#ifndef VIT_FREESTANDING
+/* C++ lets nobody else declare what a library there may have declared noexcept. */
+#if !defined(VIT_FREESTANDING) || (defined(__cplusplus) && __STDC_HOSTED__)
 #include <string.h>
+#else
+#define VIT__DECLARE_MEMORY
 #endif
 
 #if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
@@ -723,7 +727,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 extern "C" {
 #endif
 
-#ifdef VIT_FREESTANDING /* without string.h */
+#ifdef VIT__DECLARE_MEMORY
 void *memcpy(void *to, const void *from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
