@@ -1,5 +1,6 @@
 /* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit
    file. */
+#include "c_array.h"
 #include "file_map.h"
 #include "json.h"
 #include "labels.h"
@@ -18,6 +19,7 @@
 
 static const char usage[] =
     "usage: vit-convert [options] IN OUT.vit\n"
+    "       vit-convert --c-array NAME.c [--section SECTION] FILE.vit\n"
     "\n"
     "IN is a .safetensors file, or a folder with model.safetensors (or\n"
     "model.safetensors.index.json and its shards), config.json and\n"
@@ -42,11 +44,15 @@ static const char usage[] =
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
     "                       int8x (closer to f32 than int8, and slower on some\n"
     "                       machines) or int4\n"
+    "  --c-array NAME.c     write OUT.vit, or a FILE.vit that is there, as the C array NAME\n"
+    "                       into NAME.c and NAME.h, for a firmware to link\n"
+    "  --section SECTION    the linker's section in which that array lies\n"
     "  --help, --version\n";
 
 typedef struct arguments {
-    const char *in, *out;
+    const char *in, *out; /* in is NULL where out is there already */
     const char *labels;
+    const char *c_array, *section;
     vit_dtype dtype;
 } arguments;
 
@@ -137,6 +143,8 @@ enum {
     OPTION_LABELS,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
+    OPTION_C_ARRAY,
+    OPTION_SECTION,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -189,6 +197,12 @@ static void parse_option(int option, const char *text, arguments *a, settings *s
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text);
         break;
+    case OPTION_C_ARRAY:
+        a->c_array = text;
+        break;
+    case OPTION_SECTION:
+        a->section = text;
+        break;
     case OPTION_HELP:
         show_usage();
         break;
@@ -214,6 +228,8 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {"labels", 1, NULL, OPTION_LABELS},
         {"pos-embed", 1, NULL, OPTION_POS_EMBED},
         {"dtype", 1, NULL, OPTION_DTYPE},
+        {"c-array", 1, NULL, OPTION_C_ARRAY},
+        {"section", 1, NULL, OPTION_SECTION},
         {"help", 0, NULL, OPTION_HELP},
         {"version", 0, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -222,12 +238,13 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         parse_option(option, optarg, a, s);
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
-    if (argc - optind != 2) {
+    if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
+    if (argc - optind != 2 && (argc - optind != 1 || a->c_array == NULL)) {
         fputs(usage, stderr);
         exit(2);
     }
-    a->in = argv[optind];
-    a->out = argv[optind + 1];
+    if (argc - optind == 2) a->in = argv[optind];
+    a->out = argv[argc - 1];
 }
 
 static int is_folder(const char *path) {
@@ -303,10 +320,11 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, VIT_F32};
+    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    convert(&a, &s);
+    if (a.in != NULL) convert(&a, &s);
+    if (a.c_array != NULL) c_array_write(a.out, a.c_array, a.section);
     return 0;
 }
