@@ -41,7 +41,7 @@ LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
-	vit_writer.c quantize.c file_map.c report.c c_array.c)
+	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
 	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h)

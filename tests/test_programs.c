@@ -226,6 +226,27 @@ static void test_what_cannot_become_an_array_is_refused(void **state) {
     assert_int_equal(count_files("array"), 0);
 }
 
+/* By the way of float32, a checkpoint becomes the same file. */
+static void test_a_file_of_float32_takes_another_type(void **state) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    char command[512];
+    (void)state;
+    assert_int_equal(run("vit-convert " CHECKPOINT " $T/plain.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        snprintf(command, sizeof(command),
+                 "vit-convert --dtype %s " CHECKPOINT " $T/want.vit && convert=%s/vit-convert && "
+                 "$convert --dtype %s $T/plain.vit $T/got.vit && cmp $T/want.vit $T/got.vit",
+                 names[i], BUILD, names[i]);
+        assert_int_equal(run(command), 0);
+    }
+    assert_int_equal(run("vit-convert --dtype int8 $T/plain.vit $T/int8.vit"), 0);
+    assert_int_equal(run("vit-convert --dtype int4 $T/int8.vit $T/int4.vit"), 1);
+    assert_printed("err", "not all float32");
+    assert_int_equal(run("vit-convert --heads 3 $T/plain.vit $T/heads.vit"), 1);
+    assert_printed("err", "no option but --dtype");
+    assert_int_equal(count_files("int4") + count_files("heads"), 0);
+}
+
 /* ---- vit-info ---- */
 
 /* What vit-info says of the workspace is what the library says. */
@@ -345,6 +366,7 @@ int main(void) {
         cmocka_unit_test(test_options_replace_what_the_config_says),
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
+        cmocka_unit_test(test_a_file_of_float32_takes_another_type),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),

@@ -6,6 +6,7 @@
 #include "labels.h"
 #include "layouts.h"
 #include "report.h"
+#include "rewrite.h"
 #include "safetensors.h"
 #include "settings.h"
 #include "weights.h"
@@ -25,6 +26,7 @@ static const char usage[] =
     "model.safetensors.index.json and its shards), config.json and\n"
     "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
+    "Or it is a .vit file of float32 weights, to which --dtype gives another type.\n"
     "\n"
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
@@ -54,6 +56,7 @@ typedef struct arguments {
     const char *labels;
     const char *c_array, *section;
     vit_dtype dtype;
+    int described; /* whether an option says something of a checkpoint */
 } arguments;
 
 /* A number that takes up all of a text, or what is in front of end. */
@@ -235,8 +238,10 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {NULL, 0, NULL, 0},
     };
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option < OPTION_DTYPE) a->described = 1;
         parse_option(option, optarg, a, s);
+    }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
     if (argc - optind != 2 && (argc - optind != 1 || a->c_array == NULL)) {
@@ -289,6 +294,11 @@ static char *name_of(const char *path) {
     return name;
 }
 
+static int is_vit(const char *path) {
+    size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".vit") == 0 && !is_folder(path);
+}
+
 static void convert(const arguments *a, settings *s) {
     checkpoint weights = is_folder(a->in) ? open_folder(a->in) : checkpoint_open(a->in);
     json config = open_config(a->in, "config.json");
@@ -320,11 +330,16 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32};
+    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32, 0};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    if (a.in != NULL) convert(&a, &s);
+    if (a.in != NULL && is_vit(a.in)) {
+        if (a.described) fail("%s: a .vit file takes no option but --dtype", a.in);
+        rewrite(a.in, a.out, a.dtype);
+    } else if (a.in != NULL) {
+        convert(&a, &s);
+    }
     if (a.c_array != NULL) c_array_write(a.out, a.c_array, a.section);
     return 0;
 }
