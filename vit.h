@@ -298,7 +298,7 @@ extern "C" {
     X(VIT_ERROR_READ, "the file cannot be read")                                          \
     X(VIT_ERROR_MAGIC, "this is not a .vit file")                                         \
     X(VIT_ERROR_VERSION, "the file's format version is not supported")                    \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")      \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this build does not have")        \
     X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                       \
     X(VIT_ERROR_HEAD, "the head of the file is damaged")                                  \
     X(VIT_ERROR_CONFIG, "the config in the file is out of range")                         \
