@@ -84,14 +84,14 @@
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
    does. The deepest chain of calls takes less than 2 KB of stack on 32-bit processors; with
    options.parallel_for, twice that.
-   More can be left out. Of 13.9 KB on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k) the
-   following saves so many bytes, and all of it leaves 11.6 KB:
+   More can be left out. Of 13600 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax and
+   top_k) the following saves so many, and all of it leaves 11500:
 
        VIT_ONLY_INT8    1240   models of int8 alone, f16 outside of the blocks: those of vit-convert
                                --dtype int8. Others are refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       340   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
        VIT_NO_LABELS     260   models are as if they had no labels
-       VIT_NO_PARALLEL   380   options.parallel_for is not called
+       VIT_NO_PARALLEL   340   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -298,7 +298,7 @@ extern "C" {
     X(VIT_ERROR_READ, "the file cannot be read")                                          \
     X(VIT_ERROR_MAGIC, "this is not a .vit file")                                         \
     X(VIT_ERROR_VERSION, "the file's format version is not supported")                    \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")      \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this build does not have")        \
     X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                       \
     X(VIT_ERROR_HEAD, "the head of the file is damaged")                                  \
     X(VIT_ERROR_CONFIG, "the config in the file is out of range")                         \
@@ -721,6 +721,13 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__WASM
 #include <wasm_simd128.h>
 #endif
+#endif
+
+/* Whether there are kernels that fetch what they read next: those for processors with large caches. */
+#if defined(VIT__X86) || defined(VIT__AARCH64)
+#define VIT__FETCHES 1
+#else
+#define VIT__FETCHES 0
 #endif
 
 #ifdef __cplusplus
@@ -2369,7 +2376,14 @@ static vit__act_kernel vit__act(const vit__pass *pass) {
    other threads, come nearer. */
 static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
     size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
+    if (!VIT__FETCHES) return;
     tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
+    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+}
+
+static void vit__fetch_next8(vit__tile8 *tile, int threads, int tiles) {
+    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k */
+    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
     tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
 }
 
@@ -2382,24 +2396,21 @@ static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int
             tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs * tile->next_step;
     }
 }
 
 /* The same of integers. */
 static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
                                 int rows) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k, in bytes */
-    size_t tiles = (size_t)vit__divide_up(rows, kernels->tile8_rows);
-    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
-    tile->next_step = (size + tiles - 1) / tiles;
+    if (VIT__FETCHES) vit__fetch_next8(tile, threads, vit__divide_up(rows, kernels->tile8_rows));
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile8_rows, rows);
         kernels->multiply8(tile);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs / 4 * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs / 4 * tile->next_step;
     }
 }
 
@@ -2439,7 +2450,7 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
         vit__fetch_next(&tile, vit__threads(pass->options),
                         vit__divide_up(rows, pass->kernels->tile_rows));
-        if (!vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
+        if (VIT__FETCHES && !vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
         vit__multiply_rows(pass->kernels, &tile, rows);
     }
 }
