@@ -369,6 +369,8 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
+    VIT_ISA_DSP,     /* Cortex-M4, M7, M33: products of integers alone */
+    VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
     VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
@@ -379,7 +381,7 @@ typedef enum vit_isa {
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* What the weights of a model's blocks are stored as. */
@@ -688,6 +690,15 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
+#elif defined(__ARM_FEATURE_MVE)
+#if __ARM_FEATURE_MVE & 2 /* of floats too */
+#define VIT__MVE
+#include <arm_mve.h>
+#endif
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE)
+#if __ARM_ARCH_PROFILE == 'M'
+#define VIT__DSP
+#endif
 #endif
 #endif
 
@@ -1833,6 +1844,13 @@ struct vit__kernels {
                          int32_t *zero);
 };
 
+/* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
+#if defined(__ARM_ARCH_PROFILE) || defined(__riscv)
+#define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
+#else
+#define VIT__UNROLL_SCALARS
+#endif
+
 /* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
    is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
    ones repeat the first): that makes results independent of threads and batch. */
@@ -1846,13 +1864,20 @@ static void vit__multiply(const vit__tile *t) {
         const float *weights = t->weights + first;
         for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
         for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[1][n] += x1[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[2][n] += x2[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[3][n] += x3[k] * weights[n];
         }
-        for (int r = 0; r < t->rows; r++) {
+        VIT__UNROLL_SCALARS
+        for (int r = 0; r < 4; r++) {
             float *out = t->output + (size_t)r * t->row_stride + first;
+            if (r >= t->rows) break;
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) out[n] = t->add ? out[n] + sums[r][n] : sums[r][n];
         }
     }
@@ -1923,6 +1948,26 @@ static void vit__softmax_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
+#define VIT__PLAIN_ROWS8 4
+
+/* What becomes of the integer sums of a panel. */
+static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PANEL]) {
+    const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
+    const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
+    float *out = t->output + (size_t)panel * t->panel_stride;
+    for (size_t r = 0; r < (size_t)t->rows; r++) {
+        float *row = out + r * t->row_stride, row_scale = t->row_scales[r];
+        uint32_t row_zero = (uint32_t)t->row_zeros[r];
+        for (int n = 0; n < VIT__PANEL; n++) {
+            uint32_t zeros = row_zero * (uint32_t)weight_sums[n];
+            float exact = (float)(int32_t)((uint32_t)sums[r][n] - zeros); /* a bad file may wrap */
+            float y = bias[n] + scales[n] * row_scale * exact;
+            row[n] = t->add ? row[n] + y : y;
+        }
+    }
+    if (t->act != NULL) t->act(out, t->row_stride, t->rows);
+}
+
 /* sums[n] of a row and a panel: the products of integers. */
 static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
@@ -1938,20 +1983,85 @@ static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights
 
 /* One row at a time. */
 static void vit__multiply8(const vit__tile8 *t) {
-    for (int r = 0; r < t->rows; r++) {
-        float *out = t->output + (size_t)r * t->row_stride;
-        int32_t sums[VIT__PANEL];
-        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums);
-        for (int n = 0; n < VIT__PANEL; n++) {
-            float factor = t->scales[n] * t->row_scales[r];
-            uint32_t zeros = (uint32_t)t->row_zeros[r] * (uint32_t)t->weight_sums[n];
-            float exact = (float)(int32_t)((uint32_t)sums[n] - zeros); /* a bad file may wrap */
-            float y = t->bias[n] + factor * exact;
-            out[n] = t->add ? out[n] + y : y;
+    int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
+    for (int r = 0; r < t->rows; r++)
+        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums[r]);
+    vit__finish8(t, 0, sums);
+}
+
+#ifdef VIT__DSP
+/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
+#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
+#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
+/* Four k of one output times four rows; compilers, given the instructions, spill. */
+#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
+    do {                                                                              \
+        uint32_t bytes, pair;                                                         \
+        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
+                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
+                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
+                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
+                  "=&r"(bytes), "=&r"(pair)                                           \
+                :                                                                     \
+                : "r4", "r5", "r6", "r8", "memory");                                  \
+    } while (0)
+#define VIT__DSP_PANELS 2
+#define VIT__DSP_INPUTS 64 /* at a time */
+
+/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+static void vit__pair_dsp(const vit__tile8 *t, size_t k, size_t count, uint32_t *pairs) {
+    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
+        const uint8_t *row = t->input + (size_t)vit__min(r, t->rows - 1) * t->input_stride + k;
+        uint32_t *out = pairs + r;
+        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
+            uint32_t bytes;
+            memcpy(&bytes, row, sizeof(bytes));
+            VIT__EVEN8(out[0], bytes);
+            VIT__ODD8(out[4], bytes);
         }
     }
-    if (t->act != NULL) t->act(t->output, t->row_stride, t->rows);
 }
+
+/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
+static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
+                          int32_t sums[][VIT__PANEL]) {
+    const uint32_t *end = pairs + 2 * count;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        const uint32_t *p = pairs;
+        const int8_t *w = weights + 4 * n;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        if (count > 0) {
+            do {
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+            } while (p < end);
+        }
+        sums[0][n] = first ? s0 : sums[0][n] + s0;
+        sums[1][n] = first ? s1 : sums[1][n] + s1;
+        sums[2][n] = first ? s2 : sums[2][n] + s2;
+        sums[3][n] = first ? s3 : sums[3][n] + s3;
+    }
+}
+
+static void vit__multiply8_dsp(const vit__tile8 *t) {
+    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
+    uint32_t pairs[VIT__DSP_INPUTS * 2];
+    size_t k = 0;
+    do {
+        size_t left = t->inputs - k, count = left < VIT__DSP_INPUTS ? left : VIT__DSP_INPUTS;
+        vit__pair_dsp(t, k, count, pairs);
+        for (int p = 0; p < t->panels; p++)
+            vit__dot8_dsp(pairs, count, t->weights + ((size_t)p * t->inputs + k) * VIT__PANEL,
+                          k == 0, sums[p]);
+        k += count;
+    } while (k < t->inputs);
+    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
+}
+#endif
 
 /* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
 typedef struct vit__grid {
@@ -2094,6 +2204,13 @@ static inline int32_t vit__load4(const uint8_t *p) {
 #define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
 #define VIT__PASS_AVX512 5
 #define VIT__PASS_AVX512VNNI 6 /* likewise */
+#define VIT__PASS_MVE 7
+
+#ifdef VIT__MVE
+#define VIT__PASS VIT__PASS_MVE
+#include VIT_SELF
+#undef VIT__PASS
+#endif
 
 #ifdef VIT__AARCH64
 #define VIT__PASS VIT__PASS_NEON
@@ -2155,18 +2272,17 @@ static unsigned vit__features(void) {
     return features;
 }
 
-static const vit__kernels vit__kernels_portable = {4,
-                                                   1,
-                                                   vit__multiply,
-                                                   vit__gelu_rows,
-                                                   vit__gelu_tanh_rows,
-                                                   vit__norm_row,
-                                                   vit__softmax_row,
-                                                   vit__unpack,
-                                                   4,
-                                                   1,
-                                                   vit__multiply8,
-                                                   vit__quantize_row};
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                     \
+    {                                                                                              \
+        4, 1, vit__multiply, vit__gelu_rows, vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row, \
+            vit__unpack, VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_row                   \
+    }
+
+static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
+#ifdef VIT__DSP
+static const vit__kernels vit__kernels_dsp =
+    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
+#endif
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -2177,6 +2293,12 @@ typedef struct vit__variant {
 /* All in this build; of an instruction set the best first. */
 static const vit__variant vit__variants[] = {
     {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+#ifdef VIT__DSP
+    {VIT_ISA_DSP, 0, &vit__kernels_dsp},
+#endif
+#ifdef VIT__MVE
+    {VIT_ISA_MVE, 0, &vit__kernels_mve},
+#endif
 #ifdef VIT__AARCH64
     {VIT_ISA_NEON, 0, &vit__kernels_neon},
 #endif
@@ -2210,8 +2332,8 @@ VIT_API vit_isa vit_best_isa(void) {
 }
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
-    static const char *const names[VIT_ISA_COUNT] = {"best",    "portable", "neon",
-                                                     "simd128", "avx2",     "avx512"};
+    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "dsp",  "mve",
+                                                     "neon", "simd128",  "avx2", "avx512"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
