@@ -3817,6 +3817,90 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
     return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
 }
 
+#elif VIT__PASS == VIT__PASS_MVE
+
+#define VIT__NAME(name) vit__##name##_mve
+#define VIT__V float32x4_t
+#define VIT__LANES 4
+#define VIT__ROWS 3
+#define VIT__PANELS 1
+#define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
+#define VIT__LOAD(p) vldrwq_f32(p)
+#define VIT__STORE(p, a) vstrwq_f32(p, a)
+#define VIT__SET(x) vdupq_n_f32(x)
+#define VIT__ADD(a, b) vaddq_f32(a, b)
+#define VIT__SUB(a, b) vsubq_f32(a, b)
+#define VIT__MUL(a, b) vmulq_f32(a, b)
+#define VIT__DIV(a, b) vit__div_mve(a, b)
+/* b where one is NaN: "less" is true then, vminnm and vmaxnm take the other */
+#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
+#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
+#define VIT__ABS(a) vabsq_f32(a)
+#define VIT__LOAD_INTS(p) vldrwq_s32((const int32_t *)(const void *)(p))
+#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int32_t)(bits)))
+#define VIT__FIELD(a, left, right) \
+    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
+#define VIT__LOAD_F16(p) vit__load_f16_mve(p)
+#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshlq_n_u32(vldrhq_u32(p), 16))
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
+#define VIT__ADD_EXPONENT(a, n) \
+    vreinterpretq_f32_s32(      \
+        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
+#define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
+#define VIT__I int32x4_t
+#define VIT__ROWS8 3
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) vldrwq_s32(p)
+#define VIT__SET_I(x) vdupq_n_s32(x)
+#define VIT__ADD_I(a, b) vaddq_s32(a, b)
+#define VIT__SUB_I(a, b) vsubq_s32(a, b)
+#define VIT__MUL_I(a, b) vmulq_s32(a, b)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
+#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
+#define VIT__STORE8(p, a) vit__store8_mve(p, a)
+/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
+#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
+    do {                                                                                          \
+        uint32x4_t at = weights;                                                                  \
+        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
+        __asm__ volatile(                                                                         \
+            "wls lr, %10, 2f\n"                                                                   \
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
+            "le lr, 1b\n2:"                                                                       \
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
+              "+r"(c), "+w"(at)                                                                   \
+            : "r"(steps)                                                                          \
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
+    } while (0)
+#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
+/* There is no division of vectors. */
+static inline float32x4_t vit__div_mve(float32x4_t a, float32x4_t b) {
+    float32x4_t quotients = a;
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 0) / vgetq_lane_f32(b, 0), quotients, 0);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 1) / vgetq_lane_f32(b, 1), quotients, 1);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 2) / vgetq_lane_f32(b, 2), quotients, 2);
+    return vsetq_lane_f32(vgetq_lane_f32(a, 3) / vgetq_lane_f32(b, 3), quotients, 3);
+}
+
+/* As vit__from_f16: gcc's assembler gets the instruction for it wrong. */
+static inline float32x4_t vit__load_f16_mve(const uint16_t *p) {
+    uint32x4_t half = vldrhq_u32(p), sign = vandq_u32(half, vdupq_n_u32(0x8000));
+    float32x4_t x = vreinterpretq_f32_u32(vshlq_n_u32(veorq_u32(half, sign), 13));
+    x = vmulq_n_f32(x, 5.192296858534828e33f);
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(sign, 16)));
+}
+
+static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
+    const int32x4_t least = vdupq_n_s32(0), most = vdupq_n_s32(127);
+    for (int v = 0; v < 4; v++)
+        vstrbq_s32((int8_t *)p + 4 * v, vmaxq_s32(vminq_s32(a[v], most), least));
+}
+
 #elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
 
 #if VIT__PASS == VIT__PASS_AVX2
@@ -3960,10 +4044,16 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
 
 #endif
 
+#ifndef VIT__FMA_SCALAR
+#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
+#endif
 #ifndef VIT__ADD_TO
 #define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
 #endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
+#ifndef VIT__TILE_VECTORS
+#define VIT__TILE_VECTORS VIT__VECTORS /* so many of them at a time */
+#endif
 #define VIT__INLINE static inline __attribute__((always_inline))
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
 #ifdef __clang__
@@ -3991,15 +4081,18 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 #ifndef VIT__FLOATS /* the kernels of floats are of this pass */
 #define VIT__FLOATS(name) VIT__NAME(name)
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
-VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
+   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
+                                          const size_t first) {
     const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
-    const int vectors = panels * VIT__VECTORS;
+    const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
     uintptr_t next = t->next;
-    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__VECTORS];
+    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
-    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    for (int p = 0; p < panels; p++)
+        weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL + first;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
         input[r / 3] = t->input + (size_t)r * input_stride;
@@ -4008,34 +4101,39 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + first + v * VIT__LANES);
     }
     for (size_t k = 0; k < inputs; k++, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__V w[VIT__PANELS * VIT__VECTORS];
+        VIT__V w[VIT__PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD(weights[v / VIT__VECTORS] + k * VIT__PANEL +
-                             v % VIT__VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
+                             v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            VIT__V x = VIT__SET(input[r / 3][(size_t)(r % 3) * input_stride + k]);
+            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
-            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    float *out = t->output;
+    float *out = t->output + first;
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     VIT__UNROLL
     for (int r = 0; r < rows; r++, out += row_stride) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
-            float *to =
-                out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
+            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
+                        v % VIT__TILE_VECTORS * VIT__LANES;
             VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
         }
     }
+}
+
+VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+    for (size_t first = 0; first < VIT__PANEL; first += VIT__TILE_VECTORS * VIT__LANES)
+        VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
 static void VIT__NAME(multiply)(const vit__tile *t) {
@@ -4056,6 +4154,8 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
         VIT__CASE(2);
 #if VIT__ROWS > 2
         VIT__CASE(3);
+#endif
+#if VIT__ROWS > 3
         VIT__CASE(4);
         VIT__CASE(5);
 #endif
@@ -4313,6 +4413,47 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, size_t row, const int v
     }
 }
 
+#if VIT__PASS == VIT__PASS_MVE
+
+/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
+   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
+    const size_t steps = t->inputs / 16;
+    const int8_t *x0 = (const int8_t *)t->input;
+    const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
+    const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
+    const uint32_t before = (uint32_t)(uintptr_t)t->weights - 16 * VIT__PANEL;
+    const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
+    for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
+        int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
+        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        sums[0][n] = a0, sums[0][n + 1] = a1;
+        sums[1][n] = b0, sums[1][n + 1] = b1;
+        sums[2][n] = c0, sums[2][n + 1] = c1;
+    }
+}
+
+static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+    int32_t sums[VIT__ROWS8][VIT__PANEL];
+    const int rows = t->rows, add = t->add;
+    VIT__NAME(dot8)(t, sums);
+    VIT__STORED();
+    for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
+        const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
+        const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        float *out = t->output + v;
+        for (int r = 0; r < rows; r++, out += t->row_stride) {
+            int32x4_t zeros = vmulq_n_s32(weight_sums, t->row_zeros[r]);
+            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(sums[r] + v), zeros));
+            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, t->row_scales[r]), exact, bias);
+            VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
+        }
+    }
+    if (t->act != NULL) t->act(t->output, t->row_stride, rows);
+}
+
+#else
+
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
                                          const int depth) {
@@ -4405,6 +4546,7 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
         t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
 
+#endif
 #endif /* VIT__INTEGERS */
 
 static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
@@ -4473,6 +4615,10 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__LOAD_F16
 #undef VIT__LOAD_BF16
 #undef VIT__FMA
+#undef VIT__FMA_SCALAR
+#undef VIT__STORED
+#undef VIT__DOT8_SIX
+#undef VIT__TILE_VECTORS
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT
 #undef VIT__SHIFT

@@ -63,6 +63,7 @@ static void print(const char *isa, const char *numbers, int inputs, int outputs,
 
 int main(void) {
     static const int sizes[][2] = {{64, 64}, {64, 256}, {256, 64}};
+    instructions_since(0);
     for (size_t v = 0; v < sizeof(vit__variants) / sizeof(vit__variants[0]); v++) {
         const vit__kernels *kernels = vit__variants[v].kernels;
         const char *name = vit_isa_name(vit__variants[v].isa);
