@@ -82,15 +82,15 @@
    floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
-   does. The deepest chain of calls takes less than 2 KB of stack on 32-bit processors; with
+   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors; with
    options.parallel_for, twice that.
-   More can be left out. Of 13600 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax and
-   top_k) the following saves so many, and all of it leaves 11500:
+   More can be left out. Of 14,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   the following saves so many, and all of it leaves 12,100:
 
-       VIT_ONLY_INT8    1240   models of int8 alone, f16 outside of the blocks: those of vit-convert
+       VIT_ONLY_INT8    1260   models of int8 alone, f16 outside of the blocks: those of vit-convert
                                --dtype int8. Others are refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       340   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
-       VIT_NO_LABELS     260   models are as if they had no labels
+       VIT_NO_TANH       360   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_NO_LABELS     280   models are as if they had no labels
        VIT_NO_PARALLEL   340   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
@@ -382,6 +382,8 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
+    VIT_ISA_DSP,     /* Cortex-M4, M7, M33: products of integers alone */
+    VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
     VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
@@ -392,7 +394,7 @@ typedef enum vit_isa {
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* What the weights of a model's blocks are stored as. */
@@ -720,6 +722,15 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
+#elif defined(__ARM_FEATURE_MVE)
+#if __ARM_FEATURE_MVE & 2 /* of floats too */
+#define VIT__MVE
+#include <arm_mve.h>
+#endif
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE)
+#if __ARM_ARCH_PROFILE == 'M'
+#define VIT__DSP
+#endif
 #endif
 #endif
 
@@ -1903,6 +1914,13 @@ struct vit__kernels {
                          int32_t *zero);
 };
 
+/* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
+#if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
+#define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
+#else
+#define VIT__UNROLL_SCALARS
+#endif
+
 /* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
    is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
    ones repeat the first): that makes results independent of threads and batch. */
@@ -1916,13 +1934,20 @@ static void vit__multiply(const vit__tile *t) {
         const float *weights = t->weights + first;
         for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
         for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[1][n] += x1[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[2][n] += x2[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[3][n] += x3[k] * weights[n];
         }
-        for (int r = 0; r < t->rows; r++) {
+        VIT__UNROLL_SCALARS
+        for (int r = 0; r < 4; r++) {
             float *out = t->output + (size_t)r * t->row_stride + first;
+            if (r >= t->rows) break;
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) out[n] = t->add ? out[n] + sums[r][n] : sums[r][n];
         }
     }
@@ -1993,6 +2018,26 @@ static void vit__softmax_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
+#define VIT__PLAIN_ROWS8 4
+
+/* What becomes of the integer sums of a panel. */
+static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PANEL]) {
+    const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
+    const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
+    float *out = t->output + (size_t)panel * t->panel_stride;
+    for (size_t r = 0; r < (size_t)t->rows; r++) {
+        float *row = out + r * t->row_stride, row_scale = t->row_scales[r];
+        uint32_t row_zero = (uint32_t)t->row_zeros[r];
+        for (int n = 0; n < VIT__PANEL; n++) {
+            uint32_t zeros = row_zero * (uint32_t)weight_sums[n];
+            float exact = (float)(int32_t)((uint32_t)sums[r][n] - zeros); /* a bad file may wrap */
+            float y = bias[n] + scales[n] * row_scale * exact;
+            row[n] = t->add ? row[n] + y : y;
+        }
+    }
+    if (t->act != NULL) t->act(out, t->row_stride, t->rows);
+}
+
 /* sums[n] of a row and a panel: the products of integers. */
 static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
@@ -2008,20 +2053,85 @@ static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights
 
 /* One row at a time. */
 static void vit__multiply8(const vit__tile8 *t) {
-    for (int r = 0; r < t->rows; r++) {
-        float *out = t->output + (size_t)r * t->row_stride;
-        int32_t sums[VIT__PANEL];
-        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums);
-        for (int n = 0; n < VIT__PANEL; n++) {
-            float factor = t->scales[n] * t->row_scales[r];
-            uint32_t zeros = (uint32_t)t->row_zeros[r] * (uint32_t)t->weight_sums[n];
-            float exact = (float)(int32_t)((uint32_t)sums[n] - zeros); /* a bad file may wrap */
-            float y = t->bias[n] + factor * exact;
-            out[n] = t->add ? out[n] + y : y;
+    int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
+    for (int r = 0; r < t->rows; r++)
+        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums[r]);
+    vit__finish8(t, 0, sums);
+}
+
+#ifdef VIT__DSP
+/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
+#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
+#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
+/* Four k of one output times four rows; compilers, given the instructions, spill. */
+#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
+    do {                                                                              \
+        uint32_t bytes, pair;                                                         \
+        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
+                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
+                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
+                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
+                  "=&r"(bytes), "=&r"(pair)                                           \
+                :                                                                     \
+                : "r4", "r5", "r6", "r8", "memory");                                  \
+    } while (0)
+#define VIT__DSP_PANELS 2
+#define VIT__DSP_INPUTS 64 /* at a time */
+
+/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+static void vit__pair_dsp(const vit__tile8 *t, size_t k, size_t count, uint32_t *pairs) {
+    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
+        const uint8_t *row = t->input + (size_t)vit__min(r, t->rows - 1) * t->input_stride + k;
+        uint32_t *out = pairs + r;
+        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
+            uint32_t bytes;
+            memcpy(&bytes, row, sizeof(bytes));
+            VIT__EVEN8(out[0], bytes);
+            VIT__ODD8(out[4], bytes);
         }
     }
-    if (t->act != NULL) t->act(t->output, t->row_stride, t->rows);
 }
+
+/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
+static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
+                          int32_t sums[][VIT__PANEL]) {
+    const uint32_t *end = pairs + 2 * count;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        const uint32_t *p = pairs;
+        const int8_t *w = weights + 4 * n;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        if (count > 0) {
+            do {
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+            } while (p < end);
+        }
+        sums[0][n] = first ? s0 : sums[0][n] + s0;
+        sums[1][n] = first ? s1 : sums[1][n] + s1;
+        sums[2][n] = first ? s2 : sums[2][n] + s2;
+        sums[3][n] = first ? s3 : sums[3][n] + s3;
+    }
+}
+
+static void vit__multiply8_dsp(const vit__tile8 *t) {
+    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
+    uint32_t pairs[VIT__DSP_INPUTS * 2];
+    size_t k = 0;
+    do {
+        size_t left = t->inputs - k, count = left < VIT__DSP_INPUTS ? left : VIT__DSP_INPUTS;
+        vit__pair_dsp(t, k, count, pairs);
+        for (int p = 0; p < t->panels; p++)
+            vit__dot8_dsp(pairs, count, t->weights + ((size_t)p * t->inputs + k) * VIT__PANEL,
+                          k == 0, sums[p]);
+        k += count;
+    } while (k < t->inputs);
+    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
+}
+#endif
 
 /* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
 typedef struct vit__grid {
@@ -2164,6 +2274,13 @@ static inline int32_t vit__load4(const uint8_t *p) {
 #define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
 #define VIT__PASS_AVX512 5
 #define VIT__PASS_AVX512VNNI 6 /* likewise */
+#define VIT__PASS_MVE 7
+
+#ifdef VIT__MVE
+#define VIT__PASS VIT__PASS_MVE
+#include VIT_SELF
+#undef VIT__PASS
+#endif
 
 #ifdef VIT__AARCH64
 #define VIT__PASS VIT__PASS_NEON
@@ -2225,18 +2342,18 @@ static unsigned vit__features(void) {
     return features;
 }
 
-static const vit__kernels vit__kernels_portable = {4,
-                                                   1,
-                                                   vit__multiply,
-                                                   vit__gelu_rows,
-                                                   VIT__TANH ? vit__gelu_tanh_rows : NULL,
-                                                   vit__norm_row,
-                                                   vit__softmax_row,
-                                                   vit__unpack,
-                                                   4,
-                                                   1,
-                                                   vit__multiply8,
-                                                   vit__quantize_row};
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                  \
+    {                                                                                           \
+        4, 1, vit__multiply, vit__gelu_rows, VIT__TANH ? vit__gelu_tanh_rows : NULL,            \
+            vit__norm_row, vit__softmax_row, vit__unpack, VIT__PLAIN_ROWS8, panels8, multiply8, \
+            vit__quantize_row                                                                   \
+    }
+
+static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
+#ifdef VIT__DSP
+static const vit__kernels vit__kernels_dsp =
+    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
+#endif
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -2247,6 +2364,12 @@ typedef struct vit__variant {
 /* All in this build; of an instruction set the best first. */
 static const vit__variant vit__variants[] = {
     {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+#ifdef VIT__DSP
+    {VIT_ISA_DSP, 0, &vit__kernels_dsp},
+#endif
+#ifdef VIT__MVE
+    {VIT_ISA_MVE, 0, &vit__kernels_mve},
+#endif
 #ifdef VIT__AARCH64
     {VIT_ISA_NEON, 0, &vit__kernels_neon},
 #endif
@@ -2280,8 +2403,8 @@ VIT_API vit_isa vit_best_isa(void) {
 }
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
-    static const char *const names[VIT_ISA_COUNT] = {"best",    "portable", "neon",
-                                                     "simd128", "avx2",     "avx512"};
+    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "dsp",  "mve",
+                                                     "neon", "simd128",  "avx2", "avx512"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -3771,6 +3894,90 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
     return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
 }
 
+#elif VIT__PASS == VIT__PASS_MVE
+
+#define VIT__NAME(name) vit__##name##_mve
+#define VIT__V float32x4_t
+#define VIT__LANES 4
+#define VIT__ROWS 3
+#define VIT__PANELS 1
+#define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
+#define VIT__LOAD(p) vldrwq_f32(p)
+#define VIT__STORE(p, a) vstrwq_f32(p, a)
+#define VIT__SET(x) vdupq_n_f32(x)
+#define VIT__ADD(a, b) vaddq_f32(a, b)
+#define VIT__SUB(a, b) vsubq_f32(a, b)
+#define VIT__MUL(a, b) vmulq_f32(a, b)
+#define VIT__DIV(a, b) vit__div_mve(a, b)
+/* b where one is NaN: "less" is true then, vminnm and vmaxnm take the other */
+#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
+#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
+#define VIT__ABS(a) vabsq_f32(a)
+#define VIT__LOAD_INTS(p) vldrwq_s32((const int32_t *)(const void *)(p))
+#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int32_t)(bits)))
+#define VIT__FIELD(a, left, right) \
+    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
+#define VIT__LOAD_F16(p) vit__load_f16_mve(p)
+#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshlq_n_u32(vldrhq_u32(p), 16))
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
+#define VIT__ADD_EXPONENT(a, n) \
+    vreinterpretq_f32_s32(      \
+        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
+#define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
+#define VIT__I int32x4_t
+#define VIT__ROWS8 3
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) vldrwq_s32(p)
+#define VIT__SET_I(x) vdupq_n_s32(x)
+#define VIT__ADD_I(a, b) vaddq_s32(a, b)
+#define VIT__SUB_I(a, b) vsubq_s32(a, b)
+#define VIT__MUL_I(a, b) vmulq_s32(a, b)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
+#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
+#define VIT__STORE8(p, a) vit__store8_mve(p, a)
+/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
+#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
+    do {                                                                                          \
+        uint32x4_t at = weights;                                                                  \
+        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
+        __asm__ volatile(                                                                         \
+            "wls lr, %10, 2f\n"                                                                   \
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
+            "le lr, 1b\n2:"                                                                       \
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
+              "+r"(c), "+w"(at)                                                                   \
+            : "r"(steps)                                                                          \
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
+    } while (0)
+#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
+/* There is no division of vectors. */
+static inline float32x4_t vit__div_mve(float32x4_t a, float32x4_t b) {
+    float32x4_t quotients = a;
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 0) / vgetq_lane_f32(b, 0), quotients, 0);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 1) / vgetq_lane_f32(b, 1), quotients, 1);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 2) / vgetq_lane_f32(b, 2), quotients, 2);
+    return vsetq_lane_f32(vgetq_lane_f32(a, 3) / vgetq_lane_f32(b, 3), quotients, 3);
+}
+
+/* As vit__from_f16: gcc's assembler gets the instruction for it wrong. */
+static inline float32x4_t vit__load_f16_mve(const uint16_t *p) {
+    uint32x4_t half = vldrhq_u32(p), sign = vandq_u32(half, vdupq_n_u32(0x8000));
+    float32x4_t x = vreinterpretq_f32_u32(vshlq_n_u32(veorq_u32(half, sign), 13));
+    x = vmulq_n_f32(x, 5.192296858534828e33f);
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(sign, 16)));
+}
+
+static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
+    const int32x4_t least = vdupq_n_s32(0), most = vdupq_n_s32(127);
+    for (int v = 0; v < 4; v++)
+        vstrbq_s32((int8_t *)p + 4 * v, vmaxq_s32(vminq_s32(a[v], most), least));
+}
+
 #elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
 
 #if VIT__PASS == VIT__PASS_AVX2
@@ -3914,10 +4121,16 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
 
 #endif
 
+#ifndef VIT__FMA_SCALAR
+#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
+#endif
 #ifndef VIT__ADD_TO
 #define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
 #endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
+#ifndef VIT__TILE_VECTORS
+#define VIT__TILE_VECTORS VIT__VECTORS /* so many of them at a time */
+#endif
 #define VIT__INLINE static inline __attribute__((always_inline))
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
 #ifdef __clang__
@@ -3945,15 +4158,18 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 #ifndef VIT__FLOATS /* the kernels of floats are of this pass */
 #define VIT__FLOATS(name) VIT__NAME(name)
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
-VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
+   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
+                                          const size_t first) {
     const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
-    const int vectors = panels * VIT__VECTORS;
+    const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
     uintptr_t next = t->next;
-    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__VECTORS];
+    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
-    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    for (int p = 0; p < panels; p++)
+        weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL + first;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
         input[r / 3] = t->input + (size_t)r * input_stride;
@@ -3962,34 +4178,39 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + first + v * VIT__LANES);
     }
     for (size_t k = 0; k < inputs; k++, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__V w[VIT__PANELS * VIT__VECTORS];
+        VIT__V w[VIT__PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD(weights[v / VIT__VECTORS] + k * VIT__PANEL +
-                             v % VIT__VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
+                             v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            VIT__V x = VIT__SET(input[r / 3][(size_t)(r % 3) * input_stride + k]);
+            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
-            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    float *out = t->output;
+    float *out = t->output + first;
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     VIT__UNROLL
     for (int r = 0; r < rows; r++, out += row_stride) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
-            float *to =
-                out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
+            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
+                        v % VIT__TILE_VECTORS * VIT__LANES;
             VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
         }
     }
+}
+
+VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+    for (size_t first = 0; first < VIT__PANEL; first += VIT__TILE_VECTORS * VIT__LANES)
+        VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
 static void VIT__NAME(multiply)(const vit__tile *t) {
@@ -4010,6 +4231,8 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
         VIT__CASE(2);
 #if VIT__ROWS > 2
         VIT__CASE(3);
+#endif
+#if VIT__ROWS > 3
         VIT__CASE(4);
         VIT__CASE(5);
 #endif
@@ -4267,6 +4490,47 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, size_t row, const int v
     }
 }
 
+#if VIT__PASS == VIT__PASS_MVE
+
+/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
+   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
+    const size_t steps = t->inputs / 16;
+    const int8_t *x0 = (const int8_t *)t->input;
+    const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
+    const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
+    const uint32_t before = (uint32_t)(uintptr_t)t->weights - 16 * VIT__PANEL;
+    const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
+    for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
+        int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
+        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        sums[0][n] = a0, sums[0][n + 1] = a1;
+        sums[1][n] = b0, sums[1][n + 1] = b1;
+        sums[2][n] = c0, sums[2][n + 1] = c1;
+    }
+}
+
+static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+    int32_t sums[VIT__ROWS8][VIT__PANEL];
+    const int rows = t->rows, add = t->add;
+    VIT__NAME(dot8)(t, sums);
+    VIT__STORED();
+    for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
+        const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
+        const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        float *out = t->output + v;
+        for (int r = 0; r < rows; r++, out += t->row_stride) {
+            int32x4_t zeros = vmulq_n_s32(weight_sums, t->row_zeros[r]);
+            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(sums[r] + v), zeros));
+            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, t->row_scales[r]), exact, bias);
+            VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
+        }
+    }
+    if (t->act != NULL) t->act(t->output, t->row_stride, rows);
+}
+
+#else
+
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
                                          const int depth) {
@@ -4359,6 +4623,7 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
         t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
 
+#endif
 #endif /* VIT__INTEGERS */
 
 static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
@@ -4427,6 +4692,10 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__LOAD_F16
 #undef VIT__LOAD_BF16
 #undef VIT__FMA
+#undef VIT__FMA_SCALAR
+#undef VIT__STORED
+#undef VIT__DOT8_SIX
+#undef VIT__TILE_VECTORS
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT
 #undef VIT__SHIFT
