@@ -6,7 +6,7 @@
 /* By the linker script. */
 extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[];
 extern uint32_t stack_start[], stack_end[];
-extern void initial_stack(void); /* stack_end, as the table of functions has it */
+extern void initial_stack(void);            /* stack_end, as the table of functions has it */
 extern const char flash_size[], ram_size[]; /* the address is the number */
 
 #define PAINT 0xC0DEC0DEu
@@ -117,5 +117,5 @@ void start(void) {
 }
 
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-    initial_stack, start, fault, fault, fault, fault, fault, NULL, NULL, NULL, NULL,
-    fault, NULL, NULL, fault, count_wrap};
+    initial_stack, start, fault, fault, fault, fault, fault, NULL,
+    NULL,          NULL,  NULL,  fault, NULL,  NULL,  fault, count_wrap};
