@@ -59,6 +59,8 @@
        VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
                              model's own size
        VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
+       VIT_ONLY_INT8, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
+                             leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
        VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
@@ -74,11 +76,22 @@
    options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
    an array. Opening it copies nothing.
 
-   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h and nothing called
-   but memcpy, memmove, memset, memcmp and what the compiler itself needs for floats on a processor
-   without them: no heap, no file, no locale, no libm, no double (vit_preprocess, which computes in
-   double as Pillow does, is left out), no 64-bit division, no variable of static duration and no
-   recursion. Every function lies in what the caller passes and on the stack.
+   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
+   header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
+   nothing is called but memcpy, memmove, memset, memcmp and what the compiler itself calls for
+   floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
+   double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
+   model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
+   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors; with
+   options.parallel_for, twice that.
+   More can be left out. Of 14,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   the following saves so many, and all of it leaves 12,100:
+
+       VIT_ONLY_INT8    1260   models of int8 alone, f16 outside of the blocks: those of vit-convert
+                               --dtype int8. Others are refused with VIT_ERROR_FEATURE
+       VIT_NO_TANH       360   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_NO_LABELS     280   models are as if they had no labels
+       VIT_NO_PARALLEL   340   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -285,7 +298,7 @@ extern "C" {
     X(VIT_ERROR_READ, "the file cannot be read")                                          \
     X(VIT_ERROR_MAGIC, "this is not a .vit file")                                         \
     X(VIT_ERROR_VERSION, "the file's format version is not supported")                    \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")      \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this build does not have")        \
     X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                       \
     X(VIT_ERROR_HEAD, "the head of the file is damaged")                                  \
     X(VIT_ERROR_CONFIG, "the config in the file is out of range")                         \
@@ -599,8 +612,11 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
 #endif
 
-#ifndef VIT_FREESTANDING
+/* C++ lets nobody else declare what a library there may have declared noexcept. */
+#if !defined(VIT_FREESTANDING) || (defined(__cplusplus) && __STDC_HOSTED__)
 #include <string.h>
+#else
+#define VIT__DECLARE_MEMORY
 #endif
 
 #if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
@@ -623,7 +639,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef VIT_FREESTANDING
 /* The square root, where it is one instruction. */
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
 #elif defined(__aarch64__)
@@ -636,10 +652,26 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
+/* What is left out, as numbers: the compiler drops what they make unreachable. */
 #ifdef VIT_ONLY_INT8
-#define VIT__ONLY_INT8 1 /* known when compiled: what is for other dtypes is left out */
+#define VIT__ONLY_INT8 1
 #else
 #define VIT__ONLY_INT8 0
+#endif
+#ifdef VIT_NO_LABELS
+#define VIT__LABELS 0
+#else
+#define VIT__LABELS 1
+#endif
+#ifdef VIT_NO_TANH
+#define VIT__TANH 0
+#else
+#define VIT__TANH 1
+#endif
+#ifdef VIT_NO_PARALLEL
+#define VIT__PARALLEL 0
+#else
+#define VIT__PARALLEL 1
 #endif
 
 #ifndef VIT_FREESTANDING /* where [4] has its own */
@@ -702,11 +734,18 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
+/* Whether there are kernels that fetch what they read next: those for processors with large caches. */
+#if defined(VIT__X86) || defined(VIT__AARCH64)
+#define VIT__FETCHES 1
+#else
+#define VIT__FETCHES 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#ifdef VIT_FREESTANDING /* without string.h */
+#ifdef VIT__DECLARE_MEMORY
 void *memcpy(void *to, const void *from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
@@ -840,8 +879,10 @@ static float vit__erff(float x) {
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
     static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
-    if (x > -0.5f && x < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
-    return 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * x));
+    float a = x < 0 ? -x : x;
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
+    return x < 0 ? -y : y;
 }
 #endif
 
@@ -956,13 +997,18 @@ static void vit__run_tasks(int count, vit_task task, void *arg) {
     for (int index = 0; index < count; index++) task(arg, index, 0);
 }
 
+static int vit__is_parallel(const vit_options *options) {
+    return VIT__PARALLEL && options->parallel_for != NULL;
+}
+
 static int vit__threads(const vit_options *options) {
-    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
+    return vit__is_parallel(options) ? vit__max(1, options->threads) : 1;
 }
 
 static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
-    if (options->parallel_for == NULL || count < 2) vit__run_tasks(count, task, arg);
-    else options->parallel_for(options->parallel_user, count, task, arg);
+    if (vit__is_parallel(options) && count > 1)
+        options->parallel_for(options->parallel_user, count, task, arg);
+    else vit__run_tasks(count, task, arg);
 }
 
 VIT_API const char *vit_status_string(vit_status status) {
@@ -984,7 +1030,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__HEADER_SIZE 256u
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
-#define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
+#define VIT__MAX_FIELD_BITS 20     /* 2^20: of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_SUMMED \
@@ -1216,10 +1262,48 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* A count of the config; -1 where it is larger than any count may be. */
-static int vit__count(const unsigned char *p) {
-    uint32_t value = vit__u32(p);
-    return value > VIT__MAX_FIELD ? -1 : (int)value;
+/* A number of the config: where it is in the header and in vit_config, and its range, least to
+   2^most_bits. */
+typedef struct vit__field {
+    unsigned char offset, place, least, most_bits;
+} vit__field;
+
+#define VIT__COUNT(offset, member, least) \
+    { offset, offsetof(vit_config, member), least, VIT__MAX_FIELD_BITS }
+#define VIT__FLAG(offset, member) \
+    { offset, offsetof(vit_config, member), 0, 0 }
+
+static const vit__field vit__fields[] = {
+    VIT__COUNT(64, img_size[0], 1),
+    VIT__COUNT(68, img_size[1], 1),
+    VIT__COUNT(72, patch_size[0], 1),
+    VIT__COUNT(76, patch_size[1], 1),
+    VIT__COUNT(80, in_chans, 1),
+    VIT__COUNT(84, num_classes, 1),
+    VIT__COUNT(88, embed_dim, 1),
+    VIT__COUNT(92, depth, 1),
+    VIT__COUNT(96, num_heads, 1),
+    VIT__COUNT(100, head_dim, 1),
+    VIT__COUNT(104, mlp_dim, 1),
+    VIT__COUNT(108, prefix_tokens, 0),
+    VIT__COUNT(112, head_tokens, 0),
+    VIT__FLAG(116, head_avg),
+    VIT__FLAG(120, fc_norm),
+    VIT__COUNT(124, pre_logits, 0),
+    VIT__COUNT(140, preprocess.resize_size[0], 0),
+    VIT__COUNT(144, preprocess.resize_size[1], 0),
+};
+
+/* Returns whether all are in range. */
+static int vit__read_fields(const unsigned char *h, vit_config *c) {
+    int in_range = 1;
+    for (size_t i = 0; i < sizeof(vit__fields) / sizeof(vit__fields[0]); i++) {
+        const vit__field *field = &vit__fields[i];
+        uint32_t value = vit__u32(h + field->offset);
+        in_range &= value >= field->least && value <= 1u << field->most_bits;
+        memcpy((unsigned char *)c + field->place, &value, sizeof(value));
+    }
+    return in_range;
 }
 
 /* A choice out of [0, choices); choices where it is none of them. */
@@ -1228,27 +1312,10 @@ static int vit__choice(const unsigned char *p, int choices) {
     return value >= (uint32_t)choices ? choices : (int)value;
 }
 
-/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be
-   used. */
-static void vit__read_config(const unsigned char *h, vit_config *c) {
+/* Config and recipe from the header's bytes. Returns whether the counts are in range; whether they go
+   together vit__config_is_valid tells. */
+static int vit__read_config(const unsigned char *h, vit_config *c) {
     vit_preprocess_config *p = &c->preprocess;
-    for (int i = 0; i < 2; i++) {
-        c->img_size[i] = vit__count(h + 64 + 4 * i);
-        c->patch_size[i] = vit__count(h + 72 + 4 * i);
-        p->resize_size[i] = vit__count(h + 140 + 4 * i);
-    }
-    c->in_chans = vit__count(h + 80);
-    c->num_classes = vit__count(h + 84);
-    c->embed_dim = vit__count(h + 88);
-    c->depth = vit__count(h + 92);
-    c->num_heads = vit__count(h + 96);
-    c->head_dim = vit__count(h + 100);
-    c->mlp_dim = vit__count(h + 104);
-    c->prefix_tokens = vit__count(h + 108);
-    c->head_tokens = vit__count(h + 112);
-    c->head_avg = vit__choice(h + 116, 2);
-    c->fc_norm = vit__choice(h + 120, 2);
-    c->pre_logits = vit__count(h + 124);
     c->act = (vit_act)vit__choice(h + 128, VIT_ACT_COUNT);
     c->norm_eps = vit__f32(h + 132);
     p->resize = (vit_resize)vit__choice(h + 136, VIT_RESIZE_COUNT);
@@ -1260,6 +1327,7 @@ static void vit__read_config(const unsigned char *h, vit_config *c) {
         p->std[i] = vit__f32(h + 176 + 4 * i);
     }
     c->architecture = (const char *)h + 192;
+    return vit__read_fields(h, c);
 }
 
 static int vit__recipe_is_valid(const vit_preprocess_config *p) {
@@ -1267,7 +1335,7 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
         p->crop == VIT_CROP_COUNT)
         return 0;
     for (int i = 0; i < 2; i++) {
-        if (p->resize_size[i] < (p->resize == VIT_RESIZE_NONE ? 0 : 1)) return 0;
+        if (p->resize != VIT_RESIZE_NONE && p->resize_size[i] < 1) return 0;
     }
     for (int i = 0; i < 4; i++) {
         if (!vit__is_finite(p->mean[i]) || !vit__is_finite(p->std[i]) || p->std[i] == 0) return 0;
@@ -1275,18 +1343,11 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
     return vit__is_finite(p->rescale) && p->rescale > 0;
 }
 
-/* Whether every number is in range and every size that follows from them fits an int. */
+/* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
-    const int positive[] = {c->img_size[0], c->img_size[1], c->patch_size[0], c->patch_size[1],
-                            c->in_chans,    c->num_classes, c->embed_dim,     c->depth,
-                            c->num_heads,   c->head_dim,    c->mlp_dim};
-    for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++) {
-        if (positive[i] < 1) return 0;
-    }
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
-    if (c->prefix_tokens < 0 || c->head_tokens < 0 || c->head_tokens > c->prefix_tokens) return 0;
-    if (c->head_avg > 1 || c->fc_norm > 1 || vit__pooled_tokens(c) < 1) return 0;
-    if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
+    if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
+    if (c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
     size_t channels = (size_t)c->in_chans;
@@ -1344,7 +1405,7 @@ static int vit__name_is_valid(const unsigned char *p) {
     for (size_t i = length; i < 64; i++) {
         if (p[i] != 0) return 0;
     }
-    return length < 64 && vit__strings_are_valid(p, length + 1, 1);
+    return length < 64 && (!VIT__LABELS || vit__strings_are_valid(p, length + 1, 1));
 }
 
 /* Whether a range lies in the head, behind the header. */
@@ -1374,7 +1435,7 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
 
 static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
     uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
-    if (size == 0) return VIT_OK;
+    if (!VIT__LABELS || size == 0) return VIT_OK;
     if (!vit__in_head(file, offset, size) ||
         !vit__strings_are_valid(file + offset, size, config->num_classes))
         return VIT_ERROR_LABELS;
@@ -1390,10 +1451,15 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     return dtype < VIT__DTYPE_COUNT && range == 0;
 }
 
+/* Whether this build has what a config takes. */
+static int vit__has_layers(const vit_config *c) {
+    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
+}
+
 /* Whether this build has what a tensor of a dtype takes. */
-static int vit__has_dtype(const vit__tensor *t, uint32_t dtype) {
+static int vit__has_dtype(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
-    return dtype == (uint32_t)(vit__in_block(t->role) ? VIT__INT8 : VIT__F16);
+    return vit__in_block(t->role) ? dtype == VIT__INT8 && range == 63 : dtype == VIT__F16;
 }
 
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
@@ -1423,7 +1489,8 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
-        if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
+        if (!vit__has_dtype(&t, vit__u32(entry + 8), vit__u32(entry + 24)))
+            return VIT_ERROR_FEATURE;
         if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
@@ -1460,8 +1527,10 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
-    vit__read_config(file, &config);
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + 192)) return VIT_ERROR_CONFIG;
+    if (!vit__read_config(file, &config) || !vit__config_is_valid(&config) ||
+        !vit__name_is_valid(file + 192))
+        return VIT_ERROR_CONFIG;
+    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
@@ -1469,7 +1538,8 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
-    if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
+    if (VIT__LABELS && vit__u32(file + 52) > 0)
+        model->labels = (const char *)file + vit__u32(file + 48);
     return VIT_OK;
 }
 
@@ -1845,7 +1915,7 @@ struct vit__kernels {
 };
 
 /* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
-#if defined(__ARM_ARCH_PROFILE) || defined(__riscv)
+#if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
 #define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
 #else
 #define VIT__UNROLL_SCALARS
@@ -2272,10 +2342,11 @@ static unsigned vit__features(void) {
     return features;
 }
 
-#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                     \
-    {                                                                                              \
-        4, 1, vit__multiply, vit__gelu_rows, vit__gelu_tanh_rows, vit__norm_row, vit__softmax_row, \
-            vit__unpack, VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_row                   \
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                  \
+    {                                                                                           \
+        4, 1, vit__multiply, vit__gelu_rows, VIT__TANH ? vit__gelu_tanh_rows : NULL,            \
+            vit__norm_row, vit__softmax_row, vit__unpack, VIT__PLAIN_ROWS8, panels8, multiply8, \
+            vit__quantize_row                                                                   \
     }
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
@@ -2410,6 +2481,9 @@ typedef struct vit__product {
     size_t image_stride, row_stride, panel_stride;
 } vit__product;
 
+/* The biases of a product without. */
+static const float vit__zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+
 #define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
 
 static int vit__divide_up(int n, int by) {
@@ -2417,14 +2491,22 @@ static int vit__divide_up(int n, int by) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    return pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh : pass->kernels->gelu;
+    return VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh
+                                                               : pass->kernels->gelu;
 }
 
 /* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
    other threads, come nearer. */
 static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
     size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
+    if (!VIT__FETCHES) return;
     tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
+    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+}
+
+static void vit__fetch_next8(vit__tile8 *tile, int threads, int tiles) {
+    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k */
+    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
     tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
 }
 
@@ -2437,24 +2519,21 @@ static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int
             tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs * tile->next_step;
     }
 }
 
 /* The same of integers. */
 static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
                                 int rows) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k, in bytes */
-    size_t tiles = (size_t)vit__divide_up(rows, kernels->tile8_rows);
-    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
-    tile->next_step = (size + tiles - 1) / tiles;
+    if (VIT__FETCHES) vit__fetch_next8(tile, threads, vit__divide_up(rows, kernels->tile8_rows));
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile8_rows, rows);
         kernels->multiply8(tile);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs / 4 * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs / 4 * tile->next_step;
     }
 }
 
@@ -2478,7 +2557,6 @@ static int vit__is_f32(const vit__matrix *m) {
    by; the sums of the slices add up in the output. */
 static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
                                  vit__tile tile, int rows, float *slice) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
     const float *input = tile.input;
     float *output = tile.output;
@@ -2488,14 +2566,14 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         tile.inputs = step < m->inputs - k ? step : m->inputs - k;
         tile.input = input + k;
         tile.output = output;
-        tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
+        tile.bias = k > 0 ? vit__zeros : m->bias + (size_t)panel * VIT__PANEL;
         tile.add = tile.add || k > 0;
         tile.act = k + tile.inputs < m->inputs ? NULL : act;
         tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
         if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
         vit__fetch_next(&tile, vit__threads(pass->options),
                         vit__divide_up(rows, pass->kernels->tile_rows));
-        if (!vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
+        if (VIT__FETCHES && !vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
         vit__multiply_rows(pass->kernels, &tile, rows);
     }
 }
@@ -2674,7 +2752,7 @@ static void vit__key_task(void *arg, int index, int worker) {
     float *rows = pass->queries.data + (image * (size_t)pass->tokens + (size_t)first) * stride +
                   ((size_t)h->first_head + head) * width;
     (void)worker;
-    if (pass->integer_scores) vit__pack_keys(pass, rows, count, at);
+    if (VIT__ONLY_INT8 || pass->integer_scores) vit__pack_keys(pass, rows, count, at);
     else vit__transpose(rows, stride, count, width, pass->keys + at * width);
 }
 
@@ -2692,12 +2770,11 @@ static int vit__rows_in_use(const vit__pass *pass) {
 
 /* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
 static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const float *input = tile.input, *bias = tile.bias;
     float *output = tile.output;
     for (int panel = 0; panel < panels; panel += tile.panels) {
         tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        tile.bias = bias == NULL ? zeros : bias + (size_t)panel * VIT__PANEL;
+        tile.bias = bias == NULL ? vit__zeros : bias + (size_t)panel * VIT__PANEL;
         tile.input = input;
         tile.output = output + (size_t)panel * tile.panel_stride;
         vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
@@ -2858,7 +2935,6 @@ static void vit__score(const vit__pass *pass, const float *queries, int rows, si
 /* ... and as integers: the queries are quantized where they lie. */
 static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
                                 float *scores) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     size_t width = pass->head_width, tokens = pass->padded_tokens, stride = pass->queries.stride;
     float scales[VIT__TILE_ROWS];
     int32_t middles[VIT__TILE_ROWS];
@@ -2869,7 +2945,7 @@ static void vit__score_integers(const vit__pass *pass, float *queries, int rows,
         pass->kernels->quantize_row(row, width, 0, (uint8_t *)row, scales + r, middles + r);
     }
     tile.inputs = width, tile.range = 63;
-    tile.bias = zeros;
+    tile.bias = vit__zeros;
     tile.row_stride = tokens, tile.panel_stride = VIT__PANEL;
     for (size_t token = 0; token < tokens; token += (size_t)tile.panels * VIT__PANEL) {
         tile.panels = vit__min(pass->kernels->tile8_panels, (int)((tokens - token) / VIT__PANEL));
@@ -2900,7 +2976,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
 
-    if (pass->integer_scores) vit__score_integers(pass, in_place, rows, heads * wide, scores);
+    if (VIT__ONLY_INT8 || pass->integer_scores)
+        vit__score_integers(pass, in_place, rows, heads * wide, scores);
     else vit__score(pass, in_place, rows, heads * wide, scores);
     for (int r = 0; r < rows; r++)
         pass->kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
@@ -3110,7 +3187,7 @@ static void vit__head(const vit__pass *pass, float *logits) {
     if (c->fc_norm)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
-    if (c->pre_logits > 0) {
+    if (VIT__TANH && c->pre_logits > 0) {
         vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
         for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
             pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
