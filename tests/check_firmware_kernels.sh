@@ -71,6 +71,7 @@ for OPTIMIZE in -O2 -Os; do
     arm cortex-m4 "$ARM" "-mcpu=cortex-m4 $FPU4" mps2-an386 0x21000000
     at_most dsp 1.4
     arm cortex-m55 "$ARM" "-mcpu=cortex-m55 -mfloat-abi=hard" mps3-an547 0x60000000
+    [ $OPTIMIZE = -Os ] || at_most mve 0.25
     arm cortex-m55-clang "$CLANG" "-mcpu=cortex-m55 -mfloat-abi=hard" mps3-an547 0x60000000
 done
 OPTIMIZE=-O2
