@@ -7,6 +7,9 @@
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated where the machine lacks it
 # make check-freestanding  what firmware gets: no library, the size of stack and code
+# make check-firmware-kernels
+#                        the tests of the kernels on emulated Cortex-M and RISC-V cores, and how
+#                        many instructions a multiply-add takes there
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them
@@ -34,7 +37,7 @@ PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pi
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
-	qemu-system-misc clang python3
+	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
@@ -44,7 +47,8 @@ CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c s
 	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
-	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h)
+	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h \
+	tests/firmware/*.[ch])
 
 all: $(PROGRAMS)
 
@@ -157,6 +161,10 @@ check-freestanding:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
 	BUILD=$(BUILD) tests/check_freestanding.sh
 
+check-firmware-kernels:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
+	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
+
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
@@ -212,5 +220,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa check-freestanding check-parity \
-	check-accuracy bench-open bench-accuracy bench-peers lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa check-freestanding check-firmware-kernels \
+	check-parity check-accuracy bench-open bench-accuracy bench-peers lint install clean

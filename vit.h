@@ -4513,16 +4513,19 @@ static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__P
 static void VIT__NAME(multiply8)(const vit__tile8 *t) {
     int32_t sums[VIT__ROWS8][VIT__PANEL];
     const int rows = t->rows, add = t->add;
+    const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
     VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
         const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
         const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        const float *row_scale = t->row_scales;
+        const int32_t *row_zero = t->row_zeros, *row_sums = sums[0] + v;
         float *out = t->output + v;
-        for (int r = 0; r < rows; r++, out += t->row_stride) {
-            int32x4_t zeros = vmulq_n_s32(weight_sums, t->row_zeros[r]);
-            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(sums[r] + v), zeros));
-            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, t->row_scales[r]), exact, bias);
+        for (int r = 0; r < rows; r++, out += row_stride, row_sums += VIT__PANEL) {
+            int32x4_t zeros = vmulq_n_s32(weight_sums, *row_zero++);
+            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(row_sums), zeros));
+            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
             VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
         }
     }

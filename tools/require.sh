@@ -31,6 +31,8 @@ is_there() {
     gcc-arm-none-eabi) command -v arm-none-eabi-gcc ;;
     gcc-riscv64-unknown-elf) command -v riscv64-unknown-elf-gcc ;;
     qemu-system-misc) command -v qemu-system-riscv32 ;;
+    libnewlib-arm-none-eabi) [ -e "$(arm-none-eabi-gcc -print-file-name=librdimon.a)" ] ;;
+    picolibc-riscv64-unknown-elf) [ -e /usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a ] ;;
     qemu-user) command -v qemu-aarch64 ;;
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;

@@ -7,7 +7,8 @@
 #ifdef __riscv
 static inline uint32_t instructions(void) {
     uint32_t count;
-    __asm__ volatile("csrr %0, minstret" : "=r"(count));
+    __asm__ volatile(".option push\n\t.option arch, +zicsr\n\tcsrr %0, minstret\n\t.option pop"
+                     : "=r"(count));
     return count;
 }
 

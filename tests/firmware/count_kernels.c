@@ -54,24 +54,39 @@ static uint32_t count_floats(const vit__kernels *kernels, int inputs) {
     return count;
 }
 
-static void print(const char *isa, const char *numbers, int inputs, int outputs, uint32_t count) {
-    uint32_t hundredths = count * 10 / ((uint32_t)(TOKENS * inputs * outputs) / 10);
-    printf("isa=%s numbers=%s inputs=%d outputs=%d rows=%d instructions_per_multiply_add=%lu.%02lu\n",
-           isa, numbers, inputs, outputs, TOKENS, (unsigned long)(hundredths / 100),
-           (unsigned long)(hundredths % 100));
+static void print(const char *isa, const char *numbers, const char *layers, uint32_t count,
+                  uint32_t multiply_adds) {
+    uint32_t thousandths = (uint32_t)((uint64_t)count * 1000 / multiply_adds);
+    printf("isa=%s numbers=%s layers=%s rows=%d instructions_per_multiply_add=%lu.%03lu\n", isa,
+           numbers, layers, TOKENS, (unsigned long)(thousandths / 1000),
+           (unsigned long)(thousandths % 1000));
+}
+
+/* The layers of a block: q, k, v and proj, fc1, fc2. */
+static void print_integers(const char *isa, const vit__kernels *kernels) {
+    static const struct {
+        const char *name;
+        int inputs, outputs, count;
+    } layers[] = {{"64x64", 64, 64, 4}, {"64x256", 64, 256, 1}, {"256x64", 256, 64, 1}};
+    uint32_t all = 0, all_multiply_adds = 0;
+    for (size_t i = 0; i < sizeof(layers) / sizeof(layers[0]); i++) {
+        int inputs = layers[i].inputs, outputs = layers[i].outputs;
+        uint32_t count = count_integers(kernels, inputs, outputs);
+        uint32_t multiply_adds = (uint32_t)(TOKENS * inputs * outputs);
+        print(isa, "int8", layers[i].name, count, multiply_adds);
+        all += (uint32_t)layers[i].count * count;
+        all_multiply_adds += (uint32_t)layers[i].count * multiply_adds;
+    }
+    print(isa, "int8", "all", all, all_multiply_adds);
 }
 
 int main(void) {
-    static const int sizes[][2] = {{64, 64}, {64, 256}, {256, 64}};
     instructions_since(0);
     for (size_t v = 0; v < sizeof(vit__variants) / sizeof(vit__variants[0]); v++) {
         const vit__kernels *kernels = vit__variants[v].kernels;
-        const char *name = vit_isa_name(vit__variants[v].isa);
-        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-            print(name, "int8", sizes[i][0], sizes[i][1],
-                  count_integers(kernels, sizes[i][0], sizes[i][1]));
-        print(name, "float", 64, 16, count_floats(kernels, 64));
-        print(name, "float", 256, 16, count_floats(kernels, 256));
+        const char *isa = vit_isa_name(vit__variants[v].isa);
+        print_integers(isa, kernels);
+        print(isa, "float", "64x16", count_floats(kernels, 64), TOKENS * 64 * VIT__PANEL);
     }
     return 0;
 }
