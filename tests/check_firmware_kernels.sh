@@ -1,7 +1,7 @@
 #!/bin/sh
 # The tests of the kernels on emulated small cores, each with the instructions that it has, and how many
 # the products of the model that ships take there. Prints a line for each run; exit status 1 where a test
-# fails or a bound is exceeded. Run it by make check-firmware-kernels, which installs the emulators and
+# fails or a bound is exceeded. Run it by make check-firmware, which installs the emulators and
 # passes FLAGS.
 BUILD=${BUILD:-build}/firmware
 FLAGS="$FLAGS -g -ffunction-sections -fdata-sections -I. -Itests -Itests/emulated"
