@@ -48,8 +48,7 @@ CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c s
 	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
-	tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h \
-	tests/firmware/*.[ch])
+	tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
