@@ -205,7 +205,8 @@ lint:
 	CC=clang CXX=clang++ tests/check_include.sh
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
-		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests vit.h examples tools tests
+		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware vit.h examples tools \
+		tests
 	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
