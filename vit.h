@@ -382,7 +382,7 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
-    VIT_ISA_DSP,     /* Cortex-M4, M7, M33: products of integers alone */
+    VIT_ISA_DSP,     /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
     VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
@@ -730,7 +730,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #include <arm_mve.h>
 #endif
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE)
-#if __ARM_ARCH_PROFILE == 'M'
+#if __ARM_ARCH_PROFILE == 'M' && defined(__OPTIMIZE__) /* with -O0 it has too few registers */
 #define VIT__DSP
 #endif
 #endif
