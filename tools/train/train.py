@@ -83,10 +83,11 @@ def train_epoch(model, average, optimiser, data, args):
 
 
 @torch.no_grad()
-def evaluate(model, test, mean, std, batch=500):
+def evaluate(model, test, mean, std, args):
     """Mean loss, and the class found for each picture."""
-    logits = torch.cat([model(pictures.normalise(images, mean, std))
-                        for images in test.images.split(batch)])
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
+        logits = torch.cat([model(pictures.normalise(images, mean, std))
+                            for images in test.images.split(args.batch)]).float()
     return F.cross_entropy(logits, test.classes).item(), logits.argmax(1)
 
 
@@ -195,7 +196,7 @@ def main():
         start = time.time()
         loss = train_epoch(**parts, data=(train, mean, std, len(labels)), args=args)
         average = parts["average"].model
-        test_loss, found = evaluate(average, test, mean, std)
+        test_loss, found = evaluate(average, test, mean, std, args)
         history.append({"epoch": len(history) + 1, "train_loss": loss, "test_loss": test_loss,
                         "test_accuracy": (found == test.classes).float().mean().item(),
                         "seconds": time.time() - start})
