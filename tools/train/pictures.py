@@ -22,7 +22,6 @@ FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # where Debian's dataset-fa
 FASHION_MNIST_LABELS = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 TEST_FOLDERS, TEST_PREFIXES = ("val", "test"), ("t10k", "test", "val")
-ENDINGS = {".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp"}
 HELD_OUT = 0.1
 
 
@@ -67,18 +66,21 @@ def read_idx_split(folder, prefix):
 
 # ---- folders of pictures ----
 
-def class_folders(folder):
-    """The folders of the classes, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir())
+def class_names(folder):
+    """Of the folders in it, sorted."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if not names:
+        raise ValueError(f"{folder}: neither folders of classes nor IDX files")
+    return names
 
 
 def read_picture(path, size, mode):
     """(channels, size, size): the shorter side resized to size, the middle cut out, by torchvision's
     sums, which vit.h's are."""
-    from PIL import Image  # only here: IDX files do without
+    from PIL import Image, ImageOps  # only here: IDX files do without
 
     with Image.open(path) as image:
-        image = image.convert(mode)
+        image = ImageOps.exif_transpose(image).convert(mode)
     width, height = (size * side // min(image.size) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - size) / 2), round((height - size) / 2)
@@ -87,12 +89,14 @@ def read_picture(path, size, mode):
 
 
 def read_class_folders(folder, labels, size, mode):
-    """All pictures under folder/LABEL."""
+    """All pictures under folder/LABEL; what is there has to be a picture."""
+    if class_names(folder) != labels:
+        raise ValueError(f"{folder}: not the classes {', '.join(labels)}")
     images, classes = [], []
     for index, label in enumerate(labels):
-        paths = sorted(path for path in (folder / label).iterdir() if path.suffix.lower() in ENDINGS)
+        paths = sorted(path for path in (folder / label).iterdir() if path.name[0] != ".")
         if not paths:
-            raise ValueError(f"{folder / label}: no pictures ({', '.join(sorted(ENDINGS))})")
+            raise ValueError(f"{folder / label}: no pictures")
         images += [read_picture(path, size, mode) for path in paths]
         classes += [index] * len(paths)
     return Split(torch.from_numpy(np.stack(images)), torch.tensor(classes))
@@ -120,7 +124,7 @@ def load_idx(folder):
 def load_folders(folder, size, mode):
     """(train, test, labels)."""
     root = folder / "train" if (folder / "train").is_dir() else folder
-    labels = [path.name for path in class_folders(root)]
+    labels = class_names(root)
     train = read_class_folders(root, labels, size, mode)
     tests = [folder / name for name in TEST_FOLDERS if root != folder and (folder / name).is_dir()]
     if not tests:
