@@ -66,8 +66,8 @@ def make_idx(folder):
 
 def command(data, out, *options):
     """The command line of a run."""
-    return [sys.executable, "-W", "ignore", str(TRAIN), "--data", str(data), "--out", str(out),
-            *MODEL, *RUN, *options]
+    words = ["--data", data, "--out", out, *MODEL, *RUN, *options]
+    return [sys.executable, "-W", "ignore", *map(str, [TRAIN, *words])]
 
 
 def train(*arguments):
@@ -121,14 +121,18 @@ def check_folders(programs, folder):
     train_until_first_epoch(folder / "pictures", folder / "again", *options)
     resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
     same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
-    return failed + check("interrupted and gone on, the same weights",
-                          resumed and same[0] == same[1])
+    failed += check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
+
+    train(folder / "pictures", folder / "more", *options, "--lr", "0", "--start", folder / "run")
+    more = accuracy_of(folder / "more")
+    return failed + check(f"started from the first: {more[0]} of {more[1]} right",
+                          more == (right, count))
 
 
 def check_idx(programs, folder):
     """How many checks of a run on IDX files fail."""
     make_idx(folder / "idx")
-    train(folder / "idx", folder / "grey", "--img-size", "16", "--muon-lr", "0")
+    train(folder / "idx", folder / "grey", "--img-size", "16", "--muon-lr", "0.02")
     programs.convert([], folder / "grey", folder / "grey.vit")
     right, count = accuracy_of(folder / "grey")
     return check(f"IDX files, a tenth held out: {right} of {count} right",

@@ -38,6 +38,22 @@ def write_safetensors(path, state_dict):
         file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
+def read_safetensors(path):
+    """{name: tensor} of a file of float32, as write_safetensors makes it."""
+    data = path.read_bytes()
+    start = 8 + struct.unpack_from("<Q", data)[0]
+    header = json.loads(data[8:start])
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        if entry["dtype"] != "F32":
+            raise ValueError(f"{path}: {name} is not float32")
+        begin, end = entry["data_offsets"]
+        values = np.frombuffer(data[start + begin:start + end], "<f4").reshape(entry["shape"])
+        tensors[name] = torch.from_numpy(values.copy())
+    return tensors
+
+
 def timm_config(name, model_args, mean, std, labels):
     """What config.json says: the model, its preprocessing, its labels."""
     size, channels = model_args["img_size"], model_args["in_chans"]

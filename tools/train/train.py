@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a small Vision Transformer from scratch, on a CPU.
+"""Train a small Vision Transformer on a CPU, from scratch or on from a checkpoint.
 
     apt install python3-torch python3-numpy python3-pil libopenblas0-openmp dataset-fashion-mnist
     /usr/bin/python3 tools/train/train.py --out vit_fashion_mnist
@@ -37,7 +37,8 @@ from torch.nn import functional as F
 import confusion
 import curves
 import pictures
-from checkpoint import load_state, save_checkpoint, save_state, save_text, timm_config
+from checkpoint import (load_state, read_safetensors, save_checkpoint, save_state, save_text,
+                        timm_config)
 from model import VisionTransformer
 from optimiser import Average, Optimiser, cosine
 
@@ -116,6 +117,7 @@ def parse_args():
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--data", default=pictures.FASHION_MNIST, help="folder of classes, or IDX files")
     p.add_argument("--out", default="vit_fashion_mnist", help="folder to write")
+    p.add_argument("--start", default="", help="checkpoint folder to start from, not from scratch")
     p.add_argument("--name", default="", help="of the model, in config.json; made up if empty")
     p.add_argument("--grey", action="store_true", help="read pictures of folders as grey")
 
@@ -136,11 +138,12 @@ def parse_args():
 
     p.add_argument("--epochs", type=int, default=24)
     p.add_argument("--batch", type=int, default=128)
-    p.add_argument("--warmup", type=float, default=1, help="epochs")
-    p.add_argument("--muon-lr", type=float, default=0.02, help="0: AdamW for all")
-    p.add_argument("--muon-weight-decay", type=float, default=0.01)
-    p.add_argument("--lr", type=float, default=3e-3, help="of AdamW")
+    p.add_argument("--warmup", type=float, default=2, help="epochs")
+    p.add_argument("--lr", type=float, default=1.5e-3, help="of AdamW")
     p.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
+    p.add_argument("--muon-lr", type=float, default=0.0,
+                   help="Muon for the blocks' matrices, 0.02 for a start; 0: AdamW for all")
+    p.add_argument("--muon-weight-decay", type=float, default=0.01)
     p.add_argument("--ema-decay", type=float, default=0.998)
     p.add_argument("--seed", type=int, default=0)
 
@@ -180,6 +183,8 @@ def main():
     config = timm_config(args.name or default_name(args), shape, mean, std, labels)
 
     model = VisionTransformer(**shape, num_classes=len(labels))
+    if args.start:
+        model.load_state_dict(read_safetensors(Path(args.start) / "model.safetensors"))
     steps = len(train.classes) // args.batch
     if steps == 0:
         raise SystemExit(f"{len(train.classes)} pictures are less than a batch (--batch)")
