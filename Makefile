@@ -1,11 +1,15 @@
 # make                   builds everything into build/
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
+# make firmware          builds the images of examples/firmware into build/firmware/
 # make install PREFIX=/usr/local
 #
 # make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated where the machine lacks it
+# make check-firmware    what a firmware gets: no library, bounded code and stack; the kernels' tests
+#                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add;
+#                        the images of examples/firmware in qemu, compared with this machine
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them;
@@ -33,16 +37,20 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 nodejs
+FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
+	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
+	dataset-fashion-mnist
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
-	vit_writer.c quantize.c file_map.c report.c)
+	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
-	tests/*.[ch] tests/parity/*.c tests/emulated/*.h tests/emulated/simde/*.h)
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
+	tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h \
+	tests/firmware/*.[ch])
 
 all: $(PROGRAMS)
 
@@ -50,7 +58,7 @@ $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/*.h) vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(CONVERT) -lcjson -lm
 
-$(BUILD)/vit-info: tools/info.c vit.h
+$(BUILD)/vit-info: tools/info.c tools/plans.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/info.c -lm -pthread
 
@@ -70,6 +78,11 @@ $(BUILD)/minimal: examples/minimal.c vit.h
 $(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< -lcmocka -lm -pthread
+
+$(BUILD)/test_freestanding $(BUILD)/test_only_int8: $(BUILD)/test_%: tests/test_%.c tests/hosted.c \
+		tests/hosted.h tests/test_util.h tools/dtypes.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests -o $@ $< tests/hosted.c -lcmocka -lm -pthread
 
 $(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
 		examples/picture.h tests/test_util.h vit.h
@@ -146,6 +159,16 @@ check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
 	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh
 
+firmware:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
+	@$(MAKE) --no-print-directory -C examples/firmware
+
+check-firmware: firmware
+	BUILD=$(BUILD) tests/check_freestanding.sh
+	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
+	@$(MAKE) --no-print-directory -C examples/firmware check
+
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
@@ -202,5 +225,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa check-parity check-accuracy bench-open \
-	bench-accuracy bench-peers lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
+	check-parity check-accuracy bench-open bench-accuracy bench-peers lint install clean

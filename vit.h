@@ -59,6 +59,8 @@
        VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
                              model's own size
        VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
+       VIT_ONLY_INT8, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
+                             leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
        VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
@@ -74,11 +76,22 @@
    options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
    an array. Opening it copies nothing.
 
-   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h and nothing called
-   but memcpy, memmove, memset, memcmp and what the compiler itself needs for floats on a processor
-   without them: no heap, no file, no locale, no libm, no double (vit_preprocess, which computes in
-   double as Pillow does, is left out), no 64-bit division, no variable of static duration and no
-   recursion. Every function lies in what the caller passes and on the stack.
+   FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
+   header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
+   nothing is called but memcpy, memmove, memset, memcmp and what the compiler itself calls for
+   floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
+   double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
+   model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
+   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors; with
+   options.parallel_for, twice that.
+   More can be left out. Of 14,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   the following saves so many, and all of it leaves 12,100:
+
+       VIT_ONLY_INT8    1260   models of int8 alone, f16 outside of the blocks: those of vit-convert
+                               --dtype int8. Others are refused with VIT_ERROR_FEATURE
+       VIT_NO_TANH       360   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_NO_LABELS     280   models are as if they had no labels
+       VIT_NO_PARALLEL   340   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -285,7 +298,7 @@ extern "C" {
     X(VIT_ERROR_READ, "the file cannot be read")                                          \
     X(VIT_ERROR_MAGIC, "this is not a .vit file")                                         \
     X(VIT_ERROR_VERSION, "the file's format version is not supported")                    \
-    X(VIT_ERROR_FEATURE, "the file needs a feature that this version does not have")      \
+    X(VIT_ERROR_FEATURE, "the file needs a feature that this build does not have")        \
     X(VIT_ERROR_SIZE, "the file is shorter or longer than it says")                       \
     X(VIT_ERROR_HEAD, "the head of the file is damaged")                                  \
     X(VIT_ERROR_CONFIG, "the config in the file is out of range")                         \
@@ -369,6 +382,8 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
+    VIT_ISA_DSP,     /* Cortex-M4, M7, M33: products of integers alone */
+    VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
     VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
@@ -379,7 +394,7 @@ typedef enum vit_isa {
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* What the weights of a model's blocks are stored as. */
@@ -597,8 +612,11 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
 #endif
 
-#ifndef VIT_FREESTANDING
+/* C++ lets nobody else declare what a library there may have declared noexcept. */
+#if !defined(VIT_FREESTANDING) || (defined(__cplusplus) && __STDC_HOSTED__)
 #include <string.h>
+#else
+#define VIT__DECLARE_MEMORY
 #endif
 
 #if !defined(VIT_NO_MALLOC) && (!defined(VIT_MALLOC) || !defined(VIT_FREE))
@@ -621,7 +639,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef VIT_FREESTANDING
 /* The square root, where it is one instruction. */
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
 #elif defined(__aarch64__)
@@ -634,10 +652,26 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
+/* What is left out, as numbers: the compiler drops what they make unreachable. */
 #ifdef VIT_ONLY_INT8
-#define VIT__ONLY_INT8 1 /* known when compiled: what is for other dtypes is left out */
+#define VIT__ONLY_INT8 1
 #else
 #define VIT__ONLY_INT8 0
+#endif
+#ifdef VIT_NO_LABELS
+#define VIT__LABELS 0
+#else
+#define VIT__LABELS 1
+#endif
+#ifdef VIT_NO_TANH
+#define VIT__TANH 0
+#else
+#define VIT__TANH 1
+#endif
+#ifdef VIT_NO_PARALLEL
+#define VIT__PARALLEL 0
+#else
+#define VIT__PARALLEL 1
 #endif
 
 #ifndef VIT_FREESTANDING /* where [4] has its own */
@@ -688,14 +722,30 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
+#elif defined(__ARM_FEATURE_MVE)
+#if __ARM_FEATURE_MVE & 2 /* of floats too */
+#define VIT__MVE
+#include <arm_mve.h>
 #endif
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE)
+#if __ARM_ARCH_PROFILE == 'M'
+#define VIT__DSP
+#endif
+#endif
+#endif
+
+/* Whether there are kernels that fetch what they read next: those for processors with large caches. */
+#if defined(VIT__X86) || defined(VIT__AARCH64)
+#define VIT__FETCHES 1
+#else
+#define VIT__FETCHES 0
 #endif
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#ifdef VIT_FREESTANDING /* without string.h */
+#ifdef VIT__DECLARE_MEMORY
 void *memcpy(void *to, const void *from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
@@ -829,8 +879,10 @@ static float vit__erff(float x) {
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
     static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
-    if (x > -0.5f && x < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
-    return 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * x));
+    float a = x < 0 ? -x : x;
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
+    return x < 0 ? -y : y;
 }
 #endif
 
@@ -945,13 +997,18 @@ static void vit__run_tasks(int count, vit_task task, void *arg) {
     for (int index = 0; index < count; index++) task(arg, index, 0);
 }
 
+static int vit__is_parallel(const vit_options *options) {
+    return VIT__PARALLEL && options->parallel_for != NULL;
+}
+
 static int vit__threads(const vit_options *options) {
-    return options->parallel_for == NULL ? 1 : vit__max(1, options->threads);
+    return vit__is_parallel(options) ? vit__max(1, options->threads) : 1;
 }
 
 static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
-    if (options->parallel_for == NULL || count < 2) vit__run_tasks(count, task, arg);
-    else options->parallel_for(options->parallel_user, count, task, arg);
+    if (vit__is_parallel(options) && count > 1)
+        options->parallel_for(options->parallel_user, count, task, arg);
+    else vit__run_tasks(count, task, arg);
 }
 
 VIT_API const char *vit_status_string(vit_status status) {
@@ -973,7 +1030,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__HEADER_SIZE 256u
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
-#define VIT__MAX_FIELD (1u << 20)  /* of every count in the config */
+#define VIT__MAX_FIELD_BITS 20     /* 2^20: of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_SUMMED \
@@ -1205,10 +1262,48 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* A count of the config; -1 where it is larger than any count may be. */
-static int vit__count(const unsigned char *p) {
-    uint32_t value = vit__u32(p);
-    return value > VIT__MAX_FIELD ? -1 : (int)value;
+/* A number of the config: where it is in the header and in vit_config, and its range, least to
+   2^most_bits. */
+typedef struct vit__field {
+    unsigned char offset, place, least, most_bits;
+} vit__field;
+
+#define VIT__COUNT(offset, member, least) \
+    { offset, offsetof(vit_config, member), least, VIT__MAX_FIELD_BITS }
+#define VIT__FLAG(offset, member) \
+    { offset, offsetof(vit_config, member), 0, 0 }
+
+static const vit__field vit__fields[] = {
+    VIT__COUNT(64, img_size[0], 1),
+    VIT__COUNT(68, img_size[1], 1),
+    VIT__COUNT(72, patch_size[0], 1),
+    VIT__COUNT(76, patch_size[1], 1),
+    VIT__COUNT(80, in_chans, 1),
+    VIT__COUNT(84, num_classes, 1),
+    VIT__COUNT(88, embed_dim, 1),
+    VIT__COUNT(92, depth, 1),
+    VIT__COUNT(96, num_heads, 1),
+    VIT__COUNT(100, head_dim, 1),
+    VIT__COUNT(104, mlp_dim, 1),
+    VIT__COUNT(108, prefix_tokens, 0),
+    VIT__COUNT(112, head_tokens, 0),
+    VIT__FLAG(116, head_avg),
+    VIT__FLAG(120, fc_norm),
+    VIT__COUNT(124, pre_logits, 0),
+    VIT__COUNT(140, preprocess.resize_size[0], 0),
+    VIT__COUNT(144, preprocess.resize_size[1], 0),
+};
+
+/* Returns whether all are in range. */
+static int vit__read_fields(const unsigned char *h, vit_config *c) {
+    int in_range = 1;
+    for (size_t i = 0; i < sizeof(vit__fields) / sizeof(vit__fields[0]); i++) {
+        const vit__field *field = &vit__fields[i];
+        uint32_t value = vit__u32(h + field->offset);
+        in_range &= value >= field->least && value <= 1u << field->most_bits;
+        memcpy((unsigned char *)c + field->place, &value, sizeof(value));
+    }
+    return in_range;
 }
 
 /* A choice out of [0, choices); choices where it is none of them. */
@@ -1217,27 +1312,10 @@ static int vit__choice(const unsigned char *p, int choices) {
     return value >= (uint32_t)choices ? choices : (int)value;
 }
 
-/* Config and recipe from the header's bytes; vit__config_is_valid tells whether they can be
-   used. */
-static void vit__read_config(const unsigned char *h, vit_config *c) {
+/* Config and recipe from the header's bytes. Returns whether the counts are in range; whether they go
+   together vit__config_is_valid tells. */
+static int vit__read_config(const unsigned char *h, vit_config *c) {
     vit_preprocess_config *p = &c->preprocess;
-    for (int i = 0; i < 2; i++) {
-        c->img_size[i] = vit__count(h + 64 + 4 * i);
-        c->patch_size[i] = vit__count(h + 72 + 4 * i);
-        p->resize_size[i] = vit__count(h + 140 + 4 * i);
-    }
-    c->in_chans = vit__count(h + 80);
-    c->num_classes = vit__count(h + 84);
-    c->embed_dim = vit__count(h + 88);
-    c->depth = vit__count(h + 92);
-    c->num_heads = vit__count(h + 96);
-    c->head_dim = vit__count(h + 100);
-    c->mlp_dim = vit__count(h + 104);
-    c->prefix_tokens = vit__count(h + 108);
-    c->head_tokens = vit__count(h + 112);
-    c->head_avg = vit__choice(h + 116, 2);
-    c->fc_norm = vit__choice(h + 120, 2);
-    c->pre_logits = vit__count(h + 124);
     c->act = (vit_act)vit__choice(h + 128, VIT_ACT_COUNT);
     c->norm_eps = vit__f32(h + 132);
     p->resize = (vit_resize)vit__choice(h + 136, VIT_RESIZE_COUNT);
@@ -1249,6 +1327,7 @@ static void vit__read_config(const unsigned char *h, vit_config *c) {
         p->std[i] = vit__f32(h + 176 + 4 * i);
     }
     c->architecture = (const char *)h + 192;
+    return vit__read_fields(h, c);
 }
 
 static int vit__recipe_is_valid(const vit_preprocess_config *p) {
@@ -1256,7 +1335,7 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
         p->crop == VIT_CROP_COUNT)
         return 0;
     for (int i = 0; i < 2; i++) {
-        if (p->resize_size[i] < (p->resize == VIT_RESIZE_NONE ? 0 : 1)) return 0;
+        if (p->resize != VIT_RESIZE_NONE && p->resize_size[i] < 1) return 0;
     }
     for (int i = 0; i < 4; i++) {
         if (!vit__is_finite(p->mean[i]) || !vit__is_finite(p->std[i]) || p->std[i] == 0) return 0;
@@ -1264,18 +1343,11 @@ static int vit__recipe_is_valid(const vit_preprocess_config *p) {
     return vit__is_finite(p->rescale) && p->rescale > 0;
 }
 
-/* Whether every number is in range and every size that follows from them fits an int. */
+/* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
-    const int positive[] = {c->img_size[0], c->img_size[1], c->patch_size[0], c->patch_size[1],
-                            c->in_chans,    c->num_classes, c->embed_dim,     c->depth,
-                            c->num_heads,   c->head_dim,    c->mlp_dim};
-    for (size_t i = 0; i < sizeof(positive) / sizeof(positive[0]); i++) {
-        if (positive[i] < 1) return 0;
-    }
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
-    if (c->prefix_tokens < 0 || c->head_tokens < 0 || c->head_tokens > c->prefix_tokens) return 0;
-    if (c->head_avg > 1 || c->fc_norm > 1 || vit__pooled_tokens(c) < 1) return 0;
-    if (c->pre_logits < 0 || c->act == VIT_ACT_COUNT) return 0;
+    if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
+    if (c->act == VIT_ACT_COUNT) return 0;
     if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
 
     size_t channels = (size_t)c->in_chans;
@@ -1333,7 +1405,7 @@ static int vit__name_is_valid(const unsigned char *p) {
     for (size_t i = length; i < 64; i++) {
         if (p[i] != 0) return 0;
     }
-    return length < 64 && vit__strings_are_valid(p, length + 1, 1);
+    return length < 64 && (!VIT__LABELS || vit__strings_are_valid(p, length + 1, 1));
 }
 
 /* Whether a range lies in the head, behind the header. */
@@ -1363,7 +1435,7 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
 
 static vit_status vit__check_labels(const unsigned char *file, const vit_config *config) {
     uint32_t offset = vit__u32(file + 48), size = vit__u32(file + 52);
-    if (size == 0) return VIT_OK;
+    if (!VIT__LABELS || size == 0) return VIT_OK;
     if (!vit__in_head(file, offset, size) ||
         !vit__strings_are_valid(file + offset, size, config->num_classes))
         return VIT_ERROR_LABELS;
@@ -1379,10 +1451,15 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     return dtype < VIT__DTYPE_COUNT && range == 0;
 }
 
+/* Whether this build has what a config takes. */
+static int vit__has_layers(const vit_config *c) {
+    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
+}
+
 /* Whether this build has what a tensor of a dtype takes. */
-static int vit__has_dtype(const vit__tensor *t, uint32_t dtype) {
+static int vit__has_dtype(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
-    return dtype == (uint32_t)(vit__in_block(t->role) ? VIT__INT8 : VIT__F16);
+    return vit__in_block(t->role) ? dtype == VIT__INT8 && range == 63 : dtype == VIT__F16;
 }
 
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
@@ -1412,7 +1489,8 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
         if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
-        if (!vit__has_dtype(&t, vit__u32(entry + 8))) return VIT_ERROR_FEATURE;
+        if (!vit__has_dtype(&t, vit__u32(entry + 8), vit__u32(entry + 24)))
+            return VIT_ERROR_FEATURE;
         if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
@@ -1449,8 +1527,10 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
-    vit__read_config(file, &config);
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + 192)) return VIT_ERROR_CONFIG;
+    if (!vit__read_config(file, &config) || !vit__config_is_valid(&config) ||
+        !vit__name_is_valid(file + 192))
+        return VIT_ERROR_CONFIG;
+    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
@@ -1458,7 +1538,8 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
-    if (vit__u32(file + 52) > 0) model->labels = (const char *)file + vit__u32(file + 48);
+    if (VIT__LABELS && vit__u32(file + 52) > 0)
+        model->labels = (const char *)file + vit__u32(file + 48);
     return VIT_OK;
 }
 
@@ -1833,6 +1914,13 @@ struct vit__kernels {
                          int32_t *zero);
 };
 
+/* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
+#if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
+#define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
+#else
+#define VIT__UNROLL_SCALARS
+#endif
+
 /* Up to four rows times one panel; four rows by four outputs at a time stay in registers. Every sum
    is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
    ones repeat the first): that makes results independent of threads and batch. */
@@ -1846,13 +1934,20 @@ static void vit__multiply(const vit__tile *t) {
         const float *weights = t->weights + first;
         for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
         for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[1][n] += x1[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[2][n] += x2[k] * weights[n];
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[3][n] += x3[k] * weights[n];
         }
-        for (int r = 0; r < t->rows; r++) {
+        VIT__UNROLL_SCALARS
+        for (int r = 0; r < 4; r++) {
             float *out = t->output + (size_t)r * t->row_stride + first;
+            if (r >= t->rows) break;
+            VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) out[n] = t->add ? out[n] + sums[r][n] : sums[r][n];
         }
     }
@@ -1923,6 +2018,26 @@ static void vit__softmax_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
+#define VIT__PLAIN_ROWS8 4
+
+/* What becomes of the integer sums of a panel. */
+static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PANEL]) {
+    const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
+    const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
+    float *out = t->output + (size_t)panel * t->panel_stride;
+    for (size_t r = 0; r < (size_t)t->rows; r++) {
+        float *row = out + r * t->row_stride, row_scale = t->row_scales[r];
+        uint32_t row_zero = (uint32_t)t->row_zeros[r];
+        for (int n = 0; n < VIT__PANEL; n++) {
+            uint32_t zeros = row_zero * (uint32_t)weight_sums[n];
+            float exact = (float)(int32_t)((uint32_t)sums[r][n] - zeros); /* a bad file may wrap */
+            float y = bias[n] + scales[n] * row_scale * exact;
+            row[n] = t->add ? row[n] + y : y;
+        }
+    }
+    if (t->act != NULL) t->act(out, t->row_stride, t->rows);
+}
+
 /* sums[n] of a row and a panel: the products of integers. */
 static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
@@ -1938,20 +2053,85 @@ static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights
 
 /* One row at a time. */
 static void vit__multiply8(const vit__tile8 *t) {
-    for (int r = 0; r < t->rows; r++) {
-        float *out = t->output + (size_t)r * t->row_stride;
-        int32_t sums[VIT__PANEL];
-        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums);
-        for (int n = 0; n < VIT__PANEL; n++) {
-            float factor = t->scales[n] * t->row_scales[r];
-            uint32_t zeros = (uint32_t)t->row_zeros[r] * (uint32_t)t->weight_sums[n];
-            float exact = (float)(int32_t)((uint32_t)sums[n] - zeros); /* a bad file may wrap */
-            float y = t->bias[n] + factor * exact;
-            out[n] = t->add ? out[n] + y : y;
+    int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
+    for (int r = 0; r < t->rows; r++)
+        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums[r]);
+    vit__finish8(t, 0, sums);
+}
+
+#ifdef VIT__DSP
+/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
+#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
+#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
+/* Four k of one output times four rows; compilers, given the instructions, spill. */
+#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
+    do {                                                                              \
+        uint32_t bytes, pair;                                                         \
+        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
+                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
+                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
+                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
+                  "=&r"(bytes), "=&r"(pair)                                           \
+                :                                                                     \
+                : "r4", "r5", "r6", "r8", "memory");                                  \
+    } while (0)
+#define VIT__DSP_PANELS 2
+#define VIT__DSP_INPUTS 64 /* at a time */
+
+/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+static void vit__pair_dsp(const vit__tile8 *t, size_t k, size_t count, uint32_t *pairs) {
+    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
+        const uint8_t *row = t->input + (size_t)vit__min(r, t->rows - 1) * t->input_stride + k;
+        uint32_t *out = pairs + r;
+        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
+            uint32_t bytes;
+            memcpy(&bytes, row, sizeof(bytes));
+            VIT__EVEN8(out[0], bytes);
+            VIT__ODD8(out[4], bytes);
         }
     }
-    if (t->act != NULL) t->act(t->output, t->row_stride, t->rows);
 }
+
+/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
+static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
+                          int32_t sums[][VIT__PANEL]) {
+    const uint32_t *end = pairs + 2 * count;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        const uint32_t *p = pairs;
+        const int8_t *w = weights + 4 * n;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        if (count > 0) {
+            do {
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+            } while (p < end);
+        }
+        sums[0][n] = first ? s0 : sums[0][n] + s0;
+        sums[1][n] = first ? s1 : sums[1][n] + s1;
+        sums[2][n] = first ? s2 : sums[2][n] + s2;
+        sums[3][n] = first ? s3 : sums[3][n] + s3;
+    }
+}
+
+static void vit__multiply8_dsp(const vit__tile8 *t) {
+    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
+    uint32_t pairs[VIT__DSP_INPUTS * 2];
+    size_t k = 0;
+    do {
+        size_t left = t->inputs - k, count = left < VIT__DSP_INPUTS ? left : VIT__DSP_INPUTS;
+        vit__pair_dsp(t, k, count, pairs);
+        for (int p = 0; p < t->panels; p++)
+            vit__dot8_dsp(pairs, count, t->weights + ((size_t)p * t->inputs + k) * VIT__PANEL,
+                          k == 0, sums[p]);
+        k += count;
+    } while (k < t->inputs);
+    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
+}
+#endif
 
 /* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
 typedef struct vit__grid {
@@ -2094,6 +2274,13 @@ static inline int32_t vit__load4(const uint8_t *p) {
 #define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
 #define VIT__PASS_AVX512 5
 #define VIT__PASS_AVX512VNNI 6 /* likewise */
+#define VIT__PASS_MVE 7
+
+#ifdef VIT__MVE
+#define VIT__PASS VIT__PASS_MVE
+#include VIT_SELF
+#undef VIT__PASS
+#endif
 
 #ifdef VIT__AARCH64
 #define VIT__PASS VIT__PASS_NEON
@@ -2155,18 +2342,18 @@ static unsigned vit__features(void) {
     return features;
 }
 
-static const vit__kernels vit__kernels_portable = {4,
-                                                   1,
-                                                   vit__multiply,
-                                                   vit__gelu_rows,
-                                                   vit__gelu_tanh_rows,
-                                                   vit__norm_row,
-                                                   vit__softmax_row,
-                                                   vit__unpack,
-                                                   4,
-                                                   1,
-                                                   vit__multiply8,
-                                                   vit__quantize_row};
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                  \
+    {                                                                                           \
+        4, 1, vit__multiply, vit__gelu_rows, VIT__TANH ? vit__gelu_tanh_rows : NULL,            \
+            vit__norm_row, vit__softmax_row, vit__unpack, VIT__PLAIN_ROWS8, panels8, multiply8, \
+            vit__quantize_row                                                                   \
+    }
+
+static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
+#ifdef VIT__DSP
+static const vit__kernels vit__kernels_dsp =
+    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
+#endif
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -2177,6 +2364,12 @@ typedef struct vit__variant {
 /* All in this build; of an instruction set the best first. */
 static const vit__variant vit__variants[] = {
     {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+#ifdef VIT__DSP
+    {VIT_ISA_DSP, 0, &vit__kernels_dsp},
+#endif
+#ifdef VIT__MVE
+    {VIT_ISA_MVE, 0, &vit__kernels_mve},
+#endif
 #ifdef VIT__AARCH64
     {VIT_ISA_NEON, 0, &vit__kernels_neon},
 #endif
@@ -2210,8 +2403,8 @@ VIT_API vit_isa vit_best_isa(void) {
 }
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
-    static const char *const names[VIT_ISA_COUNT] = {"best",    "portable", "neon",
-                                                     "simd128", "avx2",     "avx512"};
+    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "dsp",  "mve",
+                                                     "neon", "simd128",  "avx2", "avx512"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -2288,6 +2481,9 @@ typedef struct vit__product {
     size_t image_stride, row_stride, panel_stride;
 } vit__product;
 
+/* The biases of a product without. */
+static const float vit__zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+
 #define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
 
 static int vit__divide_up(int n, int by) {
@@ -2295,14 +2491,22 @@ static int vit__divide_up(int n, int by) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    return pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh : pass->kernels->gelu;
+    return VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH ? pass->kernels->gelu_tanh
+                                                               : pass->kernels->gelu;
 }
 
 /* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
    other threads, come nearer. */
 static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
     size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
+    if (!VIT__FETCHES) return;
     tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
+    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+}
+
+static void vit__fetch_next8(vit__tile8 *tile, int threads, int tiles) {
+    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k */
+    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
     tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
 }
 
@@ -2315,24 +2519,21 @@ static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int
             tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs * tile->next_step;
     }
 }
 
 /* The same of integers. */
 static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
                                 int rows) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k, in bytes */
-    size_t tiles = (size_t)vit__divide_up(rows, kernels->tile8_rows);
-    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
-    tile->next_step = (size + tiles - 1) / tiles;
+    if (VIT__FETCHES) vit__fetch_next8(tile, threads, vit__divide_up(rows, kernels->tile8_rows));
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile8_rows, rows);
         kernels->multiply8(tile);
         tile->input += (size_t)tile->rows * tile->input_stride;
         tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        tile->next += tile->inputs / 4 * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->inputs / 4 * tile->next_step;
     }
 }
 
@@ -2356,7 +2557,6 @@ static int vit__is_f32(const vit__matrix *m) {
    by; the sums of the slices add up in the output. */
 static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
                                  vit__tile tile, int rows, float *slice) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
     const float *input = tile.input;
     float *output = tile.output;
@@ -2366,14 +2566,14 @@ static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, in
         tile.inputs = step < m->inputs - k ? step : m->inputs - k;
         tile.input = input + k;
         tile.output = output;
-        tile.bias = k > 0 ? zeros : m->bias + (size_t)panel * VIT__PANEL;
+        tile.bias = k > 0 ? vit__zeros : m->bias + (size_t)panel * VIT__PANEL;
         tile.add = tile.add || k > 0;
         tile.act = k + tile.inputs < m->inputs ? NULL : act;
         tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
         if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
         vit__fetch_next(&tile, vit__threads(pass->options),
                         vit__divide_up(rows, pass->kernels->tile_rows));
-        if (!vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
+        if (VIT__FETCHES && !vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
         vit__multiply_rows(pass->kernels, &tile, rows);
     }
 }
@@ -2552,7 +2752,7 @@ static void vit__key_task(void *arg, int index, int worker) {
     float *rows = pass->queries.data + (image * (size_t)pass->tokens + (size_t)first) * stride +
                   ((size_t)h->first_head + head) * width;
     (void)worker;
-    if (pass->integer_scores) vit__pack_keys(pass, rows, count, at);
+    if (VIT__ONLY_INT8 || pass->integer_scores) vit__pack_keys(pass, rows, count, at);
     else vit__transpose(rows, stride, count, width, pass->keys + at * width);
 }
 
@@ -2570,12 +2770,11 @@ static int vit__rows_in_use(const vit__pass *pass) {
 
 /* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
 static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     const float *input = tile.input, *bias = tile.bias;
     float *output = tile.output;
     for (int panel = 0; panel < panels; panel += tile.panels) {
         tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        tile.bias = bias == NULL ? zeros : bias + (size_t)panel * VIT__PANEL;
+        tile.bias = bias == NULL ? vit__zeros : bias + (size_t)panel * VIT__PANEL;
         tile.input = input;
         tile.output = output + (size_t)panel * tile.panel_stride;
         vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
@@ -2736,7 +2935,6 @@ static void vit__score(const vit__pass *pass, const float *queries, int rows, si
 /* ... and as integers: the queries are quantized where they lie. */
 static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
                                 float *scores) {
-    static const float zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
     size_t width = pass->head_width, tokens = pass->padded_tokens, stride = pass->queries.stride;
     float scales[VIT__TILE_ROWS];
     int32_t middles[VIT__TILE_ROWS];
@@ -2747,7 +2945,7 @@ static void vit__score_integers(const vit__pass *pass, float *queries, int rows,
         pass->kernels->quantize_row(row, width, 0, (uint8_t *)row, scales + r, middles + r);
     }
     tile.inputs = width, tile.range = 63;
-    tile.bias = zeros;
+    tile.bias = vit__zeros;
     tile.row_stride = tokens, tile.panel_stride = VIT__PANEL;
     for (size_t token = 0; token < tokens; token += (size_t)tile.panels * VIT__PANEL) {
         tile.panels = vit__min(pass->kernels->tile8_panels, (int)((tokens - token) / VIT__PANEL));
@@ -2778,7 +2976,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__tile tile;
 
-    if (pass->integer_scores) vit__score_integers(pass, in_place, rows, heads * wide, scores);
+    if (VIT__ONLY_INT8 || pass->integer_scores)
+        vit__score_integers(pass, in_place, rows, heads * wide, scores);
     else vit__score(pass, in_place, rows, heads * wide, scores);
     for (int r = 0; r < rows; r++)
         pass->kernels->softmax_row(scores + (size_t)r * wide, pass->tokens, scale);
@@ -2988,7 +3187,7 @@ static void vit__head(const vit__pass *pass, float *logits) {
     if (c->fc_norm)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
-    if (c->pre_logits > 0) {
+    if (VIT__TANH && c->pre_logits > 0) {
         vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
         for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
             pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
@@ -3695,6 +3894,90 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
     return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
 }
 
+#elif VIT__PASS == VIT__PASS_MVE
+
+#define VIT__NAME(name) vit__##name##_mve
+#define VIT__V float32x4_t
+#define VIT__LANES 4
+#define VIT__ROWS 3
+#define VIT__PANELS 1
+#define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
+#define VIT__LOAD(p) vldrwq_f32(p)
+#define VIT__STORE(p, a) vstrwq_f32(p, a)
+#define VIT__SET(x) vdupq_n_f32(x)
+#define VIT__ADD(a, b) vaddq_f32(a, b)
+#define VIT__SUB(a, b) vsubq_f32(a, b)
+#define VIT__MUL(a, b) vmulq_f32(a, b)
+#define VIT__DIV(a, b) vit__div_mve(a, b)
+/* b where one is NaN: "less" is true then, vminnm and vmaxnm take the other */
+#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
+#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
+#define VIT__ABS(a) vabsq_f32(a)
+#define VIT__LOAD_INTS(p) vldrwq_s32((const int32_t *)(const void *)(p))
+#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int32_t)(bits)))
+#define VIT__FIELD(a, left, right) \
+    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
+#define VIT__LOAD_F16(p) vit__load_f16_mve(p)
+#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshlq_n_u32(vldrhq_u32(p), 16))
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
+#define VIT__ADD_EXPONENT(a, n) \
+    vreinterpretq_f32_s32(      \
+        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
+#define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
+#define VIT__I int32x4_t
+#define VIT__ROWS8 3
+#define VIT__PANELS8 1
+#define VIT__LOAD_I(p) vldrwq_s32(p)
+#define VIT__SET_I(x) vdupq_n_s32(x)
+#define VIT__ADD_I(a, b) vaddq_s32(a, b)
+#define VIT__SUB_I(a, b) vsubq_s32(a, b)
+#define VIT__MUL_I(a, b) vmulq_s32(a, b)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
+#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
+#define VIT__STORE8(p, a) vit__store8_mve(p, a)
+/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
+#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
+    do {                                                                                          \
+        uint32x4_t at = weights;                                                                  \
+        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
+        __asm__ volatile(                                                                         \
+            "wls lr, %10, 2f\n"                                                                   \
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
+            "le lr, 1b\n2:"                                                                       \
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
+              "+r"(c), "+w"(at)                                                                   \
+            : "r"(steps)                                                                          \
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
+    } while (0)
+#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
+/* There is no division of vectors. */
+static inline float32x4_t vit__div_mve(float32x4_t a, float32x4_t b) {
+    float32x4_t quotients = a;
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 0) / vgetq_lane_f32(b, 0), quotients, 0);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 1) / vgetq_lane_f32(b, 1), quotients, 1);
+    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 2) / vgetq_lane_f32(b, 2), quotients, 2);
+    return vsetq_lane_f32(vgetq_lane_f32(a, 3) / vgetq_lane_f32(b, 3), quotients, 3);
+}
+
+/* As vit__from_f16: gcc's assembler gets the instruction for it wrong. */
+static inline float32x4_t vit__load_f16_mve(const uint16_t *p) {
+    uint32x4_t half = vldrhq_u32(p), sign = vandq_u32(half, vdupq_n_u32(0x8000));
+    float32x4_t x = vreinterpretq_f32_u32(vshlq_n_u32(veorq_u32(half, sign), 13));
+    x = vmulq_n_f32(x, 5.192296858534828e33f);
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(sign, 16)));
+}
+
+static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
+    const int32x4_t least = vdupq_n_s32(0), most = vdupq_n_s32(127);
+    for (int v = 0; v < 4; v++)
+        vstrbq_s32((int8_t *)p + 4 * v, vmaxq_s32(vminq_s32(a[v], most), least));
+}
+
 #elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
 
 #if VIT__PASS == VIT__PASS_AVX2
@@ -3838,10 +4121,16 @@ static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
 
 #endif
 
+#ifndef VIT__FMA_SCALAR
+#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
+#endif
 #ifndef VIT__ADD_TO
 #define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
 #endif
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
+#ifndef VIT__TILE_VECTORS
+#define VIT__TILE_VECTORS VIT__VECTORS /* so many of them at a time */
+#endif
 #define VIT__INLINE static inline __attribute__((always_inline))
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
 #ifdef __clang__
@@ -3869,15 +4158,18 @@ VIT__TARGET_BEGIN(VIT__TARGET)
 #ifndef VIT__FLOATS /* the kernels of floats are of this pass */
 #define VIT__FLOATS(name) VIT__NAME(name)
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers. */
-VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
+   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
+                                          const size_t first) {
     const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
-    const int vectors = panels * VIT__VECTORS;
+    const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
     uintptr_t next = t->next;
-    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__VECTORS];
+    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
-    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    for (int p = 0; p < panels; p++)
+        weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL + first;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
         input[r / 3] = t->input + (size_t)r * input_stride;
@@ -3886,34 +4178,39 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + first + v * VIT__LANES);
     }
     for (size_t k = 0; k < inputs; k++, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__V w[VIT__PANELS * VIT__VECTORS];
+        VIT__V w[VIT__PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD(weights[v / VIT__VECTORS] + k * VIT__PANEL +
-                             v % VIT__VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
+                             v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            VIT__V x = VIT__SET(input[r / 3][(size_t)(r % 3) * input_stride + k]);
+            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
-            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA(x, w[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    float *out = t->output;
+    float *out = t->output + first;
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     VIT__UNROLL
     for (int r = 0; r < rows; r++, out += row_stride) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
-            float *to =
-                out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
+            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
+                        v % VIT__TILE_VECTORS * VIT__LANES;
             VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
         }
     }
+}
+
+VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
+    for (size_t first = 0; first < VIT__PANEL; first += VIT__TILE_VECTORS * VIT__LANES)
+        VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
 static void VIT__NAME(multiply)(const vit__tile *t) {
@@ -3934,6 +4231,8 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
         VIT__CASE(2);
 #if VIT__ROWS > 2
         VIT__CASE(3);
+#endif
+#if VIT__ROWS > 3
         VIT__CASE(4);
         VIT__CASE(5);
 #endif
@@ -4191,6 +4490,50 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, size_t row, const int v
     }
 }
 
+#if VIT__PASS == VIT__PASS_MVE
+
+/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
+   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
+    const size_t steps = t->inputs / 16;
+    const int8_t *x0 = (const int8_t *)t->input;
+    const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
+    const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
+    const uint32_t before = (uint32_t)(uintptr_t)t->weights - 16 * VIT__PANEL;
+    const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
+    for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
+        int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
+        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        sums[0][n] = a0, sums[0][n + 1] = a1;
+        sums[1][n] = b0, sums[1][n + 1] = b1;
+        sums[2][n] = c0, sums[2][n + 1] = c1;
+    }
+}
+
+static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+    int32_t sums[VIT__ROWS8][VIT__PANEL];
+    const int rows = t->rows, add = t->add;
+    const size_t row_stride = t->row_stride;
+    VIT__NAME(dot8)(t, sums);
+    VIT__STORED();
+    for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
+        const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
+        const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        const float *row_scale = t->row_scales;
+        const int32_t *row_zero = t->row_zeros, *row_sums = sums[0] + v;
+        float *out = t->output + v;
+        for (int r = 0; r < rows; r++, out += row_stride, row_sums += VIT__PANEL) {
+            int32x4_t zeros = vmulq_n_s32(weight_sums, *row_zero++);
+            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(row_sums), zeros));
+            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
+            VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
+        }
+    }
+    if (t->act != NULL) t->act(t->output, t->row_stride, rows);
+}
+
+#else
+
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
                                          const int depth) {
@@ -4283,6 +4626,7 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
         t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
 
+#endif
 #endif /* VIT__INTEGERS */
 
 static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
@@ -4351,6 +4695,10 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__LOAD_F16
 #undef VIT__LOAD_BF16
 #undef VIT__FMA
+#undef VIT__FMA_SCALAR
+#undef VIT__STORED
+#undef VIT__DOT8_SIX
+#undef VIT__TILE_VECTORS
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT
 #undef VIT__SHIFT

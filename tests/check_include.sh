@@ -87,6 +87,23 @@ for malloc in "" -DVIT_NO_MALLOC; do
     done
 done
 
+# What a firmware leaves out, alone and together, with string.h before and behind it or without.
+for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL \
+    -DVIT_FREESTANDING "-DVIT_FREESTANDING -DVIT_NO_SIMD" \
+    "-DVIT_FREESTANDING -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL"; do
+    source "C99 $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
+    source "C99 $parts, string.h" "#include <string.h>\n$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
+    source "C++11 $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts
+    source "C++20 $parts, string.h" "$IMPLEMENTATION\n#include <string.h>" $CXX -x c++ -std=c++20 \
+        $parts
+done
+
+# Each function of the mathematics may be replaced in firmware too, and then is not compiled.
+for name in EXPF ERFF TANHF SQRTF; do
+    source "VIT_FREESTANDING, VIT_$name of the user" "float f(float x);\n$IMPLEMENTATION" \
+        $CC -std=c99 -DVIT_FREESTANDING "-DVIT_$name=f"
+done
+
 source "declarations in pedantic C99" '#include "vit.h"\nint vit_test_empty;' $CC -std=c99
 source "VIT_API of the user" "$IMPLEMENTATION" $CC -std=c99 $POSIX '-DVIT_API=extern'
 source "strict C99, no feature-test macro" "$IMPLEMENTATION" $CC -std=c99

@@ -249,6 +249,16 @@ static int next_isa(int isa) {
     return isa;
 }
 
+/* Likewise, of those whose floats are not plain C's. */
+static int next_vector_isa(int isa) {
+    const vit__kernels *plain = vit__kernels_of(VIT_ISA_PORTABLE), *kernels;
+    while ((isa = next_isa(isa)) < VIT_ISA_COUNT) {
+        kernels = vit__kernels_of((vit_isa)isa);
+        if (kernels->gelu != plain->gelu) break;
+    }
+    return isa;
+}
+
 /* The product of one row with one panel: sums in double, and the sums of the magnitudes, which bound
    the rounding. */
 static void naive_product(const float *input, size_t inputs, const float *weights,
@@ -651,7 +661,7 @@ static double ulps(float got, double want) {
 
 static void test_every_gelu_keeps_its_bound(void **state) {
     (void)state;
-    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
         for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
             float x[16], tanh_form[16];
@@ -672,7 +682,7 @@ static void test_every_gelu_keeps_its_bound(void **state) {
 
 static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
-    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
         vit__kernels_of((vit_isa)isa)->gelu(x, 16, 1);
         assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
@@ -684,7 +694,7 @@ static void test_every_norm_and_softmax_equals_plain_c(void **state) {
     static const int sizes[] = {1, 3, 15, 16, 17, 64, 197, 768};
     uint32_t random = 8;
     (void)state;
-    for (int isa = VIT_ISA_PORTABLE; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
+    for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             enum { MOST = 768 };

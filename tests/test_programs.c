@@ -173,7 +173,94 @@ static void test_options_replace_what_the_config_says(void **state) {
     vit_model_close(&model);
 }
 
+/* Compiles the array in the folder and a program with it, and runs that on a .vit file. Returns its
+   exit status. */
+static int run_with_array(const char *vit) {
+    char line[1024];
+    snprintf(
+        line, sizeof(line),
+        "T=%s; ${CC:-cc} -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -pedantic -Werror -I. "
+        "-I$T -o $T/user $T/linked_model.c tests/c_array_user.c -lm -lpthread && $T/user %s",
+        folder, vit);
+    int status = system(line);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_a_model_becomes_an_array_in_c(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-convert --c-array $T/linked_model.c " TINY), 0);
+    assert_int_equal(run_with_array(TINY), 0);
+    assert_int_equal(run("vit-convert --dtype int8 --c-array $T/linked_model.c "
+                         "--section .rodata.model " CHECKPOINT " $T/int8.vit"),
+                     0);
+    assert_int_equal(run_with_array("$T/int8.vit"), 0);
+    size_t size;
+    unsigned char *text = read_file(in_folder("linked_model.c"), &size);
+    text[size - 1] = 0;
+    assert_non_null(strstr((char *)text, "section(\".rodata.model\")"));
+    free(text);
+}
+
+static void test_what_cannot_become_an_array_is_refused(void **state) {
+    static const struct {
+        const char *command, *message;
+    } cases[] = {
+        {"vit-convert --c-array $T/a-b.c " TINY, "a-b is not a name in C"},
+        {"vit-convert --c-array $T/1st.c " TINY, "1st is not a name in C"},
+        {"vit-convert --c-array $T/.c " TINY, "is not a name in C"},
+        {"vit-convert --c-array $T/array.h " TINY, "does not end with .c"},
+        {"vit-convert --c-array $T/array.c --section 'a b' " TINY, "a b is not a section's name"},
+        {"vit-convert --c-array $T/array.c --section 'a\"' " TINY, "is not a section's name"},
+        {"vit-convert --c-array $T/array.c " SAMPLE, "this is not a .vit file"},
+        {"vit-convert --c-array $T/array.c $T/none.vit", "none.vit: "},
+        {"vit-convert --c-array $T/none/array.c " TINY, "none/array.h: "},
+        {"vit-convert --section .model " CHECKPOINT " $T/array.vit", "without --c-array"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        assert_int_equal(run(cases[i].command), 1);
+        assert_printed("err", cases[i].message);
+    }
+    assert_int_equal(run("vit-convert --c-array $T/array.c"), 2);
+    assert_int_equal(count_files("array"), 0);
+}
+
+/* By the way of float32, a checkpoint becomes the same file. */
+static void test_a_file_of_float32_takes_another_type(void **state) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    char command[512];
+    (void)state;
+    assert_int_equal(run("vit-convert " CHECKPOINT " $T/plain.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        snprintf(command, sizeof(command),
+                 "vit-convert --dtype %s " CHECKPOINT " $T/want.vit && convert=%s/vit-convert && "
+                 "$convert --dtype %s $T/plain.vit $T/got.vit && cmp $T/want.vit $T/got.vit",
+                 names[i], BUILD, names[i]);
+        assert_int_equal(run(command), 0);
+    }
+    assert_int_equal(run("vit-convert --dtype int8 $T/plain.vit $T/int8.vit"), 0);
+    assert_int_equal(run("vit-convert --dtype int4 $T/int8.vit $T/int4.vit"), 1);
+    assert_printed("err", "not all float32");
+    assert_int_equal(run("vit-convert --heads 3 $T/plain.vit $T/heads.vit"), 1);
+    assert_printed("err", "no option but --dtype");
+    assert_int_equal(count_files("int4") + count_files("heads"), 0);
+}
+
 /* ---- vit-info ---- */
+
+/* What vit-info says of the workspace is what the library says. */
+static void assert_workspace_printed(const char *name, int low_memory) {
+    vit_model model;
+    vit_options options;
+    char line[64];
+    memset(&options, 0, sizeof(options));
+    options.low_memory = low_memory;
+    assert_int_equal(vit_model_load(&model, TINY, NULL), VIT_OK);
+    snprintf(line, sizeof(line), "%s%zu bytes\n", name, vit_workspace_size(&model, &options, 1));
+    assert_printed("out", line);
+    vit_model_close(&model);
+}
 
 static void test_info_tells_a_good_file_from_a_damaged_one(void **state) {
     size_t size;
@@ -181,6 +268,8 @@ static void test_info_tells_a_good_file_from_a_damaged_one(void **state) {
     assert_int_equal(run("vit-info " TINY), 0);
     assert_printed("out", "embed_dim      48");
     assert_printed("out", "dtype          f32");
+    assert_workspace_printed("workspace      ", 0);
+    assert_workspace_printed("low_memory   ", 1);
     unsigned char *bytes = read_file(TINY, &size);
     bytes[size - 100] ^= 1;
     write_file(in_folder("flipped.vit"), bytes, size);
@@ -275,6 +364,9 @@ int main(void) {
         cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
         cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
         cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_a_model_becomes_an_array_in_c),
+        cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
+        cmocka_unit_test(test_a_file_of_float32_takes_another_type),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),

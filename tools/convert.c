@@ -1,10 +1,12 @@
 /* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit
    file. */
+#include "c_array.h"
 #include "file_map.h"
 #include "json.h"
 #include "labels.h"
 #include "layouts.h"
 #include "report.h"
+#include "rewrite.h"
 #include "safetensors.h"
 #include "settings.h"
 #include "weights.h"
@@ -18,11 +20,13 @@
 
 static const char usage[] =
     "usage: vit-convert [options] IN OUT.vit\n"
+    "       vit-convert --c-array NAME.c [--section SECTION] FILE.vit\n"
     "\n"
     "IN is a .safetensors file, or a folder with model.safetensors (or\n"
     "model.safetensors.index.json and its shards), config.json and\n"
     "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
+    "Or it is a .vit file of float32 weights, to which --dtype gives another type.\n"
     "\n"
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
@@ -42,12 +46,17 @@ static const char usage[] =
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
     "                       int8x (closer to f32 than int8, and slower on some\n"
     "                       machines) or int4\n"
+    "  --c-array NAME.c     write OUT.vit, or a FILE.vit that is there, as the C array NAME\n"
+    "                       into NAME.c and NAME.h, for a firmware to link\n"
+    "  --section SECTION    the linker's section in which that array lies\n"
     "  --help, --version\n";
 
 typedef struct arguments {
-    const char *in, *out;
+    const char *in, *out; /* in is NULL where out is there already */
     const char *labels;
+    const char *c_array, *section;
     vit_dtype dtype;
+    int described; /* whether an option says something of a checkpoint */
 } arguments;
 
 /* A number that takes up all of a text, or what is in front of end. */
@@ -137,6 +146,8 @@ enum {
     OPTION_LABELS,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
+    OPTION_C_ARRAY,
+    OPTION_SECTION,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -189,6 +200,12 @@ static void parse_option(int option, const char *text, arguments *a, settings *s
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text);
         break;
+    case OPTION_C_ARRAY:
+        a->c_array = text;
+        break;
+    case OPTION_SECTION:
+        a->section = text;
+        break;
     case OPTION_HELP:
         show_usage();
         break;
@@ -214,20 +231,25 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {"labels", 1, NULL, OPTION_LABELS},
         {"pos-embed", 1, NULL, OPTION_POS_EMBED},
         {"dtype", 1, NULL, OPTION_DTYPE},
+        {"c-array", 1, NULL, OPTION_C_ARRAY},
+        {"section", 1, NULL, OPTION_SECTION},
         {"help", 0, NULL, OPTION_HELP},
         {"version", 0, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
     };
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option < OPTION_DTYPE) a->described = 1;
         parse_option(option, optarg, a, s);
+    }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
-    if (argc - optind != 2) {
+    if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
+    if (argc - optind != 2 && (argc - optind != 1 || a->c_array == NULL)) {
         fputs(usage, stderr);
         exit(2);
     }
-    a->in = argv[optind];
-    a->out = argv[optind + 1];
+    if (argc - optind == 2) a->in = argv[optind];
+    a->out = argv[argc - 1];
 }
 
 static int is_folder(const char *path) {
@@ -272,6 +294,11 @@ static char *name_of(const char *path) {
     return name;
 }
 
+static int is_vit(const char *path) {
+    size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".vit") == 0 && !is_folder(path);
+}
+
 static void convert(const arguments *a, settings *s) {
     checkpoint weights = is_folder(a->in) ? open_folder(a->in) : checkpoint_open(a->in);
     json config = open_config(a->in, "config.json");
@@ -303,10 +330,16 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, VIT_F32};
+    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32, 0};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    convert(&a, &s);
+    if (a.in != NULL && is_vit(a.in)) {
+        if (a.described) fail("%s: a .vit file takes no option but --dtype", a.in);
+        rewrite(a.in, a.out, a.dtype);
+    } else if (a.in != NULL) {
+        convert(&a, &s);
+    }
+    if (a.c_array != NULL) c_array_write(a.out, a.c_array, a.section);
     return 0;
 }

@@ -2,7 +2,7 @@
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
-#include "vit.h"
+#include "plans.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +121,15 @@ static void print_dtypes(const vit_model *model) {
     }
 }
 
+/* What vit_forward needs for one image. */
+static void print_workspaces(const vit_model *model) {
+    for (size_t i = 0; i < PLAN_COUNT; i++) {
+        if (plans[i].name == NULL) printf("workspace      ");
+        else printf("  %-12s ", plans[i].name);
+        printf("%llu bytes\n", (unsigned long long)vit_workspace_size(model, &plans[i].options, 1));
+    }
+}
+
 int main(int argc, char **argv) {
     const vit_load_options options = {1, 0, NULL}; /* checksums are checked one by one below */
     vit_model model;
@@ -139,6 +148,7 @@ int main(int argc, char **argv) {
     print_head(&model.config);
     print_recipe(&model.config);
     print_labels(&model);
+    print_workspaces(&model);
     if (!print_tensors(&model)) status = VIT_ERROR_CHECKSUM;
     print_dtypes(&model);
     if (status == VIT_OK) status = vit_model_verify(&model); /* the chunks, too */

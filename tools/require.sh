@@ -28,6 +28,11 @@ is_there() {
     wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
     libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
     gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+    gcc-arm-none-eabi) command -v arm-none-eabi-gcc ;;
+    gcc-riscv64-unknown-elf) command -v riscv64-unknown-elf-gcc ;;
+    qemu-system-misc) command -v qemu-system-riscv32 ;;
+    libnewlib-arm-none-eabi) [ -e "$(arm-none-eabi-gcc -print-file-name=librdimon.a)" ] ;;
+    picolibc-riscv64-unknown-elf) [ -e /usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a ] ;;
     qemu-user) command -v qemu-aarch64 ;;
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;

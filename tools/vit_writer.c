@@ -130,8 +130,7 @@ static void make_head(vit_writer *w, const vit_config *config, const char *label
     unsigned char header[VIT__HEADER_SIZE] = {0};
     put_config(header, config);
     put_recipe(header, &config->preprocess);
-    vit__read_config(header, &w->config);
-    if (!vit__config_is_valid(&w->config))
+    if (!vit__read_config(header, &w->config) || !vit__config_is_valid(&w->config))
         fail("%s: a size or a number of the recipe is out of the format's range", w->path);
     size_t before_labels = VIT__HEADER_SIZE + (size_t)vit__tensor_count(config) * VIT__ENTRY_SIZE;
     w->head_size = vit__round_up(vit__add(before_labels, labels_size), VIT__ALIGN);

@@ -26,13 +26,13 @@ static const char *stand_in_test;
 static int stand_in_skipped;
 
 static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count) {
-    printf("[==========] %s: Running %zu test(s).\n", group, count);
+    printf("[==========] %s: Running %d test(s).\n", group, (int)count);
     for (size_t i = 0; i < count; i++) {
         void *state = NULL;
         stand_in_test = tests[i].name;
         tests[i].test(&state);
     }
-    printf("[  PASSED  ] %zu test(s), %d skipped.\n", count - (size_t)stand_in_skipped,
+    printf("[  PASSED  ] %d test(s), %d skipped.\n", (int)count - stand_in_skipped,
            stand_in_skipped);
     return 0;
 }
