@@ -12,7 +12,8 @@
 #                        the images of examples/firmware in qemu, compared with this machine
 # make check-parity      against PyTorch, torchvision and Pillow
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
-#                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them
+#                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them;
+#                        and tools/train, on tiny sets
 # make bench-accuracy    the same beside ONNX Runtime's float32 and int8, the times taken with care
 # make bench-open        what opening a model and including the header cost; see also build/vit-bench
 # make bench-peers       beside ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
@@ -179,6 +180,7 @@ check-accuracy:
 	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
 	@$(MAKE) --no-print-directory all $(PEERS)/peer-vit
 	$(PYTHON) tests/parity/accuracy.py $(BUILD)
+	$(PYTHON) tests/parity/training.py $(BUILD)
 	$(PYTHON) tools/bench/accuracy/measure.py --dtypes $(DTYPES) $(BUILD)
 
 bench-accuracy:
@@ -204,7 +206,8 @@ lint:
 	CC=clang CXX=clang++ tests/check_include.sh
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
-		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests vit.h examples tools tests
+		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware vit.h examples tools \
+		tests
 	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 

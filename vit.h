@@ -382,7 +382,7 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
-    VIT_ISA_DSP,     /* Cortex-M4, M7, M33: products of integers alone */
+    VIT_ISA_DSP,     /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
     VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
@@ -520,6 +520,7 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 /* The same for one image and one thread, as a constant, for a static array where the model is known
    beforehand: names as in vit_config and vit_options, height and width being img_size, pooled_tokens
    head_tokens + head_avg, dtype the vit_dtype of the blocks. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments are in parentheses from the first on */
 #define VIT_WORKSPACE_SIZE(height, width, patch_height, patch_width, in_chans, num_classes,       \
                            embed_dim, num_heads, head_dim, mlp_dim, prefix_tokens, pooled_tokens, \
                            pre_logits, dtype, low_memory)                                         \
@@ -557,6 +558,7 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 #define VIT__SIZE_STRIDE(floats) ((floats) % 512 == 0 ? (floats) + 16 : (floats))
 #define VIT__SIZE_MOST(a, b) ((a) > (b) ? (a) : (b))
 #define VIT__SIZE_LEAST(a, b) ((a) < (b) ? (a) : (b))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], written on success only in full. workspace: vit_workspace_size bytes. */
@@ -728,7 +730,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #include <arm_mve.h>
 #endif
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE)
-#if __ARM_ARCH_PROFILE == 'M'
+#if __ARM_ARCH_PROFILE == 'M' && defined(__OPTIMIZE__) /* with -O0 it has too few registers */
 #define VIT__DSP
 #endif
 #endif
@@ -3304,7 +3306,7 @@ static size_t vit__plan_shared(vit__pass *pass) {
     size_t rows = tokens;
     if (pass->integer || pass->options->low_memory) {
         size_t most = vit__larger(1, attention / pass->hidden.stride);
-        size_t parts = (tokens + most - 1) / most;
+        size_t parts = vit__larger(1, (tokens + most - 1) / most);
         rows = (tokens + parts - 1) / parts;
         size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
         if (tiles <= most && tiles < tokens) rows = tiles;

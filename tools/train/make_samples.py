@@ -16,36 +16,36 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from train import DATA, LABELS, load_split
+from pictures import FASHION_MNIST, FASHION_MNIST_LABELS, read_idx_split
 
 
-def first_of_each_class(labels, count):
+def first_of_each_class(classes, count):
     """Yield (class, number from 1, index in the test set) of `count` pictures."""
-    rounds, extra = divmod(count, len(LABELS))
-    for c in range(len(LABELS)):
+    rounds, extra = divmod(count, len(FASHION_MNIST_LABELS))
+    for c in range(len(FASHION_MNIST_LABELS)):
         wanted = rounds + (c < extra)
-        for number, index in enumerate(np.flatnonzero(labels == c)[:wanted], 1):
+        for number, index in enumerate(np.flatnonzero(classes == c)[:wanted], 1):
             yield c, number, index
 
 
 def file_name(c, number):
-    label = re.sub("[^a-z]+", "-", LABELS[c].lower())
+    label = re.sub("[^a-z]+", "-", FASHION_MNIST_LABELS[c].lower())
     return f"{c}-{label}-{number}.jpg"
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("out", nargs="?", default="examples/images", help="folder to write")
-    p.add_argument("--data", default=DATA, help="folder of the IDX files")
+    p.add_argument("--data", default=FASHION_MNIST, help="folder of the IDX files")
     p.add_argument("--count", type=int, default=12)
     args = p.parse_args()
 
-    images, labels = load_split(args.data, "t10k")
+    test = read_idx_split(args.data, "t10k")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    for c, number, index in first_of_each_class(labels, args.count):
+    for c, number, index in first_of_each_class(test.classes, args.count):
         path = out / file_name(c, number)
-        Image.fromarray(images[index]).save(path, quality=95)
+        Image.fromarray(test.images[index, 0].numpy()).save(path, quality=95)
         print(f"{path}  test picture {index}")
 
 

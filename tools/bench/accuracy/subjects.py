@@ -3,6 +3,7 @@
 The model that ships comes as a .vit file alone. Its weights are read back from it and written under
 timm's names, which loses nothing: converted again, the file is the same to the byte.
 """
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("tests/parity", "tools/train", "tools/bench/peers"):
     sys.path.append(os.path.join(HERE, "../../..", folder))
 
+import checkpoint as checkpoints  # noqa: E402
 import photos  # noqa: E402
+import pictures  # noqa: E402
 import recipe as recipes  # noqa: E402
 import safetensors_io  # noqa: E402
-import train  # noqa: E402
 import vit_format  # noqa: E402
 from plain_vit import Config, PlainViT, config_from  # noqa: E402
 
@@ -78,19 +80,30 @@ def timm_state(header, tensors):
     return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
 
 
+def timm_config(header, labels):
+    """config.json of a .vit file of a model with a class token and square pictures."""
+    args = {key: header[key] for key in ("in_chans", "embed_dim", "depth", "num_heads")}
+    args.update(img_size=header["img_size"][0], mlp_ratio=header["mlp_dim"] / header["embed_dim"],
+                global_pool="token")
+    mean, std = (list(header[key][:header["in_chans"]]) for key in ("mean", "std"))
+    return checkpoints.timm_config(header["architecture"], args, mean, std, labels)
+
+
 def fashion_mnist(folder):
     """The model that ships, with all pictures of Fashion-MNIST's test set."""
-    header, tensors, _ = vit_format.read(SHIPPED)
+    header, tensors, labels = vit_format.read(SHIPPED)
     checkpoint = os.path.join(folder, "checkpoint")
     os.makedirs(checkpoint, exist_ok=True)
     path = os.path.join(checkpoint, "model.safetensors")
     safetensors_io.write(path, timm_state(header, tensors), {"format": "pt"})
-    train.save_config(os.path.join(checkpoint, "config.json"))
-    images, classes = train.load_split(train.DATA, "t10k")
-    pixels = train.normalize(images).numpy()
-    title = f"The model that ships, {len(images):,} pictures of Fashion-MNIST"
+    config = timm_config(header, labels)
+    checkpoints.save_text(os.path.join(checkpoint, "config.json"), json.dumps(config))
+    test = pictures.read_idx_split(pictures.FASHION_MNIST, "t10k")
+    recipe = config["pretrained_cfg"]
+    pixels = pictures.normalise(test.images, recipe["mean"], recipe["std"]).numpy()
+    title = f"The model that ships, {len(pixels):,} pictures of Fashion-MNIST"
     return Subject("fashion-mnist", title, folder, checkpoint, config_from(header), pixels,
-                   classes.astype(int), 200)
+                   test.classes.numpy(), 200)
 
 
 def deit_tiny(folder, data):

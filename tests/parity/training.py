@@ -1,0 +1,150 @@
+"""Trains tools/train/train.py on tiny sets of its own for two epochs, and checks what comes of it.
+
+    training.py BUILD
+
+BUILD is the folder with the programs. Colour pictures in folders of classes, with mean pooling:
+vit-convert takes the folder as it is, and vit-classify answers as PyTorch did. Grey ones in IDX
+files, without any to test on. A run that was ended after its first epoch and goes on gives the
+weights of one that was not.
+"""
+import gzip
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from programs import Programs
+
+TRAIN = Path(__file__).resolve().parents[2] / "tools/train/train.py"
+LABELS = ["blue", "green", "red"]  # the brightest channel
+EPOCHS, COUNTS = 2, {"train": 80, "val": 30}
+MODEL = ["--patch-size", "8", "--embed-dim", "16", "--depth", "2", "--num-heads", "2"]
+RUN = ["--epochs", str(EPOCHS), "--batch", "8", "--warmup", "0.1", "--threads", "1", "--shift", "1"]
+REQUIRED = 0.9
+
+
+def noise(generator, channel):
+    """A picture (20, 27, 3) whose brightest channel tells its class."""
+    pixels = generator.integers(0, 150, (20, 27, 3))
+    pixels[:, :, channel] += 100
+    return pixels.astype(np.uint8)
+
+
+def make_folders(folder):
+    """folder/SPLIT/LABEL/NUMBER.png"""
+    generator = np.random.default_rng(1)
+    for split, count in COUNTS.items():
+        for i, label in enumerate(LABELS):
+            place = folder / split / label
+            place.mkdir(parents=True)
+            for number in range(count):
+                picture = Image.fromarray(noise(generator, 2 - i))
+                picture.save(place / f"{number:03}.png")
+
+
+def idx(array):
+    """The bytes of an IDX file."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def make_idx(folder):
+    """Grey pictures of 16 x 16, dark and bright ones; one file gzipped, one not."""
+    folder.mkdir()
+    generator = np.random.default_rng(2)
+    classes = generator.integers(0, 2, 200).astype(np.uint8)
+    pictures = generator.integers(0, 150, (200, 16, 16)) + 100 * classes[:, None, None]
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(pictures.astype(np.uint8)))
+    with gzip.open(folder / "train-labels-idx1-ubyte.gz", "wb") as file:
+        file.write(idx(classes))
+
+
+def command(data, out, *options):
+    """The command line of a run."""
+    words = ["--data", data, "--out", out, *MODEL, *RUN, *options]
+    return [sys.executable, "-W", "ignore", *map(str, [TRAIN, *words])]
+
+
+def train(*arguments):
+    """Returns what it prints."""
+    return subprocess.run(command(*arguments), check=True, stdout=subprocess.PIPE).stdout.decode()
+
+
+def train_until_first_epoch(*arguments):
+    """A run that is ended when its first epoch is done."""
+    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE) as process:
+        for line in process.stdout:
+            if line.startswith(b"epoch 1/"):
+                break
+        process.kill()
+
+
+def accuracy_of(out):
+    """From the first line of its report."""
+    report = (out / "report.md").read_text(encoding="utf-8")
+    right, count = map(int, re.match(r"(\d+) of (\d+) pictures right", report).groups())
+    return right, count
+
+
+def classified(programs, model, folder):
+    """How many of the pictures in the folders of classes vit-classify names rightly."""
+    paths = sorted(folder.glob("*/*.png"))
+    answers = programs.classify(model, *paths)
+    return sum(LABELS[answer["top"][0]["index"]] == path.parent.name
+               for answer, path in zip(answers, paths)), len(paths)
+
+
+def check(name, good):
+    """Print how it went. Returns 1 for a failure."""
+    print(f"{name}: {'ok' if good else 'FAIL'}")
+    return not good
+
+
+def check_folders(programs, folder):
+    """How many checks of a run on folders of classes fail."""
+    make_folders(folder / "pictures")
+    options = ("--img-size", "16", "--pool", "avg", "--erase", "0.2", "--mixup", "0.2", "--cutmix",
+               "1")
+    printed = train(folder / "pictures", folder / "run", *options)
+    programs.convert([], folder / "run", folder / "run.vit")
+    right, count = accuracy_of(folder / "run")
+    ours = classified(programs, folder / "run.vit", folder / "pictures/val")
+    failed = check(f"folders of classes: {right} of {count} right", right >= REQUIRED * count)
+    failed += check(f"vit-classify: {ours[0]} of {ours[1]} right", ours == (right, count))
+    failed += check("the time left is told", "min left" in printed)
+
+    train_until_first_epoch(folder / "pictures", folder / "again", *options)
+    resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
+    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
+    failed += check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
+
+    train(folder / "pictures", folder / "more", *options, "--lr", "0", "--start", folder / "run")
+    more = accuracy_of(folder / "more")
+    return failed + check(f"started from the first: {more[0]} of {more[1]} right",
+                          more == (right, count))
+
+
+def check_idx(programs, folder):
+    """How many checks of a run on IDX files fail."""
+    make_idx(folder / "idx")
+    train(folder / "idx", folder / "grey", "--img-size", "16", "--muon-lr", "0.02")
+    programs.convert([], folder / "grey", folder / "grey.vit")
+    right, count = accuracy_of(folder / "grey")
+    return check(f"IDX files, a tenth held out: {right} of {count} right",
+                 count == 20 and right >= REQUIRED * count)
+
+
+def main():
+    """The exit status tells whether all went well."""
+    programs = Programs(os.path.abspath(sys.argv[1]))
+    with tempfile.TemporaryDirectory() as name:
+        failed = check_folders(programs, Path(name)) + check_idx(programs, Path(name))
+    sys.exit(f"FAILED: {failed} checks" if failed else 0)
+
+
+main()
