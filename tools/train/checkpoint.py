@@ -2,10 +2,12 @@
 
 import json
 import os
-import struct
+import sys
 
-import numpy as np
 import torch
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/parity"))
+import safetensors_io  # noqa: E402
 
 
 def replace_file(path, write):
@@ -21,37 +23,6 @@ def save_text(path, text):
         with open(name, "w", encoding="utf-8") as file:
             file.write(text)
     replace_file(path, write)
-
-
-def write_safetensors(path, state_dict):
-    """u64 length of the header, the header in JSON, the data: little endian, float32."""
-    header, blobs, offset = {}, [], 0
-    for name, tensor in state_dict.items():
-        blob = tensor.detach().contiguous().numpy().astype("<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape),
-                        "data_offsets": [offset, offset + len(blob)]}
-        blobs.append(blob)
-        offset += len(blob)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the data starts at a multiple of eight
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
-
-
-def read_safetensors(path):
-    """{name: tensor} of a file of float32, as write_safetensors makes it."""
-    data = path.read_bytes()
-    start = 8 + struct.unpack_from("<Q", data)[0]
-    header = json.loads(data[8:start])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            raise ValueError(f"{path}: {name} is not float32")
-        begin, end = entry["data_offsets"]
-        values = np.frombuffer(data[start + begin:start + end], "<f4").reshape(entry["shape"])
-        tensors[name] = torch.from_numpy(values.copy())
-    return tensors
 
 
 def timm_config(name, model_args, mean, std, labels):
@@ -72,9 +43,14 @@ def timm_config(name, model_args, mean, std, labels):
     }
 
 
+def load_weights(model, folder):
+    """Those of a checkpoint that save_checkpoint made."""
+    model.load_state_dict(safetensors_io.read(folder / "model.safetensors"))
+
+
 def save_checkpoint(folder, model, config):
     replace_file(folder / "model.safetensors",
-                 lambda name: write_safetensors(name, model.state_dict()))
+                 lambda name: safetensors_io.write(name, model.state_dict()))
     save_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 

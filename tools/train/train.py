@@ -37,7 +37,7 @@ from torch.nn import functional as F
 import confusion
 import curves
 import pictures
-from checkpoint import (load_state, read_safetensors, save_checkpoint, save_state, save_text,
+from checkpoint import (load_state, load_weights, save_checkpoint, save_state, save_text,
                         timm_config)
 from model import VisionTransformer
 from optimiser import Average, Optimiser, cosine
@@ -150,7 +150,10 @@ def parse_args():
     p.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--nice", type=int, default=10, help="how much to lower the priority")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.embed_dim % args.num_heads != 0:
+        p.error("--embed-dim is not a multiple of --num-heads")
+    return args
 
 
 def model_args(args, in_chans):
@@ -184,7 +187,7 @@ def main():
 
     model = VisionTransformer(**shape, num_classes=len(labels))
     if args.start:
-        model.load_state_dict(read_safetensors(Path(args.start) / "model.safetensors"))
+        load_weights(model, Path(args.start))
     steps = len(train.classes) // args.batch
     if steps == 0:
         raise SystemExit(f"{len(train.classes)} pictures are less than a batch (--batch)")
