@@ -215,6 +215,8 @@ static void test_what_cannot_become_an_array_is_refused(void **state) {
         {"vit-convert --c-array $T/array.c " SAMPLE, "this is not a .vit file"},
         {"vit-convert --c-array $T/array.c $T/none.vit", "none.vit: "},
         {"vit-convert --c-array $T/none/array.c " TINY, "none/array.h: "},
+        {"vit-convert --dtype int8 --c-array $T/array.c " TINY, "nothing is converted"},
+        {"vit-convert --heads 3 --c-array $T/array.c " TINY, "nothing is converted"},
         {"vit-convert --section .model " CHECKPOINT " $T/array.vit", "without --c-array"},
     };
     (void)state;

@@ -56,7 +56,8 @@ typedef struct arguments {
     const char *labels;
     const char *c_array, *section;
     vit_dtype dtype;
-    int described; /* whether an option says something of a checkpoint */
+    int described,
+        typed; /* whether an option says something of a checkpoint; whether --dtype is there */
 } arguments;
 
 /* A number that takes up all of a text, or what is in front of end. */
@@ -198,7 +199,7 @@ static void parse_option(int option, const char *text, arguments *a, settings *s
         s->pos_embed = parse_pos_embed(text);
         break;
     case OPTION_DTYPE:
-        a->dtype = parse_dtype(text);
+        a->dtype = parse_dtype(text), a->typed = 1;
         break;
     case OPTION_C_ARRAY:
         a->c_array = text;
@@ -250,6 +251,8 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     }
     if (argc - optind == 2) a->in = argv[optind];
     a->out = argv[argc - 1];
+    if (a->in == NULL && (a->described || a->typed))
+        fail("%s: nothing is converted without an OUT.vit", a->out);
 }
 
 static int is_folder(const char *path) {
@@ -330,7 +333,7 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32, 0};
+    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32, 0, 0};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);

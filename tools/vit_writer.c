@@ -1,5 +1,6 @@
 #define VIT_STATIC
 #define VIT_NO_THREADS
+#define VIT_NO_SIMD /* it computes nothing */
 #define VIT_IMPLEMENTATION
 #include "vit_writer.h"
 
