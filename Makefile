@@ -48,8 +48,9 @@ PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench min
 CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
 	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.[ch] tools/bench/*.[ch] tools/bench/peers/*.[ch] \
-	tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h)
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.[ch] tools/bench/*.[ch] \
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
+	tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
@@ -206,8 +207,8 @@ lint:
 	CC=clang CXX=clang++ tests/check_include.sh
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
-		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware vit.h examples tools \
-		tests
+		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
+		vit.h examples tools tests
 	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 

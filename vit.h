@@ -28,15 +28,15 @@
 
    SECTIONS (search for the number in brackets)
 
-       [1]  this comment: configuration, memory, threads, determinism, numerics, untrusted files,
-            what token 0 is, the .vit format
+       [1]  this comment: configuration, memory, firmware, threads, determinism, numerics, untrusted
+            files, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
-       [4]  small tools: checked sizes, little-endian reads, checksum, tasks
+       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
        [5]  the file: header, directory, labels, every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
        [7]  kernels: the matrix product on panels, GELU, LayerNorm and softmax of a row, in plain C;
-            the table of those for each instruction set
+            products by a Cortex-M's DSP instructions; the table of those for each instruction set
        [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
        [9]  model: workspace plan, open, forward
        [10] results: softmax, top-k
@@ -58,7 +58,8 @@
        VIT_NO_THREADS        leaves out the thread pool
        VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
                              model's own size
-       VIT_FREESTANDING      for firmware: all of these four; see FIRMWARE
+       VIT_FREESTANDING      for firmware: VIT_NO_MALLOC, VIT_NO_STDIO, VIT_NO_THREADS and
+                             VIT_NO_PREPROCESS, and without libm: see FIRMWARE
        VIT_ONLY_INT8, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
@@ -82,8 +83,9 @@
    floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
-   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors; with
-   options.parallel_for, twice that.
+   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
+   options.parallel_for, twice that. At -O2 the images of examples/firmware have used 2.9 KB at most,
+   their interrupt and the application included.
    More can be left out. Of 14,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
    the following saves so many, and all of it leaves 12,100:
 
@@ -117,8 +119,8 @@
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
    carries nothing of the picture when it starts: it gathers by attention, block after block, and
    its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
-   is exact but for rounding. Models that feed the head with the mean of the patch tokens instead (head_avg) are
-   supported too.
+   is exact but for rounding. Models that feed the head with the mean of the patch tokens instead
+   (head_avg) are supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
@@ -2706,14 +2708,13 @@ static void vit__make_values(const vit__pass *pass, int block, int head) {
     vit__run_product(&p);
 }
 
-/* Rows of keys, which lie in the place of the queries, become panels of 16 tokens, so that the scores
-   are a product with panels too. Tokens behind the last are zero; what comes out of them is not used. */
+/* Heads whose keys and values are there, up to H of them: what the tasks of attention work on. */
 typedef struct vit__heads {
     const vit__pass *pass;
-    int first_head, heads; /* some of H */
+    int first_head, heads;
 } vit__heads;
 
-/* A panel of bytes u 0..127, [W / 4][16][4], becomes one of u - 64. Returned are the sums of those. */
+/* A panel of bytes u 0..127, [W / 4][16][4], becomes one of u - 64; sums gets those of the outputs. */
 static void vit__centre_panel(int8_t *panel, size_t width, int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
     for (size_t k = 0; k < width; k += 4, panel += 4 * VIT__PANEL) {
@@ -2743,6 +2744,9 @@ static void vit__pack_keys(const vit__pass *pass, float *rows, int count, size_t
     vit__centre_panel(panel, width, pass->key_sums + at);
 }
 
+/* One task of the keys: 16 rows of a head, which lie in the place of the queries, become a panel, so that
+   the scores are a product with panels too. Tokens behind the last are zero; what comes out of them is
+   not used. */
 static void vit__key_task(void *arg, int index, int worker) {
     const vit__heads *h = (const vit__heads *)arg;
     const vit__pass *pass = h->pass;
@@ -3020,7 +3024,7 @@ static int vit__last_block_tokens(const vit__pass *pass) {
 typedef struct vit__few {
     const vit__pass *pass;
     vit__matrix keys, values;
-    vit__table queries; /* [images][rows_per_image][heads][D]: q W */
+    vit__table queries; /* [images][rows_per_image][heads][D]: q W, then what that attended to */
 } vit__few;
 
 static int vit__has_few_queries(const vit__pass *pass, int block) {
@@ -3111,7 +3115,7 @@ static void vit__few_queries(const vit__pass *pass, int block) {
     vit__parallel(pass->options, rows * pass->heads, vit__value_task, &few);
 }
 
-/* The same where there are more. */
+/* The same where there are more, H heads after the other. */
 static void vit__many_queries(const vit__pass *pass, int block) {
     for (int head = 0; head < pass->heads; head += pass->heads_at_once) {
         vit__make_keys(pass, block, head);
