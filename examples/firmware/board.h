@@ -13,8 +13,11 @@ void board_exit(int status);
 /* Instructions since the start; differences of it count. 0 where nothing counts them. */
 uint64_t board_instructions(void);
 
-/* Bytes, from the linker script and from what the start-up code has painted. flash: code, constants
-   and the model, without the test pictures. ram: all that is static. stack: the most so far. */
+/* The start-up code paints the stack, so that board_stack sees how far it has been used. */
+void board_paint_stack(void);
+
+/* Bytes. flash: code, constants and the model, without the test pictures. ram: all that is static.
+   stack: the most so far. */
 size_t board_flash(void);
 size_t board_ram(void);
 size_t board_stack(void);

@@ -5,11 +5,8 @@
 
 /* By the linker script. */
 extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[];
-extern uint32_t stack_start[], stack_end[];
-extern void initial_stack(void);            /* stack_end, as the table of functions has it */
-extern const char flash_size[], ram_size[]; /* the address is the number */
+extern void initial_stack(void); /* the stack's end, as the table of functions has it */
 
-#define PAINT 0xC0DEC0DEu
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 #define SYSTICK_CONTROL REGISTER(0xE000E010)
 #define SYSTICK_RELOAD REGISTER(0xE000E014)
@@ -71,22 +68,6 @@ uint64_t board_instructions(void) {
     return ticks() * LOOP / loop_ticks;
 }
 
-/* ---- memory ---- */
-
-size_t board_flash(void) {
-    return (size_t)flash_size;
-}
-
-size_t board_ram(void) {
-    return (size_t)ram_size;
-}
-
-size_t board_stack(void) {
-    const uint32_t *p = stack_start;
-    while (p < stack_end && *p == PAINT) p++;
-    return (size_t)((const char *)stack_end - (const char *)p);
-}
-
 /* ---- start ---- */
 
 static void fault(void) {
@@ -109,8 +90,7 @@ void start(void) {
     uint32_t *from = data_load, *to;
     for (to = data_start; to < data_end;) *to++ = *from++;
     for (to = bss_start; to < bss_end;) *to++ = 0;
-    __asm__ volatile("mov %0, sp" : "=r"(from));
-    for (to = stack_start; to < from - 16;) *to++ = PAINT;
+    board_paint_stack();
     enable_floats();
     start_counting();
     board_exit(app_main());

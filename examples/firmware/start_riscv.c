@@ -1,10 +1,7 @@
 /* Start-up of RISC-V in machine mode, and semihosting as for ARM: "RISC-V Semihosting". */
 #include "board.h"
 
-extern uint32_t bss_start[], bss_end[], stack_start[], stack_end[];
-extern const char flash_size[], ram_size[]; /* the address is the number */
-
-#define PAINT 0xC0DEC0DEu
+extern uint32_t bss_start[], bss_end[]; /* by the linker script */
 
 void start(void);
 long semihosting(long operation, const void *argument);
@@ -53,30 +50,13 @@ uint64_t board_instructions(void) {
     return (uint64_t)high << 32 | low;
 }
 
-/* It all lies in RAM here, as qemu's virt has nothing else that is handy. */
-size_t board_flash(void) {
-    return (size_t)flash_size;
-}
-
-size_t board_ram(void) {
-    return (size_t)ram_size;
-}
-
-size_t board_stack(void) {
-    const uint32_t *p = stack_start;
-    while (p < stack_end && *p == PAINT) p++;
-    return (size_t)((const char *)stack_end - (const char *)p);
-}
-
 __attribute__((used, aligned(4))) static void fault(void) {
     board_write("fault\n");
     board_exit(99);
 }
 
 void start(void) {
-    uint32_t *to, *sp;
-    for (to = bss_start; to < bss_end;) *to++ = 0;
-    __asm__ volatile("mv %0, sp" : "=r"(sp));
-    for (to = stack_start; to < sp - 16;) *to++ = PAINT;
+    for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0;
+    board_paint_stack();
     board_exit(app_main());
 }
