@@ -2502,8 +2502,8 @@ static vit__act_kernel vit__act(const vit__pass *pass) {
 /* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
    other threads, come nearer. */
 static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
     if (!VIT__FETCHES) return;
+    size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
     tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
     tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
 }
