@@ -14,11 +14,12 @@ static inline void reference_quantize(double *x, int count) {
         x[i] = scale * (fmin(127, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
 }
 
-/* Likewise as the weights' place in such a product takes it, for keys: -63 to 63. */
-static inline void reference_quantize_key(double *x, int count) {
+/* Likewise as the weights' place in such a product takes it, for keys and values: -range to range. */
+static inline void reference_quantize_weights(double *x, int count, int stride, int range) {
     double most = 0;
-    for (int i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
-    for (int i = 0; i < count && most > 0; i++) x[i] = nearbyint(x[i] / most * 63) * most / 63;
+    for (int i = 0; i < count; i++) most = fmax(most, fabs(x[i * stride]));
+    for (int i = 0; i < count && most > 0; i++)
+        x[i * stride] = nearbyint(x[i * stride] / most * range) * most / range;
 }
 
 /* y [rows][outputs] = x [rows][inputs] times a matrix, plus bias. Returned, to be freed. */
@@ -65,15 +66,21 @@ static inline double *reference_norm(const vit_model *model, vit__role role, int
     return y;
 }
 
-/* One query of one head: out [head_dim]. q, k, v: [tokens][stride], at the head's first number. */
+/* One query of one head: out [head_dim]. q, k, v: [tokens][stride], at the head's first number. With
+   integers, weights are multiples of 1/4095 of the largest. */
 static inline void reference_attend(const double *q, const double *k, const double *v, int tokens,
-                                    int head_dim, int stride, double *out) {
+                                    int head_dim, int stride, int integers, double *out) {
     double *weights = (double *)allocate((size_t)tokens * sizeof(double));
-    double sum = 0;
+    double sum = 0, most = -INFINITY;
     for (int t = 0; t < tokens; t++) {
         double score = 0;
         for (int i = 0; i < head_dim; i++) score += q[i] * k[t * stride + i];
-        weights[t] = exp(score / sqrt(head_dim));
+        weights[t] = score / sqrt(head_dim);
+        most = fmax(most, weights[t]);
+    }
+    for (int t = 0; t < tokens; t++) {
+        weights[t] = exp(weights[t] - most);
+        if (integers) weights[t] = nearbyint(4095 * weights[t]);
         sum += weights[t];
     }
     for (int i = 0; i < head_dim; i++) {
@@ -92,14 +99,17 @@ static inline void reference_attention(const vit_model *model, int block, double
     double *k = reference_linear(model, VIT__K, block, rows, tokens);
     double *v = reference_linear(model, VIT__V, block, rows, tokens);
     double *y = (double *)allocate((size_t)tokens * (size_t)stride * sizeof(double));
-    for (int i = 0; vit_model_dtype(model) == VIT_INT8 && i < tokens * c->num_heads; i++) {
+    int integers = vit_model_dtype(model) == VIT_INT8;
+    for (int i = 0; integers && i < tokens * c->num_heads; i++) {
         reference_quantize(q + i * c->head_dim, c->head_dim);
-        reference_quantize_key(k + i * c->head_dim, c->head_dim);
+        reference_quantize_weights(k + i * c->head_dim, c->head_dim, 1, 63);
     }
+    for (int i = 0; integers && i < stride; i++)
+        reference_quantize_weights(v + i, tokens, stride, 127);
     for (int t = 0; t < tokens; t++) {
         for (int at = 0; at < stride; at += c->head_dim)
             reference_attend(q + t * stride + at, k + at, v + at, tokens, c->head_dim, stride,
-                             y + t * stride + at);
+                             integers, y + t * stride + at);
     }
     double *out = reference_linear(model, VIT__PROJ, block, y, tokens);
     for (int i = 0; i < tokens * c->embed_dim; i++) x[i] += out[i];

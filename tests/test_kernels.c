@@ -136,7 +136,7 @@ static void test_softmax_of_scaled_scores_is_that_of_their_product(void **state)
     float *golden = golden_floats("softmax.f32", 2 * 5 * 37), out[37];
     (void)state;
     for (int i = 0; i < 37; i++) out[i] = golden[i] * 8;
-    vit__softmax_row(out, 37, 0.125f);
+    vit__softmax_rows(out, 0, 1, 37, 0.125f);
     for (int i = 0; i < 37; i++) assert_near(&out[i], &golden[5 * 37 + i], 1, 1e-6f);
     free(golden);
 }
@@ -370,7 +370,7 @@ static const vit__kernels *next_variant(size_t *index) {
 
 typedef struct tile8_rig {
     size_t inputs;
-    int range;
+    int most, range; /* of input, of weights */
     uint8_t *input;  /* [12][inputs + GAP] */
     int8_t *weights; /* [2][inputs / 4][16][4] */
     float row_scales[12], scales[32], bias[32];
@@ -382,13 +382,13 @@ static int8_t weight8(const tile8_rig *rig, int n, size_t k) {
     return rig->weights[panel + k / 4 * 64 + (size_t)n % 16 * 4 + k % 4];
 }
 
-static tile8_rig tile8_rig_make(size_t inputs, int range, uint32_t *random) {
+static tile8_rig tile8_rig_make(size_t inputs, int most, int range, uint32_t *random) {
     tile8_rig rig;
     size_t size = VIT__TILE_ROWS * (inputs + GAP);
-    rig.inputs = inputs, rig.range = range;
+    rig.inputs = inputs, rig.most = most, rig.range = range;
     rig.input = (uint8_t *)allocate(size);
     rig.weights = (int8_t *)allocate(32 * inputs);
-    for (size_t i = 0; i < size; i++) rig.input[i] = (uint8_t)random_below(random, 128);
+    for (size_t i = 0; i < size; i++) rig.input[i] = (uint8_t)random_below(random, most + 1);
     for (size_t i = 0; i < 32 * inputs; i++)
         rig.weights[i] = (int8_t)(random_below(random, 2 * range + 1) - range);
     for (int r = 0; r < 12; r++) rig.row_zeros[r] = random_below(random, 128);
@@ -414,7 +414,7 @@ static void tile8_rig_free(tile8_rig *rig) {
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
     vit__tile8 tile;
-    tile.rows = rows, tile.panels = panels, tile.range = rig->range;
+    tile.rows = rows, tile.panels = panels, tile.narrow = rig->most * rig->range <= 127 * 63;
     tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
@@ -474,8 +474,9 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
     static const size_t sizes[] = {0, 16, 32, 48, 208, 768};
     uint32_t random = 9;
     (void)state;
-    for (size_t i = 0; i < 2 * COUNT_OF(sizes); i++) {
-        tile8_rig rig = tile8_rig_make(sizes[i / 2], i % 2 ? 127 : 63, &random);
+    for (size_t i = 0; i < 3 * COUNT_OF(sizes); i++) {
+        tile8_rig rig =
+            tile8_rig_make(sizes[i / 3], i % 3 == 2 ? 63 : 127, i % 3 == 1 ? 63 : 127, &random);
         const vit__kernels *kernels;
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
@@ -493,15 +494,15 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
 
 /* With all scales 1 the outputs are the integers, for each of three rows of the largest inputs: all,
    and those for which products of either sign lie together. */
-static void check_extremes8(size_t inputs, int range) {
+static void check_extremes8(size_t inputs, int most, int range) {
     uint32_t random = 10;
-    tile8_rig rig = tile8_rig_make(inputs, range, &random);
+    tile8_rig rig = tile8_rig_make(inputs, most, range, &random);
     const vit__kernels *kernels;
     for (int r = 0; r < 12; r++) {
         rig.row_scales[r] = 1, rig.row_zeros[r] = r % 2 ? 127 : 0;
         for (size_t k = 0; k < inputs; k++) {
             int largest = r % 3 == 0 || (r % 3 == 1 ? k % 2 == 0 : k % 8 < 4);
-            rig.input[(size_t)r * (inputs + GAP) + k] = (uint8_t)(largest ? 127 : 0);
+            rig.input[(size_t)r * (inputs + GAP) + k] = (uint8_t)(largest ? most : 0);
         }
     }
     for (int n = 0; n < 32; n++) rig.scales[n] = 1, rig.bias[n] = 0;
@@ -524,12 +525,12 @@ static void check_extremes8(size_t inputs, int range) {
 }
 
 static void test_no_product_of_integers_saturates(void **state) {
-    static const int ranges[] = {1, 63, 64, 127};
+    static const int ranges[][2] = {{127, 1}, {127, 63}, {127, 64}, {127, 127}, {63, 127}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
-        check_extremes8(16, ranges[i]);
-        check_extremes8(1040, ranges[i]);
-        check_extremes8(VIT__MAX_INPUTS8, ranges[i]);
+        check_extremes8(16, ranges[i][0], ranges[i][1]);
+        check_extremes8(1040, ranges[i][0], ranges[i][1]);
+        check_extremes8(VIT__MAX_INPUTS8, ranges[i][0], ranges[i][1]);
     }
 }
 
@@ -538,15 +539,15 @@ static void test_no_product_of_integers_saturates(void **state) {
 enum { QUANTIZED = 96 };
 
 /* The same to the bit from every variant; returns plain C's. */
-static void quantize_everywhere(const float *x, size_t count, int symmetric, uint8_t out[QUANTIZED],
-                                float *scale, int32_t *zero) {
+static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTIZED], float *scale,
+                                int32_t *zero) {
     const vit__kernels *kernels;
-    vit__quantize_row(x, count, symmetric, out, scale, zero);
+    vit__quantize_rows(x, 0, 1, count, out, 0, scale, zero);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->quantize_row(x, count, symmetric, got.bytes, &got_scale, &got_zero);
+        kernels->quantize_rows(x, 0, 1, count, got.bytes, 0, &got_scale, &got_zero);
         assert_memory_equal(got.bytes, out, count);
         assert_same_bits(&got_scale, scale, 1);
         assert_int_equal(got_zero, *zero);
@@ -555,16 +556,16 @@ static void quantize_everywhere(const float *x, size_t count, int symmetric, uin
 }
 
 /* Every number within half a step, and the ends of the range in use. */
-static void check_quantized(const float *x, size_t count, int symmetric) {
+static void check_quantized(const float *x, size_t count) {
     uint8_t out[QUANTIZED];
     float scale;
     int32_t zero;
-    quantize_everywhere(x, count, symmetric, out, &scale, &zero);
-    assert_in_range(zero, symmetric ? 64 : 0, symmetric ? 64 : 127);
+    quantize_everywhere(x, count, out, &scale, &zero);
+    assert_in_range(zero, 0, 127);
     assert_true(scale > 0);
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
-        assert_in_range(out[i], symmetric, 127);
+        assert_in_range(out[i], 0, 127);
         /* half a step for the number, and half for a zero that was rounded the other way */
         assert_true(fabs(back - (double)x[i]) <= 1.0001 * (double)scale);
         if (x[i] == 0) assert_int_equal(out[i], zero);
@@ -582,8 +583,7 @@ static void test_every_quantization_is_the_same_and_near(void **state) {
         x[0] = x[17] = 0;
         for (size_t k = 1; k < QUANTIZED; k++) x[k] = sizes[i % 5] * (x[k] + shifts[i / 5]);
         for (size_t count = 16; count <= QUANTIZED; count += 16) {
-            check_quantized(x, count, 0);
-            check_quantized(x, count, 1);
+            check_quantized(x, count);
         }
     }
 }
@@ -597,7 +597,7 @@ static void test_quantization_rounds_to_even(void **state) {
     float scale;
     int32_t zero;
     (void)state;
-    quantize_everywhere(x, 16, 0, out, &scale, &zero);
+    quantize_everywhere(x, 16, out, &scale, &zero);
     assert_true(scale == 1 && zero == 50);
     assert_memory_equal(out, want, 16);
 }
@@ -605,16 +605,36 @@ static void test_quantization_rounds_to_even(void **state) {
 static void test_quantization_of_rows_that_are_constant(void **state) {
     static const float values[] = {0, -0.0f, 1, -1, 3e-5f, -7e20f, 1e-35f, -1e-44f, 3e38f};
     (void)state;
-    for (size_t i = 0; i < 2 * COUNT_OF(values); i++) {
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
         float x[QUANTIZED], scale;
         uint8_t out[QUANTIZED];
         int32_t zero;
-        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i / 2];
-        quantize_everywhere(x, QUANTIZED, i % 2, out, &scale, &zero);
+        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i];
+        quantize_everywhere(x, QUANTIZED, out, &scale, &zero);
         for (int k = 0; k < QUANTIZED; k++) {
             float back = scale * (float)(out[k] - zero);
-            assert_near(&back, &values[i / 2], 1, fabsf(values[i / 2]) * 1e-6f + 1e-30f);
+            assert_near(&back, &values[i], 1, fabsf(values[i]) * 1e-6f + 1e-30f);
         }
+    }
+}
+
+static void test_quantization_of_rows_together_and_in_place(void **state) {
+    enum { COUNT = 48, STRIDE = 53 };
+    const vit__kernels *kernels;
+    uint32_t random = 14;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float x[VIT__TILE_ROWS * STRIDE], scales[VIT__TILE_ROWS], scale;
+        uint8_t alone[VIT__TILE_ROWS][COUNT];
+        int32_t zeros[VIT__TILE_ROWS], zero;
+        random_floats(&random, x, COUNT_OF(x));
+        for (int r = 0; r < VIT__TILE_ROWS; r++)
+            kernels->quantize_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0, &scale, &zero);
+        kernels->quantize_rows(x, STRIDE, VIT__TILE_ROWS, COUNT, (uint8_t *)x, 4 * STRIDE, scales,
+                               zeros);
+        for (int r = 0; r < VIT__TILE_ROWS; r++)
+            assert_memory_equal(x + r * STRIDE, alone[r], COUNT);
+        assert_true(scales[VIT__TILE_ROWS - 1] == scale && zeros[VIT__TILE_ROWS - 1] == zero);
     }
 }
 
@@ -622,19 +642,119 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
     const vit__kernels *kernels;
     (void)state;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 5; i++) {
             const float values[5] = {NAN, INFINITY, -INFINITY, NAN, FLT_MAX};
-            int symmetric = i >= 5; /* whose width FLT_MAX does not overflow */
             guarded out = guarded_make(32, 3);
             float x[32], scale = 0;
             int32_t zero = -1;
-            for (int k = 0; k < 32; k++) x[k] = k == 9 || i % 5 < 3 ? values[i % 5] : -FLT_MAX;
-            kernels->quantize_row(x, 32, symmetric, out.bytes, &scale, &zero);
+            for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
+            kernels->quantize_rows(x, 0, 1, 32, out.bytes, 0, &scale, &zero);
             if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
             for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
             assert_in_range(zero, 0, 127);
             guarded_free(&out);
         }
+    }
+}
+
+/* ---- what attention takes as integers ---- */
+
+/* Columns of a panel: each number within half a step, zeros behind the last row, the sums those of the
+   integers, all the same to the bit from every variant. */
+static void check_quantized_panel(const float *x, size_t stride, int rows, int range) {
+    size_t size = vit__round16(rows) * 16;
+    int8_t *want = (int8_t *)allocate(size);
+    float scales[16];
+    int32_t sums[16], left[16];
+    const vit__kernels *kernels;
+    vit__quantize_panel(x, stride, rows, range, want, scales, sums);
+    memcpy(left, sums, sizeof(left));
+    for (size_t i = 0; i < size; i++) {
+        size_t n = i % 64 / 4, r = i / 64 * 4 + i % 4;
+        left[n] -= want[i];
+        assert_in_range(want[i] + range, 0, 2 * range);
+        if (r >= (size_t)rows) assert_int_equal(want[i], 0);
+        else
+            assert_true(fabs((double)scales[n] * want[i] - (double)x[r * stride + n]) <=
+                        0.5001 * (double)scales[n]);
+    }
+    for (int n = 0; n < 16; n++) assert_int_equal(left[n], 0);
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        guarded got = guarded_make(size, 4);
+        float got_scales[16];
+        int32_t got_sums[16];
+        kernels->quantize_panel(x, stride, rows, range, (int8_t *)got.bytes, got_scales, got_sums);
+        assert_memory_equal(got.bytes, want, size);
+        assert_same_bits(got_scales, scales, 16);
+        assert_memory_equal(got_sums, sums, sizeof(sums));
+        guarded_free(&got);
+    }
+    free(want);
+}
+
+static void test_every_quantization_of_a_panel_is_the_same_and_near(void **state) {
+    enum { ROWS = 37, STRIDE = 21 };
+    static const float sizes[] = {1, 1e-20f, 1e30f, 0};
+    uint32_t random = 12;
+    (void)state;
+    for (int rows = 1; rows <= ROWS; rows++) {
+        float x[ROWS * STRIDE];
+        random_floats(&random, x, COUNT_OF(x));
+        for (size_t i = 0; i < COUNT_OF(x); i++) x[i] *= sizes[i % STRIDE % COUNT_OF(sizes)];
+        check_quantized_panel(x, STRIDE, rows, rows % 2 ? 63 : 127);
+    }
+}
+
+/* The largest has the largest integer, the others theirs but for rounding, the padding none, and with
+   the unit they add up to 1. */
+static void check_softmax8(const vit__kernels *kernels, const float *x, int count, float scale) {
+    enum { MOST = 768 };
+    float row[MOST], unit = 0, largest = x[0];
+    guarded high = guarded_make(vit__round16(count), 5), low = guarded_make(vit__round16(count), 6);
+    int sum = 0;
+    memcpy(row, x, (size_t)count * sizeof(float));
+    kernels->softmax_rows8(row, 0, 1, count, scale, high.bytes, low.bytes, &unit);
+    for (int i = 0; i < count; i++) largest = fmaxf(largest, x[i]);
+    for (size_t i = 0; i < vit__round16(count); i++) {
+        int integer = 64 * high.bytes[i] + low.bytes[i];
+        double want = 0;
+        if (i < (size_t)count) want = 4095 * exp((double)scale * ((double)x[i] - (double)largest));
+        assert_in_range(high.bytes[i], 0, 63);
+        assert_in_range(low.bytes[i], 0, 63);
+        assert_true(fabs(integer - want) <= (i < (size_t)count ? 0.51 : 0));
+        sum += integer;
+    }
+    assert_true(fabs((double)unit * sum - 1) < 1e-6);
+    guarded_free(&high);
+    guarded_free(&low);
+}
+
+static void test_every_softmax_in_integers_is_near(void **state) {
+    static const int counts[] = {1, 2, 15, 16, 17, 50, 197, 768};
+    static const float spreads[] = {0, 1, 40, 1e6f};
+    const vit__kernels *kernels;
+    uint32_t random = 13;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (size_t i = 0; i < COUNT_OF(counts) * COUNT_OF(spreads); i++) {
+            float x[768];
+            random_floats(&random, x, COUNT_OF(x));
+            for (size_t k = 0; k < COUNT_OF(x); k++) x[k] *= spreads[i % COUNT_OF(spreads)];
+            check_softmax8(kernels, x, counts[i / COUNT_OF(spreads)], 0.125f);
+        }
+    }
+}
+
+static void test_softmax_in_integers_keeps_what_is_not_a_number_visible(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float x[32], unit = 0;
+        uint8_t high[32], low[32];
+        for (int i = 0; i < 32; i++) x[i] = NAN;
+        kernels->softmax_rows8(x, 0, 1, 20, 0.125f, high, low, &unit);
+        assert_true(!vit__is_finite(unit));
+        for (int i = 0; i < 32; i++) assert_true(high[i] <= 63 && low[i] <= 63);
     }
 }
 
@@ -680,6 +800,23 @@ static void test_every_gelu_keeps_its_bound(void **state) {
     }
 }
 
+static void test_every_gelu8_keeps_its_bound(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int i = -30 * 512; i <= 30 * 512; i += 16) {
+            float x[16];
+            for (int n = 0; n < 16; n++) x[n] = (float)(i + n) / 512;
+            kernels->gelu8(x, 16, 1);
+            for (int n = 0; n < 16; n++) {
+                double at = (i + n) / 512.0, want = 0.5 * at * erfc(-at / sqrt(2.0));
+                if (!(fabs((double)x[n] - want) <= 5e-5))
+                    fail_msg("gelu8(%g) = %g", at, (double)x[n]);
+            }
+        }
+    }
+}
+
 static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
     for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
@@ -708,8 +845,8 @@ static void test_every_norm_and_softmax_equals_plain_c(void **state) {
             vit__norm_row(x, norm, size, stride, 1e-6f, want);
             assert_near(got, want, stride, 1e-5f);
             for (int k = 0; k < size; k++) got[k] = want[k] = 40 * x[k];
-            kernels->softmax_row(got, size, 0.5f);
-            vit__softmax_row(want, size, 0.5f);
+            kernels->softmax_rows(got, 0, 1, size, 0.5f);
+            vit__softmax_rows(want, 0, 1, size, 0.5f);
             assert_near(got, want, (size_t)size, 1e-6f);
         }
     }
@@ -739,10 +876,15 @@ int main(void) {
         cmocka_unit_test(test_every_quantization_is_the_same_and_near),
         cmocka_unit_test(test_quantization_rounds_to_even),
         cmocka_unit_test(test_quantization_of_rows_that_are_constant),
+        cmocka_unit_test(test_quantization_of_rows_together_and_in_place),
         cmocka_unit_test(test_quantization_keeps_what_is_not_finite_visible),
+        cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),
+        cmocka_unit_test(test_every_softmax_in_integers_is_near),
+        cmocka_unit_test(test_softmax_in_integers_keeps_what_is_not_a_number_visible),
         cmocka_unit_test(test_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
+        cmocka_unit_test(test_every_gelu8_keeps_its_bound),
         cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);

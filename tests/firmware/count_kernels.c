@@ -19,7 +19,7 @@ static uint32_t count_integers(const vit__kernels *kernels, int inputs, int outp
     uint32_t count = 0;
     vit__tile8 tile;
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = tile.input_stride = (size_t)inputs, tile.range = 63;
+    tile.inputs = tile.input_stride = (size_t)inputs, tile.narrow = 1;
     tile.row_stride = (size_t)outputs, tile.panel_stride = VIT__PANEL;
     tile.next = (uintptr_t)weights;
     for (int n = 0; n < outputs; n += VIT__PANEL * tile.panels) {

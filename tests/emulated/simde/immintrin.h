@@ -100,6 +100,35 @@ static inline simde__m512i emulated_mm512_maskz_srai_epi32(simde__mmask16 mask, 
     return simde__m512i_from_private(x);
 }
 
+static inline simde__m512i emulated_mm512_maskz_srli_epi32(simde__mmask16 mask, simde__m512i a,
+                                                           unsigned bits) {
+    simde__m512i_private x = simde__m512i_to_private(a);
+    for (size_t i = 0; i < 16; i++) x.u32[i] = mask >> i & 1 ? x.u32[i] >> bits : 0;
+    return simde__m512i_from_private(x);
+}
+
+static inline simde__m512 emulated_mm512_maskz_permute_ps(simde__mmask16 mask, simde__m512 a,
+                                                          int order) {
+    simde__m512_private from = simde__m512_to_private(a), to;
+    for (size_t i = 0; i < 16; i++)
+        to.f32[i] = mask >> i & 1 ? from.f32[i / 4 * 4 + (order >> i % 4 * 2 & 3)] : 0;
+    return simde__m512_from_private(to);
+}
+
+static inline simde__m512 emulated_mm512_maskz_shuffle_f32x4(simde__mmask16 mask, simde__m512 a,
+                                                             simde__m512 b, int order) {
+    simde__m512_private x = simde__m512_to_private(a), y = simde__m512_to_private(b), to;
+    for (size_t i = 0; i < 16; i++) {
+        size_t at = (size_t)(order >> i / 4 * 2 & 3) * 4 + i % 4;
+        to.f32[i] = mask >> i & 1 ? (i < 8 ? x.f32[at] : y.f32[at]) : 0;
+    }
+    return simde__m512_from_private(to);
+}
+
+static inline float emulated_mm512_cvtss_f32(simde__m512 a) {
+    return simde__m512_to_private(a).f32[0];
+}
+
 /* SIMDe has these two by names, or with parameters, that do not exist. */
 #undef _mm256_dpbusd_avx_epi32
 #undef _mm512_madd_epi16
@@ -115,5 +144,10 @@ static inline simde__m512i emulated_mm512_maskz_srai_epi32(simde__mmask16 mask, 
 #define _mm512_maskz_cvtepu16_epi32(mask, a) emulated_mm512_maskz_cvtepu16_epi32(mask, a)
 #define _mm512_maskz_slli_epi32(mask, a, bits) emulated_mm512_maskz_slli_epi32(mask, a, bits)
 #define _mm512_maskz_srai_epi32(mask, a, bits) emulated_mm512_maskz_srai_epi32(mask, a, bits)
+#define _mm512_maskz_srli_epi32(mask, a, bits) emulated_mm512_maskz_srli_epi32(mask, a, bits)
+#define _mm512_maskz_permute_ps(mask, a, order) emulated_mm512_maskz_permute_ps(mask, a, order)
+#define _mm512_maskz_shuffle_f32x4(mask, a, b, order) \
+    emulated_mm512_maskz_shuffle_f32x4(mask, a, b, order)
+#define _mm512_cvtss_f32(a) emulated_mm512_cvtss_f32(a)
 
 #endif
