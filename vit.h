@@ -3979,7 +3979,11 @@ static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
     wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, (unsigned)(left)), (unsigned)(right)))
 #define VIT__LOAD_F16(p) vit__load_f16_simd128(p)
 #define VIT__LOAD_BF16(p) wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16)
+#ifdef __wasm_relaxed_simd__
+#define VIT__FMA(a, b, c) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
+#else
 #define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
+#endif
 #define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
 #define VIT__I v128_t
 #define VIT__ROWS8 2
@@ -4000,10 +4004,28 @@ static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
 #define VIT__LOAD8(p) wasm_v128_load(p)
 #define VIT__SET8(p) wasm_v128_load32_splat(p)
 #define VIT__DOT8(sum, x, w) sum = vit__dot8_simd128(sum, x, w)
+#ifdef __wasm_relaxed_simd__
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_simd128(sum, x0, w0, x1, w1)
+#endif
 #define VIT__STORE8(p, a) vit__store8_simd128(p, a)
 #define VIT__ADD_EXPONENT(a, n) wasm_i32x4_add(a, wasm_i32x4_shl(n, 23))
 #define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
 
+#ifdef __wasm_relaxed_simd__
+/* It leaves open what an x of 8 bits gives; these have 7. As for AVX2, two sums fit 16 bits. Node 20
+   gets the instruction wrong that adds to a sum of 32 bits too. */
+#define VIT__DOT8_I16(x, w) __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(w, x)
+
+static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
+    return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(VIT__DOT8_I16(x, w)));
+}
+
+static inline v128_t vit__dot8_twice_simd128(v128_t sum, v128_t x0, v128_t w0, v128_t x1,
+                                             v128_t w1) {
+    v128_t sums = wasm_i16x8_add(VIT__DOT8_I16(x0, w0), VIT__DOT8_I16(x1, w1));
+    return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(sums));
+}
+#else
 /* In 16 bits: those of even k, then those of odd k. */
 static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
     v128_t even_w = wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), odd_w = wasm_i16x8_shr(w, 8);
@@ -4011,6 +4033,7 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
     sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(even_x, even_w));
     return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(odd_x, odd_w));
 }
+#endif
 
 static inline void vit__store8_simd128(uint8_t *p, const v128_t a[4]) {
     v128_t low = wasm_i16x8_narrow_i32x4(a[0], a[1]), high = wasm_i16x8_narrow_i32x4(a[2], a[3]);

@@ -87,12 +87,21 @@ build dotprod aarch64-linux-gnu-gcc -march=armv8.2-a+dotprod -Itests/emulated --
 run dotprod "qemu-aarch64 max, dotprod" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
 
 # node 20's fast calls of WASI keep the memory of before it grew, and then crash
-WASI="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
-WASI="$WASI tests/emulated/wasi.mjs"
+NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
+WASI="$NODE tests/emulated/wasi.mjs"
 build wasm clang --target=wasm32-wasi -Itests/emulated --
 run wasm "node, plain wasm" "portable" $WASI
 build simd128 clang --target=wasm32-wasi -msimd128 -Itests/emulated --
 run simd128 "node" "simd128 portable" $WASI
+
+node --v8-options | grep -q -e --experimental-wasm-relaxed-simd &&
+    NODE="$NODE --experimental-wasm-relaxed-simd"
+build relaxed clang-16 --target=wasm32-wasi -msimd128 -mrelaxed-simd -Itests/emulated --
+if $NODE tests/emulated/wasi.mjs "$BUILD/relaxed/list_isas" >/dev/null 2>&1; then
+    run relaxed "node, relaxed" "simd128 portable" $NODE tests/emulated/wasi.mjs
+else
+    echo "SKIPPED relaxed simd128: node $(node --version) does not run it"
+fi
 
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
 echo "all instruction sets passed"

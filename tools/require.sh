@@ -25,6 +25,7 @@ is_there() {
     libcmocka-dev) has_header cmocka.h ;;
     libsimde-dev) has_header simde/simde-common.h ;;
     libclang-rt-dev-wasm32) [ -e "$(clang --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
+    libclang-rt-16-dev-wasm32) [ -e "$(clang-16 --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
     wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
     libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
     gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
