@@ -86,14 +86,14 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 2.9 KB at most,
    their interrupt and the application included.
-   More can be left out. Of 14,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
-   the following saves so many, and all of it leaves 12,100:
+   More can be left out. Of 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   the following saves so many, and all of it leaves 12,200:
 
-       VIT_ONLY_INT8    1260   models of int8 alone, f16 outside of the blocks: those of vit-convert
-                               --dtype int8. Others are refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       360   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_ONLY_INT8    2010   models of int8 alone: those of vit-convert --dtype int8. Others are
+                               refused with VIT_ERROR_FEATURE
+       VIT_NO_TANH       390   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
        VIT_NO_LABELS     280   models are as if they had no labels
-       VIT_NO_PARALLEL   340   options.parallel_for is not called
+       VIT_NO_PARALLEL   350   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -1463,7 +1463,7 @@ static int vit__has_layers(const vit_config *c) {
 /* Whether this build has what a tensor of a dtype takes. */
 static int vit__has_dtype(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
-    return vit__in_block(t->role) ? dtype == VIT__INT8 && range == 63 : dtype == VIT__F16;
+    return dtype == VIT__INT8 && range == (vit__in_block(t->role) ? 63 : 127);
 }
 
 static int vit__entry_matches(const unsigned char *entry, const vit__tensor *t, size_t offset) {
@@ -1492,9 +1492,9 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
     for (int i = 0; i < (int)count; i++) {
         const unsigned char *entry = vit__entry(file, i);
         vit__tensor t = vit__tensor_at(config, i);
-        if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
         if (!vit__has_dtype(&t, vit__u32(entry + 8), vit__u32(entry + 24)))
             return VIT_ERROR_FEATURE;
+        if (!vit__entry_matches(entry, &t, *end)) return VIT_ERROR_DIRECTORY;
         if (vit__in_block(t.role) && vit__u32(entry + 8) != dtype) return VIT_ERROR_DIRECTORY;
         size_t tensor_size = vit__u64_size(entry + 40);
         if (tensor_size > size - *end) return VIT_ERROR_DIRECTORY;
@@ -2254,13 +2254,13 @@ static float vit__from_bf16(uint16_t upper) {
 static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n) {
     const unsigned char *bytes = m->weights + panel * m->panel_size;
     const uint16_t *halves = (const uint16_t *)(const void *)bytes;
-    if (VIT__ONLY_INT8 || m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
-    if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
-    if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
-    if (m->dtype == VIT__INT8) {
+    if (VIT__ONLY_INT8 || m->dtype == VIT__INT8) {
         int8_t w = ((const int8_t *)bytes)[(k / 4 * VIT__PANEL + n) * 4 + k % 4];
         return (float)w * m->scales[panel * VIT__PANEL + n];
     }
+    if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
+    if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
+    if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
     size_t groups = vit__groups(m->inputs);
     int two = bytes[(k / 8 * VIT__PANEL + n) * 4 + k % 4];
     int w = (k % 8 < 4 ? two & 15 : two >> 4) - 8;

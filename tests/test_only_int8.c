@@ -29,7 +29,6 @@ static void test_it_takes_int8_alone(void **state) {
     }
 }
 
-/* Outside of the blocks f16. */
 static void test_a_head_of_another_type_is_refused(void **state) {
     vit_model model;
     vit_config c = small_config();

@@ -401,7 +401,7 @@ STORED = {
     "f32": (("f32", 0), ("f32", 0), ("f32", 0)),
     "f16": (("f16", 0), ("f16", 0), ("f16", 0)),
     "bf16": (("bf16", 0), ("bf16", 0), ("bf16", 0)),
-    "int8": (("int8", 63), ("f16", 0), ("f16", 0)),
+    "int8": (("int8", 63), ("int8", 127), ("int8", 127)),
     "int8x": (("int8", 127), ("f16", 0), ("f16", 0)),
     "int4": (("int4", 8), ("int8", 127), ("int4", 8)),
 }
@@ -500,7 +500,7 @@ def dtype_error_cases(session):
     state = plain_model(c, 150).state_dict()
     fc1, head = "blocks.1.mlp.fc1.weight", "head.weight"
     for dtype, name, value in (
-            ("f16", fc1, 65520.0), ("f16", fc1, -1e30), ("int8", head, 1e6), ("bf16", fc1, 3.4e38),
+            ("f16", fc1, 65520.0), ("f16", fc1, -1e30), ("int8x", head, 1e6), ("bf16", fc1, 3.4e38),
             ("int8", fc1, float("nan")), ("int8x", fc1, float("inf")), ("int4", fc1, 1e6),
             ("int4", fc1, float("nan")), ("int4", head, float("-inf"))):
         title = f"error: --dtype {dtype}, {value:g} in {name}"
