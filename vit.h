@@ -84,12 +84,12 @@
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
-   options.parallel_for, twice that. At -O2 the images of examples/firmware have used 2.9 KB at most,
+   options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. Of 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   More can be left out. Of 15,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
    the following saves so many, and all of it leaves 12,200:
 
-       VIT_ONLY_INT8    2010   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    2070   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       390   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
        VIT_NO_LABELS     280   models are as if they had no labels
@@ -549,10 +549,11 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
                   VIT__SIZE_MOST(                                                               \
                       VIT__SIZE_MOST(patch, VIT__SIZE_MOST(pooled * dim, pre)),                 \
                       (int8) ? 0u : VIT__SIZE_MOST(mlp, VIT__SIZE_MOST(dim, heads * width)))) + \
-         VIT__SIZE_MOST(VIT__SIZE_MOST(dim, 16 * width),                                        \
-                        VIT__SIZE_MOST(((low) ? 6u : 18u) * VIT__SIZE_UP(patches + prefix),     \
-                                       VIT__SIZE_LEAST((low) ? 4u : 36u, patches) *             \
-                                           VIT__SIZE_STRIDE(patch)))) +                         \
+         VIT__SIZE_MOST(                                                                        \
+             VIT__SIZE_MOST(dim, 16 * width),                                                   \
+             VIT__SIZE_MOST(                                                                    \
+                 ((low) ? 2u : 6u) * ((keys8) ? 3u : 2u) * VIT__SIZE_UP(patches + prefix),      \
+                 VIT__SIZE_LEAST((low) ? 4u : 36u, patches) * VIT__SIZE_STRIDE(patch)))) +      \
      2 * VIT__SIZE_FLOATS(patches + prefix) + 63)
 #define VIT__SIZE_ATTENTION(tokens, dim, heads, width, keys8, at_once)         \
     ((tokens)*VIT__SIZE_STRIDE(heads * width) +                                \
@@ -2304,11 +2305,14 @@ static void vit__transpose4(const float *in, size_t stride, float *out) {
 /* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them; width is a multiple
    of 4. */
 static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
-    for (size_t x = 0; x < width; x += 4, out += 4 * VIT__PANEL) {
+    for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
         float four[VIT__PANEL][4] = {{0}};
-        for (size_t y = 0; y < (size_t)count; y++)
-            memcpy(four[y], rows + y * stride + x, sizeof(four[y]));
-        for (size_t y = 0; y < VIT__PANEL; y += 4) vit__transpose4(four[y], 4, out + y);
+        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
+            memcpy(four[y], rows + y * stride, sizeof(four[y]));
+        for (size_t y = 0; y < VIT__PANEL; y += 4) {
+            if (count < VIT__PANEL) vit__transpose4(four[y], 4, out + y);
+            else vit__transpose4(rows + y * stride, stride, out + y);
+        }
     }
 }
 
@@ -3453,7 +3457,8 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
     size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
-    size_t scores = pass->padded_tokens * 3 / 2; /* of a query, and the digits of their softmax */
+    size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
+    if (vit__attends_integers(pass)) scores += scores / 2;
     size_t few = vit__larger(vit__mul((size_t)pass->few_queries, scores),
                              vit__mul((size_t)pass->few_patches, patch));
 
@@ -4227,9 +4232,10 @@ static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
     _mm256_castsi256_ps(                                                       \
         _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
-#define VIT__FOLD(op, a) /* op of all lanes; a is lost */                               \
-    (a = op(a, _mm256_permute2f128_ps(a, a, 1)), a = op(a, _mm256_permute_ps(a, 0x4E)), \
-     _mm256_cvtss_f32(op(a, _mm256_permute_ps(a, 0xB1))))
+#define VIT__RETURN_FOLDED(op) /* op of all lanes of a */ \
+    a = op(a, _mm256_permute2f128_ps(a, a, 1));           \
+    a = op(a, _mm256_permute_ps(a, 0x4E));                \
+    return _mm256_cvtss_f32(op(a, _mm256_permute_ps(a, 0xB1)))
 
 #elif VIT__PASS == VIT__PASS_AVX512 || VIT__PASS == VIT__PASS_AVX512VNNI
 
@@ -4308,9 +4314,11 @@ static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
 #define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
 #define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__FOLD(op, a)                                                 \
-    (a = op(a, VIT__SWAPPED(a, 0x4E)), a = op(a, VIT__SWAPPED(a, 0xB1)), \
-     a = op(a, VIT__SWAPPED4(a, 0x4E)), _mm512_cvtss_f32(op(a, VIT__SWAPPED4(a, 0xB1))))
+#define VIT__RETURN_FOLDED(op)         \
+    a = op(a, VIT__SWAPPED(a, 0x4E));  \
+    a = op(a, VIT__SWAPPED(a, 0xB1));  \
+    a = op(a, VIT__SWAPPED4(a, 0x4E)); \
+    return _mm512_cvtss_f32(op(a, VIT__SWAPPED4(a, 0xB1)))
 
 #endif
 
@@ -4531,8 +4539,8 @@ static void VIT__NAME(gelu_tanh)(float *x, size_t stride, int rows) {
 }
 
 VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
-#ifdef VIT__FOLD
-    return VIT__FOLD(VIT__ADD, a);
+#ifdef VIT__RETURN_FOLDED
+    VIT__RETURN_FOLDED(VIT__ADD);
 #else
     float lanes[VIT__LANES];
     VIT__STORE(lanes, a);
@@ -4546,8 +4554,8 @@ VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
 }
 
 VIT__INLINE float VIT__NAME(largest_lane)(VIT__V a) {
-#ifdef VIT__FOLD
-    return VIT__FOLD(VIT__MAX, a);
+#ifdef VIT__RETURN_FOLDED
+    VIT__RETURN_FOLDED(VIT__MAX);
 #else
     float lanes[VIT__LANES];
     VIT__STORE(lanes, a);
@@ -4561,22 +4569,32 @@ VIT__INLINE float VIT__NAME(largest_lane)(VIT__V a) {
 #endif
 }
 
+/* As vit__sum; four sums at a time, so that none waits for the one before. */
+VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const int squares) {
+    const int whole = count / VIT__LANES * VIT__LANES;
+    VIT__V sums[4] = {VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f)};
+    float rest = 0;
+    for (int i = 0; i < whole; i += 4 * VIT__LANES) {
+        VIT__UNROLL
+        for (int j = 0; j < 4; j++) {
+            if (i + j * VIT__LANES >= whole) break;
+            VIT__V d = VIT__SUB(VIT__LOAD(x + i + j * VIT__LANES), VIT__SET(mean));
+            sums[j] = squares ? VIT__FMA(d, d, sums[j]) : VIT__ADD(sums[j], d);
+        }
+    }
+    for (int i = whole; i < count; i++) {
+        float d = x[i] - mean;
+        rest += squares ? d * d : d;
+    }
+    sums[0] = VIT__ADD(VIT__ADD(sums[0], sums[1]), VIT__ADD(sums[2], sums[3]));
+    return rest + VIT__NAME(sum_lanes)(sums[0]);
+}
+
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
                                 float eps, float *out) {
     const float *weight = norm, *bias = norm + stride;
-    VIT__V sums = VIT__SET(0.0f), squares = VIT__SET(0.0f);
-    int whole = dim / VIT__LANES * VIT__LANES;
-    for (int i = 0; i < whole; i += VIT__LANES) sums = VIT__ADD(sums, VIT__LOAD(x + i));
-    float mean = VIT__NAME(sum_lanes)(sums), square = 0;
-    for (int i = whole; i < dim; i++) mean += x[i];
-    mean /= (float)dim;
-
-    for (int i = 0; i < whole; i += VIT__LANES) {
-        VIT__V d = VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean));
-        squares = VIT__FMA(d, d, squares);
-    }
-    for (int i = whole; i < dim; i++) square += (x[i] - mean) * (x[i] - mean);
-    float variance = (square + VIT__NAME(sum_lanes)(squares)) / (float)dim;
+    float mean = VIT__NAME(sum)(x, dim, 0, 0) / (float)dim;
+    float variance = VIT__NAME(sum)(x, dim, mean, 1) / (float)dim;
     float scale = 1.0f / VIT_SQRTF(variance + eps);
     for (size_t i = 0; i < stride; i += VIT__LANES) {
         VIT__V d = VIT__MUL(VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean)), VIT__SET(scale));
@@ -5025,7 +5043,7 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__IF_NEGATIVE
 #undef VIT__SWAPPED
 #undef VIT__SWAPPED4
-#undef VIT__FOLD
+#undef VIT__RETURN_FOLDED
 #undef VIT__ALL
 #undef VIT__VECTORS
 #undef VIT__INLINE

@@ -71,7 +71,7 @@ static inline double *reference_norm(const vit_model *model, vit__role role, int
 static inline void reference_attend(const double *q, const double *k, const double *v, int tokens,
                                     int head_dim, int stride, int integers, double *out) {
     double *weights = (double *)allocate((size_t)tokens * sizeof(double));
-    double sum = 0, most = -INFINITY;
+    double sum = 0, most = -1e300;
     for (int t = 0; t < tokens; t++) {
         double score = 0;
         for (int i = 0; i < head_dim; i++) score += q[i] * k[t * stride + i];
