@@ -4165,7 +4165,7 @@ static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
 #define VIT__TARGET "avx2,fma,f16c"
 #define VIT__DOT8(sum, x, w) \
     VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
-/* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258, two pairs for |w| <= 63 too: 32004. */
+/* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258; two pairs of narrow ones too: 32004. */
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                           \
     VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
                                                         _mm256_maddubs_epi16(x1, w1)), \
