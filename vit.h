@@ -1966,7 +1966,7 @@ static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
 
-/* The same within 5e-5 for |x| <= 30, in a third of the time, for rows that become integers of 7 bits:
+/* The same within 5e-5 for |x| <= 30, in half the time, for rows that become integers of 7 bits:
    Phi is 1/2 and an odd polynomial, which is fitted to the error of the product, and 1/2 at 4.4 and
    behind. */
 static const float vit__gelu8_terms[] = {3.56956166e-11f,  -3.75416986e-09f, 1.74089521e-07f,

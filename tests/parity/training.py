@@ -125,8 +125,13 @@ def check_folders(programs, folder):
 
     train(folder / "pictures", folder / "more", *options, "--lr", "0", "--start", folder / "run")
     more = accuracy_of(folder / "more")
-    return failed + check(f"started from the first: {more[0]} of {more[1]} right",
-                          more == (right, count))
+    failed += check(f"started from the first: {more[0]} of {more[1]} right",
+                    more == (right, count))
+
+    train(folder / "pictures", folder / "held", *options, "--hold-out")
+    held = accuracy_of(folder / "held")
+    return failed + check(f"a tenth of those to train on held out: {held[0]} of {held[1]} right",
+                          held[1] == 24 and held[0] >= REQUIRED * 24)
 
 
 def check_idx(programs, folder):

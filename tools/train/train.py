@@ -120,6 +120,9 @@ def parse_args():
     p.add_argument("--start", default="", help="checkpoint folder to start from, not from scratch")
     p.add_argument("--name", default="", help="of the model, in config.json; made up if empty")
     p.add_argument("--grey", action="store_true", help="read pictures of folders as grey")
+    p.add_argument("--hold-out", action="store_true",
+                   help="test on a tenth of the pictures to train on, not on the test set: for "
+                        "choosing settings")
 
     p.add_argument("--img-size", type=int, default=28)
     p.add_argument("--patch-size", type=int, default=4)
@@ -181,6 +184,8 @@ def main():
     prepare(args)
     out, state = Path(args.out), Path(args.out) / "state.pt"
     train, test, labels = pictures.load(args.data, args.img_size, args.grey)
+    if args.hold_out:
+        train, test = pictures.hold_out(train)
     mean, std = pictures.channel_statistics(train.images)
     shape = model_args(args, train.images.shape[1])
     config = timm_config(args.name or default_name(args), shape, mean, std, labels)
