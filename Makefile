@@ -4,7 +4,7 @@
 # make firmware          builds the images of examples/firmware into build/firmware/
 # make install PREFIX=/usr/local
 #
-# make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++
+# make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++, all by clang
 # make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated where the machine lacks it
 # make check-firmware    what a firmware gets: no library, bounded code and stack; the kernels' tests
@@ -205,6 +205,7 @@ lint:
 	sed -n '/^```c$$/,/^```$$/p' README.md | sed '1d;$$d' | diff - examples/minimal.c
 	CC=gcc CXX=g++ tests/check_include.sh
 	CC=clang CXX=clang++ tests/check_include.sh
+	$(MAKE) CC=clang BUILD=$(BUILD)/clang all $(TESTS:$(BUILD)/%=$(BUILD)/clang/%)
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
