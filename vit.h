@@ -35,8 +35,9 @@
        [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
        [5]  the file: header, directory, labels, every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm and softmax of a row, in plain C;
-            products by a Cortex-M's DSP instructions; the table of those for each instruction set
+       [7]  kernels: the matrix product on panels, GELU, LayerNorm, softmax and quantization of rows,
+            in plain C; products by a Cortex-M's DSP instructions; the table of those for each
+            instruction set
        [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
        [9]  model: workspace plan, open, forward
        [10] results: softmax, top-k
@@ -86,13 +87,13 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. Of 15,300 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
+   More can be left out. Of 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
    the following saves so many, and all of it leaves 12,200:
 
-       VIT_ONLY_INT8    2070   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    2050   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       390   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
-       VIT_NO_LABELS     280   models are as if they had no labels
+       VIT_NO_TANH       370   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_NO_LABELS     210   models are as if they had no labels
        VIT_NO_PARALLEL   350   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
@@ -825,13 +826,14 @@ static int vit__is_finite(float x) {
     return x - x == 0.0f;
 }
 
-/* x rounded to the nearest integer, to even from the middle; limited to 128, so that whatever x is,
-   even NaN, it is defined. The sum with 1.5 * 2^23 has the integer in its low bits. */
+/* 1.5 * 2^23: a sum with it has in its low bits the nearest integer, even from the middle. */
+#define VIT__SHIFT 12582912.0f
+
+/* x rounded to that integer; limited to 128, so that whatever x is, even NaN, it is defined. */
 static int32_t vit__nearest(float x) {
-    const float shift = 12582912.0f;
     float limited = x < 128.0f ? x : 128.0f;
     limited = limited > -128.0f ? limited : -128.0f;
-    float shifted = limited + shift;
+    float shifted = limited + VIT__SHIFT;
     int32_t bits;
     memcpy(&bits, &shifted, sizeof(bits));
     return bits - 0x4B400000;
@@ -1037,10 +1039,11 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_FIELD_BITS 20     /* 2^20: of every count in the config */
-#define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix */
+#define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
-#define VIT__MAX_SUMMED (1u << 17) /* products of 127 and an s8 that an int32_t holds; and tokens */
-#define VIT__GROUP 32              /* inputs of an int4 matrix that share a scale */
+#define VIT__MAX_SUMMED \
+    (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
+#define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
 
 /* Roles of tensors, in the order of the directory. */
 typedef enum vit__role {
@@ -1363,7 +1366,7 @@ static int vit__config_is_valid(const vit_config *c) {
     size_t pooled = vit__mul((size_t)vit__pooled_tokens(c), vit__round16(c->embed_dim));
     if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
     if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
-    if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_SUMMED) return 0;
+    if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
     if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
     return vit__recipe_is_valid(&c->preprocess);
 }
@@ -1489,6 +1492,9 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         !vit__in_head(file, offset, vit__mul(count, entry_size)))
         return VIT_ERROR_DIRECTORY;
     uint32_t dtype = vit__u32(vit__entry(file, vit__tensor_index(config, VIT__Q, 0)) + 8);
+    /* attention adds up integers over the tokens */
+    if (dtype == VIT__INT8 && (uint32_t)vit__num_tokens(config) > VIT__MAX_SUMMED)
+        return VIT_ERROR_DIRECTORY;
     *end = vit__u32(file + 16);
     for (int i = 0; i < (int)count; i++) {
         const unsigned char *entry = vit__entry(file, i);
@@ -2022,18 +2028,18 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-static float vit__largest(const float *x, int count) {
+/* exp(scale * x) in place, over the largest, so that nothing overflows. */
+static void vit__exp_row(float *x, int count, float scale) {
     float largest = x[0];
     for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
-    return largest;
+    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
 }
 
-/* Softmax of scale * x of up to 12 rows, in place. The largest is taken off first, so that nothing
-   overflows. A row has room for a multiple of 16 floats; what lies behind count is lost. */
+/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what lies
+   behind count is lost. */
 static void vit__softmax_rows(float *x, size_t stride, int rows, int count, float scale) {
     for (; rows > 0; rows--, x += stride) {
-        float largest = vit__largest(x, count);
-        for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
+        vit__exp_row(x, count, scale);
         float factor = 1.0f / vit__sum(x, count, 0, 0);
         for (int i = 0; i < count; i++) x[i] *= factor;
     }
@@ -2214,22 +2220,20 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     }
 }
 
-/* The same as integers of two digits, in rows of round16(count) bytes: it is unit * (64 * high + low),
-   the largest having 64 * 63 + 63, and zeros behind count. The unit is 1 over the sum of the integers,
-   so that rounding makes no row heavier. x is lost. As in vit__nearest, the sum with 1.5 * 2^23 has the
-   integer in its low bits. */
+/* Softmax as integers of two digits, in rows of round16(count) bytes: it is unit * (64 * high + low), the
+   largest having 64 * 63 + 63, and zeros behind count. The unit is 1 over the sum of the integers, so
+   that rounding makes no row heavier. x is lost. */
 static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, float scale,
                                uint8_t *high, uint8_t *low, float *units) {
-    const float shift = 12582912.0f;
-    vit__softmax_rows(x, stride, rows, count, scale);
     for (; rows > 0; rows--, x += stride) {
-        float inverse = 4095 / vit__largest(x, count), sum = 0;
+        float sum = 0;
+        vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
-            float shifted = (i < count ? x[i] * inverse : 0) + shift;
+            float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
             uint32_t bits;
             memcpy(&bits, &shifted, sizeof(bits));
             *high++ = (uint8_t)(bits >> 6 & 63), *low++ = (uint8_t)(bits & 63);
-            sum += shifted - shift;
+            sum += shifted - VIT__SHIFT;
         }
         *units++ = 1 / sum;
     }
@@ -2564,6 +2568,7 @@ static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
+/* The fields integer and integer_attention, which a build for int8 alone need not read. */
 static int vit__has_integers(const vit__pass *pass) {
     return VIT__ONLY_INT8 || pass->integer;
 }
@@ -2672,7 +2677,7 @@ static void vit__multiply_integers(const vit__product *p, int panel, const vit__
     t.input = (const uint8_t *)tile->input;
     t.input_stride = tile->input_stride * sizeof(float);
     t.row_scales = p->row_scales + first_row, t.row_zeros = p->row_zeros + first_row;
-    t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size),
+    t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size);
     t.narrow = m->range <= 63;
     t.scales = m->scales + n, t.bias = m->bias + n, t.weight_sums = m->sums + n;
     t.output = tile->output;
@@ -4452,9 +4457,8 @@ static void VIT__NAME(multiply)(const vit__tile *t) {
 #undef VIT__CASE
 }
 
-/* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + 1.5 * 2^23,
+/* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
    hold n. The polynomial is fitted to the relative error (3e-9). */
-#define VIT__SHIFT 12582912.0f
 VIT__INLINE VIT__V VIT__NAME(exp2_of_parts)(VIT__V shifted, VIT__V f) {
     VIT__V p = VIT__SET(0.000153293105f);
     p = VIT__FMA(p, f, VIT__SET(0.00133909704f));
@@ -5039,7 +5043,6 @@ static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
 #undef VIT__TILE_VECTORS
 #undef VIT__FNMA
 #undef VIT__ADD_EXPONENT
-#undef VIT__SHIFT
 #undef VIT__IF_NEGATIVE
 #undef VIT__SWAPPED
 #undef VIT__SWAPPED4

@@ -585,6 +585,24 @@ static void test_int8_has_few_enough_inputs_for_sums_of_32_bits(void **state) {
     assert_true(vit__dtype_is_valid(&more, VIT__INT4, 8));
 }
 
+static void test_int8_has_few_enough_tokens_for_sums_of_32_bits(void **state) {
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        for (int dtype = VIT_F32; dtype <= VIT_INT8; dtype += VIT_INT8 - VIT_F32) {
+            model_parts parts = tiny_parts();
+            parts.dtype = (vit_dtype)dtype;
+            parts.config.img_size[0] = 1 << 9, parts.config.img_size[1] = (1 << 8) - 1;
+            parts.config.patch_size[0] = parts.config.patch_size[1] = 1;
+            parts.config.prefix_tokens = (1 << 9) + more, parts.config.head_tokens = 1;
+            model_file file = model_make(&parts, 14);
+            assert_int_equal(vit__num_tokens(&parts.config), (1 << 17) + more);
+            assert_int_equal(open_exact(file.data, file.size),
+                             more && dtype == VIT_INT8 ? VIT_ERROR_DIRECTORY : VIT_OK);
+            model_free(&file);
+        }
+    }
+}
+
 /* img_size, patch_size, in_chans, num_classes, embed_dim, depth, num_heads, head_dim, mlp_dim,
    and resize_size: none may be 0 or larger than 2^20. */
 static void test_no_count_may_be_0_or_huge(void **state) {
@@ -628,15 +646,15 @@ static void test_sizes_that_follow_from_the_config_are_limited(void **state) {
         int img_size[2], patch_size[2], in_chans, embed_dim, num_heads, head_dim, prefix_tokens;
         int valid;
     } cases[] = {
-        {{1 << 14, 1 << 14}, {64, 64}, 1, 8, 1, 8, 1, 1}, /* 2^28 pixels */
-        {{1 << 14, 16400}, {64, 64}, 1, 8, 1, 8, 1, 0},
-        {{1 << 14, 1 << 13}, {64, 64}, 3, 8, 1, 8, 1, 0},
+        {{1 << 14, 1 << 14}, {16, 16}, 1, 8, 1, 8, 1, 1}, /* 2^28 pixels */
+        {{1 << 14, 16400}, {16, 16}, 1, 8, 1, 8, 1, 0},
+        {{1 << 14, 1 << 13}, {16, 16}, 3, 8, 1, 8, 1, 0},
         {{1 << 20, 1 << 20}, {1 << 10, 1 << 10}, 1, 8, 1, 8, 1, 0},
         {{1 << 12, 1 << 12}, {1 << 12, 1 << 12}, 1, 8, 1, 8, 1, 1}, /* 2^24 inputs of a matrix */
         {{1 << 12, 1 << 12}, {1 << 12, 1 << 12}, 2, 8, 1, 8, 1, 0},
         {{1 << 12, 4097}, {1 << 12, 4097}, 1, 8, 1, 8, 1, 0},
-        {{1 << 9, 255}, {1, 1}, 1, 8, 1, 8, 1 << 9, 1}, /* 2^17 tokens */
-        {{1 << 9, 255}, {1, 1}, 1, 8, 1, 8, 513, 0},
+        {{1 << 12, 4095}, {1, 1}, 1, 8, 1, 8, 1 << 12, 1}, /* 2^24 tokens */
+        {{1 << 12, 4095}, {1, 1}, 1, 8, 1, 8, 4097, 0},
         {{32, 32}, {8, 8}, 3, 8, 1 << 20, 16, 1, 1}, /* 2^24 outputs of all heads */
         {{32, 32}, {8, 8}, 3, 8, 1 << 20, 17, 1, 0},
         {{32, 32}, {8, 8}, 3, 1 << 20, 1, 8, 16, 1}, /* 2^24 inputs of the head */
@@ -961,6 +979,7 @@ int main(void) {
         cmocka_unit_test(test_only_the_right_range_goes_with_a_dtype),
         cmocka_unit_test(test_a_dtype_of_another_size_or_than_the_blocks_is_refused),
         cmocka_unit_test(test_int8_has_few_enough_inputs_for_sums_of_32_bits),
+        cmocka_unit_test(test_int8_has_few_enough_tokens_for_sums_of_32_bits),
         cmocka_unit_test(test_no_count_may_be_0_or_huge),
         cmocka_unit_test(test_no_product_of_large_counts_overflows),
         cmocka_unit_test(test_sizes_that_follow_from_the_config_are_limited),
