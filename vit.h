@@ -793,6 +793,10 @@ static size_t vit__larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+static size_t vit__smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 static int vit__min(int a, int b) {
     return a < b ? a : b;
 }
@@ -1869,65 +1873,68 @@ typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
 
 /* A tile of a product: a few rows times one or two neighbouring panels,
      sums[r][p][n] = bias[p][n] + sum over k of input[r][k] * weights[p][k][n],
-   which output gets, or has added to it. */
-typedef struct vit__tile {
-    int rows, panels;
-    size_t inputs;
-    const float *input; /* [rows][inputs], rows input_stride floats apart */
-    size_t input_stride;
-    const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
-    float *output;               /* [rows][panels][16], the strides apart */
-    size_t row_stride, panel_stride;
-    int add;
-    vit__act_kernel act; /* applied to each panel then, unless NULL */
-    uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each k */
-    size_t next_step;
-} vit__tile;
-
-/* A tile of a product in integers,
+   which output gets, or has added to it. One step takes 4 bytes of each row and 64 of each panel.
+   With VIT__OPERAND_F32 these are one float and [16] floats, with VIT__OPERAND_INT8 four bytes and
+   [16][4] bytes, and
      sums[r][p][n] = bias[p][n] + scales[p][n] * row_scales[r] * (
                      sum over k of input[r][k] * weights[p][k][n] - row_zeros[r] * weight_sums[p][n]),
    where 0 <= input, row_zeros <= 127 and |weights| <= 127, so that what is in parentheses is exact in
    32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. */
-typedef struct vit__tile8 {
+typedef struct vit__tile {
     int rows, panels;
-    size_t inputs;        /* a multiple of 16 */
-    const uint8_t *input; /* [rows][inputs], rows input_stride bytes apart */
+    size_t steps;      /* int8: a multiple of 4 */
+    const void *input; /* [rows][steps][4 bytes], rows input_stride bytes apart */
     size_t input_stride;
-    const float *row_scales;  /* [rows], as quantize_rows makes them with the input ... */
-    const int32_t *row_zeros; /* ... these too */
-    const int8_t *weights;    /* [panels][inputs / 4][16][4]: 4 neighbouring k lie together */
-    int narrow; /* weights or input are at most 63: faster where products are summed in 16 bits */
-    const float *scales, *bias; /* [panels][16] */
-    const int32_t *weight_sums; /* [panels][16]: over all k */
-    float *output;              /* [rows][panels][16], the strides apart */
+    const void *weights;        /* [panels][steps][64 bytes] */
+    const float *bias;          /* [panels][16] */
+    const float *scales;        /* int8: [panels][16] */
+    const int32_t *weight_sums; /* int8: [panels][16], over all k */
+    const float *row_scales;    /* int8: [rows], as quantize_rows makes them with the input ... */
+    const int32_t *row_zeros;   /* ... these too */
+    int narrow; /* int8: weights or input are at most 63, faster where products are summed in 16 bits */
+    float *output; /* [rows][panels][16], the strides apart */
     size_t row_stride, panel_stride;
     int add;
-    vit__act_kernel act; /* multiply8 applies it to each panel then, unless NULL */
-    uintptr_t next;      /* as in vit__tile, but next_step bytes with every 4 k */
+    vit__act_kernel act; /* for the driver to apply to each panel of the output then, unless NULL */
+    uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each step */
     size_t next_step;
-} vit__tile8;
+} vit__tile;
 
+#define VIT__STEP_INPUT 4 /* bytes of a row in a step, and of a panel: */
+#define VIT__STEP_WEIGHTS (VIT__PANEL * VIT__STEP_INPUT)
 #define VIT__MAX_INPUTS8 133136
+
+/* Kinds of numbers that are multiplied. Rows and panels of any but floats have to be packed. */
+typedef enum vit__operand { VIT__OPERAND_F32, VIT__OPERAND_INT8, VIT__OPERAND_COUNT } vit__operand;
+
+/* Bytes of an input, for each kind. */
+static const unsigned char vit__input_sizes[VIT__OPERAND_COUNT] = {sizeof(float), sizeof(int8_t)};
+
+/* The kernels for one kind of operand. */
+typedef struct vit__operand_kernels {
+    int tile_rows, tile_panels; /* the most that multiply takes at a time */
+    void (*multiply)(const vit__tile *tile);
+    void (*pack_rows)(const float *x, size_t stride, int rows, size_t count, void *out,
+                      size_t out_stride, float *scales, int32_t *zeros);
+    void (*pack_panel)(const float *x, size_t stride, int rows, int range, void *panel,
+                       float *scales, int32_t *sums);
+} vit__operand_kernels;
 
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
 struct vit__kernels {
-    int tile_rows, tile_panels; /* the most that multiply takes at a time */
-    void (*multiply)(const vit__tile *tile);
+    vit__operand_kernels operands[VIT__OPERAND_COUNT];
     vit__act_kernel gelu, gelu8, gelu_tanh;
     void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
                      float *out);
     void (*softmax_rows)(float *x, size_t stride, int rows, int count, float scale);
     void (*unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out);
-    int tile8_rows, tile8_panels; /* the most that multiply8 takes at a time */
-    void (*multiply8)(const vit__tile8 *tile);
-    void (*quantize_rows)(const float *x, size_t stride, int rows, size_t count, uint8_t *out,
-                          size_t out_stride, float *scales, int32_t *zeros);
-    void (*quantize_panel)(const float *x, size_t stride, int rows, int range, int8_t *panel,
-                           float *scales, int32_t *sums);
     void (*softmax_rows8)(float *x, size_t stride, int rows, int count, float scale, uint8_t *high,
                           uint8_t *low, float *units);
 };
+
+static const void *vit__tile_row(const vit__tile *t, int row) {
+    return (const unsigned char *)t->input + (size_t)row * t->input_stride;
+}
 
 /* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
 #if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
@@ -1940,15 +1947,15 @@ struct vit__kernels {
    is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
    ones repeat the first): that makes results independent of threads and batch. */
 static void vit__multiply(const vit__tile *t) {
-    const float *x0 = t->input;
-    const float *x1 = t->rows > 1 ? t->input + t->input_stride : t->input;
-    const float *x2 = t->rows > 2 ? t->input + 2 * t->input_stride : t->input;
-    const float *x3 = t->rows > 3 ? t->input + 3 * t->input_stride : t->input;
+    const float *x0 = (const float *)t->input;
+    const float *x1 = t->rows > 1 ? (const float *)vit__tile_row(t, 1) : x0;
+    const float *x2 = t->rows > 2 ? (const float *)vit__tile_row(t, 2) : x0;
+    const float *x3 = t->rows > 3 ? (const float *)vit__tile_row(t, 3) : x0;
     for (size_t first = 0; first < VIT__PANEL; first += 4) {
         float sums[4][4];
-        const float *weights = t->weights + first;
+        const float *weights = (const float *)t->weights + first;
         for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
-        for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+        for (size_t k = 0; k < t->steps; k++, weights += VIT__PANEL) {
             VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
             VIT__UNROLL_SCALARS
@@ -2048,7 +2055,7 @@ static void vit__softmax_rows(float *x, size_t stride, int rows, int count, floa
 #define VIT__PLAIN_ROWS8 4
 
 /* What becomes of the integer sums of a panel. */
-static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PANEL]) {
+static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANEL]) {
     const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
     const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
     float *out = t->output + (size_t)panel * t->panel_stride;
@@ -2062,27 +2069,25 @@ static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PAN
             row[n] = t->add ? row[n] + y : y;
         }
     }
-    if (t->act != NULL) t->act(out, t->row_stride, t->rows);
 }
 
 /* sums[n] of a row and a panel: the products of integers. */
-static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
+static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
-    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
-        for (size_t n = 0; n < VIT__PANEL; n++) {
-            const int8_t *w = weights + 4 * n;
-            sums[n] +=
-                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
-        }
+    for (; steps > 0; steps--, input += 4) {
+        for (size_t n = 0; n < VIT__PANEL; n++, weights += 4)
+            sums[n] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2] +
+                       input[3] * weights[3];
     }
 }
 
-/* One row at a time. */
-static void vit__multiply8(const vit__tile8 *t) {
+/* A tile of int8 in plain C, one row at a time. */
+static void vit__multiply8(const vit__tile *t) {
     int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
     for (int r = 0; r < t->rows; r++)
-        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums[r]);
+        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps, (const int8_t *)t->weights,
+                  sums[r]);
     vit__finish8(t, 0, sums);
 }
 
@@ -2110,9 +2115,9 @@ static void vit__multiply8(const vit__tile8 *t) {
 #define VIT__DSP_INPUTS 64 /* at a time */
 
 /* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
-static void vit__pair_dsp(const vit__tile8 *t, size_t k, size_t count, uint32_t *pairs) {
+static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
-        const uint8_t *row = t->input + (size_t)vit__min(r, t->rows - 1) * t->input_stride + k;
+        const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
         uint32_t *out = pairs + r;
         for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
             uint32_t bytes;
@@ -2144,18 +2149,19 @@ static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *wei
     }
 }
 
-static void vit__multiply8_dsp(const vit__tile8 *t) {
+static void vit__multiply8_dsp(const vit__tile *t) {
     int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
     uint32_t pairs[VIT__DSP_INPUTS * 2];
+    const size_t inputs = t->steps * 4;
     size_t k = 0;
     do {
-        size_t left = t->inputs - k, count = left < VIT__DSP_INPUTS ? left : VIT__DSP_INPUTS;
+        size_t count = vit__smaller(inputs - k, VIT__DSP_INPUTS);
+        const int8_t *weights = (const int8_t *)t->weights + k * VIT__PANEL;
         vit__pair_dsp(t, k, count, pairs);
-        for (int p = 0; p < t->panels; p++)
-            vit__dot8_dsp(pairs, count, t->weights + ((size_t)p * t->inputs + k) * VIT__PANEL,
-                          k == 0, sums[p]);
+        for (int p = 0; p < t->panels; p++, weights += inputs * VIT__PANEL)
+            vit__dot8_dsp(pairs, count, weights, k == 0, sums[p]);
         k += count;
-    } while (k < t->inputs);
+    } while (k < inputs);
     for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
 }
 #endif
@@ -2180,8 +2186,9 @@ static vit__grid vit__grid_of(float low, float high) {
 /* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
    may start at one place, rows too. The same to the bit in every instruction set. A comparison with
    NaN takes the NaN, so that a row of them has scale NaN. */
-static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, uint8_t *out,
+static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, void *bytes,
                                size_t out_stride, float *scales, int32_t *zeros) {
+    uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
         float low = 0, high = 0;
         for (size_t i = 0; i < count; i++) {
@@ -2200,8 +2207,9 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
 /* 16 numbers of each row become integers, -range to range, with a scale and a sum for each column: a
    panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. The same to the bit in every
    instruction set. */
-static void vit__quantize_panel(const float *x, size_t stride, int rows, int range, int8_t *panel,
+static void vit__quantize_panel(const float *x, size_t stride, int rows, int range, void *bytes,
                                 float *scales, int32_t *sums) {
+    int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
         float most = 1e-30f;
@@ -2418,9 +2426,10 @@ static unsigned vit__features(void) {
 
 #define VIT__PLAIN_KERNELS(panels8, multiply8)                                                     \
     {                                                                                              \
-        4, 1, vit__multiply, VIT__ONLY_INT8 ? NULL : vit__gelu_rows, vit__gelu8_rows,              \
+        {{4, 1, vit__multiply, NULL, NULL},                                                        \
+         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}},         \
+            VIT__ONLY_INT8 ? NULL : vit__gelu_rows, vit__gelu8_rows,                               \
             VIT__TANH ? vit__gelu_tanh_rows : NULL, vit__norm_row, vit__softmax_rows, vit__unpack, \
-            VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel,         \
             vit__softmax_rows8                                                                     \
     }
 
@@ -2499,8 +2508,9 @@ typedef struct vit__pass {
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    int integer;           /* the blocks' matrices are multiplied as integers ... */
-    int integer_attention; /* ... and in attention, which costs int8x too much of its accuracy */
+    vit__operand block_operand; /* what the blocks' matrices are multiplied as ... */
+    vit__operand
+        attention_operand; /* ... and in attention, where int8 costs int8x too much accuracy */
     int images;
     int tokens;         /* T: of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2511,16 +2521,14 @@ typedef struct vit__pass {
     size_t dim, head_width, inner;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
     vit__table normalized; /* [images][T][D], quantized where the matrices are integers */
-    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to } these, */
-    float *keys;           /* [images][H][T16 / 16][W][16]                            } or one */
-    float *values;         /* [images][H][W / 16][T][16]                              } of the */
-    int8_t *keys8;         /* instead of keys: [images][H][T16 / 16][W / 4][16][4],   } next  */
-    float *key_scales;     /* [images][H][T16],                                       } four,  */
-    int32_t *key_sums;     /* [images][H][T16]                                        } in one */
-    int8_t *values8;       /* instead of values: [images][H][W / 16][T16 / 4][16][4], } memory */
-    float *value_scales;   /* [images][H][W],                                         }        */
-    int32_t *value_sums;   /* [images][H][W]                                          }        */
-    vit__table hidden;     /* [images][mlp_rows][M]                                   }        */
+    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to }       */
+    float *keys;           /* [images][H][T16 / 16][W][16], or integers                }       */
+    float *values;         /* [images][H][W / 16][T][16], or integers of T16           } these */
+    float *key_scales;     /* [images][H][T16] } of integers                           } or    */
+    int32_t *key_sums;     /* [images][H][T16] }                                       } ...   */
+    float *value_scales;   /* [images][H][W]   }                                       }       */
+    int32_t *value_sums;   /* [images][H][W]   }                                       }       */
+    vit__table hidden;     /* ... these, in one memory: [images][mlp_rows][M]                  */
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
@@ -2547,7 +2555,7 @@ typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT } vit__finish;
 typedef struct vit__product {
     const vit__pass *pass;
     vit__matrix matrix;
-    int integer; /* the rows of input are quantized, and multiplied as integers */
+    vit__operand operand; /* what the rows of input are packed as */
     vit__table input;
     int input_rows;          /* of an image: `rows`, or more than are multiplied */
     const float *row_scales; /* of the input, where it is quantized */
@@ -2568,140 +2576,131 @@ static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
-/* The fields integer and integer_attention, which a build for int8 alone need not read. */
-static int vit__has_integers(const vit__pass *pass) {
-    return VIT__ONLY_INT8 || pass->integer;
+/* These two a build for int8 alone need not read. */
+static vit__operand vit__block_operand(const vit__pass *pass) {
+    return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->block_operand;
+}
+
+static vit__operand vit__attention_operand(const vit__pass *pass) {
+    return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->attention_operand;
 }
 
 static int vit__attends_integers(const vit__pass *pass) {
-    return VIT__ONLY_INT8 || pass->integer_attention;
+    return vit__attention_operand(pass) == VIT__OPERAND_INT8;
+}
+
+static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__operand operand) {
+    return &pass->kernels->operands[operand];
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
     if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH) return pass->kernels->gelu_tanh;
-    return vit__has_integers(pass) ? pass->kernels->gelu8 : pass->kernels->gelu;
+    return vit__block_operand(pass) == VIT__OPERAND_INT8 ? pass->kernels->gelu8
+                                                         : pass->kernels->gelu;
 }
 
-/* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
-   other threads, come nearer. */
-static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
-    if (!VIT__FETCHES) return;
-    size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
-    tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
-    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+static const void *vit__offset(const void *p, size_t bytes) {
+    return (const unsigned char *)p + bytes;
 }
 
-static void vit__fetch_next8(vit__tile8 *tile, int threads, int tiles) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k */
-    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
-    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+/* The room of `count` inputs, in floats. */
+static size_t vit__packed_size(vit__operand operand, size_t count) {
+    return count / (sizeof(float) / vit__input_sizes[operand]);
 }
 
-/* The next few rows, tile by tile, so that the panels stay in the cache while the rows pass by. */
-static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int rows) {
+static size_t vit__steps(vit__operand operand, size_t inputs) {
+    return inputs * vit__input_sizes[operand] / VIT__STEP_INPUT;
+}
+
+/* Spreads the prefetch of what this thread multiplies by next over `steps` steps: as many bytes as it
+   multiplies by now, at `weights`; those of the other threads come in between. */
+static void vit__fetch_next(vit__tile *tile, const void *weights, size_t size, size_t steps,
+                            int threads) {
+    tile->next = (uintptr_t)weights + size * (size_t)threads;
+    tile->next_step = (size + steps - 1) / steps;
+}
+
+/* The next rows, a tile at a time, so that the panels stay in the cache while the rows pass by. */
+static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *tile, int rows) {
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile_rows, rows);
         kernels->multiply(tile);
         for (int i = 0; tile->act != NULL && i < tile->panels; i++)
             tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
-        tile->input += (size_t)tile->rows * tile->input_stride;
+        tile->input = vit__tile_row(tile, tile->rows);
+        if (tile->row_scales != NULL) tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        if (VIT__FETCHES) tile->next += tile->inputs * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->steps * tile->next_step;
     }
 }
 
-/* The same of integers. */
-static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
-                                int rows) {
-    if (VIT__FETCHES) vit__fetch_next8(tile, threads, vit__divide_up(rows, kernels->tile8_rows));
-    for (; rows > 0; rows -= tile->rows) {
-        tile->rows = vit__min(kernels->tile8_rows, rows);
-        kernels->multiply8(tile);
-        tile->input += (size_t)tile->rows * tile->input_stride;
-        tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
-        tile->output += (size_t)tile->rows * tile->row_stride;
-        if (VIT__FETCHES) tile->next += tile->inputs / 4 * tile->next_step;
-    }
-}
-
-/* Likewise where the weights of `tile` are unpacked from those of m: what is read next lies behind
-   them. */
-static void vit__fetch_packed(const vit__pass *pass, const vit__matrix *m,
-                              const unsigned char *weights, vit__tile *tile) {
-    size_t bytes = m->panel_size * (size_t)tile->panels;
-    tile->next = (uintptr_t)weights + bytes * (size_t)vit__threads(pass->options);
-    tile->next_step =
-        tile->next_step * bytes / ((size_t)tile->panels * VIT__PANEL * sizeof(float) * m->inputs) +
-        1;
-}
-
-static int vit__is_f32(const vit__matrix *m) {
-    return !VIT__ONLY_INT8 && m->dtype == VIT__F32;
-}
-
-/* Some rows times one or two panels of a matrix. Weights of other types than f32 are unpacked a slice
-   of inputs at a time, [panels][slice][16], which stays in the first level cache while the rows pass
-   by; the sums of the slices add up in the output. */
-static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
-                                 vit__tile tile, int rows, float *slice) {
-    const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
-    const float *input = tile.input;
-    float *output = tile.output;
-    vit__act_kernel act = tile.act;
-    size_t step = vit__is_f32(m) ? m->inputs : pass->slice_inputs;
-    for (size_t k = 0; k < m->inputs; k += step) {
-        tile.inputs = step < m->inputs - k ? step : m->inputs - k;
-        tile.input = input + k;
-        tile.output = output;
-        tile.bias = k > 0 ? vit__zeros : m->bias + (size_t)panel * VIT__PANEL;
-        tile.add = tile.add || k > 0;
-        tile.act = k + tile.inputs < m->inputs ? NULL : act;
-        tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
-        if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
-        vit__fetch_next(&tile, vit__threads(pass->options),
-                        vit__divide_up(rows, pass->kernels->tile_rows));
-        if (VIT__FETCHES && !vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
-        vit__multiply_rows(pass->kernels, &tile, rows);
-    }
-}
-
-/* The same of quantized rows, from first_row on, as integers. */
-static void vit__multiply_integers(const vit__product *p, int panel, const vit__tile *tile,
-                                   int first_row, int rows) {
-    const vit__matrix *m = &p->matrix;
+/* All rows of a panel, and of those after it. Without a bias it is zero. */
+static vit__tile vit__tile_from(const vit__tile *all, int panel, int panels) {
     const size_t n = (size_t)panel * VIT__PANEL;
-    vit__tile8 t;
-    memset(&t, 0, sizeof(t));
-    t.panels = tile->panels;
-    t.inputs = m->inputs;
-    t.input = (const uint8_t *)tile->input;
-    t.input_stride = tile->input_stride * sizeof(float);
-    t.row_scales = p->row_scales + first_row, t.row_zeros = p->row_zeros + first_row;
-    t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size);
-    t.narrow = m->range <= 63;
-    t.scales = m->scales + n, t.bias = m->bias + n, t.weight_sums = m->sums + n;
-    t.output = tile->output;
-    t.row_stride = tile->row_stride, t.panel_stride = tile->panel_stride;
-    t.add = tile->add, t.act = tile->act;
-    vit__multiply_rows8(p->pass->kernels, &t, vit__threads(p->pass->options), rows);
+    vit__tile tile = *all;
+    tile.panels = vit__min(panels, all->panels - panel);
+    tile.bias = all->bias == NULL ? vit__zeros : all->bias + n;
+    if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
+    tile.output += (size_t)panel * all->panel_stride;
+    return tile;
 }
 
-/* One or two panels times some rows of an image. */
-static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
-                                int panels, float *scratch) {
-    const vit__pass *pass = p->pass;
-    int first_row = image * p->input_rows + row, rows = row_end - row;
+/* More rows and panels than a tile has. */
+static void vit__multiply_all(const vit__operand_kernels *kernels, const vit__tile *all,
+                              int threads) {
     vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.panels = panels, tile.add = p->finish == VIT__ADD;
-    if (p->finish == VIT__ACT) tile.act = vit__act(pass);
-    tile.input = p->input.data + (size_t)first_row * p->input.stride;
-    tile.input_stride = p->input.stride;
-    tile.output = p->output + (size_t)image * p->image_stride + (size_t)row * p->row_stride +
-                  (size_t)(panel - p->first_panel) * p->panel_stride;
-    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
-    if (p->integer) vit__multiply_integers(p, panel, &tile, first_row, rows);
-    else vit__multiply_floats(pass, &p->matrix, panel, tile, rows, scratch);
+    for (int panel = 0; panel < all->panels; panel += tile.panels) {
+        tile = vit__tile_from(all, panel, kernels->tile_panels);
+        tile.weights = vit__offset(all->weights, (size_t)panel * all->steps * VIT__STEP_WEIGHTS);
+        if (VIT__FETCHES)
+            vit__fetch_next(
+                &tile, tile.weights, (size_t)tile.panels * tile.steps * VIT__STEP_WEIGHTS,
+                tile.steps * (size_t)vit__divide_up(all->rows, kernels->tile_rows), threads);
+        vit__multiply_rows(kernels, &tile, all->rows);
+    }
+}
+
+/* The same by panels of m from `first` on, which are unpacked to floats a slice of inputs at a time,
+   [panels][slice][16], which stays in the first level cache while the rows pass by; the sums of the
+   slices add up in the output. */
+static void vit__multiply_unpacked(const vit__pass *pass, const vit__matrix *m, int first,
+                                   const vit__tile *all, float *slice) {
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, VIT__OPERAND_F32);
+    size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
+    vit__tile tile;
+    for (int panel = 0; panel < all->panels; panel += tile.panels) {
+        for (size_t k = 0; k < m->inputs; k += tile.steps) {
+            tile = vit__tile_from(all, panel, kernels->tile_panels);
+            tile.steps = vit__smaller(pass->slice_inputs, m->inputs - k);
+            tile.input = vit__offset(all->input, k * sizeof(float));
+            tile.weights = slice;
+            if (k > 0) tile.bias = vit__zeros, tile.add = 1;
+            if (k + tile.steps < m->inputs) tile.act = NULL;
+            pass->kernels->unpack(m, first + panel, tile.panels, k, tile.steps, slice);
+            if (VIT__FETCHES)
+                vit__fetch_next(&tile, m->weights + (size_t)(first + panel) * m->panel_size,
+                                m->panel_size * (size_t)tile.panels, m->inputs * tiles,
+                                vit__threads(pass->options));
+            vit__multiply_rows(kernels, &tile, all->rows);
+        }
+    }
+}
+
+/* By panels of m from `first` on; all but them is in `all`. Weights of any type can be operands of
+   floats; another operand is the type of the weights. */
+static void vit__multiply_by(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
+                             int first, vit__tile *all, float *slice) {
+    const size_t n = (size_t)first * VIT__PANEL;
+    all->bias = m->bias + n;
+    if (operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32)) {
+        vit__multiply_unpacked(pass, m, first, all, slice);
+        return;
+    }
+    all->steps = vit__steps(operand, m->inputs);
+    all->weights = m->weights + (size_t)first * m->panel_size;
+    all->narrow = m->range <= 63;
+    if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
+    vit__multiply_all(vit__kernels_for(pass, operand), all, vit__threads(pass->options));
 }
 
 /* One task of a product: a block of rows of an image times a few panels. */
@@ -2709,16 +2708,23 @@ static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
     int groups = vit__divide_up(p->panels, p->task_panels);
     int blocks = vit__divide_up(p->rows, VIT__TASK_ROWS);
-    int panel = p->first_panel + index % groups * p->task_panels, image = index / groups / blocks;
+    int panel = index % groups * p->task_panels, image = index / groups / blocks;
     int row = index / groups % blocks * VIT__TASK_ROWS;
-    int panel_end = vit__min(p->first_panel + p->panels, panel + p->task_panels);
-    int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
-    float *scratch = p->pass->scratch + (size_t)worker * p->pass->scratch_size;
-    int most = p->integer ? p->pass->kernels->tile8_panels : p->pass->kernels->tile_panels;
-    for (int panels; panel < panel_end; panel += panels) {
-        panels = vit__min(most, panel_end - panel);
-        vit__product_panels(p, image, row, row_end, panel, panels, scratch);
-    }
+    int first_row = image * p->input_rows + row;
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.rows = vit__min(p->rows - row, VIT__TASK_ROWS);
+    tile.panels = vit__min(p->panels - panel, p->task_panels);
+    tile.input = p->input.data + (size_t)first_row * p->input.stride;
+    tile.input_stride = p->input.stride * sizeof(float);
+    tile.row_scales = p->row_scales + first_row, tile.row_zeros = p->row_zeros + first_row;
+    tile.output = p->output + (size_t)image * p->image_stride + (size_t)row * p->row_stride +
+                  (size_t)panel * p->panel_stride;
+    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
+    tile.add = p->finish == VIT__ADD;
+    if (p->finish == VIT__ACT) tile.act = vit__act(p->pass);
+    vit__multiply_by(p->pass, p->operand, &p->matrix, p->first_panel + panel, &tile,
+                     p->pass->scratch + (size_t)worker * p->pass->scratch_size);
 }
 
 static void vit__run_product(vit__product *p) {
@@ -2728,10 +2734,10 @@ static void vit__run_product(vit__product *p) {
                   vit__product_task, p);
 }
 
-/* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
-   of the model, cost little and matter more. */
-static int vit__is_integer(const vit__pass *pass, vit__role role) {
-    return vit__has_integers(pass) && vit__in_block(role);
+/* What a matrix is multiplied as: those at the ends of the model, which cost little and matter more, as
+   floats always. */
+static vit__operand vit__operand_of(const vit__pass *pass, vit__role role) {
+    return vit__in_block(role) ? vit__block_operand(pass) : VIT__OPERAND_F32;
 }
 
 /* The product of rows with the matrix of a role; where it goes is left to say. */
@@ -2741,7 +2747,7 @@ static vit__product vit__product_of(const vit__pass *pass, vit__role role, int b
     memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
-    p.integer = vit__is_integer(pass, role);
+    p.operand = vit__operand_of(pass, role);
     p.input = input;
     p.row_scales = pass->row_scales, p.row_zeros = pass->row_zeros;
     p.images = 1, p.rows = p.input_rows = rows;
@@ -2812,13 +2818,15 @@ static void vit__key_task(void *arg, int index, int worker) {
     const float *rows = pass->queries.data +
                         (image * (size_t)pass->tokens + (size_t)first) * stride +
                         ((size_t)h->first_head + head) * width;
-    int integers = vit__attends_integers(pass);
+    vit__operand operand = vit__attention_operand(pass);
     float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
-    float *columns = integers ? few : pass->keys + at * width;
+    float *panel = pass->keys + vit__packed_size(operand, at * width);
+    float *columns = operand == VIT__OPERAND_F32 ? panel : few;
     vit__transpose(rows, stride, count, width, columns);
-    if (integers)
-        pass->kernels->quantize_panel(columns, VIT__PANEL, (int)width, 63, pass->keys8 + at * width,
-                                      pass->key_scales + at, pass->key_sums + at);
+    if (operand != VIT__OPERAND_F32)
+        vit__kernels_for(pass, operand)
+            ->pack_panel(columns, VIT__PANEL, (int)width, 63, panel, pass->key_scales + at,
+                         pass->key_sums + at);
 }
 
 /* normalized -> keys of H heads, by way of the queries' place */
@@ -2841,14 +2849,16 @@ static void vit__value_panel_task(void *arg, int index, int worker) {
     const float *rows = pass->queries.data + image * (size_t)pass->tokens * pass->queries.stride +
                         ((size_t)h->first_head + head) * width + first;
     (void)worker;
-    pass->kernels->quantize_panel(rows, pass->queries.stride, pass->tokens, 127,
-                                  pass->values8 + at * pass->padded_tokens, pass->value_scales + at,
-                                  pass->value_sums + at);
+    vit__operand operand = vit__attention_operand(pass);
+    vit__kernels_for(pass, operand)
+        ->pack_panel(rows, pass->queries.stride, pass->tokens, 127,
+                     pass->values + vit__packed_size(operand, at * pass->padded_tokens),
+                     pass->value_scales + at, pass->value_sums + at);
 }
 
 /* normalized -> values of H heads */
 static void vit__make_values(const vit__pass *pass, int block, int head) {
-    if (!vit__attends_integers(pass)) {
+    if (vit__attention_operand(pass) == VIT__OPERAND_F32) {
         vit__make_float_values(pass, block, head);
         return;
     }
@@ -2861,38 +2871,6 @@ static void vit__make_values(const vit__pass *pass, int block, int head) {
 
 static int vit__rows_in_use(const vit__pass *pass) {
     return pass->images * pass->rows_per_image;
-}
-
-/* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
-static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    const float *input = tile.input, *bias = tile.bias;
-    float *output = tile.output;
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        tile.bias = bias == NULL ? vit__zeros : bias + (size_t)panel * VIT__PANEL;
-        tile.input = input;
-        tile.output = output + (size_t)panel * tile.panel_stride;
-        vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
-        vit__multiply_rows(kernels, &tile, rows);
-        tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
-    }
-}
-
-/* The same of integers, without a bias. */
-static void vit__multiply_all8(const vit__kernels *kernels, const vit__tile8 *first, int rows,
-                               int panels) {
-    vit__tile8 tile = *first;
-    tile.bias = vit__zeros;
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        size_t n = (size_t)panel * VIT__PANEL;
-        tile.panels = vit__min(kernels->tile8_panels, panels - panel);
-        tile.input = first->input;
-        tile.row_scales = first->row_scales, tile.row_zeros = first->row_zeros;
-        tile.weights = first->weights + n * tile.inputs;
-        tile.scales = first->scales + n, tile.weight_sums = first->weight_sums + n;
-        tile.output = first->output + n;
-        vit__multiply_rows8(kernels, &tile, 1, rows);
-    }
 }
 
 /* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A few patches at a time are read as rows
@@ -2944,20 +2922,19 @@ static void vit__patch_task(void *arg, int index, int worker) {
     int rows = vit__min(pass->few_patches, patches - first), panels = (int)(m.outputs / VIT__PANEL);
     size_t token =
         (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
+    size_t stride = vit__row_stride(m.inputs);
     float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
     float *input = slice + pass->slice_size;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.input = input, tile.input_stride = vit__row_stride(m.inputs);
+    tile.rows = rows, tile.panels = panels;
+    tile.input = input, tile.input_stride = stride * sizeof(float);
+    tile.output = pass->x.data + token * pass->x.stride;
     tile.row_stride = pass->x.stride, tile.panel_stride = VIT__PANEL;
     tile.add = 1;
     for (int i = 0; i < rows; i++)
-        vit__read_patch(p, image, first + i, input + (size_t)i * tile.input_stride, m.inputs);
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        tile.panels = vit__min(pass->kernels->tile_panels, panels - panel);
-        tile.output = pass->x.data + token * pass->x.stride + (size_t)panel * VIT__PANEL;
-        vit__multiply_floats(pass, &m, panel, tile, rows, slice);
-    }
+        vit__read_patch(p, image, first + i, input + (size_t)i * stride, m.inputs);
+    vit__multiply_by(pass, VIT__OPERAND_F32, &m, 0, &tile, slice);
 }
 
 /* Every token starts as its position; prefix tokens, the class token first, come on top. */
@@ -2989,7 +2966,7 @@ typedef struct vit__row_args {
     const vit__pass *pass;
     vit__table input, output;
     const float *norm;
-    int integer;
+    vit__operand operand;
     int rows;
     size_t width;
 } vit__row_args;
@@ -3003,12 +2980,13 @@ static void vit__row_task(void *arg, int index, int worker) {
     for (int row = begin; row < end; row++) {
         float *x = a->input.data + (size_t)row * a->input.stride;
         float *out = a->output.data + (size_t)row * a->output.stride;
-        float *y = a->norm == NULL ? x : a->integer ? few : out;
+        float *y = a->norm == NULL ? x : a->operand != VIT__OPERAND_F32 ? few : out;
         if (a->norm != NULL)
             pass->kernels->norm_row(x, a->norm, c->embed_dim, a->width, c->norm_eps, y);
-        if (a->integer)
-            pass->kernels->quantize_rows(y, 0, 1, a->width, (uint8_t *)out, 0,
-                                         pass->row_scales + row, pass->row_zeros + row);
+        if (a->operand != VIT__OPERAND_F32)
+            vit__kernels_for(pass, a->operand)
+                ->pack_rows(y, 0, 1, a->width, out, 0, pass->row_scales + row,
+                            pass->row_zeros + row);
     }
 }
 
@@ -3020,47 +2998,43 @@ static void vit__run_rows(vit__row_args *args) {
 /* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_args args = {pass, input, output,   vit__tensor_data(pass->model, role, block),
-                          0,    rows,  pass->dim};
-    args.integer = vit__is_integer(pass, next);
+    vit__row_args args = {pass,
+                          input,
+                          output,
+                          vit__tensor_data(pass->model, role, block),
+                          vit__operand_of(pass, next),
+                          rows,
+                          pass->dim};
     vit__run_rows(&args);
 }
 
 /* Rows of floats [rows][width] in a block, as its matrices take them. */
 static void vit__make_ready(const vit__pass *pass, vit__table table, int rows, size_t width) {
-    vit__row_args args = {pass, table, table, NULL, 1, rows, width};
-    if (vit__has_integers(pass)) vit__run_rows(&args);
+    vit__row_args args = {pass, table, table, NULL, vit__block_operand(pass), rows, width};
+    if (args.operand != VIT__OPERAND_F32) vit__run_rows(&args);
 }
 
-/* The scores of a few queries of a head, [rows][T16], as floats ... */
-static void vit__score(const vit__pass *pass, const float *queries, int rows, size_t at,
-                       float *scores) {
+/* The scores of a few queries of a head, [rows][T16]; the queries are packed in place. */
+static void vit__score(const vit__pass *pass, float *queries, int rows, size_t at, float *scores) {
+    vit__operand operand = vit__attention_operand(pass);
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
+    size_t width = pass->head_width, stride = pass->queries.stride;
+    float row_scales[VIT__TILE_ROWS];
+    int32_t row_zeros[VIT__TILE_ROWS];
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = pass->head_width;
-    tile.input = queries, tile.input_stride = pass->queries.stride;
-    tile.weights = pass->keys + at * pass->head_width;
+    tile.rows = rows, tile.panels = (int)(pass->padded_tokens / VIT__PANEL);
+    tile.steps = vit__steps(operand, width);
+    tile.input = queries, tile.input_stride = stride * sizeof(float);
+    tile.weights = pass->keys + vit__packed_size(operand, at * width);
     tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(pass->kernels, tile, rows, (int)(pass->padded_tokens / VIT__PANEL));
-}
-
-/* ... and as integers: the queries are quantized where they lie. */
-static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
-                                float *scores) {
-    size_t width = pass->head_width, stride = pass->queries.stride;
-    float scales[VIT__TILE_ROWS];
-    int32_t middles[VIT__TILE_ROWS];
-    vit__tile8 tile;
-    memset(&tile, 0, sizeof(tile));
-    pass->kernels->quantize_rows(queries, stride, rows, width, (uint8_t *)queries,
-                                 stride * sizeof(float), scales, middles);
-    tile.inputs = width, tile.narrow = 1;
-    tile.input = (const uint8_t *)queries, tile.input_stride = stride * sizeof(float);
-    tile.row_scales = scales, tile.row_zeros = middles;
-    tile.weights = pass->keys8 + at * width;
-    tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
-    tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all8(pass->kernels, &tile, rows, (int)(pass->padded_tokens / VIT__PANEL));
+    if (operand != VIT__OPERAND_F32) {
+        kernels->pack_rows(queries, stride, rows, width, queries, tile.input_stride, row_scales,
+                           row_zeros);
+        tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
+        tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
+    }
+    vit__multiply_all(kernels, &tile, 1);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
@@ -3070,11 +3044,12 @@ static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t h
     vit__tile tile;
     pass->kernels->softmax_rows(scores, pass->padded_tokens, rows, pass->tokens, scale);
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = tokens;
-    tile.input = scores, tile.input_stride = pass->padded_tokens;
+    tile.rows = rows, tile.panels = (int)(width / VIT__PANEL);
+    tile.steps = tokens;
+    tile.input = scores, tile.input_stride = pass->padded_tokens * sizeof(float);
     tile.weights = pass->values + head * width * tokens;
     tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(pass->kernels, tile, rows, (int)(width / VIT__PANEL));
+    vit__multiply_all(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1);
 }
 
 /* ... and as integers: a product for each digit, which lie behind the scores. One digit of 7 bits would
@@ -3086,19 +3061,20 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     uint8_t *high = (uint8_t *)(scores + apart), *low = high + apart;
     float units[2][VIT__TILE_ROWS];
     const int32_t zeros[VIT__TILE_ROWS] = {0};
-    vit__tile8 tile;
+    vit__tile tile;
     pass->kernels->softmax_rows8(scores, wide, rows, pass->tokens, scale, high, low, units[0]);
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = wide, tile.narrow = 1;
+    tile.rows = rows, tile.panels = (int)(width / VIT__PANEL), tile.narrow = 1;
+    tile.steps = vit__steps(VIT__OPERAND_INT8, wide);
     tile.input_stride = wide, tile.row_zeros = zeros;
-    tile.weights = pass->values8 + head * width * wide;
+    tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, head * width * wide);
     tile.scales = pass->value_scales + head * width;
     tile.weight_sums = pass->value_sums + head * width;
     tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
     for (int digit = 0; digit < 2; digit++, tile.add = 1) {
         tile.input = digit == 0 ? low : high, tile.row_scales = units[digit];
-        vit__multiply_all8(pass->kernels, &tile, rows, (int)(width / VIT__PANEL));
+        vit__multiply_all(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1);
     }
 }
 
@@ -3117,13 +3093,9 @@ static void vit__attention_task(void *arg, int index, int worker) {
                       ((size_t)h->first_head + head) * pass->head_width;
     float *scores = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
-    if (vit__attends_integers(pass)) {
-        vit__score_integers(pass, in_place, rows, at * pass->padded_tokens, scores);
-        vit__attend_integers(pass, scores, rows, at, scale, in_place);
-    } else {
-        vit__score(pass, in_place, rows, at * pass->padded_tokens, scores);
-        vit__attend(pass, scores, rows, at, scale, in_place);
-    }
+    vit__score(pass, in_place, rows, at * pass->padded_tokens, scores);
+    if (vit__attends_integers(pass)) vit__attend_integers(pass, scores, rows, at, scale, in_place);
+    else vit__attend(pass, scores, rows, at, scale, in_place);
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
@@ -3160,8 +3132,8 @@ typedef struct vit__few {
 static int vit__has_few_queries(const vit__pass *pass, int block) {
     int keep = vit__last_block_tokens(pass);
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
-    return block == pass->config->depth - 1 && pass->dim <= room && !vit__has_integers(pass) &&
-           keep <= pass->tokens / (pass->heads + 1);
+    return block == pass->config->depth - 1 && pass->dim <= room &&
+           vit__block_operand(pass) == VIT__OPERAND_F32 && keep <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
@@ -3215,16 +3187,13 @@ static void vit__value_task(void *arg, int index, int worker) {
     const vit__pass *pass = few->pass;
     size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
     float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
-    int panel = (int)(head * pass->head_width / VIT__PANEL);
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.panels = 1;
+    tile.rows = 1, tile.panels = (int)(pass->head_width / VIT__PANEL);
     tile.input = few->queries.data + (size_t)index * few->queries.stride;
     tile.output = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
-    for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
-        vit__multiply_floats(pass, &few->values, panel, tile, 1, slice);
-        tile.output += VIT__PANEL;
-    }
+    tile.panel_stride = VIT__PANEL;
+    vit__multiply_by(pass, VIT__OPERAND_F32, &few->values, (int)head * tile.panels, &tile, slice);
 }
 
 /* normalized -> what the queries attend to, in their place */
@@ -3350,10 +3319,10 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
     size_t most = pass->options->low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
     for (int i = 0; i < vit__tensor_count(pass->config); i++) {
         vit__tensor t = vit__tensor_at(pass->config, i);
-        if (t.order == VIT__PANELS && !vit__is_integer(pass, t.role))
+        if (t.order == VIT__PANELS && vit__operand_of(pass, t.role) == VIT__OPERAND_F32)
             inputs = vit__larger(inputs, t.padded_cols);
     }
-    return inputs < most ? inputs : most;
+    return vit__smaller(inputs, most);
 }
 
 /* Dimensions of a pass over as many images at a time as there are threads to share them. */
@@ -3369,8 +3338,9 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->model = model, pass->config = c, pass->options = options;
     pass->kernels = model->kernels;
     if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    pass->integer_attention = VIT__ONLY_INT8 || vit_model_dtype(model) == VIT_INT8;
-    pass->integer = pass->integer_attention || vit_model_dtype(model) == VIT_INT8X;
+    if (vit_model_dtype(model) == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+    pass->block_operand = pass->attention_operand;
+    if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->padded_tokens = vit__round16(pass->tokens);
@@ -3384,7 +3354,7 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->inner = pass->head_width * (size_t)c->num_heads;
     pass->x.stride = pass->dim;
     pass->normalized.stride =
-        vit__row_stride(vit__has_integers(pass) ? pass->dim / sizeof(float) : pass->dim);
+        vit__row_stride(vit__packed_size(vit__block_operand(pass), pass->dim));
     pass->queries.stride = vit__row_stride(pass->inner);
     pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
@@ -3405,14 +3375,14 @@ static float *vit__arena_floats(vit__arena *arena, int count, size_t size) {
 
 /* Floats of an image for the keys and values of H heads. */
 static size_t vit__keys_size(const vit__pass *pass) {
-    size_t floats =
-        vit__attends_integers(pass) ? pass->head_width / sizeof(float) : pass->head_width;
+    size_t floats = vit__packed_size(vit__attention_operand(pass), pass->head_width);
     return vit__mul(vit__mul((size_t)pass->heads_at_once, pass->padded_tokens), floats);
 }
 
 static size_t vit__values_size(const vit__pass *pass) {
+    vit__operand operand = vit__attention_operand(pass);
     size_t tokens = (size_t)pass->tokens;
-    if (vit__attends_integers(pass)) tokens = pass->padded_tokens / sizeof(float);
+    if (operand != VIT__OPERAND_F32) tokens = vit__packed_size(operand, pass->padded_tokens);
     return vit__mul((size_t)pass->heads_at_once * pass->head_width, tokens);
 }
 
@@ -3425,8 +3395,6 @@ static void vit__share_memory(vit__pass *pass) {
     pass->queries.data = pass->pooled.data = shared;
     pass->values = shared + tokens * pass->queries.stride;
     pass->keys = pass->values + images * vit__values_size(pass);
-    pass->keys8 = (int8_t *)pass->keys;
-    pass->values8 = (int8_t *)pass->values;
     pass->key_scales = pass->keys + images * vit__keys_size(pass);
     pass->key_sums = (int32_t *)(void *)(pass->key_scales + key_rows);
     pass->value_scales = pass->key_scales + 2 * key_rows;
@@ -3446,7 +3414,7 @@ static size_t vit__plan_shared(vit__pass *pass) {
         vit__add(vit__mul(tokens, pass->queries.stride),
                  vit__add(vit__add(vit__keys_size(pass), scales), vit__values_size(pass)));
     size_t rows = tokens;
-    if (vit__has_integers(pass) || pass->options->low_memory) {
+    if (vit__block_operand(pass) != VIT__OPERAND_F32 || pass->options->low_memory) {
         size_t most = vit__larger(1, attention / pass->hidden.stride);
         size_t parts = vit__larger(1, (tokens + most - 1) / most);
         rows = (tokens + parts - 1) / parts;
@@ -4370,15 +4338,16 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
                                           const size_t first) {
     const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__TILE_VECTORS;
-    const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
+    const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
+    const size_t next_step = t->next_step;
     uintptr_t next = t->next;
     VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
     for (int p = 0; p < panels; p++)
-        weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL + first;
+        weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = t->input + (size_t)r * input_stride;
+        input[r / 3] = (const float *)t->input + (size_t)r * input_stride;
         VIT__OPAQUE(input[r / 3]);
     }
     VIT__UNROLL
@@ -4706,8 +4675,9 @@ VIT__INLINE vit__grid VIT__NAME(grid_of_row)(const float *x, size_t count) {
 
 /* The grids come first, so that no row waits for its own. */
 static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, size_t count,
-                                     uint8_t *out, size_t out_stride, float *scales,
+                                     void *bytes, size_t out_stride, float *scales,
                                      int32_t *zeros) {
+    uint8_t *out = (uint8_t *)bytes;
     vit__grid grids[VIT__TILE_ROWS];
     for (int r = 0; r < rows; r++) grids[r] = VIT__NAME(grid_of_row)(x + (size_t)r * stride, count);
     for (int r = 0; r < rows; r++, x += stride, out += out_stride) {
@@ -4726,7 +4696,7 @@ static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, si
 }
 
 static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, int range,
-                                      int8_t *panel, float *scales, int32_t *sums) {
+                                      void *panel, float *scales, int32_t *sums) {
     const int padded = (int)vit__round16(rows);
     const VIT__V shift = VIT__SET(VIT__SHIFT), ranges = VIT__SET((float)range);
     for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, x += VIT__LANES) {
@@ -4735,7 +4705,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
             most = VIT__MAX(most, VIT__ABS(VIT__LOAD(x + (size_t)r * stride)));
         const VIT__V inverse = VIT__DIV(ranges, most);
         VIT__I sum = VIT__SET_I(0);
-        int8_t *out = panel + 4 * n;
+        int8_t *out = (int8_t *)panel + 4 * n;
         for (int r = 0; r < padded; r += 4, out += 4 * VIT__PANEL) {
             VIT__I four = VIT__SET_I(0);
             VIT__UNROLL
@@ -4794,7 +4764,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
 
 /* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
    anything is stored, or compilers would read them again for each row. */
-VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, const int rows, const int vectors,
+VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
                                     VIT__I sum[][VIT__PANELS8 * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
     const int32_t *row_zeros = t->row_zeros;
@@ -4829,8 +4799,8 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, const int rows, const i
 
 /* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
    or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
-static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
-    const size_t steps = t->inputs / 16;
+static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
+    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -4845,7 +4815,7 @@ static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__P
     }
 }
 
-static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+static void VIT__NAME(multiply8)(const vit__tile *t) {
     int32_t sums[VIT__ROWS8][VIT__PANEL];
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
@@ -4864,26 +4834,26 @@ static void VIT__NAME(multiply8)(const vit__tile8 *t) {
             VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
         }
     }
-    if (t->act != NULL) t->act(t->output, t->row_stride, rows);
 }
 
 #else
 
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
-VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const int8_t *weights[VIT__PANELS8];
     const uint8_t *input[(VIT__ROWS8 + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
-    const size_t inputs = t->inputs, input_stride = t->input_stride;
+    const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
     VIT__I sum[VIT__ROWS8][VIT__PANELS8 * VIT__VECTORS];
     VIT__UNROLL
-    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = t->input + (size_t)r * input_stride;
+        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
         VIT__OPAQUE(input[r / 3]);
     }
     VIT__UNROLL
@@ -4915,7 +4885,7 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, co
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile8 *t, const int panels, const int depth) {
+VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile *t, const int panels, const int depth) {
 #define VIT__CASE(rows)                                  \
     case rows:                                           \
         VIT__NAME(multiply8_of)(t, rows, panels, depth); \
@@ -4943,7 +4913,7 @@ VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile8 *t, const int panels
 #undef VIT__CASE
 }
 
-VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile8 *t, const int depth) {
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
 #if VIT__PANELS8 > 1
     if (t->panels > 1) {
         VIT__NAME(multiply8_rows)(t, VIT__PANELS8, depth);
@@ -4953,31 +4923,25 @@ VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile8 *t, const int depth)
     VIT__NAME(multiply8_rows)(t, 1, depth);
 }
 
-static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+static void VIT__NAME(multiply8)(const vit__tile *t) {
     if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_deep)(t, 2);
     else VIT__NAME(multiply8_deep)(t, 1);
-    for (int p = 0; t->act != NULL && p < t->panels; p++)
-        t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
 
 #endif
 #endif /* VIT__INTEGERS */
 
-static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
-                                                VIT__PANELS,
-                                                VIT__FLOATS(multiply),
-                                                VIT__ONLY_INT8 ? NULL : VIT__FLOATS(gelu),
-                                                VIT__FLOATS(gelu8),
-                                                VIT__FLOATS(gelu_tanh),
-                                                VIT__FLOATS(norm_row),
-                                                VIT__FLOATS(softmax_rows),
-                                                VIT__FLOATS(unpack),
-                                                VIT__ROWS8,
-                                                VIT__PANELS8,
-                                                VIT__INTEGERS(multiply8),
-                                                VIT__FLOATS(quantize_rows),
-                                                VIT__FLOATS(quantize_panel),
-                                                VIT__FLOATS(softmax_rows8)};
+static const vit__kernels VIT__NAME(kernels) = {
+    {{VIT__ROWS, VIT__PANELS, VIT__FLOATS(multiply), NULL, NULL},
+     {VIT__ROWS8, VIT__PANELS8, VIT__INTEGERS(multiply8), VIT__FLOATS(quantize_rows),
+      VIT__FLOATS(quantize_panel)}},
+    VIT__ONLY_INT8 ? NULL : VIT__FLOATS(gelu),
+    VIT__FLOATS(gelu8),
+    VIT__FLOATS(gelu_tanh),
+    VIT__FLOATS(norm_row),
+    VIT__FLOATS(softmax_rows),
+    VIT__FLOATS(unpack),
+    VIT__FLOATS(softmax_rows8)};
 
 #ifdef VIT__TARGET
 #ifdef __clang__

@@ -296,14 +296,16 @@ static tile_rig tile_rig_make(size_t inputs, uint32_t *random) {
 /* Some rows from `row` on times one or two panels, into output[panel][row][40]. */
 static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, int rows,
                      int panels, int add, float *output) {
+    size_t stride = rig->inputs + GAP;
     vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
     tile.rows = rows, tile.panels = panels;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
-    tile.input = rig->input + (size_t)row * tile.input_stride;
+    tile.steps = rig->inputs, tile.input_stride = stride * sizeof(float);
+    tile.input = rig->input + (size_t)row * stride;
     tile.weights = rig->weights, tile.bias = rig->bias;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
-    tile.act = NULL, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply(&tile);
+    tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
+    kernels->operands[VIT__OPERAND_F32].multiply(&tile);
 }
 
 /* Every row near the exact result, the same to the bit alone and in company, added where asked for,
@@ -342,13 +344,14 @@ static void test_every_product_equals_the_naive_one(void **state) {
     (void)state;
     for (int isa = 0; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
-        assert_in_range(kernels->tile_rows, 1, VIT__TILE_ROWS);
-        assert_in_range(kernels->tile_panels, 1, VIT__TILE_PANELS);
-        assert_int_equal(VIT__TASK_ROWS % kernels->tile_rows, 0);
+        const vit__operand_kernels *f32 = &kernels->operands[VIT__OPERAND_F32];
+        assert_in_range(f32->tile_rows, 1, VIT__TILE_ROWS);
+        assert_in_range(f32->tile_panels, 1, VIT__TILE_PANELS);
+        assert_int_equal(VIT__TASK_ROWS % f32->tile_rows, 0);
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             tile_rig rig = tile_rig_make(sizes[i], &random);
-            for (int rows = 1; rows <= kernels->tile_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile_panels; panels++)
+            for (int rows = 1; rows <= f32->tile_rows; rows++) {
+                for (int panels = 1; panels <= f32->tile_panels; panels++)
                     check_multiply(kernels, &rig, rows, panels);
             }
             free(rig.input);
@@ -410,12 +413,12 @@ static void tile8_rig_free(tile8_rig *rig) {
     free(rig->weights);
 }
 
-/* Like multiply. */
+/* Like multiply, and activated where asked for. */
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
-    vit__tile8 tile;
+    vit__tile tile;
     tile.rows = rows, tile.panels = panels, tile.narrow = rig->most * rig->range <= 127 * 63;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
+    tile.steps = rig->inputs / 4, tile.input_stride = rig->inputs + GAP;
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
     tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
@@ -423,7 +426,7 @@ static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row
     tile.weight_sums = rig->weight_sums + panel * 16;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
     tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply8(&tile);
+    vit__multiply_rows(&kernels->operands[VIT__OPERAND_INT8], &tile, rows);
 }
 
 /* What the product is in integers. */
@@ -480,11 +483,12 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
         const vit__kernels *kernels;
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-            assert_in_range(kernels->tile8_rows, 1, VIT__TILE_ROWS);
-            assert_in_range(kernels->tile8_panels, 1, VIT__TILE_PANELS);
-            assert_int_equal(VIT__TASK_ROWS % kernels->tile8_rows, 0);
-            for (int rows = 1; rows <= kernels->tile8_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile8_panels; panels++)
+            const vit__operand_kernels *int8 = &kernels->operands[VIT__OPERAND_INT8];
+            assert_in_range(int8->tile_rows, 1, VIT__TILE_ROWS);
+            assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
+            assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
+            for (int rows = 1; rows <= int8->tile_rows; rows++) {
+                for (int panels = 1; panels <= int8->tile_panels; panels++)
                     check_multiply8(kernels, &rig, rows, panels);
             }
         }
@@ -513,7 +517,8 @@ static void check_extremes8(size_t inputs, int most, int range) {
     tile8_rig_sum_weights(&rig);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float out[2 * PANEL_STRIDE];
-        int rows = kernels->tile8_rows, panels = kernels->tile8_panels;
+        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        int panels = kernels->operands[VIT__OPERAND_INT8].tile_panels;
         multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
         for (int i = 0; i < panels * rows * 16; i++) {
             int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
@@ -547,7 +552,8 @@ static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTI
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->quantize_rows(x, 0, 1, count, got.bytes, 0, &got_scale, &got_zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, count, got.bytes, 0, &got_scale,
+                                                       &got_zero);
         assert_memory_equal(got.bytes, out, count);
         assert_same_bits(&got_scale, scale, 1);
         assert_int_equal(got_zero, *zero);
@@ -629,9 +635,10 @@ static void test_quantization_of_rows_together_and_in_place(void **state) {
         int32_t zeros[VIT__TILE_ROWS], zero;
         random_floats(&random, x, COUNT_OF(x));
         for (int r = 0; r < VIT__TILE_ROWS; r++)
-            kernels->quantize_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0, &scale, &zero);
-        kernels->quantize_rows(x, STRIDE, VIT__TILE_ROWS, COUNT, (uint8_t *)x, 4 * STRIDE, scales,
-                               zeros);
+            kernels->operands[VIT__OPERAND_INT8].pack_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0,
+                                                           &scale, &zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, STRIDE, VIT__TILE_ROWS, COUNT,
+                                                       (uint8_t *)x, 4 * STRIDE, scales, zeros);
         for (int r = 0; r < VIT__TILE_ROWS; r++)
             assert_memory_equal(x + r * STRIDE, alone[r], COUNT);
         assert_true(scales[VIT__TILE_ROWS - 1] == scale && zeros[VIT__TILE_ROWS - 1] == zero);
@@ -648,7 +655,8 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
             float x[32], scale = 0;
             int32_t zero = -1;
             for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
-            kernels->quantize_rows(x, 0, 1, 32, out.bytes, 0, &scale, &zero);
+            kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, 32, out.bytes, 0, &scale,
+                                                           &zero);
             if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
             for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
             assert_in_range(zero, 0, 127);
@@ -683,7 +691,8 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
         guarded got = guarded_make(size, 4);
         float got_scales[16];
         int32_t got_sums[16];
-        kernels->quantize_panel(x, stride, rows, range, (int8_t *)got.bytes, got_scales, got_sums);
+        kernels->operands[VIT__OPERAND_INT8].pack_panel(x, stride, rows, range, (int8_t *)got.bytes,
+                                                        got_scales, got_sums);
         assert_memory_equal(got.bytes, want, size);
         assert_same_bits(got_scales, scales, 16);
         assert_memory_equal(got_sums, sums, sizeof(sums));
