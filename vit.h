@@ -2041,34 +2041,28 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-/* 0, but NaN where a number of the row is a NaN or infinite. */
-static float vit__probe(const float *x, int count) {
-    float probe = 0;
-    for (int i = 0; i < count; i++) probe += x[i] * 0.0f;
+/* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
+   of the row is a NaN or infinite. */
+static float vit__exp_row(float *x, int count, float scale) {
+    float largest = x[0], probe = 0;
+    for (int i = 0; i < count; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+        probe += x[i] * 0.0f;
+    }
+    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     return probe;
 }
 
-/* exp(scale * x) in place, over the largest, so that nothing overflows. */
-static void vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0];
-    for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
-    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-}
-
-/* Softmax of scale * x, in place. */
-static void vit__softmax(float *x, int count, float scale) {
-    vit__exp_row(x, count, scale);
-    float factor = 1.0f / vit__sum(x, count, 0, 0);
+/* Divides a row by its sum, to which `probe` is added. */
+static void vit__divide_row(float *x, int count, float probe) {
+    float factor = 1.0f / (vit__sum(x, count, 0, 0) + probe);
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
-/* The softmax of up to 12 rows. A row has room for a multiple of 16 floats; what is there after count is
-   lost. A row with a NaN or an infinity becomes NaN throughout. */
+/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what is
+   there after count is lost. A row with a NaN or an infinity becomes NaN throughout. */
 static void vit__softmax_rows(float *x, size_t stride, int rows, int count, float scale) {
-    for (; rows > 0; rows--, x += stride) {
-        x[0] += vit__probe(x, count);
-        vit__softmax(x, count, scale);
-    }
+    for (; rows > 0; rows--, x += stride) vit__divide_row(x, count, vit__exp_row(x, count, scale));
 }
 
 #define VIT__PLAIN_ROWS8 4
@@ -2191,8 +2185,7 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
 static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, float scale,
                                uint8_t *high, uint8_t *low, float *units) {
     for (; rows > 0; rows--, x += stride) {
-        float sum = vit__probe(x, count);
-        vit__exp_row(x, count, scale);
+        float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
             uint32_t bits;
@@ -3449,7 +3442,8 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
-    vit__softmax_rows(probabilities, 0, 1, num_classes, 1.0f);
+    vit__exp_row(probabilities, num_classes, 1.0f);
+    vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN behind all
@@ -4026,8 +4020,15 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__TO_FLOAT(a) vcvtq_f32_s32((int32x4_t)(a)) /* gcc 12 takes a number at a time */
 #define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) vldrhq_u32(p)
+#define VIT__SUM_LANES(a) vit__sum_lanes_mve(a)
+#define VIT__LARGEST_LANE(a) vmaxnmvq_f32((a)[0], a)
+#define VIT__LARGEST_WORD(w) vit__float_of(vmaxvq_s32(0, (int32x4_t)(w)))
 #define VIT__STORE8(p, a) \
     for (int v = 0; v < 4; v++) vit__store8_mve((int8_t *)(p) + 4 * v, (int32x4_t)(a)[v])
+
+static inline float vit__sum_lanes_mve(float32x4_t a) {
+    return (a[0] + a[2]) + (a[1] + a[3]);
+}
 
 static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     vstrbq_s32(p, vmaxq_s32(vminq_s32(a, vdupq_n_s32(127)), vdupq_n_s32(0)));
@@ -4180,11 +4181,6 @@ typedef uint32_t VIT__NAME(any_words)
 #endif
 #ifndef VIT__TO_FLOAT
 #define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
-#endif
-#ifndef VIT__TRANSPOSE4
-#define VIT__TRANSPOSE4(in, stride, out) \
-    for (size_t n = 0; n < 16; n++)      \
-    (out)[n / 4 * VIT__PANEL + n % 4] = (in)[n % 4 * (stride) + n / 4]
 #endif
 #ifndef VIT__FNMA
 #define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
@@ -4375,6 +4371,10 @@ VIT__ACT_LIST(VIT__ACT_ROWS)
     const VIT__FLOATS pairs_swapped = {a[1], a[0], a[3], a[2]};  \
     a = op(a, pairs_swapped)
 #endif
+#ifndef VIT__SUM_LANES
+#define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
+#define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
 #define VIT__SUM(a, b) ((a) + (b))
 #define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
 
@@ -4388,11 +4388,12 @@ VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
     return a[0];
 }
 
-/* Of numbers without a sign; a NaN or an infinity counts as larger than any number. */
-VIT__INLINE float VIT__NAME(largest_size)(VIT__FLOATS a) {
+VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
+    VIT__FLOATS a = (VIT__FLOATS)w;
     VIT__FOLD(a, VIT__MAX_BITS);
     return a[0];
 }
+#endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
 VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const int squares) {
@@ -4412,7 +4413,7 @@ VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const in
         float d = x[i] - mean;
         rest += squares ? d * d : d;
     }
-    return rest + VIT__NAME(sum_lanes)((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return rest + VIT__SUM_LANES((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
@@ -4433,7 +4434,7 @@ VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
     for (int i = count; i < padded; i++) x[i] = -3.4e38f;
     VIT__FLOATS most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__NAME(largest_lane)(most);
+    return VIT__LARGEST_LANE(most);
 }
 
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
@@ -4459,7 +4460,7 @@ static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count
             sums += e;
             VIT__STORE(x + i, e);
         }
-        const float factor = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+        const float factor = 1.0f / VIT__SUM_LANES(sums + probe);
         for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
 }
@@ -4488,7 +4489,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
             VIT__STORE8(high, highs);
             VIT__STORE8(low, lows);
         }
-        units[r] = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+        units[r] = 1.0f / VIT__SUM_LANES(sums + probe);
     }
 }
 
@@ -4562,18 +4563,24 @@ static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_
     }
 }
 
-/* As vit__transpose, blocks of 4 x 4 floats at a time; TRANSPOSE4 writes columns 16 floats apart. */
+/* As vit__transpose, blocks of 4 x 4 floats at a time. */
 static void VIT__NAME(transpose)(const float *rows, size_t stride, int count, size_t width,
                                  float *out) {
+#ifdef VIT__TRANSPOSE4
     for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
-        float four[VIT__PANEL][4] = {{0}};
-        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
-            memcpy(four[y], rows + y * stride, sizeof(four[y]));
-        for (size_t y = 0; y < VIT__PANEL; y += 4) {
-            if (count < VIT__PANEL) VIT__TRANSPOSE4(four[y], 4, out + y);
-            else VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
+        if (count < VIT__PANEL) {
+            float padded[VIT__PANEL][4] = {{0}};
+            for (size_t y = 0; y < (size_t)count; y++)
+                memcpy(padded[y], rows + y * stride, sizeof(padded[y]));
+            for (size_t y = 0; y < VIT__PANEL; y += 4) VIT__TRANSPOSE4(padded[y], 4, out + y);
+            continue;
         }
+        for (size_t y = 0; y < VIT__PANEL; y += 4)
+            VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
     }
+#else
+    vit__transpose(rows, stride, count, width, out);
+#endif
 }
 
 VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count) {
@@ -4583,8 +4590,7 @@ VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t co
         lows = VIT__MAX_WORDS(lows, bits ^ 0x80000000u);
         highs = VIT__MAX_WORDS(highs, bits);
     }
-    return vit__quantizer_of(-VIT__NAME(largest_size)((VIT__FLOATS)lows),
-                             VIT__NAME(largest_size)((VIT__FLOATS)highs));
+    return vit__quantizer_of(-VIT__LARGEST_WORD(lows), VIT__LARGEST_WORD(highs));
 }
 
 /* The quantizers come first, so that no row waits for its own. */
@@ -4875,6 +4881,9 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__SUM8
 #undef VIT__FLOAT_KERNEL
 #undef VIT__FOLD
+#undef VIT__SUM_LANES
+#undef VIT__LARGEST_LANE
+#undef VIT__LARGEST_WORD
 #undef VIT__INT8_KERNEL
 #undef VIT__ALL
 #undef VIT__LOAD_256
