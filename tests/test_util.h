@@ -20,7 +20,7 @@ static int max_isa(void);
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
-#include "tools/dtypes.h"
+#include "tools/convert/dtypes.h"
 
 /* The environment variable VIT_ISA lowers what "the best" is, so that every instruction set has the
    same tests. One that is not there ends the program: another would be tested in its place. */

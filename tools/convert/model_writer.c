@@ -2,7 +2,7 @@
 #define VIT_NO_THREADS
 #define VIT_NO_SIMD /* it computes nothing */
 #define VIT_IMPLEMENTATION
-#include "vit_writer.h"
+#include "model_writer.h"
 
 #include "dtypes.h"
 #include "quantize.h"
@@ -126,7 +126,7 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
 
 /* The head, with the config checked as a reader will check it before any size is computed from
    it. */
-static void make_head(vit_writer *w, const vit_config *config, const char *labels,
+static void make_head(model_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
     put_config(header, config);
@@ -143,7 +143,7 @@ static void make_head(vit_writer *w, const vit_config *config, const char *label
     w->config.architecture = (const char *)w->head + 192;
 }
 
-static void make_buffers(vit_writer *w) {
+static void make_buffers(model_writer *w) {
     size_t largest = 0, longest = 0;
     for (int i = 0; i < vit__tensor_count(&w->config); i++) {
         vit__tensor t = vit__tensor_at(&w->config, i);
@@ -157,7 +157,7 @@ static void make_buffers(vit_writer *w) {
 }
 
 /* A new file beside the one to be written, which must not be a folder or a device. */
-static void open_temporary(vit_writer *w) {
+static void open_temporary(model_writer *w) {
     struct stat status;
     if (stat(w->path, &status) == 0 && !S_ISREG(status.st_mode))
         fail("%s: not a regular file", w->path);
@@ -170,12 +170,12 @@ static void open_temporary(vit_writer *w) {
     if (w->file == NULL) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-static void write_bytes(vit_writer *w, const void *data, size_t size) {
+static void write_bytes(model_writer *w, const void *data, size_t size) {
     if (fwrite(data, 1, size, w->file) != size) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config, vit_dtype dtype,
-                      const char *labels, size_t labels_size) {
+void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
+                        vit_dtype dtype, const char *labels, size_t labels_size) {
     memset(w, 0, sizeof(*w));
     w->path = path;
     w->dtype = dtype;
@@ -195,22 +195,22 @@ static int all_finite(const float *values, size_t count) {
 /* ---- one output of a matrix: w->padded, [K], into its panel; each says whether it fits ------ */
 
 /* A place of the tensor at hand that vit__matrix_at has found. */
-static void *within(const vit_writer *w, const vit__matrix *m, const void *place) {
+static void *within(const model_writer *w, const vit__matrix *m, const void *place) {
     return w->tensor + ((const unsigned char *)place - m->weights);
 }
 
 /* Its panel, [K][16] or as the dtype has it. */
-static unsigned char *panel_of(const vit_writer *w, const vit__matrix *m, size_t n) {
+static unsigned char *panel_of(const model_writer *w, const vit__matrix *m, size_t n) {
     return w->tensor + n / VIT__PANEL * m->panel_size;
 }
 
-static int store_f32(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_f32(model_writer *w, const vit__matrix *m, size_t n) {
     float *to = (float *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
     for (size_t k = 0; k < m->inputs; k++) to[k * VIT__PANEL] = w->padded[k];
     return 1;
 }
 
-static int store_half(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_half(model_writer *w, const vit__matrix *m, size_t n) {
     uint16_t *to = (uint16_t *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
     int is_f16 = m->dtype == VIT__F16, fits = 1;
     for (size_t k = 0; k < m->inputs; k++) {
@@ -223,7 +223,7 @@ static int store_half(vit_writer *w, const vit__matrix *m, size_t n) {
 }
 
 /* [K / 4][16][4] */
-static int store_int8(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     if (!all_finite(w->padded, m->inputs)) return 0;
     float scale = quantize_int8(w->padded, m->inputs, m->range, w->integers);
@@ -238,7 +238,7 @@ static int store_int8(vit_writer *w, const vit__matrix *m, size_t n) {
 }
 
 /* [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
-static int store_int4(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_int4(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     size_t groups = vit__groups(m->inputs);
     uint16_t *scales = (uint16_t *)within(w, m, m->group_scales) +
@@ -257,14 +257,14 @@ static int store_int4(vit_writer *w, const vit__matrix *m, size_t n) {
 
 /* ---- tensors ------------------------------------------------------------------------------- */
 
-static void fill_rows(vit_writer *w, const vit__tensor *t, vit_row_reader read_row,
+static void fill_rows(model_writer *w, const vit__tensor *t, row_reader read_row,
                       const void *source) {
     for (size_t r = 0; r < (size_t)t->rows; r++)
         read_row(source, r, (float *)(void *)w->tensor + r * t->padded_cols);
 }
 
 /* row, [cols_repeat][cols], becomes padded, [K]. */
-static void pad_row(vit_writer *w, const vit__tensor *t) {
+static void pad_row(model_writer *w, const vit__tensor *t) {
     size_t cols = (size_t)t->cols, stride = vit__round16(t->cols);
     memset(w->padded, 0, t->padded_cols * sizeof(float));
     for (size_t part = 0; part < (size_t)t->cols_repeat; part++)
@@ -272,9 +272,9 @@ static void pad_row(vit_writer *w, const vit__tensor *t) {
 }
 
 /* Returns whether the weights fit the matrix's dtype. */
-static int fill_panels(vit_writer *w, const vit__tensor *t, const vit__matrix *m,
-                       vit_row_reader read_row, const void *source, const float *bias) {
-    static int (*const store[VIT__DTYPE_COUNT])(vit_writer *, const vit__matrix *, size_t) = {
+static int fill_panels(model_writer *w, const vit__tensor *t, const vit__matrix *m,
+                       row_reader read_row, const void *source, const float *bias) {
+    static int (*const store[VIT__DTYPE_COUNT])(model_writer *, const vit__matrix *, size_t) = {
         store_f32, store_half, store_half, store_int8, store_int4};
     float *biases = within(w, m, m->bias);
     int fits = 1;
@@ -293,8 +293,8 @@ static int fill_panels(vit_writer *w, const vit__tensor *t, const vit__matrix *m
     return fits;
 }
 
-void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, const void *source,
-                    const float *bias) {
+void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
+                      const float *bias) {
     vit__tensor t = vit__tensor_at(&w->config, w->index);
     stored_dtype stored = stored_dtype_of(w->dtype, &t);
     vit__matrix m = vit__matrix_at(w->tensor, &t, stored.dtype, stored.range);
@@ -314,7 +314,7 @@ void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, co
             vit__xxh32(w->tensor, size));
 }
 
-void vit_writer_end(vit_writer *w) {
+void model_writer_end(model_writer *w) {
     assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
     if (fseek(w->file, 0, SEEK_SET) != 0) fail("%s: %s", w->temporary, strerror(errno));
@@ -330,11 +330,11 @@ void vit_writer_end(vit_writer *w) {
     free(w->integers);
 }
 
-int vit_text_is_valid(const char *text) {
+int text_is_valid(const char *text) {
     return vit__strings_are_valid((const unsigned char *)text, strlen(text) + 1, 1);
 }
 
-int vit_dtype_find(const char *name) {
+int dtype_find(const char *name) {
     int dtype = VIT_DTYPE_COUNT - 1;
     while (dtype >= 0 && strcmp(vit_dtype_name((vit_dtype)dtype), name) != 0) dtype--;
     return dtype;

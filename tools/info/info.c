@@ -2,7 +2,7 @@
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
-#include "plans.h"
+#include "tools/plans.h"
 
 #include <stdio.h>
 #include <stdlib.h>

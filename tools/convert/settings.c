@@ -1,7 +1,7 @@
 #include "settings.h"
 
 #include "report.h"
-#include "vit_writer.h"
+#include "model_writer.h"
 
 #include <limits.h>
 #include <math.h>
@@ -74,7 +74,7 @@ static void expect_patch_size(json object, const vit_config *config) {
 /* A name for the file's 64 bytes, cut where it is longer. */
 static void set_architecture(settings *s, const char *name) {
     size_t length = name == NULL ? 0 : strlen(name);
-    if (length == 0 || s->architecture[0] != 0 || !vit_text_is_valid(name)) return;
+    if (length == 0 || s->architecture[0] != 0 || !text_is_valid(name)) return;
     if (length > 63) {
         length = 63;
         while (((unsigned char)name[length] & 0xC0) == 0x80) length--;
