@@ -43,45 +43,13 @@ static void put_u64(unsigned char *p, uint64_t value) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(value >> 8 * i);
 }
 
-static void put_f32(unsigned char *p, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    put_u32(p, bits);
-}
-
-static void put_config(unsigned char *h, const vit_config *c) {
-    for (int i = 0; i < 2; i++) {
-        put_int(h + 64 + 4 * i, c->img_size[i]);
-        put_int(h + 72 + 4 * i, c->patch_size[i]);
+/* The config and the recipe, by vit.h's table of the header. */
+static void put_config(unsigned char *header, const vit_config *c) {
+    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) {
+        const vit__field *field = &vit__fields[i];
+        memcpy(header + field->offset, (const unsigned char *)c + field->place, field->size);
     }
-    put_int(h + 80, c->in_chans);
-    put_int(h + 84, c->num_classes);
-    put_int(h + 88, c->embed_dim);
-    put_int(h + 92, c->depth);
-    put_int(h + 96, c->num_heads);
-    put_int(h + 100, c->head_dim);
-    put_int(h + 104, c->mlp_dim);
-    put_int(h + 108, c->prefix_tokens);
-    put_int(h + 112, c->head_tokens);
-    put_int(h + 116, c->head_avg);
-    put_int(h + 120, c->fc_norm);
-    put_int(h + 124, c->pre_logits);
-    put_int(h + 128, (int)c->act);
-    put_f32(h + 132, c->norm_eps);
-    memcpy(h + 192, c->architecture, strlen(c->architecture)); /* at most 63 bytes */
-}
-
-static void put_recipe(unsigned char *h, const vit_preprocess_config *p) {
-    put_int(h + 136, (int)p->resize);
-    put_int(h + 140, p->resize_size[0]);
-    put_int(h + 144, p->resize_size[1]);
-    put_int(h + 148, (int)p->interpolation);
-    put_int(h + 152, (int)p->crop);
-    put_f32(h + 156, p->rescale);
-    for (int i = 0; i < 4; i++) {
-        put_f32(h + 160 + 4 * i, p->mean[i]);
-        put_f32(h + 176 + 4 * i, p->std[i]);
-    }
+    memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
 }
 
 /* A tensor's entry but for its checksum. */
@@ -130,8 +98,7 @@ static void make_head(model_writer *w, const vit_config *config, const char *lab
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
     put_config(header, config);
-    put_recipe(header, &config->preprocess);
-    if (!vit__read_config(header, &w->config) || !vit__config_is_valid(&w->config))
+    if (vit__read_config(header, &w->config) != VIT_OK || !vit__config_is_valid(&w->config))
         fail("%s: a size or a number of the recipe is out of the format's range", w->path);
     size_t before_labels = VIT__HEADER_SIZE + (size_t)vit__tensor_count(config) * VIT__ENTRY_SIZE;
     w->head_size = vit__round_up(vit__add(before_labels, labels_size), VIT__ALIGN);
@@ -140,7 +107,7 @@ static void make_head(model_writer *w, const vit_config *config, const char *lab
     memcpy(w->head, header, sizeof(header));
     put_layout(w->head, &w->config, w->dtype, w->head_size, labels_size);
     if (labels_size > 0) memcpy(w->head + before_labels, labels, labels_size);
-    w->config.architecture = (const char *)w->head + 192;
+    w->config.architecture = (const char *)w->head + VIT__NAME_OFFSET;
 }
 
 static void make_buffers(model_writer *w) {
