@@ -46,8 +46,10 @@ static void put_u64(unsigned char *p, uint64_t value) {
 /* The config and the recipe, by vit.h's table of the header. */
 static void put_config(unsigned char *header, const vit_config *c) {
     for (size_t i = 0; i < VIT__FIELD_COUNT; i++) {
-        const vit__field *field = &vit__fields[i];
-        memcpy(header + field->offset, (const unsigned char *)c + field->place, field->size);
+        const vit__field *f = &vit__fields[i];
+        const unsigned char *from = (const unsigned char *)c + f->place;
+        for (size_t j = 0; j < f->count; j++)
+            memcpy(header + 4 * (f->word + j), from + j * f->size, f->size);
     }
     memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
 }
