@@ -944,14 +944,14 @@ static float vit__expf(float x) {
 #define VIT_ERFF(x) vit__erff(x)
 /* The error function, within 2 ULP: near 0 it is x (1 + P(x^2)), then 1 - exp(-x P(x)). */
 static float vit__erff(float x) {
-    static const float small[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
+    static const float inner[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
                                   0.112821043f,     -0.376125127f,  0.128379151f};
-    static const float large[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
+    static const float outer[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
                                   0.105301604f,     0.635687828f,   1.12852347f};
     float a = x < 0 ? -x : x;
-    if (a < 0.875f) return x + x * vit__polynomial(small, 6, x * x);
+    if (a < 0.875f) return x + x * vit__polynomial(inner, 6, x * x);
     if (a > 4.0f) a = 4.0f;
-    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(large, 6, a));
+    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(outer, 6, a));
     return x < 0 ? -y : y;
 }
 #endif
@@ -960,9 +960,9 @@ static float vit__erff(float x) {
 #define VIT_TANHF(x) vit__tanhf(x)
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
-    static const float small[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
+    static const float inner[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
     float a = x < 0 ? -x : x;
-    if (a < 0.5f) return x + x * (x * x * vit__polynomial(small, 4, x * x));
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(inner, 4, x * x));
     float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
     return x < 0 ? -y : y;
 }
@@ -2556,8 +2556,18 @@ static inline int32_t vit__load4(const uint8_t *p) {
 #endif
 
 /* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
+#ifdef __has_include
+#if !defined(VIT_SELF) && __has_include(__FILE__)
+#define VIT_SELF __FILE__
+#endif
+#endif
 #ifndef VIT_SELF
 #define VIT_SELF "vit.h"
+#endif
+#ifdef __has_include
+#if !__has_include(VIT_SELF)
+#error "vit.h: this file includes itself; define VIT_SELF as the name by which it can"
+#endif
 #endif
 #ifndef VIT_MAX_ISA
 #define VIT_MAX_ISA VIT_ISA_AVX512
