@@ -254,7 +254,7 @@ static int next_vector_isa(int isa) {
     const vit__kernels *plain = vit__kernels_of(VIT_ISA_PORTABLE), *kernels;
     while ((isa = next_isa(isa)) < VIT_ISA_COUNT) {
         kernels = vit__kernels_of((vit_isa)isa);
-        if (kernels->gelu != plain->gelu) break;
+        if (kernels->act[VIT__GELU] != plain->act[VIT__GELU]) break;
     }
     return isa;
 }
@@ -296,14 +296,16 @@ static tile_rig tile_rig_make(size_t inputs, uint32_t *random) {
 /* Some rows from `row` on times one or two panels, into output[panel][row][40]. */
 static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, int rows,
                      int panels, int add, float *output) {
+    size_t stride = rig->inputs + GAP;
     vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
     tile.rows = rows, tile.panels = panels;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
-    tile.input = rig->input + (size_t)row * tile.input_stride;
+    tile.steps = rig->inputs, tile.input_stride = stride * sizeof(float);
+    tile.input = rig->input + (size_t)row * stride;
     tile.weights = rig->weights, tile.bias = rig->bias;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
-    tile.act = NULL, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply(&tile);
+    tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
+    kernels->operands[VIT__OPERAND_F32].multiply(&tile);
 }
 
 /* Every row near the exact result, the same to the bit alone and in company, added where asked for,
@@ -342,13 +344,14 @@ static void test_every_product_equals_the_naive_one(void **state) {
     (void)state;
     for (int isa = 0; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
-        assert_in_range(kernels->tile_rows, 1, VIT__TILE_ROWS);
-        assert_in_range(kernels->tile_panels, 1, VIT__TILE_PANELS);
-        assert_int_equal(VIT__TASK_ROWS % kernels->tile_rows, 0);
+        const vit__operand_kernels *f32 = &kernels->operands[VIT__OPERAND_F32];
+        assert_in_range(f32->tile_rows, 1, VIT__TILE_ROWS);
+        assert_in_range(f32->tile_panels, 1, VIT__TILE_PANELS);
+        assert_int_equal(VIT__TASK_ROWS % f32->tile_rows, 0);
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             tile_rig rig = tile_rig_make(sizes[i], &random);
-            for (int rows = 1; rows <= kernels->tile_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile_panels; panels++)
+            for (int rows = 1; rows <= f32->tile_rows; rows++) {
+                for (int panels = 1; panels <= f32->tile_panels; panels++)
                     check_multiply(kernels, &rig, rows, panels);
             }
             free(rig.input);
@@ -363,7 +366,7 @@ static void test_every_product_equals_the_naive_one(void **state) {
 static const vit__kernels *next_variant(size_t *index) {
     while (*index < COUNT_OF(vit__variants)) {
         const vit__variant *variant = &vit__variants[(*index)++];
-        if ((variant->needs & ~vit__features()) == 0) return variant->kernels;
+        if ((variant->needs & ~vit__targets_here()) == 0) return variant->kernels;
     }
     return NULL;
 }
@@ -410,12 +413,12 @@ static void tile8_rig_free(tile8_rig *rig) {
     free(rig->weights);
 }
 
-/* Like multiply. */
+/* Like multiply, and activated where asked for. */
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
-    vit__tile8 tile;
+    vit__tile tile;
     tile.rows = rows, tile.panels = panels, tile.narrow = rig->most * rig->range <= 127 * 63;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
+    tile.steps = rig->inputs / 4, tile.input_stride = rig->inputs + GAP;
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
     tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
@@ -423,7 +426,7 @@ static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row
     tile.weight_sums = rig->weight_sums + panel * 16;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
     tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply8(&tile);
+    vit__multiply_rows(&kernels->operands[VIT__OPERAND_INT8], &tile, rows);
 }
 
 /* What the product is in integers. */
@@ -444,7 +447,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
     multiply8(kernels, rig, 0, rows, 0, panels, 0, NULL, together);
     multiply8(kernels, rig, 0, rows, 0, panels, 1, NULL, sums);
-    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->gelu, act);
+    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->act[VIT__GELU], act);
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) {
         int panel = i / PANEL_STRIDE, r = i % PANEL_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
         if (panel >= panels || r >= rows || n >= 16) {
@@ -464,7 +467,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
             int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
             multiply8(kernels, rig, r, 1, panel, 1, 0, NULL, alone);
             assert_same_bits(together + at, alone, 16);
-            kernels->gelu(alone, 16, 1);
+            kernels->act[VIT__GELU](alone, 16, 1);
             assert_same_bits(act + at, alone, 16);
         }
     }
@@ -480,11 +483,12 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
         const vit__kernels *kernels;
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-            assert_in_range(kernels->tile8_rows, 1, VIT__TILE_ROWS);
-            assert_in_range(kernels->tile8_panels, 1, VIT__TILE_PANELS);
-            assert_int_equal(VIT__TASK_ROWS % kernels->tile8_rows, 0);
-            for (int rows = 1; rows <= kernels->tile8_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile8_panels; panels++)
+            const vit__operand_kernels *int8 = &kernels->operands[VIT__OPERAND_INT8];
+            assert_in_range(int8->tile_rows, 1, VIT__TILE_ROWS);
+            assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
+            assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
+            for (int rows = 1; rows <= int8->tile_rows; rows++) {
+                for (int panels = 1; panels <= int8->tile_panels; panels++)
                     check_multiply8(kernels, &rig, rows, panels);
             }
         }
@@ -513,7 +517,8 @@ static void check_extremes8(size_t inputs, int most, int range) {
     tile8_rig_sum_weights(&rig);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float out[2 * PANEL_STRIDE];
-        int rows = kernels->tile8_rows, panels = kernels->tile8_panels;
+        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        int panels = kernels->operands[VIT__OPERAND_INT8].tile_panels;
         multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
         for (int i = 0; i < panels * rows * 16; i++) {
             int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
@@ -547,7 +552,8 @@ static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTI
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->quantize_rows(x, 0, 1, count, got.bytes, 0, &got_scale, &got_zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, count, got.bytes, 0, &got_scale,
+                                                       &got_zero);
         assert_memory_equal(got.bytes, out, count);
         assert_same_bits(&got_scale, scale, 1);
         assert_int_equal(got_zero, *zero);
@@ -629,9 +635,10 @@ static void test_quantization_of_rows_together_and_in_place(void **state) {
         int32_t zeros[VIT__TILE_ROWS], zero;
         random_floats(&random, x, COUNT_OF(x));
         for (int r = 0; r < VIT__TILE_ROWS; r++)
-            kernels->quantize_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0, &scale, &zero);
-        kernels->quantize_rows(x, STRIDE, VIT__TILE_ROWS, COUNT, (uint8_t *)x, 4 * STRIDE, scales,
-                               zeros);
+            kernels->operands[VIT__OPERAND_INT8].pack_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0,
+                                                           &scale, &zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, STRIDE, VIT__TILE_ROWS, COUNT,
+                                                       (uint8_t *)x, 4 * STRIDE, scales, zeros);
         for (int r = 0; r < VIT__TILE_ROWS; r++)
             assert_memory_equal(x + r * STRIDE, alone[r], COUNT);
         assert_true(scales[VIT__TILE_ROWS - 1] == scale && zeros[VIT__TILE_ROWS - 1] == zero);
@@ -648,7 +655,8 @@ static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
             float x[32], scale = 0;
             int32_t zero = -1;
             for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
-            kernels->quantize_rows(x, 0, 1, 32, out.bytes, 0, &scale, &zero);
+            kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, 32, out.bytes, 0, &scale,
+                                                           &zero);
             if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
             for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
             assert_in_range(zero, 0, 127);
@@ -683,7 +691,8 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
         guarded got = guarded_make(size, 4);
         float got_scales[16];
         int32_t got_sums[16];
-        kernels->quantize_panel(x, stride, rows, range, (int8_t *)got.bytes, got_scales, got_sums);
+        kernels->operands[VIT__OPERAND_INT8].pack_panel(x, stride, rows, range, (int8_t *)got.bytes,
+                                                        got_scales, got_sums);
         assert_memory_equal(got.bytes, want, size);
         assert_same_bits(got_scales, scales, 16);
         assert_memory_equal(got_sums, sums, sizeof(sums));
@@ -758,16 +767,17 @@ static void test_softmax_in_integers_keeps_what_is_not_a_number_visible(void **s
     }
 }
 
-static void test_transpose_turns_rows_into_columns(void **state) {
+static void test_every_transpose_turns_rows_into_columns(void **state) {
     float rows[16 * 37], columns[20 * 16];
+    const vit__kernels *kernels;
     (void)state;
     for (int i = 0; i < 16 * 37; i++) rows[i] = (float)(i + 1);
-    for (int count = 1; count <= 16; count++) {
-        memset(columns, 0xFF, sizeof(columns));
-        vit__transpose(rows + 3, 37, count, 20, columns);
-        for (int x = 0; x < 20; x++) {
-            for (int y = 0; y < 16; y++)
-                assert_true(columns[x * 16 + y] == (y < count ? rows[y * 37 + 3 + x] : 0));
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int count = 1; count <= 16; count++) {
+            memset(columns, 0xFF, sizeof(columns));
+            kernels->transpose(rows + 3, 37, count, 20, columns);
+            for (int i = 0; i < 20 * 16; i++)
+                assert_true(columns[i] == (i % 16 < count ? rows[i % 16 * 37 + 3 + i / 16] : 0));
         }
     }
 }
@@ -786,8 +796,8 @@ static void test_every_gelu_keeps_its_bound(void **state) {
         for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
             float x[16], tanh_form[16];
             for (int n = 0; n < 16; n++) x[n] = tanh_form[n] = (float)(i + n) / 1024;
-            kernels->gelu(x, 16, 1);
-            kernels->gelu_tanh(tanh_form, 16, 1);
+            kernels->act[VIT__GELU](x, 16, 1);
+            kernels->act[VIT__GELU_TANH](tanh_form, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 1024.0,
                        u = sqrt(2 / acos(-1.0)) * (at + 0.044715 * at * at * at);
@@ -807,7 +817,7 @@ static void test_every_gelu8_keeps_its_bound(void **state) {
         for (int i = -30 * 512; i <= 30 * 512; i += 16) {
             float x[16];
             for (int n = 0; n < 16; n++) x[n] = (float)(i + n) / 512;
-            kernels->gelu8(x, 16, 1);
+            kernels->act[VIT__GELU8](x, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 512.0, want = 0.5 * at * erfc(-at / sqrt(2.0));
                 if (!(fabs((double)x[n] - want) <= 5e-5))
@@ -821,7 +831,7 @@ static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
     for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
-        vit__kernels_of((vit_isa)isa)->gelu(x, 16, 1);
+        vit__kernels_of((vit_isa)isa)->act[VIT__GELU](x, 16, 1);
         assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
         for (int i = 5; i < 16; i++) assert_true(fabsf(x[i]) < 1e-30f);
     }
@@ -881,7 +891,7 @@ int main(void) {
         cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
         cmocka_unit_test(test_softmax_in_integers_keeps_what_is_not_a_number_visible),
-        cmocka_unit_test(test_transpose_turns_rows_into_columns),
+        cmocka_unit_test(test_every_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_gelu8_keeps_its_bound),
