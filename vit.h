@@ -247,7 +247,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__PASS /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -1920,16 +1920,31 @@ typedef struct vit__operand_kernels {
                        float *scales, int32_t *sums);
 } vit__operand_kernels;
 
+/* The activations: enum, function, whether this build has it. */
+#define VIT__ACT_LIST(X)           \
+    X(GELU, gelu, !VIT__ONLY_INT8) \
+    X(GELU8, gelu8, 1)             \
+    X(GELU_TANH, gelu_tanh, VIT__TANH)
+
+#define VIT__ACT_ENUM(NAME, name, kept) VIT__##NAME,
+typedef enum vit__activation { VIT__ACT_LIST(VIT__ACT_ENUM) VIT__ACTIVATION_COUNT } vit__activation;
+
+/* The other kernels: name and parameters. */
+#define VIT__KERNEL_LIST(X)                                                                      \
+    X(norm_row,                                                                                  \
+      (const float *x, const float *norm, int dim, size_t stride, float eps, float *out))        \
+    X(softmax_rows, (float *x, size_t stride, int rows, int count, float scale))                 \
+    X(softmax_rows8, (float *x, size_t stride, int rows, int count, float scale, uint8_t *high,  \
+                      uint8_t *low, float *units))                                               \
+    X(unpack, (const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out)) \
+    X(transpose, (const float *rows, size_t stride, int count, size_t width, float *out))
+
 /* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
+#define VIT__KERNEL_MEMBER(name, parameters) void(*name) parameters;
 struct vit__kernels {
     vit__operand_kernels operands[VIT__OPERAND_COUNT];
-    vit__act_kernel gelu, gelu8, gelu_tanh;
-    void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
-                     float *out);
-    void (*softmax_rows)(float *x, size_t stride, int rows, int count, float scale);
-    void (*unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out);
-    void (*softmax_rows8)(float *x, size_t stride, int rows, int count, float scale, uint8_t *high,
-                          uint8_t *low, float *units);
+    vit__act_kernel act[VIT__ACTIVATION_COUNT];
+    VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
 static const void *vit__tile_row(const vit__tile *t, int row) {
@@ -1979,9 +1994,9 @@ static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
 
-/* The same within 5e-5 for |x| <= 30, in half the time, for rows that become integers of 7 bits:
-   Phi is 1/2 and an odd polynomial, which is fitted to the error of the product, and 1/2 at 4.4 and
-   behind. */
+/* The same within 5e-5 for |x| <= 30, in half the time, for rows that become integers of 7 bits: Phi(x)
+   is 1/2 + x * P(x^2), where P is fitted to the error of x * Phi(x), with x limited to 4.4, where
+   x * P(x^2) is 1/2. */
 static const float vit__gelu8_terms[] = {3.56956166e-11f,  -3.75416986e-09f, 1.74089521e-07f,
                                          -4.72497504e-06f, 8.42944646e-05f,  -0.00105500442f,
                                          0.00964308437f,   -0.0660765618f,   0.39876169f};
@@ -1995,23 +2010,14 @@ static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
 }
 
-static void vit__gelu_rows(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu(x[n]);
+/* The kernel of an activation: vit__gelu_rows and so on. */
+#define VIT__PLAIN_ACT(NAME, name, kept)                                   \
+    static void vit__##name##_rows(float *x, size_t stride, int rows) {    \
+        for (; rows > 0; rows--, x += stride) {                            \
+            for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__##name(x[n]); \
+        }                                                                  \
     }
-}
-
-static void vit__gelu8_rows(float *x, size_t stride, int rows) {
-    for (; rows > 0; rows--, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu8(x[n]);
-    }
-}
-
-static void vit__gelu_tanh_rows(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu_tanh(x[n]);
-    }
-}
+VIT__ACT_LIST(VIT__PLAIN_ACT)
 
 /* The sum of x - mean, or of its squares, in 16 partial sums, which keeps rounding small. */
 static float vit__sum(const float *x, int count, float mean, int squares) {
@@ -2035,6 +2041,13 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
+/* 0, but NaN where a number of the row is a NaN or infinite. */
+static float vit__probe(const float *x, int count) {
+    float probe = 0;
+    for (int i = 0; i < count; i++) probe += x[i] * 0.0f;
+    return probe;
+}
+
 /* exp(scale * x) in place, over the largest, so that nothing overflows. */
 static void vit__exp_row(float *x, int count, float scale) {
     float largest = x[0];
@@ -2042,13 +2055,19 @@ static void vit__exp_row(float *x, int count, float scale) {
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
 }
 
-/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what lies
-   behind count is lost. */
+/* Softmax of scale * x, in place. */
+static void vit__softmax(float *x, int count, float scale) {
+    vit__exp_row(x, count, scale);
+    float factor = 1.0f / vit__sum(x, count, 0, 0);
+    for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* The softmax of up to 12 rows. A row has room for a multiple of 16 floats; what is there after count is
+   lost. A row with a NaN or an infinity becomes NaN throughout. */
 static void vit__softmax_rows(float *x, size_t stride, int rows, int count, float scale) {
     for (; rows > 0; rows--, x += stride) {
-        vit__exp_row(x, count, scale);
-        float factor = 1.0f / vit__sum(x, count, 0, 0);
-        for (int i = 0; i < count; i++) x[i] *= factor;
+        x[0] += vit__probe(x, count);
+        vit__softmax(x, count, scale);
     }
 }
 
@@ -2091,134 +2110,72 @@ static void vit__multiply8(const vit__tile *t) {
     vit__finish8(t, 0, sums);
 }
 
-#ifdef VIT__DSP
-/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
-#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
-#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
-/* Four k of one output times four rows; compilers, given the instructions, spill. */
-#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
-    do {                                                                              \
-        uint32_t bytes, pair;                                                         \
-        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
-                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
-                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
-                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
-                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
-                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
-                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
-                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
-                  "=&r"(bytes), "=&r"(pair)                                           \
-                :                                                                     \
-                : "r4", "r5", "r6", "r8", "memory");                                  \
-    } while (0)
-#define VIT__DSP_PANELS 2
-#define VIT__DSP_INPUTS 64 /* at a time */
-
-/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
-static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
-    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
-        const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
-        uint32_t *out = pairs + r;
-        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
-            uint32_t bytes;
-            memcpy(&bytes, row, sizeof(bytes));
-            VIT__EVEN8(out[0], bytes);
-            VIT__ODD8(out[4], bytes);
-        }
-    }
-}
-
-/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
-static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
-                          int32_t sums[][VIT__PANEL]) {
-    const uint32_t *end = pairs + 2 * count;
-    for (int n = 0; n < VIT__PANEL; n++) {
-        const uint32_t *p = pairs;
-        const int8_t *w = weights + 4 * n;
-        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        if (count > 0) {
-            do {
-                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
-                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
-            } while (p < end);
-        }
-        sums[0][n] = first ? s0 : sums[0][n] + s0;
-        sums[1][n] = first ? s1 : sums[1][n] + s1;
-        sums[2][n] = first ? s2 : sums[2][n] + s2;
-        sums[3][n] = first ? s3 : sums[3][n] + s3;
-    }
-}
-
-static void vit__multiply8_dsp(const vit__tile *t) {
-    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
-    uint32_t pairs[VIT__DSP_INPUTS * 2];
-    const size_t inputs = t->steps * 4;
-    size_t k = 0;
-    do {
-        size_t count = vit__smaller(inputs - k, VIT__DSP_INPUTS);
-        const int8_t *weights = (const int8_t *)t->weights + k * VIT__PANEL;
-        vit__pair_dsp(t, k, count, pairs);
-        for (int p = 0; p < t->panels; p++, weights += inputs * VIT__PANEL)
-            vit__dot8_dsp(pairs, count, weights, k == 0, sums[p]);
-        k += count;
-    } while (k < inputs);
-    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
-}
-#endif
-
 /* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
-typedef struct vit__grid {
+typedef struct vit__quantizer {
     float scale, inverse;
     int32_t zero;
-} vit__grid;
+} vit__quantizer;
 
-/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows that are next to nothing become
-   zeros, or 1 / scale would overflow; what is not finite makes a scale that is not either. */
-static vit__grid vit__grid_of(float low, float high) {
-    vit__grid grid;
+/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows narrower than 1e-30 become zeros,
+   since 1 / scale would overflow. The scale is NaN where low, high or what is between is not finite. */
+static vit__quantizer vit__quantizer_of(float low, float high) {
+    vit__quantizer q;
     float width = high - low;
-    grid.scale = width < 1e-30f ? 1.0f : width / 127.0f;
-    grid.inverse = 1.0f / grid.scale;
-    grid.zero = vit__min(127, vit__max(0, vit__nearest(-low * grid.inverse)));
-    return grid;
+    q.scale = width < 1e-30f ? 1.0f : width / 127.0f + width * 0.0f;
+    q.inverse = 1.0f / q.scale;
+    q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
+    return q;
+}
+
+/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+static int32_t vit__bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static float vit__float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
 }
 
 /* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
-   may start at one place, rows too. The same to the bit in every instruction set. A comparison with
-   NaN takes the NaN, so that a row of them has scale NaN. */
+   may start at one place, rows too. Finite rows give the same bits in every instruction set. A row with
+   a NaN or an infinity has the scale NaN, so that all that is multiplied from it is NaN. */
 static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, void *bytes,
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        float low = 0, high = 0;
+        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
         for (size_t i = 0; i < count; i++) {
-            low = low < x[i] ? low : x[i];
-            high = high > x[i] ? high : x[i];
+            int32_t bits = vit__bits_of(x[i]);
+            low = vit__max(low, bits ^ INT32_MIN);
+            high = vit__max(high, bits);
         }
-        vit__grid grid = vit__grid_of(low, high);
+        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
         for (size_t i = 0; i < count; i++) {
-            int32_t u = vit__nearest(x[i] * grid.inverse) + grid.zero;
+            int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
             out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
         }
-        *scales++ = grid.scale, *zeros++ = grid.zero;
+        *scales++ = q.scale, *zeros++ = q.zero;
     }
 }
 
 /* 16 numbers of each row become integers, -range to range, with a scale and a sum for each column: a
-   panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. The same to the bit in every
-   instruction set. */
+   panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. Finite columns give the same bits
+   in every instruction set; one with a NaN or an infinity has the scale NaN. */
 static void vit__quantize_panel(const float *x, size_t stride, int rows, int range, void *bytes,
                                 float *scales, int32_t *sums) {
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        float most = 1e-30f;
-        for (size_t r = 0; r < (size_t)rows; r++) {
-            float size = x[r * stride + n] < 0 ? -x[r * stride + n] : x[r * stride + n];
-            most = most > size ? most : size;
-        }
+        int32_t size = vit__bits_of(1e-30f);
+        for (size_t r = 0; r < (size_t)rows; r++)
+            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
+        float most = vit__float_of(size);
         float inverse = (float)range / most;
-        scales[n] = most / (float)range;
+        scales[n] = most / (float)range + most * 0.0f;
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -2229,12 +2186,12 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
 }
 
 /* Softmax as integers of two digits, in rows of round16(count) bytes: it is unit * (64 * high + low), the
-   largest having 64 * 63 + 63, and zeros behind count. The unit is 1 over the sum of the integers, so
-   that rounding makes no row heavier. x is lost. */
+   largest having 64 * 63 + 63, and zeros after count. The unit is 1 over the sum of the integers, so
+   that rounding makes no row heavier; it is NaN for a row with a NaN or an infinity. x is lost. */
 static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, float scale,
                                uint8_t *high, uint8_t *low, float *units) {
     for (; rows > 0; rows--, x += stride) {
-        float sum = 0;
+        float sum = vit__probe(x, count);
         vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
@@ -2249,9 +2206,8 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
 
 /* Half precision. Its exponent is 112 too small for a float then, subnormals included. */
 static float vit__from_f16(uint16_t half) {
-    uint32_t bits = (uint32_t)(half & 0x7FFF) << 13;
-    float x;
-    memcpy(&x, &bits, sizeof(x));
+    int32_t size = (half & 0x7FFF) << 13; /* from 31 << 23 on: infinity, NaN */
+    float x = vit__float_of(size | (size > 0x0F7FFFFF ? 0x7F800000 : 0));
     x *= 5.192296858534828e33f; /* 2^112 */
     return half & 0x8000 ? -x : x;
 }
@@ -2291,153 +2247,98 @@ static void vit__unpack(const vit__matrix *m, int panel, int panels, size_t k, s
     }
 }
 
-/* out[x][y] = in[y][x] for 4 x 4 floats; rows of `in` are stride apart, those of out 16. */
-static void vit__transpose4(const float *in, size_t stride, float *out) {
-#if defined(VIT__X86)
-    __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + stride);
-    __m128 c = _mm_loadu_ps(in + 2 * stride), d = _mm_loadu_ps(in + 3 * stride);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(out, a);
-    _mm_storeu_ps(out + VIT__PANEL, b);
-    _mm_storeu_ps(out + 2 * VIT__PANEL, c);
-    _mm_storeu_ps(out + 3 * VIT__PANEL, d);
-#elif defined(VIT__AARCH64)
-    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
-                              vld1q_f32(in + 3 * stride)}};
-    float rows[16];
-    vst4q_f32(rows, columns);
-    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
-#else
-    for (size_t x = 0; x < 4; x++) {
-        for (size_t y = 0; y < 4; y++) out[x * VIT__PANEL + y] = in[y * stride + x];
-    }
-#endif
-}
-
-/* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them; width is a multiple
-   of 4. */
+/* Up to 16 rows become columns: [count][width] -> [width][16], zeros after them; width is a multiple of
+   4. */
 static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
-    for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
-        float four[VIT__PANEL][4] = {{0}};
-        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
-            memcpy(four[y], rows + y * stride, sizeof(four[y]));
-        for (size_t y = 0; y < VIT__PANEL; y += 4) {
-            if (count < VIT__PANEL) vit__transpose4(four[y], 4, out + y);
-            else vit__transpose4(rows + y * stride, stride, out + y);
-        }
+    for (size_t x = 0; x < width; x++) {
+        for (int y = 0; y < VIT__PANEL; y++)
+            *out++ = y < count ? rows[(size_t)y * stride + x] : 0.0f;
     }
 }
 
-#if defined(VIT__X86) || defined(VIT__AARCH64)
-/* Four bytes for a vector to repeat. */
-static inline int32_t vit__load4(const uint8_t *p) {
-    int32_t bytes;
-    memcpy(&bytes, p, sizeof(bytes));
-    return bytes;
-}
-#endif
-
-#if defined(VIT__X86) && !defined(__clang__) && !defined(VIT__EMULATED)
-/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
-#define VIT__SUMS_BY_ASM
-#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
-#endif
-
-/* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
+/* The targets: this file includes itself, once for each, and takes [12]. */
 #ifndef VIT_SELF
 #define VIT_SELF "vit.h"
 #endif
 #ifndef VIT_MAX_ISA
 #define VIT_MAX_ISA VIT_ISA_AVX512
 #endif
-#define VIT__PASS_NEON 1
-#define VIT__PASS_SIMD128 2
-#define VIT__PASS_AVX2 3
-#define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
-#define VIT__PASS_AVX512 5
-#define VIT__PASS_AVX512VNNI 6 /* likewise */
-#define VIT__PASS_MVE 7
+#define VIT__TARGET_DSP 1
+#define VIT__TARGET_MVE 2
+#define VIT__TARGET_NEON 3
+#define VIT__TARGET_SIMD128 4
+#define VIT__TARGET_AVX2 5 /* and FMA */
+#define VIT__TARGET_AVXVNNI 6
+#define VIT__TARGET_AVX512 7 /* AVX-512 F and BW; only Xeon Phi has F without BW */
+#define VIT__TARGET_AVX512VNNI 8
 
+/* The kernels in plain C, with some products of integers. */
+#define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
+#define VIT__PLAIN_ENTRY(name, parameters) vit__##name,
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                             \
+    {                                                                                      \
+        {{4, 1, vit__multiply, NULL, NULL},                                                \
+         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}}, \
+            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)}, VIT__KERNEL_LIST(VIT__PLAIN_ENTRY)      \
+    }
+
+static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
+
+#ifdef VIT__DSP
+#define VIT__TARGET VIT__TARGET_DSP
+#include VIT_SELF
+#endif
 #ifdef VIT__MVE
-#define VIT__PASS VIT__PASS_MVE
+#define VIT__TARGET VIT__TARGET_MVE
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__AARCH64
-#define VIT__PASS VIT__PASS_NEON
+#define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__WASM
-#define VIT__PASS VIT__PASS_SIMD128
+#define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__X86
-#define VIT__PASS VIT__PASS_AVX2
+#define VIT__TARGET VIT__TARGET_AVX2
 #include VIT_SELF
-#undef VIT__PASS
 #ifdef VIT__HAVE_AVXVNNI
-#define VIT__PASS VIT__PASS_AVXVNNI
+#define VIT__TARGET VIT__TARGET_AVXVNNI
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-#define VIT__PASS VIT__PASS_AVX512
+#define VIT__TARGET VIT__TARGET_AVX512
 #include VIT_SELF
-#undef VIT__PASS
-#define VIT__PASS VIT__PASS_AVX512VNNI
+#define VIT__TARGET VIT__TARGET_AVX512VNNI
 #include VIT_SELF
-#undef VIT__PASS
 #endif
 
-/* What a variant may need of the processor and the operating system. */
-#define VIT__HAS_AVX2 1u /* and FMA */
-#define VIT__HAS_AVXVNNI 2u
-#define VIT__HAS_AVX512 4u /* F and BW, which only a Xeon Phi has not both */
-#define VIT__HAS_AVX512VNNI 8u
-
-/* Intel's manual, volume 1, 14.3 and 15.2. */
-static unsigned vit__features(void) {
-    unsigned features = 0;
+/* The targets, as bits, that this machine can run of those that not every one of its processors can:
+   Intel's manual, volume 1, 14.3 and 15.2. */
+#define VIT__BIT(target) (1u << VIT__TARGET_##target)
+static unsigned vit__targets_here(void) {
+    unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
-    features = VIT__HAS_AVX2 | VIT__HAS_AVXVNNI | VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI;
+    here = ~0u;
 #elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     const unsigned avx2 = 1u << 5, avx512f = 1u << 16, avx512bw = 1u << 30;
     const unsigned avx512vnni = 1u << 11, avxvnni = 1u << 4;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return here;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
-        return 0;
-    features = VIT__HAS_AVX2;
+        return here;
+    here |= VIT__BIT(AVX2);
     if ((~low & 0xE6u) == 0 && (~b & (avx512f | avx512bw)) == 0) {
-        features |= VIT__HAS_AVX512;
-        if ((c & avx512vnni) != 0) features |= VIT__HAS_AVX512VNNI;
+        here |= VIT__BIT(AVX512);
+        if ((c & avx512vnni) != 0) here |= VIT__BIT(AVX512VNNI);
     }
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0)
-        features |= VIT__HAS_AVXVNNI;
+        here |= VIT__BIT(AVXVNNI);
 #endif
-    return features;
+    return here;
 }
-
-#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                     \
-    {                                                                                              \
-        {{4, 1, vit__multiply, NULL, NULL},                                                        \
-         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}},         \
-            VIT__ONLY_INT8 ? NULL : vit__gelu_rows, vit__gelu8_rows,                               \
-            VIT__TANH ? vit__gelu_tanh_rows : NULL, vit__norm_row, vit__softmax_rows, vit__unpack, \
-            vit__softmax_rows8                                                                     \
-    }
-
-static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
-#ifdef VIT__DSP
-static const vit__kernels vit__kernels_dsp =
-    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
-#endif
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -2462,20 +2363,20 @@ static const vit__variant vit__variants[] = {
 #endif
 #ifdef VIT__X86
 #ifdef VIT__HAVE_AVXVNNI
-    {VIT_ISA_AVX2, VIT__HAS_AVX2 | VIT__HAS_AVXVNNI, &vit__kernels_avxvnni},
+    {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
 #endif
-    {VIT_ISA_AVX2, VIT__HAS_AVX2, &vit__kernels_avx2},
-    {VIT_ISA_AVX512, VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI, &vit__kernels_avx512vnni},
-    {VIT_ISA_AVX512, VIT__HAS_AVX512, &vit__kernels_avx512},
+    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},
+    {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},
+    {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
 #endif
 };
 
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
-    unsigned features = isa == VIT_ISA_PORTABLE ? 0 : vit__features();
+    unsigned here = isa == VIT_ISA_PORTABLE ? 0 : vit__targets_here();
     for (size_t i = 0; i < sizeof(vit__variants) / sizeof(vit__variants[0]); i++) {
         const vit__variant *v = &vit__variants[i];
-        if (v->isa == isa && (v->needs & ~features) == 0) return v->kernels;
+        if (v->isa == isa && (v->needs & ~here) == 0) return v->kernels;
     }
     return NULL;
 }
@@ -2579,9 +2480,10 @@ static size_t vit__steps(vit__operand operand, size_t inputs) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH) return pass->kernels->gelu_tanh;
-    return vit__block_operand(pass) == VIT__OPERAND_INT8 ? pass->kernels->gelu8
-                                                         : pass->kernels->gelu;
+    if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH)
+        return pass->kernels->act[VIT__GELU_TANH];
+    return pass->kernels
+        ->act[vit__block_operand(pass) == VIT__OPERAND_INT8 ? VIT__GELU8 : VIT__GELU];
 }
 
 /* A worker's room for a slice of weights, [2][slice_inputs][16] ... */
@@ -2952,8 +2854,8 @@ static void vit__key_task(void *arg, int index, int worker) {
     size_t at = vit__head_of(pass, part) * pass->padded_tokens + (size_t)part.first;
     float *panel = pass->keys + vit__packed_size(operand, at * pass->head_width);
     float *columns = operand == VIT__OPERAND_F32 ? panel : vit__worker_rows(pass, worker);
-    vit__transpose(vit__head_row(pass, part, pass->tokens, part.first), pass->queries.stride,
-                   part.count, pass->head_width, columns);
+    pass->kernels->transpose(vit__head_row(pass, part, pass->tokens, part.first),
+                             pass->queries.stride, part.count, pass->head_width, columns);
     if (operand != VIT__OPERAND_F32)
         vit__kernels_for(pass, operand)
             ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, 63, panel,
@@ -3118,7 +3020,7 @@ static void vit__token_panel_task(void *arg, int index, int worker) {
     float *keys = pass->keys + (part.image * pass->padded_tokens + first) * pass->dim;
     float *values = pass->values + part.image * tokens * pass->dim + first * VIT__PANEL;
     (void)worker;
-    vit__transpose(in, stride, part.count, pass->dim, keys);
+    pass->kernels->transpose(in, stride, part.count, pass->dim, keys);
     for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
         for (size_t i = 0; i < (size_t)part.count; i++)
             memcpy(values + d * tokens + i * VIT__PANEL, in + i * stride + d,
@@ -3833,68 +3735,166 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif /* VIT_IMPLEMENTATION */
 
-#else /* VIT__PASS */
+#else /* VIT__TARGET */
 
-/* ---- [12] VECTOR KERNELS ---------------------------------------------------------------------
+/* ---- [12] TARGETS ----------------------------------------------------------------------------
 
-   Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
-   VIT__LANES floats, an I as many integers; a tile takes VIT__ROWS rows and VIT__PANELS panels, one
-   of integers VIT__ROWS8 and VIT__PANELS8, as many as keep its sums in registers. DOT8 adds to each
-   integer of sum four products of bytes, w signed and x 0..127; DOT8_TWICE, where it is, adds eight,
-   for |w| <= 63. STORE8 writes 16 integers as bytes, limited to 0..127. */
+   What is written for one instruction set. [7] includes this section once for each target, which
+   VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
+   VIT__NAME(name) is the target's name of a function.
 
-#if VIT__PASS == VIT__PASS_NEON
+   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t, which wrap around.
+   C's operators work on them lane by lane, and a number beside a vector stands for a vector of it.
+   A target defines what C has no operator for (each with VIT__ in front):
+
+     operation                  for each lane                    of NaN           range
+     SET(x)                     x                                NaN
+     FMA(a, b, c)               a * b + c                        NaN
+     FNMA(a, b, c)              c - a * b                        NaN
+     FMA_SCALAR(x, b, c)        x * b + c, x being a float       NaN
+     MIN(a, b), MAX(a, b)       the smaller, the larger          NaN where b is, else a number or NaN
+     IF_NEGATIVE(x, a, b)       x < 0 ? a : b                    a or b           not -0
+     NEAREST(a)                 a as word, halves to even        any word         |a| < 2^31
+     TO_FLOAT(w)                w, which is signed               -
+     MAX_WORDS(w, v)            the larger, as signed            -
+     LOAD(p), STORE(p, a)       float p[lane]                    kept
+     LOAD_WORDS, STORE_WORDS    the 4 bytes at p + 4 * lane      -
+     LOAD_F16, LOAD_BF16        uint16_t p[lane] as float        NaN
+     FOLD(a, op)                a becomes op of all its lanes, in lane 0 at least
+     DOT8(sum, x, w)            sum += products of 4 bytes       -                w signed, x 0..127
+     DOT8_TWICE(sum, x, w, y, v)  ... of 8; where it helps       -                |w|, |v| or x, y <= 63
+     STORE8(p, w)               16 words as bytes, limited       -                any words
+                                to 0..127
+
+   simd128 rounds FMA twice, and FNMA makes up for it. A target also says how many rows and panels a
+   tile has: as many as keep its sums in registers. */
+
+#if VIT__TARGET == VIT__TARGET_DSP
+
+/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
+#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
+#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
+/* Four k of one output times four rows; compilers, given the instructions, spill. */
+#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
+    do {                                                                              \
+        uint32_t bytes, pair;                                                         \
+        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
+                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
+                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
+                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
+                  "=&r"(bytes), "=&r"(pair)                                           \
+                :                                                                     \
+                : "r4", "r5", "r6", "r8", "memory");                                  \
+    } while (0)
+#define VIT__DSP_PANELS 2
+#define VIT__DSP_INPUTS 64 /* at a time */
+
+/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
+    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
+        const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
+        uint32_t *out = pairs + r;
+        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
+            uint32_t bytes;
+            memcpy(&bytes, row, sizeof(bytes));
+            VIT__EVEN8(out[0], bytes);
+            VIT__ODD8(out[4], bytes);
+        }
+    }
+}
+
+/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
+static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
+                          int32_t sums[][VIT__PANEL]) {
+    const uint32_t *end = pairs + 2 * count;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        const uint32_t *p = pairs;
+        const int8_t *w = weights + 4 * n;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        if (count > 0) {
+            do {
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+            } while (p < end);
+        }
+        sums[0][n] = first ? s0 : sums[0][n] + s0;
+        sums[1][n] = first ? s1 : sums[1][n] + s1;
+        sums[2][n] = first ? s2 : sums[2][n] + s2;
+        sums[3][n] = first ? s3 : sums[3][n] + s3;
+    }
+}
+
+static void vit__multiply8_dsp(const vit__tile *t) {
+    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
+    uint32_t pairs[VIT__DSP_INPUTS * 2];
+    const size_t inputs = t->steps * 4;
+    size_t k = 0;
+    do {
+        size_t count = vit__smaller(inputs - k, VIT__DSP_INPUTS);
+        const int8_t *weights = (const int8_t *)t->weights + k * VIT__PANEL;
+        vit__pair_dsp(t, k, count, pairs);
+        for (int p = 0; p < t->panels; p++, weights += inputs * VIT__PANEL)
+            vit__dot8_dsp(pairs, count, weights, k == 0, sums[p]);
+        k += count;
+    } while (k < inputs);
+    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
+}
+static const vit__kernels vit__kernels_dsp =
+    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
+
+#else
+
+#ifdef VIT__X86
+#if !defined(__clang__) && !defined(VIT__EMULATED)
+/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
+#define VIT__SUMS_BY_ASM
+#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
+#else
+#define VIT__ADD_TO(sum, a) sum += (VIT__WORDS)(a)
+#endif
+#define VIT__LOAD_128(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define VIT__STORE_128(p, a) _mm_storeu_si128((__m128i *)(void *)(p), a)
+#define VIT__TRANSPOSE4(in, stride, out)                                                     \
+    do {                                                                                     \
+        __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps((in) + (stride));                      \
+        __m128 c = _mm_loadu_ps((in) + 2 * (stride)), d = _mm_loadu_ps((in) + 3 * (stride)); \
+        _MM_TRANSPOSE4_PS(a, b, c, d);                                                       \
+        _mm_storeu_ps(out, a), _mm_storeu_ps((out) + VIT__PANEL, b);                         \
+        _mm_storeu_ps((out) + 2 * VIT__PANEL, c), _mm_storeu_ps((out) + 3 * VIT__PANEL, d);  \
+    } while (0)
+#endif
+
+#if VIT__TARGET == VIT__TARGET_NEON
 
 #define VIT__NAME(name) vit__##name##_neon
-#define VIT__V float32x4_t
 #define VIT__LANES 4
-#define VIT__ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
-#define VIT__PANELS 1
-#define VIT__LOAD(p) vld1q_f32(p)
-#define VIT__STORE(p, a) vst1q_f32(p, a)
+#define VIT__F32_ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
-#define VIT__ADD(a, b) vaddq_f32(a, b)
-#define VIT__SUB(a, b) vsubq_f32(a, b)
-#define VIT__MUL(a, b) vmulq_f32(a, b)
-#define VIT__DIV(a, b) vdivq_f32(a, b)
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
 #define VIT__MIN(a, b) vminq_f32(a, b)
 #define VIT__MAX(a, b) vmaxq_f32(a, b)
-#define VIT__ABS(a) vabsq_f32(a)
-#define VIT__LOAD_INTS(p) vreinterpretq_s32_u8(vld1q_u8(p))
-#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int)(bits)))
-#define VIT__FIELD(a, left, right) \
-    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
-#define VIT__LOAD_F16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
-#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
-#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
-#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
-#define VIT__ADD_EXPONENT(a, n) \
-    vreinterpretq_f32_s32(      \
-        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
-#define VIT__I int32x4_t
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) vld1q_s32(p)
-#define VIT__SET_I(x) vdupq_n_s32(x)
-#define VIT__ADD_I(a, b) vaddq_s32(a, b)
-#define VIT__SUB_I(a, b) vsubq_s32(a, b)
-#define VIT__MUL_I(a, b) vmulq_s32(a, b)
-#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
-#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
-#define VIT__BITS(a) vreinterpretq_s32_f32(a)
-#define VIT__AND_I(a, bits) vandq_s32(a, vdupq_n_s32(bits))
-#define VIT__LEFT_I(a, n) vshlq_s32(a, vdupq_n_s32(n))
-#define VIT__RIGHT_I(a, n) vshlq_s32(a, vdupq_n_s32(-(n)))
-#define VIT__STORE_I(p, a) vst1q_s32((int32_t *)(void *)(p), a)
-#define VIT__BYTES int8x16_t
-#define VIT__LOAD8(p) vld1q_s8(p)
-#define VIT__SET8(p) vreinterpretq_s8_s32(vdupq_n_s32(vit__load4(p)))
+#define VIT__NEAREST(a) (VIT__WORDS) vcvtnq_s32_f32(a)
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
 #ifdef __ARM_FEATURE_DOTPROD
-#define VIT__DOT8(sum, x, w) sum = vdotq_s32(sum, w, x)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vdotq_s32((int32x4_t)(sum), (int8x16_t)(w), (int8x16_t)(x))
 #else
-#define VIT__DOT8(sum, x, w) sum = vit__dot8_neon(sum, x, w)
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_neon(sum, x0, w0, x1, w1)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_neon((int32x4_t)(sum), (int8x16_t)(x), (int8x16_t)(w))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                   \
+    sum = (VIT__WORDS)vit__dot8_twice_neon((int32x4_t)(sum), (int8x16_t)(x0), (int8x16_t)(w0), \
+                                           (int8x16_t)(x1), (int8x16_t)(w1))
 
 /* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258. */
 static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) {
@@ -3902,7 +3902,7 @@ static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) 
     return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(x, w)));
 }
 
-/* And so are two pairs for |w| <= 63: 4 * 127 * 63 = 32004. */
+/* Two pairs are exact for |w| <= 63: 4 * 127 * 63 = 32004. */
 static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x16_t w0,
                                              int8x16_t x1, int8x16_t w1) {
     int16x8_t low = vmull_s8(vget_low_s8(x0), vget_low_s8(w0));
@@ -3911,74 +3911,66 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
     return vpadalq_s16(sum, vpaddq_s16(low, vmlal_high_s8(high, x1, w1)));
 }
 #endif
-#define VIT__STORE8(p, a) vit__store8_neon(p, a)
+#define VIT__NARROW(a) vqmovn_s32((int32x4_t)(a))
+#define VIT__STORE8(p, a)                                                       \
+    vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
+                     vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
 
-static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
-    int16x8_t low = vcombine_s16(vqmovn_s32(a[0]), vqmovn_s32(a[1]));
-    int16x8_t high = vcombine_s16(vqmovn_s32(a[2]), vqmovn_s32(a[3]));
+static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
     int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
 }
 
-#elif VIT__PASS == VIT__PASS_SIMD128
+#define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
+
+static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
+    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
+                              vld1q_f32(in + 3 * stride)}};
+    float rows[16];
+    vst4q_f32(rows, columns);
+    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
+}
+
+#elif VIT__TARGET == VIT__TARGET_SIMD128
 
 #define VIT__NAME(name) vit__##name##_simd128
-#define VIT__V v128_t
 #define VIT__LANES 4
-#define VIT__ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
-#define VIT__PANELS 1
-#define VIT__LOAD(p) wasm_v128_load(p)
-#define VIT__STORE(p, a) wasm_v128_store(p, a)
-#define VIT__SET(x) wasm_f32x4_splat(x)
-#define VIT__ADD(a, b) wasm_f32x4_add(a, b)
-#define VIT__SUB(a, b) wasm_f32x4_sub(a, b)
-#define VIT__MUL(a, b) wasm_f32x4_mul(a, b)
-#define VIT__DIV(a, b) wasm_f32x4_div(a, b)
-#define VIT__MIN(a, b) wasm_f32x4_pmin(b, a) /* b where one is NaN; min is slow on x86 */
-#define VIT__MAX(a, b) wasm_f32x4_pmax(b, a)
-#define VIT__ABS(a) wasm_f32x4_abs(a)
-#define VIT__LOAD_INTS(p) wasm_v128_load(p)
-#define VIT__XOR_INTS(a, bits) wasm_v128_xor(a, wasm_i32x4_splat((int)(bits)))
-#define VIT__FIELD(a, left, right) \
-    wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, (unsigned)(left)), (unsigned)(right)))
-#define VIT__LOAD_F16(p) vit__load_f16_simd128(p)
-#define VIT__LOAD_BF16(p) wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16)
+#define VIT__F32_ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 2
+#define VIT__INT8_PANELS 1
+#define VIT__SET(x) (VIT__FLOATS) wasm_f32x4_splat(x)
 #ifdef __wasm_relaxed_simd__
-#define VIT__FMA(a, b, c) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
+#define VIT__FMA(a, b, c) (VIT__FLOATS) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
 #else
-#define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
+#define VIT__FMA(a, b, c) ((c) + (a) * (b)) /* in two roundings */
 #endif
-#define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
-#define VIT__I v128_t
-#define VIT__ROWS8 2
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) wasm_v128_load(p)
-#define VIT__SET_I(x) wasm_i32x4_splat(x)
-#define VIT__ADD_I(a, b) wasm_i32x4_add(a, b)
-#define VIT__SUB_I(a, b) wasm_i32x4_sub(a, b)
-#define VIT__MUL_I(a, b) wasm_i32x4_mul(a, b)
-#define VIT__TO_FLOAT(a) wasm_f32x4_convert_i32x4(a)
-#define VIT__NEAREST(a) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a))
-#define VIT__BITS(a) (a)
-#define VIT__AND_I(a, bits) wasm_v128_and(a, wasm_i32x4_splat(bits))
-#define VIT__LEFT_I(a, n) wasm_i32x4_shl(a, (uint32_t)(n))
-#define VIT__RIGHT_I(a, n) wasm_i32x4_shr(a, n)
-#define VIT__STORE_I(p, a) wasm_v128_store(p, a)
-#define VIT__BYTES v128_t
-#define VIT__LOAD8(p) wasm_v128_load(p)
-#define VIT__SET8(p) wasm_v128_load32_splat(p)
-#define VIT__DOT8(sum, x, w) sum = vit__dot8_simd128(sum, x, w)
-#ifdef __wasm_relaxed_simd__
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_simd128(sum, x0, w0, x1, w1)
-#endif
-#define VIT__STORE8(p, a) vit__store8_simd128(p, a)
-#define VIT__ADD_EXPONENT(a, n) wasm_i32x4_add(a, wasm_i32x4_shl(n, 23))
-#define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
+#define VIT__MIN(a, b) \
+    (VIT__FLOATS) wasm_f32x4_pmin((v128_t)(b), (v128_t)(a)) /* min is slow on x86 */
+#define VIT__MAX(a, b) (VIT__FLOATS) wasm_f32x4_pmax((v128_t)(b), (v128_t)(a))
+#define VIT__IF_NEGATIVE(x, a, b) \
+    (VIT__FLOATS) wasm_v128_bitselect((v128_t)(a), (v128_t)(b), (v128_t)((x) < 0.0f))
+#define VIT__NEAREST(a) (VIT__WORDS) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)(a)))
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) wasm_i32x4_max((v128_t)(a), (v128_t)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) wasm_u32x4_load16x4(p)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_simd128((v128_t)(sum), (v128_t)(x), (v128_t)(w))
+#define VIT__STORE8(p, a)                                                           \
+    vit__store8_simd128(p, wasm_i16x8_narrow_i32x4((v128_t)(a)[0], (v128_t)(a)[1]), \
+                        wasm_i16x8_narrow_i32x4((v128_t)(a)[2], (v128_t)(a)[3]))
+
+static inline void vit__store8_simd128(uint8_t *p, v128_t low, v128_t high) {
+    v128_t bytes = wasm_i8x16_narrow_i16x8(low, high);
+    wasm_v128_store(p, wasm_i8x16_max(bytes, wasm_i8x16_splat(0)));
+}
 
 #ifdef __wasm_relaxed_simd__
-/* It leaves open what an x of 8 bits gives; these have 7. As for AVX2, two sums fit 16 bits. Node 20
-   gets the instruction wrong that adds to a sum of 32 bits too. */
+/* The instruction is unspecified for an x of 8 bits; ours have 7. As for AVX2, two sums fit 16 bits. Node
+   20 gets the instruction wrong that adds to a sum of 32 bits too. */
 #define VIT__DOT8_I16(x, w) __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(w, x)
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                             \
+    sum = (VIT__WORDS)vit__dot8_twice_simd128((v128_t)(sum), (v128_t)(x0), (v128_t)(w0), \
+                                              (v128_t)(x1), (v128_t)(w1))
 
 static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
     return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(VIT__DOT8_I16(x, w)));
@@ -3999,345 +3991,217 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 }
 #endif
 
-static inline void vit__store8_simd128(uint8_t *p, const v128_t a[4]) {
-    v128_t low = wasm_i16x8_narrow_i32x4(a[0], a[1]), high = wasm_i16x8_narrow_i32x4(a[2], a[3]);
-    v128_t bytes = wasm_i8x16_narrow_i16x8(low, high);
-    wasm_v128_store(p, wasm_i8x16_max(bytes, wasm_i8x16_splat(0)));
-}
-
-/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
-   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
-   for extending the available precision". */
-static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
-    const v128_t upper = wasm_i32x4_splat(~0xFFF);
-    v128_t a1 = wasm_v128_and(a, upper), a2 = wasm_f32x4_sub(a, a1);
-    v128_t b1 = wasm_v128_and(b, upper), b2 = wasm_f32x4_sub(b, b1);
-    v128_t product = wasm_f32x4_mul(a, b);
-    v128_t rest = wasm_f32x4_sub(product, wasm_f32x4_mul(a1, b1));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a1, b2));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b1));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b2));
-    return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
-}
-
-/* As vit__from_f16. */
-static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
-    v128_t half = wasm_u32x4_load16x4(p), sign = wasm_i32x4_splat(0x8000);
-    v128_t x = wasm_i32x4_shl(wasm_v128_andnot(half, sign), 13);
-    x = wasm_f32x4_mul(x, wasm_f32x4_splat(5.192296858534828e33f));
-    return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
-}
-
-#elif VIT__PASS == VIT__PASS_MVE
+#elif VIT__TARGET == VIT__TARGET_MVE
 
 #define VIT__NAME(name) vit__##name##_mve
-#define VIT__V float32x4_t
 #define VIT__LANES 4
-#define VIT__ROWS 3
-#define VIT__PANELS 1
+#define VIT__F32_ROWS 3
+#define VIT__F32_PANELS 1
 #define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
-#define VIT__LOAD(p) vldrwq_f32(p)
-#define VIT__STORE(p, a) vstrwq_f32(p, a)
+#define VIT__INT8_ROWS 3
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
-#define VIT__ADD(a, b) vaddq_f32(a, b)
-#define VIT__SUB(a, b) vsubq_f32(a, b)
-#define VIT__MUL(a, b) vmulq_f32(a, b)
-#define VIT__DIV(a, b) vit__div_mve(a, b)
-/* b where one is NaN: "less" is true then, vminnm and vmaxnm take the other */
-#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
-#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
-#define VIT__ABS(a) vabsq_f32(a)
-#define VIT__LOAD_INTS(p) vldrwq_s32((const int32_t *)(const void *)(p))
-#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int32_t)(bits)))
-#define VIT__FIELD(a, left, right) \
-    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
-#define VIT__LOAD_F16(p) vit__load_f16_mve(p)
-#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshlq_n_u32(vldrhq_u32(p), 16))
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
-#define VIT__ADD_EXPONENT(a, n) \
-    vreinterpretq_f32_s32(      \
-        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
+/* Of NaN "less" is true; vminnm and vmaxnm would drop it. */
+#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
+#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
 #define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
-#define VIT__I int32x4_t
-#define VIT__ROWS8 3
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) vldrwq_s32(p)
-#define VIT__SET_I(x) vdupq_n_s32(x)
-#define VIT__ADD_I(a, b) vaddq_s32(a, b)
-#define VIT__SUB_I(a, b) vsubq_s32(a, b)
-#define VIT__MUL_I(a, b) vmulq_s32(a, b)
-#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
-#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
-#define VIT__BITS(a) vreinterpretq_s32_f32(a)
-#define VIT__AND_I(a, bits) vandq_s32(a, vdupq_n_s32(bits))
-#define VIT__LEFT_I(a, n) vshlq_s32(a, vdupq_n_s32(n))
-#define VIT__RIGHT_I(a, n) vshlq_s32(a, vdupq_n_s32(-(n)))
-#define VIT__STORE_I(p, a) vstrwq_s32((int32_t *)(void *)(p), a)
-#define VIT__STORE8(p, a) vit__store8_mve(p, a)
-/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
-#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
-    do {                                                                                          \
-        uint32x4_t at = weights;                                                                  \
-        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
-        __asm__ volatile(                                                                         \
-            "wls lr, %10, 2f\n"                                                                   \
-            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
-            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
-            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
-            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
-            "le lr, 1b\n2:"                                                                       \
-            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
-              "+r"(c), "+w"(at)                                                                   \
-            : "r"(steps)                                                                          \
-            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
-    } while (0)
-#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
-/* There is no division of vectors. */
-static inline float32x4_t vit__div_mve(float32x4_t a, float32x4_t b) {
-    float32x4_t quotients = a;
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 0) / vgetq_lane_f32(b, 0), quotients, 0);
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 1) / vgetq_lane_f32(b, 1), quotients, 1);
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 2) / vgetq_lane_f32(b, 2), quotients, 2);
-    return vsetq_lane_f32(vgetq_lane_f32(a, 3) / vgetq_lane_f32(b, 3), quotients, 3);
+#define VIT__NEAREST(a) (VIT__WORDS) vcvtnq_s32_f32(a)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32((int32x4_t)(a)) /* gcc 12 takes a number at a time */
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) vldrhq_u32(p)
+#define VIT__STORE8(p, a) \
+    for (int v = 0; v < 4; v++) vit__store8_mve((int8_t *)(p) + 4 * v, (int32x4_t)(a)[v])
+
+static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
+    vstrbq_s32(p, vmaxq_s32(vminq_s32(a, vdupq_n_s32(127)), vdupq_n_s32(0)));
 }
 
-/* As vit__from_f16: gcc's assembler gets the instruction for it wrong. */
-static inline float32x4_t vit__load_f16_mve(const uint16_t *p) {
-    uint32x4_t half = vldrhq_u32(p), sign = vandq_u32(half, vdupq_n_u32(0x8000));
-    float32x4_t x = vreinterpretq_f32_u32(vshlq_n_u32(veorq_u32(half, sign), 13));
-    x = vmulq_n_f32(x, 5.192296858534828e33f);
-    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(sign, 16)));
-}
+#elif VIT__TARGET == VIT__TARGET_AVX2 || VIT__TARGET == VIT__TARGET_AVXVNNI
 
-static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
-    const int32x4_t least = vdupq_n_s32(0), most = vdupq_n_s32(127);
-    for (int v = 0; v < 4; v++)
-        vstrbq_s32((int8_t *)p + 4 * v, vmaxq_s32(vminq_s32(a[v], most), least));
-}
-
-#elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
-
-#if VIT__PASS == VIT__PASS_AVX2
+#if VIT__TARGET == VIT__TARGET_AVX2
 #define VIT__NAME(name) vit__##name##_avx2
-#define VIT__TARGET "avx2,fma,f16c"
-#define VIT__DOT8(sum, x, w) \
-    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
+#define VIT__FLAGS "avx2,fma,f16c"
+#define VIT__SUM8(sums) _mm256_madd_epi16(sums, _mm256_set1_epi16(1))
+#define VIT__PAIRS8(x, w) _mm256_maddubs_epi16((__m256i)(x), (__m256i)(w))
+#define VIT__DOT8(sum, x, w) VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(x, w)))
 /* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258; two pairs of narrow ones too: 32004. */
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                           \
-    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
-                                                        _mm256_maddubs_epi16(x1, w1)), \
-                                       _mm256_set1_epi16(1)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
+    VIT__ADD_TO(sum, VIT__SUM8(_mm256_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
 #else
 #define VIT__NAME(name) vit__##name##_avxvnni
-#define VIT__FLOATS(name) vit__##name##_avx2
-#define VIT__TARGET "avx2,fma,avxvnni"
+#define VIT__FLAGS "avx2,fma,avxvnni"
+#define VIT__FLOAT_KERNEL(name) vit__##name##_avx2
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
     __asm__("%{vex%} vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+x"(sum) : "x"(x), "x"(w))
 #else
-#define VIT__DOT8(sum, x, w) sum = _mm256_dpbusd_avx_epi32(sum, x, w)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)_mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
 #endif
 #endif
-#define VIT__I __m256i
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__SET_I(x) _mm256_set1_epi32(x)
-#define VIT__ADD_I(a, b) _mm256_add_epi32(a, b)
-#define VIT__SUB_I(a, b) _mm256_sub_epi32(a, b)
-#define VIT__MUL_I(a, b) _mm256_mullo_epi32(a, b)
-#define VIT__TO_FLOAT(a) _mm256_cvtepi32_ps(a)
-#define VIT__NEAREST(a) _mm256_cvtps_epi32(a)
-#define VIT__BITS(a) _mm256_castps_si256(a)
-#define VIT__AND_I(a, bits) _mm256_and_si256(a, _mm256_set1_epi32(bits))
-#define VIT__LEFT_I(a, n) _mm256_slli_epi32(a, n)
-#define VIT__RIGHT_I(a, n) _mm256_srli_epi32(a, n)
-#define VIT__STORE_I(p, a) _mm256_storeu_si256((__m256i *)(void *)(p), a)
-#define VIT__BYTES __m256i
-#define VIT__LOAD8(p) VIT__LOAD_I(p)
-#define VIT__SET8(p) _mm256_set1_epi32(vit__load4(p))
-#define VIT__STORE8(p, a)                              \
-    _mm_storeu_si128((__m128i *)(void *)(p),           \
-                     _mm_max_epi8(_mm_setzero_si128(), \
-                                  _mm_packs_epi16(VIT__PACK16((a)[0]), VIT__PACK16((a)[1]))))
-#define VIT__PACK16(a) _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1))
-#define VIT__V __m256
 #define VIT__LANES 8
-#define VIT__ROWS 6
-#define VIT__PANELS 1
-#define VIT__LOAD(p) _mm256_loadu_ps(p)
-#define VIT__STORE(p, a) _mm256_storeu_ps(p, a)
+#define VIT__F32_ROWS 6
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) _mm256_set1_ps(x)
-#define VIT__ADD(a, b) _mm256_add_ps(a, b)
-#define VIT__SUB(a, b) _mm256_sub_ps(a, b)
-#define VIT__MUL(a, b) _mm256_mul_ps(a, b)
-#define VIT__DIV(a, b) _mm256_div_ps(a, b)
-#define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
-#define VIT__MAX(a, b) _mm256_max_ps(a, b)
-#define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
-#define VIT__LOAD_INTS(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__XOR_INTS(a, bits) _mm256_xor_si256(a, _mm256_set1_epi32((int)(bits)))
-#define VIT__FIELD(a, left, right) /* the signed number left when bits are shifted out */ \
-    _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(a, left), right))
-#define VIT__LOAD_128(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
-#define VIT__LOAD_F16(p) _mm256_cvtph_ps(VIT__LOAD_128(p))
-#define VIT__LOAD_BF16(p) \
-    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(VIT__LOAD_128(p)), 16))
 #define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define VIT__ADD_EXPONENT(a, n) /* a * 2^(the low bits of n, as an integer) */ \
-    _mm256_castsi256_ps(                                                       \
-        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)))
+#define VIT__MIN(a, b) _mm256_min_ps(a, b)
+#define VIT__MAX(a, b) _mm256_max_ps(a, b)
 #define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
-#define VIT__RETURN_FOLDED(op) /* op of all lanes of a */ \
-    a = op(a, _mm256_permute2f128_ps(a, a, 1));           \
-    a = op(a, _mm256_permute_ps(a, 0x4E));                \
-    return _mm256_cvtss_f32(op(a, _mm256_permute_ps(a, 0xB1)))
+#define VIT__NEAREST(a) (VIT__WORDS) _mm256_cvtps_epi32(a)
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) _mm256_max_epi32((__m256i)(a), (__m256i)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm256_cvtepu16_epi32(VIT__LOAD_128(p))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) _mm256_cvtph_ps(VIT__LOAD_128(p))
+#define VIT__FOLD(a, op)                                     \
+    a = op(a, (VIT__FLOATS)_mm256_permute2f128_ps(a, a, 1)); \
+    a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0x4E));      \
+    a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0xB1))
+#define VIT__NARROW(a) \
+    _mm_packs_epi32(_mm256_castsi256_si128((__m256i)(a)), _mm256_extracti128_si256((__m256i)(a), 1))
+#define VIT__STORE8(p, a)                               \
+    VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
+                                   _mm_packs_epi16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1]))))
 
-#elif VIT__PASS == VIT__PASS_AVX512 || VIT__PASS == VIT__PASS_AVX512VNNI
+#elif VIT__TARGET == VIT__TARGET_AVX512 || VIT__TARGET == VIT__TARGET_AVX512VNNI
 
-#if VIT__PASS == VIT__PASS_AVX512
+#if VIT__TARGET == VIT__TARGET_AVX512
 #define VIT__NAME(name) vit__##name##_avx512
-#define VIT__TARGET "avx512f,avx512bw"
-#define VIT__INTEGERS(name) vit__##name##_avx2 /* as fast, on Zen 4 */
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
+#define VIT__FLAGS "avx512f,avx512bw"
+#define VIT__INT8_KERNEL(name) vit__##name##_avx2 /* as fast, on Zen 4 */
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #else
 #define VIT__NAME(name) vit__##name##_avx512vnni
-#define VIT__FLOATS(name) vit__##name##_avx512
-#define VIT__TARGET "avx512f,avx512bw,avx512vnni"
-#define VIT__ROWS8 12
-#define VIT__PANELS8 2
+#define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
+#define VIT__FLOAT_KERNEL(name) vit__##name##_avx512
+#define VIT__INT8_ROWS 12
+#define VIT__INT8_PANELS 2
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
     __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
 #else
-#define VIT__DOT8(sum, x, w) sum = _mm512_dpbusd_epi32(sum, x, w)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
 #endif
 #endif
-#define VIT__I __m512i
-#define VIT__LOAD_I(p) _mm512_loadu_si512((const void *)(p))
-#define VIT__SET_I(x) _mm512_set1_epi32(x)
-#define VIT__ADD_I(a, b) _mm512_add_epi32(a, b)
-#define VIT__SUB_I(a, b) _mm512_sub_epi32(a, b)
-#define VIT__MUL_I(a, b) _mm512_mullo_epi32(a, b)
-#define VIT__TO_FLOAT(a) _mm512_maskz_cvtepi32_ps(VIT__ALL, a)
-#define VIT__NEAREST(a) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
-#define VIT__BITS(a) _mm512_castps_si512(a)
-#define VIT__AND_I(a, bits) _mm512_and_si512(a, _mm512_set1_epi32(bits))
-#define VIT__LEFT_I(a, n) _mm512_maskz_slli_epi32(VIT__ALL, a, (unsigned)(n))
-#define VIT__RIGHT_I(a, n) _mm512_maskz_srli_epi32(VIT__ALL, a, (unsigned)(n))
-#define VIT__STORE_I(p, a) _mm512_storeu_si512((void *)(p), a)
-#define VIT__BYTES __m512i
-#define VIT__LOAD8(p) VIT__LOAD_I(p)
-#define VIT__SET8(p) _mm512_set1_epi32(vit__load4(p))
-#define VIT__STORE8(p, a)       \
-    _mm_storeu_si128(           \
-        (__m128i *)(void *)(p), \
-        _mm_max_epi8(_mm_setzero_si128(), _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (a)[0])))
-#define VIT__V __m512
-#define VIT__LANES 16
-#define VIT__ROWS 12
-#define VIT__PANELS 2
-#define VIT__LOAD(p) _mm512_loadu_ps(p)
-#define VIT__STORE(p, a) _mm512_storeu_ps(p, a)
-#define VIT__SET(x) _mm512_set1_ps(x)
-#define VIT__ADD(a, b) _mm512_add_ps(a, b)
-#define VIT__SUB(a, b) _mm512_sub_ps(a, b)
-#define VIT__MUL(a, b) _mm512_mul_ps(a, b)
-#define VIT__DIV(a, b) _mm512_div_ps(a, b)
 #define VIT__ALL ((__mmask16)0xFFFF) /* g++ 12 warns of the forms without a mask, PR 105593 */
-#define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
-#define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
-#define VIT__ABS(a) _mm512_abs_ps(a)
-#define VIT__LOAD_INTS(p) _mm512_loadu_si512(p)
-#define VIT__XOR_INTS(a, bits) _mm512_xor_si512(a, _mm512_set1_epi32((int)(bits)))
-#define VIT__FIELD(a, left, right)                                                                \
-    _mm512_maskz_cvtepi32_ps(                                                                     \
-        VIT__ALL,                                                                                 \
-        _mm512_maskz_srai_epi32(VIT__ALL, _mm512_maskz_slli_epi32(VIT__ALL, a, (unsigned)(left)), \
-                                (unsigned)(right)))
-#define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__LOAD_F16(p) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
-#define VIT__LOAD_BF16(p)                        \
-    _mm512_castsi512_ps(_mm512_maskz_slli_epi32( \
-        VIT__ALL, _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p)), 16))
+#define VIT__LANES 16
+#define VIT__F32_ROWS 12
+#define VIT__F32_PANELS 2
+#define VIT__SET(x) _mm512_set1_ps(x)
 #define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
-#define VIT__ADD_EXPONENT(a, n) \
-    _mm512_castsi512_ps(        \
-        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)))
+#define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
+#define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__IF_NEGATIVE(x, a, b) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
+#define VIT__NEAREST(a) (VIT__WORDS) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
+#define VIT__MAX_WORDS(a, b) \
+    (VIT__WORDS) _mm512_maskz_max_epi32(VIT__ALL, (__m512i)(a), (__m512i)(b))
+#define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
 #define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
 #define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__RETURN_FOLDED(op)         \
-    a = op(a, VIT__SWAPPED(a, 0x4E));  \
-    a = op(a, VIT__SWAPPED(a, 0xB1));  \
-    a = op(a, VIT__SWAPPED4(a, 0x4E)); \
-    return _mm512_cvtss_f32(op(a, VIT__SWAPPED4(a, 0xB1)))
+#define VIT__FOLD(a, op)                            \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0x4E));  \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0xB1));  \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0x4E)); \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0xB1))
+#define VIT__STORE8(p, a)                               \
+    VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
+                                   _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
 
 #endif
 
-#ifndef VIT__FMA_SCALAR
-#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
-#endif
-#ifndef VIT__ADD_TO
-#define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
-#endif
+#ifndef VIT__FLOATS /* the same for every target */
+#define VIT__FLOATS VIT__NAME(floats)
+#define VIT__WORDS VIT__NAME(words)
+#define VIT__LOAD(p) ((VIT__FLOATS) * (const VIT__NAME(any_floats) *)(const void *)(p))
+#define VIT__STORE(p, a) (*(VIT__NAME(any_floats) *)(void *)(p) = (a))
+#define VIT__LOAD_WORDS(p) ((VIT__WORDS) * (const VIT__NAME(any_words) *)(const void *)(p))
+#define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
-#ifndef VIT__TILE_VECTORS
-#define VIT__TILE_VECTORS VIT__VECTORS /* so many of them at a time */
-#endif
-/* VIT__CASE for each number of rows that a tile may have. */
-#define VIT__CASES(rows) VIT__PASTE(VIT__CASES_, rows)
-#define VIT__PASTE(a, b) a##b
-#define VIT__CASES_2 VIT__CASE(1) VIT__CASE(2)
-#define VIT__CASES_3 VIT__CASES_2 VIT__CASE(3)
-#define VIT__CASES_4 VIT__CASES_3 VIT__CASE(4)
-#define VIT__CASES_5 VIT__CASES_4 VIT__CASE(5)
-#define VIT__CASES_6 VIT__CASES_5 VIT__CASE(6)
-#define VIT__CASES_12 \
-    VIT__CASES_6 VIT__CASE(7) VIT__CASE(8) VIT__CASE(9) VIT__CASE(10) VIT__CASE(11) VIT__CASE(12)
 #define VIT__INLINE static inline __attribute__((always_inline))
-#define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
+#define VIT__OPAQUE(p) \
+    __asm__("" : "+r"(p)) /* hides the origin of p: one register for three rows */
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define VIT__UNROLL _Pragma("GCC unroll 16")
 #endif
+#endif
 
 #ifdef VIT__EMULATED
-#undef VIT__TARGET
+#undef VIT__FLAGS
 #endif
-#ifdef VIT__TARGET
+#ifdef VIT__FLAGS
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
-#define VIT__TARGET_BEGIN(isa) \
-    VIT__PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
-VIT__TARGET_BEGIN(VIT__TARGET)
+#define VIT__BEGIN(flags) \
+    VIT__PRAGMA(clang attribute push(__attribute__((target(flags))), apply_to = function))
 #else
-#define VIT__TARGET_BEGIN(isa) VIT__PRAGMA(GCC target(isa))
+#define VIT__BEGIN(flags) VIT__PRAGMA(GCC target(flags))
 #pragma GCC push_options
-VIT__TARGET_BEGIN(VIT__TARGET)
 #endif
+VIT__BEGIN(VIT__FLAGS)
 #endif
 
-#ifndef VIT__FLOATS /* the kernels of floats are of this pass */
-#define VIT__FLOATS(name) VIT__NAME(name)
+typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
+typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
+typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
+/* In memory, at any address. */
+typedef float VIT__NAME(any_floats)
+    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+typedef uint32_t VIT__NAME(any_words)
+    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+
+#ifndef VIT__FMA_SCALAR
+#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
+#endif
+#ifndef VIT__TO_FLOAT
+#define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
+#endif
+#ifndef VIT__TRANSPOSE4
+#define VIT__TRANSPOSE4(in, stride, out) \
+    for (size_t n = 0; n < 16; n++)      \
+    (out)[n / 4 * VIT__PANEL + n % 4] = (in)[n % 4 * (stride) + n / 4]
+#endif
+#ifndef VIT__FNMA
+#define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
+
+/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
+   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
+   for extending the available precision". */
+VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOATS c) {
+    const VIT__FLOATS a1 = (VIT__FLOATS)((VIT__WORDS)a & 0xFFFFF000u), a2 = a - a1;
+    const VIT__FLOATS b1 = (VIT__FLOATS)((VIT__WORDS)b & 0xFFFFF000u), b2 = b - b1;
+    const VIT__FLOATS product = a * b;
+    return (c - product) + (product - a1 * b1 - a1 * b2 - a2 * b1 - a2 * b2);
+}
+#endif
+#ifndef VIT__TILE_VECTORS
+#define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
+#endif
+
+#ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
+#define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
 /* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
    Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
-    const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
+    const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
     const size_t next_step = t->next_step;
     uintptr_t next = t->next;
-    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
+    VIT__FLOATS sum[VIT__F32_ROWS][VIT__F32_PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
     for (int p = 0; p < panels; p++)
         weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
@@ -4353,7 +4217,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
     }
     for (size_t k = 0; k < inputs; k++, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__V w[VIT__PANELS * VIT__TILE_VECTORS];
+        VIT__FLOATS w[VIT__F32_PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
             w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
@@ -4374,7 +4238,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
         for (int v = 0; v < vectors; v++) {
             float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
                         v % VIT__TILE_VECTORS * VIT__LANES;
-            VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
+            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
         }
     }
 }
@@ -4384,151 +4248,157 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
-static void VIT__NAME(multiply)(const vit__tile *t) {
-#define VIT__CASE(rows)                                                                     \
-    case rows:                                                                              \
-        if (VIT__PANELS > 1 && t->panels > 1) VIT__NAME(multiply_of)(t, rows, VIT__PANELS); \
-        else VIT__NAME(multiply_of)(t, rows, 1);                                            \
-        break;
-    switch (t->rows) { VIT__CASES(VIT__ROWS) }
+/* A tile of any number of rows up to 12, which the compiler knows in each case. */
+#define VIT__CASES \
+    VIT__CASE(1);  \
+    VIT__CASE(2);  \
+    VIT__CASE(3);  \
+    VIT__CASE(4);  \
+    VIT__CASE(5);  \
+    VIT__CASE(6);  \
+    VIT__CASE(7);  \
+    VIT__CASE(8);  \
+    VIT__CASE(9);  \
+    VIT__CASE(10); \
+    VIT__CASE(11); \
+    VIT__CASE(12)
+
+VIT__INLINE void VIT__NAME(multiply_panels)(const vit__tile *t, const int panels) {
+#define VIT__CASE(n)                                                                           \
+    case n:                                                                                    \
+        if (n <= VIT__F32_ROWS) VIT__NAME(multiply_of)(t, n <= VIT__F32_ROWS ? n : 1, panels); \
+        break
+    switch (t->rows) { VIT__CASES; }
 #undef VIT__CASE
 }
 
+static void VIT__NAME(multiply)(const vit__tile *t) {
+    if (VIT__F32_PANELS > 1 && t->panels > 1) VIT__NAME(multiply_panels)(t, VIT__F32_PANELS);
+    else VIT__NAME(multiply_panels)(t, 1);
+}
+
+/* c[0] x^(count - 1) + ... + c[count - 1] */
+VIT__INLINE VIT__FLOATS VIT__NAME(polynomial)(const float *c, const int count, VIT__FLOATS x) {
+    VIT__FLOATS y = VIT__SET(c[0]);
+    VIT__UNROLL
+    for (int i = 1; i < count; i++) y = VIT__FMA(y, x, VIT__SET(c[i]));
+    return y;
+}
+
 /* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
-   hold n. The polynomial is fitted to the relative error (3e-9). */
-VIT__INLINE VIT__V VIT__NAME(exp2_of_parts)(VIT__V shifted, VIT__V f) {
-    VIT__V p = VIT__SET(0.000153293105f);
-    p = VIT__FMA(p, f, VIT__SET(0.00133909704f));
-    p = VIT__FMA(p, f, VIT__SET(0.00961849932f));
-    p = VIT__FMA(p, f, VIT__SET(0.0555035956f));
-    p = VIT__FMA(p, f, VIT__SET(0.240226477f));
-    p = VIT__FMA(p, f, VIT__SET(0.693147182f));
-    p = VIT__FMA(p, f, VIT__SET(1.0f));
-    return VIT__ADD_EXPONENT(p, shifted);
+   hold n. The polynomial is fitted to the relative error (3e-9). Of a NaN any number may come. */
+VIT__INLINE VIT__FLOATS VIT__NAME(exp2_of_parts)(VIT__FLOATS shifted, VIT__FLOATS f) {
+    static const float c[] = {0.000153293105f,
+                              0.00133909704f,
+                              0.00961849932f,
+                              0.0555035956f,
+                              0.240226477f,
+                              0.693147182f,
+                              1.0f};
+    VIT__FLOATS p = VIT__NAME(polynomial)(c, 7, f);
+    return (VIT__FLOATS)((VIT__WORDS)p + ((VIT__WORDS)shifted << 23));
 }
 
 /* 2^(c * x), within 2 ULP for -126 <= c * x <= 127; where VIT__FMA rounds twice, the rounding of c * x
    comes on top. */
-VIT__INLINE VIT__V VIT__NAME(exp2)(VIT__V x, VIT__V c) {
-    const VIT__V shift = VIT__SET(VIT__SHIFT);
-    VIT__V shifted = VIT__FMA(c, x, shift);
-    return VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(c, x, VIT__SUB(shift, shifted)));
+VIT__INLINE VIT__FLOATS VIT__NAME(exp2)(VIT__FLOATS x, VIT__FLOATS c) {
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT);
+    VIT__FLOATS shifted = VIT__FMA(c, x, shift);
+    return VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(c, x, shift - shifted));
 }
 
 /* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + 0.343 * a),
    1 - Phi(a) = exp(-a * a / 2) * Q(t), where Q is a polynomial fitted to the relative error (2e-8),
-   so that nothing cancels for negative x. exp is 2 to the power of -c * a * a, with the rounding of c
-   made up for by Q and that of a * a by `low`. */
-VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
-    const VIT__V one = VIT__SET(1.0f), c = VIT__SET(0.72134752f);
-    VIT__V a = VIT__ABS(x), t = VIT__DIV(one, VIT__FMA(a, VIT__SET(0.343f), one));
-    VIT__V q = VIT__SET(-0.0281291958f);
-    q = VIT__FMA(q, t, VIT__SET(0.146075681f));
-    q = VIT__FMA(q, t, VIT__SET(-0.278160304f));
-    q = VIT__FMA(q, t, VIT__SET(0.19991836f));
-    q = VIT__FMA(q, t, VIT__SET(-0.0448572934f));
-    q = VIT__FMA(q, t, VIT__SET(0.115046605f));
-    q = VIT__FMA(q, t, VIT__SET(0.115968212f));
-    q = VIT__FMA(q, t, VIT__SET(0.137322277f));
-    q = VIT__FMA(q, t, VIT__SET(0.136815652f));
-    VIT__V b = VIT__MIN(VIT__SET(13.0f), a), square = VIT__MUL(b, b);
-    VIT__V low = VIT__FNMA(b, b, square); /* square - b * b */
-    VIT__V shifted = VIT__FNMA(square, c, VIT__SET(VIT__SHIFT));
-    VIT__V f = VIT__FNMA(square, c, VIT__SUB(VIT__SET(VIT__SHIFT), shifted));
-    VIT__V e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
-    VIT__V tail = VIT__MUL(e, VIT__MUL(q, t));
-    return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
+   so that nothing cancels for negative x. exp is 2 to the power of -c * a * a; Q absorbs the rounding
+   error of c, `low` holds that of a * a. */
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu)(VIT__FLOATS x) {
+    static const float terms[] = {-0.0281291958f, 0.146075681f,   -0.278160304f,
+                                  0.19991836f,    -0.0448572934f, 0.115046605f,
+                                  0.115968212f,   0.137322277f,   0.136815652f};
+    const VIT__FLOATS one = VIT__SET(1.0f), c = VIT__SET(0.72134752f), shift = VIT__SET(VIT__SHIFT);
+    VIT__FLOATS a = (VIT__FLOATS)((VIT__WORDS)x & 0x7FFFFFFFu);
+    VIT__FLOATS t = one / VIT__FMA(a, VIT__SET(0.343f), one);
+    VIT__FLOATS q = VIT__NAME(polynomial)(terms, 9, t);
+    VIT__FLOATS b = VIT__MIN(VIT__SET(13.0f), a), square = b * b;
+    VIT__FLOATS low = VIT__FNMA(b, b, square); /* square - b * b */
+    VIT__FLOATS shifted = VIT__FNMA(square, c, shift);
+    VIT__FLOATS f = VIT__FNMA(square, c, shift - shifted);
+    VIT__FLOATS e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
+    VIT__FLOATS tail = e * (q * t);
+    return x * VIT__IF_NEGATIVE(x, tail, one - tail);
 }
 
 /* As vit__gelu8. */
-VIT__INLINE VIT__V VIT__NAME(gelu8_of)(VIT__V x) {
-    VIT__V a = VIT__MAX(VIT__SET(-4.4f), VIT__MIN(VIT__SET(4.4f), x)), square = VIT__MUL(a, a);
-    VIT__V p = VIT__SET(vit__gelu8_terms[0]);
-    VIT__UNROLL
-    for (int i = 1; i < 9; i++) p = VIT__FMA(p, square, VIT__SET(vit__gelu8_terms[i]));
-    return VIT__MUL(x, VIT__FMA(p, a, VIT__SET(0.5f)));
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu8)(VIT__FLOATS x) {
+    VIT__FLOATS a = VIT__MAX(VIT__SET(-4.4f), VIT__MIN(VIT__SET(4.4f), x));
+    VIT__FLOATS p = VIT__NAME(polynomial)(vit__gelu8_terms, 9, a * a);
+    return x * VIT__FMA(p, a, VIT__SET(0.5f));
 }
 
 /* The tanh form is x / (1 + exp(-2 * u)), u = sqrt(2 / pi) * (x + 0.044715 * x^3). */
-VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
-    VIT__V cubic = VIT__MUL(VIT__MUL(x, x), VIT__SET(0.044715f));
-    VIT__V u = VIT__FMA(cubic, x, x);
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu_tanh)(VIT__FLOATS x) {
+    VIT__FLOATS cubic = x * x * 0.044715f;
+    VIT__FLOATS u = VIT__FMA(cubic, x, x);
     u = VIT__MAX(VIT__SET(-54.0f), VIT__MIN(VIT__SET(54.0f), u));
-    VIT__V e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
-    return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), e));
+    VIT__FLOATS e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
+    return x / (1.0f + e);
 }
 
-static void VIT__NAME(gelu)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu_of)(VIT__LOAD(x + v)));
+/* The kernel of an activation: vit__gelu_rows and so on. */
+#define VIT__ACT_ROWS(NAME, name, kept)                                     \
+    static void VIT__NAME(name##_rows)(float *x, size_t stride, int rows) { \
+        for (int r = 0; r < rows; r++, x += stride) {                       \
+            for (int v = 0; v < VIT__PANEL; v += VIT__LANES)                \
+                VIT__STORE(x + v, VIT__NAME(name)(VIT__LOAD(x + v)));       \
+        }                                                                   \
     }
-}
+VIT__ACT_LIST(VIT__ACT_ROWS)
 
-static void VIT__NAME(gelu8)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu8_of)(VIT__LOAD(x + v)));
-    }
-}
-
-static void VIT__NAME(gelu_tanh)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu_tanh_of)(VIT__LOAD(x + v)));
-    }
-}
-
-VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
-#ifdef VIT__RETURN_FOLDED
-    VIT__RETURN_FOLDED(VIT__ADD);
-#else
-    float lanes[VIT__LANES];
-    VIT__STORE(lanes, a);
-    VIT__UNROLL
-    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
-        VIT__UNROLL
-        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    }
-    return lanes[0];
+#ifndef VIT__FOLD
+#define VIT__FOLD(a, op)                                         \
+    const VIT__FLOATS halves_swapped = {a[2], a[3], a[0], a[1]}; \
+    a = op(a, halves_swapped);                                   \
+    const VIT__FLOATS pairs_swapped = {a[1], a[0], a[3], a[2]};  \
+    a = op(a, pairs_swapped)
 #endif
+#define VIT__SUM(a, b) ((a) + (b))
+#define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
+
+VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
+    VIT__FOLD(a, VIT__SUM);
+    return a[0];
 }
 
-VIT__INLINE float VIT__NAME(largest_lane)(VIT__V a) {
-#ifdef VIT__RETURN_FOLDED
-    VIT__RETURN_FOLDED(VIT__MAX);
-#else
-    float lanes[VIT__LANES];
-    VIT__STORE(lanes, a);
-    VIT__UNROLL
-    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
-        VIT__UNROLL
-        for (int i = 0; i < half; i++)
-            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    }
-    return lanes[0];
-#endif
+VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
+    VIT__FOLD(a, VIT__MAX);
+    return a[0];
+}
+
+/* Of numbers without a sign; a NaN or an infinity counts as larger than any number. */
+VIT__INLINE float VIT__NAME(largest_size)(VIT__FLOATS a) {
+    VIT__FOLD(a, VIT__MAX_BITS);
+    return a[0];
 }
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
 VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const int squares) {
     const int whole = count / VIT__LANES * VIT__LANES;
-    VIT__V sums[4] = {VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f)};
+    VIT__FLOATS sums[4] = {{0}, {0}, {0}, {0}};
     float rest = 0;
     for (int i = 0; i < whole; i += 4 * VIT__LANES) {
         VIT__UNROLL
         for (int j = 0; j < 4; j++) {
             if (i + j * VIT__LANES >= whole) break;
-            VIT__V d = VIT__SUB(VIT__LOAD(x + i + j * VIT__LANES), VIT__SET(mean));
-            sums[j] = squares ? VIT__FMA(d, d, sums[j]) : VIT__ADD(sums[j], d);
+            VIT__FLOATS d = VIT__LOAD(x + i + j * VIT__LANES) - mean;
+            if (squares) sums[j] = VIT__FMA(d, d, sums[j]);
+            else sums[j] += d;
         }
     }
     for (int i = whole; i < count; i++) {
         float d = x[i] - mean;
         rest += squares ? d * d : d;
     }
-    sums[0] = VIT__ADD(VIT__ADD(sums[0], sums[1]), VIT__ADD(sums[2], sums[3]));
-    return rest + VIT__NAME(sum_lanes)(sums[0]);
+    return rest + VIT__NAME(sum_lanes)((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
@@ -4538,7 +4408,7 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     float variance = VIT__NAME(sum)(x, dim, mean, 1) / (float)dim;
     float scale = 1.0f / VIT_SQRTF(variance + eps);
     for (size_t i = 0; i < stride; i += VIT__LANES) {
-        VIT__V d = VIT__MUL(VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean)), VIT__SET(scale));
+        VIT__FLOATS d = (VIT__LOAD(x + i) - mean) * scale;
         VIT__STORE(out + i, VIT__FMA(d, VIT__LOAD(weight + i), VIT__LOAD(bias + i)));
     }
 }
@@ -4547,7 +4417,7 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
 VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
     const int padded = (int)vit__round16(count);
     for (int i = count; i < padded; i++) x[i] = -3.4e38f;
-    VIT__V most = VIT__LOAD(x);
+    VIT__FLOATS most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
     return VIT__NAME(largest_lane)(most);
 }
@@ -4557,31 +4427,78 @@ VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, i
     for (int r = 0; r < rows; r++, x += stride) largests[r] = VIT__NAME(largest_of_row)(x, count);
 }
 
-/* The largest of each row come first, so that no row waits for its own. */
+/* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
+   of the row is a NaN or infinite, which exp2 does not keep. */
 static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count, float scale) {
-    const VIT__V c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
-    const VIT__V least = VIT__SET(-87.0f / scale);
+    const VIT__FLOATS c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
+    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
     const int padded = (int)vit__round16(count);
     float largests[VIT__TILE_ROWS];
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
     for (int r = 0; r < rows; r++, x += stride) {
-        const VIT__V largest = VIT__SET(largests[r]);
-        VIT__V sums = VIT__SET(0.0f);
+        const VIT__FLOATS largest = VIT__SET(largests[r]);
+        VIT__FLOATS sums = {0}, probe = {0};
         for (int i = 0; i < padded; i += VIT__LANES) {
-            VIT__V d = VIT__MAX(least, VIT__SUB(VIT__LOAD(x + i), largest));
-            d = VIT__NAME(exp2)(d, c);
-            sums = VIT__ADD(sums, d);
-            VIT__STORE(x + i, d);
+            const VIT__FLOATS score = VIT__LOAD(x + i);
+            VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
+            probe = VIT__FMA(score, zero, probe);
+            sums += e;
+            VIT__STORE(x + i, e);
         }
-        VIT__V factor = VIT__SET(1.0f / VIT__NAME(sum_lanes)(sums));
-        for (int i = 0; i < padded; i += VIT__LANES)
-            VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
+        const float factor = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+        for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
+}
+
+static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int count, float scale,
+                                     uint8_t *high, uint8_t *low, float *units) {
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), c = VIT__SET(scale * 1.44269504f);
+    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
+    float largests[VIT__TILE_ROWS];
+    VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
+    for (int r = 0; r < rows; r++, x += stride) {
+        const VIT__FLOATS largest = VIT__SET(largests[r]);
+        VIT__FLOATS sums = {0}, probe = {0};
+        for (int i = 0; i < count; i += VIT__PANEL, high += VIT__PANEL, low += VIT__PANEL) {
+            VIT__WORDS highs[VIT__VECTORS], lows[VIT__VECTORS];
+            VIT__UNROLL
+            for (int v = 0; v < VIT__VECTORS; v++) {
+                const VIT__FLOATS score = VIT__LOAD(x + i + v * VIT__LANES);
+                VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
+                VIT__FLOATS shifted = VIT__FMA(e, VIT__SET(4095.0f), shift);
+                probe = VIT__FMA(score, zero, probe);
+                sums += (shifted - shift);
+                highs[v] = (VIT__WORDS)shifted >> 6 & 63u;
+                lows[v] = (VIT__WORDS)shifted & 63u;
+            }
+            VIT__STORE8(high, highs);
+            VIT__STORE8(low, lows);
+        }
+        units[r] = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+    }
+}
+
+#ifndef VIT__LOAD_F16
+#define VIT__LOAD_F16(p) VIT__NAME(load_f16)(p)
+
+/* As vit__from_f16. */
+VIT__INLINE VIT__FLOATS VIT__NAME(load_f16)(const uint16_t *p) {
+    const VIT__WORDS half = VIT__LOAD_HALVES(p), size = (half & 0x7FFFu) << 13;
+    const VIT__WORDS not_finite = (VIT__WORDS)(size > 0x0F7FFFFFu) & 0x7F800000u;
+    VIT__FLOATS x = (VIT__FLOATS)(size | not_finite) * 5.192296858534828e33f;
+    return (VIT__FLOATS)((VIT__WORDS)x | (half & 0x8000u) << 16);
+}
+#endif
+
+/* The signed number that is left when the bits on either side of it are shifted out. */
+VIT__INLINE VIT__FLOATS VIT__NAME(field)(VIT__WORDS w, const int left, const int right) {
+    return VIT__TO_FLOAT((VIT__NAME(signed_words))(w << left) >> right);
 }
 
 VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
     for (size_t i = 0; i < count; i += VIT__LANES)
-        VIT__STORE(out + i, bf16 ? VIT__LOAD_BF16(p + i) : VIT__LOAD_F16(p + i));
+        VIT__STORE(out + i,
+                   bf16 ? (VIT__FLOATS)(VIT__LOAD_HALVES(p + i) << 16) : VIT__LOAD_F16(p + i));
 }
 
 /* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
@@ -4589,12 +4506,11 @@ static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const 
                                     float *out) {
     for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            VIT__V scale = VIT__LOAD(scales + n);
-            VIT__I w = VIT__LOAD_INTS(p);
+            const VIT__FLOATS scale = VIT__LOAD(scales + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p);
             VIT__UNROLL
             for (int j = 0; j < 4; j++)
-                VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__MUL(VIT__FIELD(w, 24 - 8 * j, 24), scale));
+                VIT__STORE(out + j * VIT__PANEL + n, VIT__NAME(field)(w, 24 - 8 * j, 24) * scale);
         }
     }
 }
@@ -4604,12 +4520,12 @@ static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, cons
                                       float *out) {
     for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            VIT__V scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
-            VIT__I w = VIT__XOR_INTS(VIT__LOAD_INTS(p), 0x88888888u); /* w + 8 becomes signed */
+            const VIT__FLOATS scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ 0x88888888u; /* w + 8 becomes signed */
             VIT__UNROLL
             for (int j = 0; j < 8; j++)
                 VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__MUL(VIT__FIELD(w, 28 - j % 4 * 8 - j / 4 * 4, 28), scale));
+                           VIT__NAME(field)(w, 28 - j % 4 * 8 - j / 4 * 4, 28) * scale);
         }
     }
 }
@@ -4632,96 +4548,85 @@ static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_
     }
 }
 
-VIT__INLINE vit__grid VIT__NAME(grid_of_row)(const float *x, size_t count) {
-    VIT__V lows = VIT__SET(0.0f), highs = VIT__SET(0.0f);
-    for (size_t i = 0; i < count; i += VIT__LANES) {
-        lows = VIT__MIN(lows, VIT__LOAD(x + i)), highs = VIT__MAX(highs, VIT__LOAD(x + i));
+/* As vit__transpose, blocks of 4 x 4 floats at a time; TRANSPOSE4 writes columns 16 floats apart. */
+static void VIT__NAME(transpose)(const float *rows, size_t stride, int count, size_t width,
+                                 float *out) {
+    for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
+        float four[VIT__PANEL][4] = {{0}};
+        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
+            memcpy(four[y], rows + y * stride, sizeof(four[y]));
+        for (size_t y = 0; y < VIT__PANEL; y += 4) {
+            if (count < VIT__PANEL) VIT__TRANSPOSE4(four[y], 4, out + y);
+            else VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
+        }
     }
-    float low = -VIT__NAME(largest_lane)(VIT__SUB(VIT__SET(0.0f), lows));
-    return vit__grid_of(low, VIT__NAME(largest_lane)(highs));
 }
 
-/* The grids come first, so that no row waits for its own. */
+VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count) {
+    VIT__WORDS lows = {0}, highs = {0};
+    for (size_t i = 0; i < count; i += VIT__LANES) {
+        const VIT__WORDS bits = VIT__LOAD_WORDS(x + i);
+        lows = VIT__MAX_WORDS(lows, bits ^ 0x80000000u);
+        highs = VIT__MAX_WORDS(highs, bits);
+    }
+    return vit__quantizer_of(-VIT__NAME(largest_size)((VIT__FLOATS)lows),
+                             VIT__NAME(largest_size)((VIT__FLOATS)highs));
+}
+
+/* The quantizers come first, so that no row waits for its own. */
 static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, size_t count,
                                      void *bytes, size_t out_stride, float *scales,
                                      int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
-    vit__grid grids[VIT__TILE_ROWS];
-    for (int r = 0; r < rows; r++) grids[r] = VIT__NAME(grid_of_row)(x + (size_t)r * stride, count);
+    vit__quantizer quantizers[VIT__TILE_ROWS];
+    for (int r = 0; r < rows; r++)
+        quantizers[r] = VIT__NAME(quantizer_of_row)(x + (size_t)r * stride, count);
     for (int r = 0; r < rows; r++, x += stride, out += out_stride) {
+        const vit__quantizer q = quantizers[r];
         for (size_t i = 0; i < count; i += VIT__PANEL) {
-            VIT__I u[VIT__VECTORS];
+            VIT__WORDS u[VIT__VECTORS];
             VIT__UNROLL
             for (int v = 0; v < VIT__VECTORS; v++) {
-                VIT__V inverse = VIT__SET(grids[r].inverse);
-                VIT__V scaled = VIT__MUL(VIT__LOAD(x + i + v * VIT__LANES), inverse);
-                u[v] = VIT__ADD_I(VIT__NEAREST(scaled), VIT__SET_I(grids[r].zero));
+                VIT__FLOATS scaled = VIT__LOAD(x + i + v * VIT__LANES) * q.inverse;
+                u[v] = VIT__NEAREST(scaled) + (uint32_t)q.zero;
             }
             VIT__STORE8(out + i, u);
         }
-        scales[r] = grids[r].scale, zeros[r] = grids[r].zero;
+        scales[r] = q.scale, zeros[r] = q.zero;
     }
 }
 
 static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, int range,
                                       void *panel, float *scales, int32_t *sums) {
     const int padded = (int)vit__round16(rows);
-    const VIT__V shift = VIT__SET(VIT__SHIFT), ranges = VIT__SET((float)range);
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), ranges = VIT__SET((float)range);
     for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, x += VIT__LANES) {
-        VIT__V most = VIT__SET(1e-30f);
+        VIT__WORDS sizes = (VIT__WORDS)VIT__SET(1e-30f), sum = {0};
         for (int r = 0; r < rows; r++)
-            most = VIT__MAX(most, VIT__ABS(VIT__LOAD(x + (size_t)r * stride)));
-        const VIT__V inverse = VIT__DIV(ranges, most);
-        VIT__I sum = VIT__SET_I(0);
+            sizes = VIT__MAX_WORDS(sizes, VIT__LOAD_WORDS(x + (size_t)r * stride) & 0x7FFFFFFFu);
+        const VIT__FLOATS most = (VIT__FLOATS)sizes, inverse = ranges / most;
         int8_t *out = (int8_t *)panel + 4 * n;
         for (int r = 0; r < padded; r += 4, out += 4 * VIT__PANEL) {
-            VIT__I four = VIT__SET_I(0);
+            VIT__WORDS four = {0};
             VIT__UNROLL
             for (int j = 0; j < 4; j++) {
                 if (r + j >= rows) break;
-                VIT__V scaled = VIT__MUL(VIT__LOAD(x + (size_t)(r + j) * stride), inverse);
-                VIT__I bits = VIT__BITS(VIT__ADD(scaled, shift));
-                sum = VIT__ADD_I(sum, VIT__SUB_I(bits, VIT__BITS(shift)));
-                four = VIT__ADD_I(four, VIT__LEFT_I(VIT__AND_I(bits, 255), 8 * j));
+                VIT__FLOATS scaled = VIT__LOAD(x + (size_t)(r + j) * stride) * inverse;
+                VIT__WORDS bits = (VIT__WORDS)(scaled + shift);
+                sum += bits - (VIT__WORDS)shift;
+                four |= (bits & 255u) << 8 * j;
             }
-            VIT__STORE_I(out, four);
+            VIT__STORE_WORDS(out, four);
         }
-        VIT__STORE(scales + n, VIT__DIV(most, ranges));
-        VIT__STORE_I(sums + n, sum);
+        VIT__STORE(scales + n, most / ranges + most * 0.0f);
+        VIT__STORE_WORDS(sums + n, sum);
     }
 }
 
-static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int count, float scale,
-                                     uint8_t *high, uint8_t *low, float *units) {
-    const VIT__V shift = VIT__SET(VIT__SHIFT), c = VIT__SET(scale * 1.44269504f);
-    const VIT__V least = VIT__SET(-87.0f / scale);
-    float largests[VIT__TILE_ROWS];
-    VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
-    for (int r = 0; r < rows; r++, x += stride) {
-        const VIT__V largest = VIT__SET(largests[r]);
-        VIT__V sums = VIT__SET(0.0f);
-        for (int i = 0; i < count; i += VIT__PANEL, high += VIT__PANEL, low += VIT__PANEL) {
-            VIT__I highs[VIT__VECTORS], lows[VIT__VECTORS];
-            VIT__UNROLL
-            for (int v = 0; v < VIT__VECTORS; v++) {
-                VIT__V d = VIT__SUB(VIT__LOAD(x + i + v * VIT__LANES), largest);
-                d = VIT__NAME(exp2)(VIT__MAX(least, d), c);
-                VIT__V shifted = VIT__FMA(d, VIT__SET(4095.0f), shift);
-                sums = VIT__ADD(sums, VIT__SUB(shifted, shift));
-                highs[v] = VIT__AND_I(VIT__RIGHT_I(VIT__BITS(shifted), 6), 63);
-                lows[v] = VIT__AND_I(VIT__BITS(shifted), 63);
-            }
-            VIT__STORE8(high, highs);
-            VIT__STORE8(low, lows);
-        }
-        units[r] = 1.0f / VIT__NAME(sum_lanes)(sums);
-    }
-}
+#endif /* VIT__FLOAT_KERNEL */
 
-#endif /* VIT__FLOATS */
-
-#ifndef VIT__INTEGERS /* the products of integers are of this pass */
-#define VIT__INTEGERS(name) VIT__NAME(name)
+#ifndef VIT__INT8_KERNEL /* the products of integers are of this pass */
+#define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
 #ifdef VIT__DOT8_TWICE
 #define VIT__IS_NARROW(tile) (tile)->narrow
@@ -4730,44 +4635,70 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
 #define VIT__IS_NARROW(tile) 0
 #endif
 
+/* Four bytes, in every word. */
+VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
+    const VIT__WORDS zeros = {0};
+    uint32_t bytes;
+    memcpy(&bytes, p, sizeof(bytes));
+    return zeros | bytes;
+}
+
 /* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
    anything is stored, or compilers would read them again for each row. */
 VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
-                                    VIT__I sum[][VIT__PANELS8 * VIT__VECTORS]) {
+                                    VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
     const int32_t *row_zeros = t->row_zeros;
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     float *out = t->output;
-    VIT__V scales[VIT__PANELS8 * VIT__VECTORS], bias[VIT__PANELS8 * VIT__VECTORS];
-    VIT__I weight_sums[VIT__PANELS8 * VIT__VECTORS];
+    VIT__FLOATS scales[VIT__INT8_PANELS * VIT__VECTORS], bias[VIT__INT8_PANELS * VIT__VECTORS];
+    VIT__WORDS weight_sums[VIT__INT8_PANELS * VIT__VECTORS];
     VIT__UNROLL
     for (int v = 0; v < vectors; v++) {
         scales[v] = VIT__LOAD(t->scales + v * VIT__LANES);
         bias[v] = VIT__LOAD(t->bias + v * VIT__LANES);
-        weight_sums[v] = VIT__LOAD_I(t->weight_sums + v * VIT__LANES);
+        weight_sums[v] = VIT__LOAD_WORDS(t->weight_sums + v * VIT__LANES);
     }
     VIT__UNROLL
     for (int r = 0; r < rows; r++, out += row_stride) {
-        const VIT__V row_scale = VIT__SET(row_scales[r]);
-        const VIT__I row_zero = VIT__SET_I(row_zeros[r]);
+        const float row_scale = row_scales[r];
+        const uint32_t row_zero = (uint32_t)row_zeros[r];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
             float *to =
                 out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
-            VIT__V exact =
-                VIT__TO_FLOAT(VIT__SUB_I(sum[r][v], VIT__MUL_I(weight_sums[v], row_zero)));
-            VIT__V y = VIT__FMA(VIT__MUL(scales[v], row_scale), exact, bias[v]);
-            VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), y) : y);
+            VIT__FLOATS exact = VIT__TO_FLOAT(sum[r][v] - weight_sums[v] * row_zero);
+            VIT__FLOATS y = VIT__FMA(scales[v] * row_scale, exact, bias[v]);
+            VIT__STORE(to, add ? VIT__LOAD(to) + y : y);
         }
     }
 }
 
-#if VIT__PASS == VIT__PASS_MVE
+#if VIT__TARGET == VIT__TARGET_MVE
+
+/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
+#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
+    do {                                                                                          \
+        uint32x4_t at = weights;                                                                  \
+        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
+        __asm__ volatile(                                                                         \
+            "wls lr, %10, 2f\n"                                                                   \
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
+            "le lr, 1b\n2:"                                                                       \
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
+              "+r"(c), "+w"(at)                                                                   \
+            : "r"(steps)                                                                          \
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
+    } while (0)
+#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
 
 /* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
    or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
-static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
+static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
     const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
@@ -4784,22 +4715,22 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__ROWS8][VIT__PA
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
-    int32_t sums[VIT__ROWS8][VIT__PANEL];
+    int32_t sums[VIT__INT8_ROWS][VIT__PANEL];
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
     VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
-        const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
-        const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        const VIT__FLOATS scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
+        const int32x4_t weight_sums = (int32x4_t)VIT__LOAD_WORDS(t->weight_sums + v);
         const float *row_scale = t->row_scales;
         const int32_t *row_zero = t->row_zeros, *row_sums = sums[0] + v;
         float *out = t->output + v;
         for (int r = 0; r < rows; r++, out += row_stride, row_sums += VIT__PANEL) {
             int32x4_t zeros = vmulq_n_s32(weight_sums, *row_zero++);
-            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(row_sums), zeros));
-            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
-            VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
+            VIT__FLOATS exact = VIT__TO_FLOAT(VIT__LOAD_WORDS(row_sums) - (VIT__WORDS)zeros);
+            VIT__FLOATS y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
+            VIT__STORE(out, add ? VIT__LOAD(out) + y : y);
         }
     }
 }
@@ -4809,13 +4740,14 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
-    const int8_t *weights[VIT__PANELS8];
-    const uint8_t *input[(VIT__ROWS8 + 2) / 3]; /* three rows each */
+    const int8_t *weights[VIT__INT8_PANELS];
+    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
     const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
-    VIT__I sum[VIT__ROWS8][VIT__PANELS8 * VIT__VECTORS];
+    VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
+    const VIT__WORDS zeros = {0};
     VIT__UNROLL
     for (int p = 0; p < panels; p++)
         weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
@@ -4827,22 +4759,22 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__SET_I(0);
+        for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__BYTES w[2][VIT__PANELS8 * VIT__VECTORS], x[2];
+        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
         VIT__UNROLL
         for (int i = 0; i < depth * vectors; i++) {
             int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD8(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
-                                 v % VIT__VECTORS * 4 * VIT__LANES);
+            w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                      v % VIT__VECTORS * 4 * VIT__LANES);
         }
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
             const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__SET8(from);
-            x[1] = depth > 1 ? VIT__SET8(from + 4) : x[0];
+            x[0] = VIT__NAME(repeat4)(from);
+            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) {
                 if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
@@ -4853,113 +4785,92 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile *t, const int panels, const int depth) {
-#define VIT__CASE(rows)                                  \
-    case rows:                                           \
-        VIT__NAME(multiply8_of)(t, rows, panels, depth); \
-        break;
-    switch (t->rows) { VIT__CASES(VIT__ROWS8) }
+VIT__INLINE void VIT__NAME(multiply8_panels)(const vit__tile *t, const int panels,
+                                             const int depth) {
+#define VIT__CASE(n)                                                                \
+    case n:                                                                         \
+        if (n <= VIT__INT8_ROWS)                                                    \
+            VIT__NAME(multiply8_of)(t, n <= VIT__INT8_ROWS ? n : 1, panels, depth); \
+        break
+    switch (t->rows) { VIT__CASES; }
 #undef VIT__CASE
 }
 
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
+    if (VIT__INT8_PANELS > 1 && t->panels > 1)
+        VIT__NAME(multiply8_panels)(t, VIT__INT8_PANELS, depth);
+    else VIT__NAME(multiply8_panels)(t, 1, depth);
+}
+
 static void VIT__NAME(multiply8)(const vit__tile *t) {
-    const int all = VIT__PANELS8 > 1 && t->panels > 1;
-    if (VIT__IS_NARROW(t) && all) VIT__NAME(multiply8_rows)(t, VIT__PANELS8, 2);
-    else if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_rows)(t, 1, 2);
-    else if (all) VIT__NAME(multiply8_rows)(t, VIT__PANELS8, 1);
-    else VIT__NAME(multiply8_rows)(t, 1, 1);
+    if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_deep)(t, 2);
+    else VIT__NAME(multiply8_deep)(t, 1);
 }
 
 #endif
-#endif /* VIT__INTEGERS */
+#endif /* VIT__INT8_KERNEL */
+
+#define VIT__ACT_ENTRY(NAME, name, kept) (kept) ? VIT__FLOAT_KERNEL(name##_rows) : NULL,
+#define VIT__ENTRY(name, parameters) VIT__FLOAT_KERNEL(name),
 
 static const vit__kernels VIT__NAME(kernels) = {
-    {{VIT__ROWS, VIT__PANELS, VIT__FLOATS(multiply), NULL, NULL},
-     {VIT__ROWS8, VIT__PANELS8, VIT__INTEGERS(multiply8), VIT__FLOATS(quantize_rows),
-      VIT__FLOATS(quantize_panel)}},
-    VIT__ONLY_INT8 ? NULL : VIT__FLOATS(gelu),
-    VIT__FLOATS(gelu8),
-    VIT__FLOATS(gelu_tanh),
-    VIT__FLOATS(norm_row),
-    VIT__FLOATS(softmax_rows),
-    VIT__FLOATS(unpack),
-    VIT__FLOATS(softmax_rows8)};
+    {{VIT__F32_ROWS, VIT__F32_PANELS, VIT__FLOAT_KERNEL(multiply), NULL, NULL},
+     {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8_KERNEL(multiply8),
+      VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)}},
+    {VIT__ACT_LIST(VIT__ACT_ENTRY)},
+    VIT__KERNEL_LIST(VIT__ENTRY)};
 
-#ifdef VIT__TARGET
+#ifdef VIT__FLAGS
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
-#undef VIT__TARGET
-#undef VIT__TARGET_BEGIN
-#undef VIT__PRAGMA
 #endif
+
+#endif /* VIT__TARGET_DSP */
+
+#undef VIT__TARGET
+#undef VIT__ADD_TO
+#undef VIT__TRANSPOSE4
 #undef VIT__NAME
-#undef VIT__FLOATS
-#undef VIT__INTEGERS
-#undef VIT__I
-#undef VIT__ROWS8
-#undef VIT__PANELS8
-#undef VIT__LOAD_I
-#undef VIT__SET_I
-#undef VIT__ADD_I
-#undef VIT__SUB_I
-#undef VIT__MUL_I
-#undef VIT__TO_FLOAT
-#undef VIT__NEAREST
-#undef VIT__BITS
-#undef VIT__AND_I
-#undef VIT__LEFT_I
-#undef VIT__RIGHT_I
-#undef VIT__STORE_I
-#undef VIT__BYTES
-#undef VIT__LOAD8
-#undef VIT__SET8
-#undef VIT__DOT8
-#undef VIT__DOT8_TWICE
-#undef VIT__IS_NARROW
-#undef VIT__STORE8
-#undef VIT__PACK16
-#undef VIT__V
 #undef VIT__LANES
-#undef VIT__ROWS
-#undef VIT__PANELS
-#undef VIT__LOAD
-#undef VIT__STORE
+#undef VIT__F32_ROWS
+#undef VIT__F32_PANELS
+#undef VIT__INT8_ROWS
+#undef VIT__INT8_PANELS
 #undef VIT__SET
-#undef VIT__ADD
-#undef VIT__SUB
-#undef VIT__MUL
-#undef VIT__DIV
+#undef VIT__FMA
+#undef VIT__FNMA
 #undef VIT__MIN
 #undef VIT__MAX
-#undef VIT__ABS
-#undef VIT__LOAD_INTS
-#undef VIT__XOR_INTS
-#undef VIT__FIELD
-#undef VIT__LOAD_128
-#undef VIT__LOAD_256
-#undef VIT__LOAD_F16
-#undef VIT__LOAD_BF16
-#undef VIT__FMA
-#undef VIT__FMA_SCALAR
-#undef VIT__STORED
-#undef VIT__DOT8_SIX
-#undef VIT__TILE_VECTORS
-#undef VIT__FNMA
-#undef VIT__ADD_EXPONENT
 #undef VIT__IF_NEGATIVE
+#undef VIT__NEAREST
+#undef VIT__MAX_WORDS
+#undef VIT__LOAD_F16
+#undef VIT__LOAD_HALVES
+#undef VIT__DOT8
+#undef VIT__DOT8_TWICE
+#undef VIT__NARROW
+#undef VIT__STORE8
+#undef VIT__DOT8_I16
+#undef VIT__TILE_VECTORS
+#undef VIT__FMA_SCALAR
+#undef VIT__TO_FLOAT
+#undef VIT__FLAGS
+#undef VIT__SUM8
+#undef VIT__FLOAT_KERNEL
+#undef VIT__FOLD
+#undef VIT__INT8_KERNEL
+#undef VIT__ALL
+#undef VIT__LOAD_256
 #undef VIT__SWAPPED
 #undef VIT__SWAPPED4
-#undef VIT__RETURN_FOLDED
-#undef VIT__ALL
-#undef VIT__VECTORS
-#undef VIT__INLINE
-#undef VIT__OPAQUE
-#undef VIT__UNROLL
+#undef VIT__IS_NARROW
+#undef VIT__DOT8_SIX
+#undef VIT__STORED
 
-#endif /* VIT__PASS */
+#endif /* VIT__TARGET */
 
 /* ---- [13] LICENCE --------------------------------------------------------------------------
 

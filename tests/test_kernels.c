@@ -254,7 +254,7 @@ static int next_vector_isa(int isa) {
     const vit__kernels *plain = vit__kernels_of(VIT_ISA_PORTABLE), *kernels;
     while ((isa = next_isa(isa)) < VIT_ISA_COUNT) {
         kernels = vit__kernels_of((vit_isa)isa);
-        if (kernels->gelu != plain->gelu) break;
+        if (kernels->act[VIT__GELU] != plain->act[VIT__GELU]) break;
     }
     return isa;
 }
@@ -366,7 +366,7 @@ static void test_every_product_equals_the_naive_one(void **state) {
 static const vit__kernels *next_variant(size_t *index) {
     while (*index < COUNT_OF(vit__variants)) {
         const vit__variant *variant = &vit__variants[(*index)++];
-        if ((variant->needs & ~vit__features()) == 0) return variant->kernels;
+        if ((variant->needs & ~vit__targets_here()) == 0) return variant->kernels;
     }
     return NULL;
 }
@@ -447,7 +447,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
     multiply8(kernels, rig, 0, rows, 0, panels, 0, NULL, together);
     multiply8(kernels, rig, 0, rows, 0, panels, 1, NULL, sums);
-    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->gelu, act);
+    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->act[VIT__GELU], act);
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) {
         int panel = i / PANEL_STRIDE, r = i % PANEL_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
         if (panel >= panels || r >= rows || n >= 16) {
@@ -467,7 +467,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
             int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
             multiply8(kernels, rig, r, 1, panel, 1, 0, NULL, alone);
             assert_same_bits(together + at, alone, 16);
-            kernels->gelu(alone, 16, 1);
+            kernels->act[VIT__GELU](alone, 16, 1);
             assert_same_bits(act + at, alone, 16);
         }
     }
@@ -767,16 +767,17 @@ static void test_softmax_in_integers_keeps_what_is_not_a_number_visible(void **s
     }
 }
 
-static void test_transpose_turns_rows_into_columns(void **state) {
+static void test_every_transpose_turns_rows_into_columns(void **state) {
     float rows[16 * 37], columns[20 * 16];
+    const vit__kernels *kernels;
     (void)state;
     for (int i = 0; i < 16 * 37; i++) rows[i] = (float)(i + 1);
-    for (int count = 1; count <= 16; count++) {
-        memset(columns, 0xFF, sizeof(columns));
-        vit__transpose(rows + 3, 37, count, 20, columns);
-        for (int x = 0; x < 20; x++) {
-            for (int y = 0; y < 16; y++)
-                assert_true(columns[x * 16 + y] == (y < count ? rows[y * 37 + 3 + x] : 0));
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int count = 1; count <= 16; count++) {
+            memset(columns, 0xFF, sizeof(columns));
+            kernels->transpose(rows + 3, 37, count, 20, columns);
+            for (int i = 0; i < 20 * 16; i++)
+                assert_true(columns[i] == (i % 16 < count ? rows[i % 16 * 37 + 3 + i / 16] : 0));
         }
     }
 }
@@ -795,8 +796,8 @@ static void test_every_gelu_keeps_its_bound(void **state) {
         for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
             float x[16], tanh_form[16];
             for (int n = 0; n < 16; n++) x[n] = tanh_form[n] = (float)(i + n) / 1024;
-            kernels->gelu(x, 16, 1);
-            kernels->gelu_tanh(tanh_form, 16, 1);
+            kernels->act[VIT__GELU](x, 16, 1);
+            kernels->act[VIT__GELU_TANH](tanh_form, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 1024.0,
                        u = sqrt(2 / acos(-1.0)) * (at + 0.044715 * at * at * at);
@@ -816,7 +817,7 @@ static void test_every_gelu8_keeps_its_bound(void **state) {
         for (int i = -30 * 512; i <= 30 * 512; i += 16) {
             float x[16];
             for (int n = 0; n < 16; n++) x[n] = (float)(i + n) / 512;
-            kernels->gelu8(x, 16, 1);
+            kernels->act[VIT__GELU8](x, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 512.0, want = 0.5 * at * erfc(-at / sqrt(2.0));
                 if (!(fabs((double)x[n] - want) <= 5e-5))
@@ -830,7 +831,7 @@ static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
     for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
-        vit__kernels_of((vit_isa)isa)->gelu(x, 16, 1);
+        vit__kernels_of((vit_isa)isa)->act[VIT__GELU](x, 16, 1);
         assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
         for (int i = 5; i < 16; i++) assert_true(fabsf(x[i]) < 1e-30f);
     }
@@ -890,7 +891,7 @@ int main(void) {
         cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
         cmocka_unit_test(test_softmax_in_integers_keeps_what_is_not_a_number_visible),
-        cmocka_unit_test(test_transpose_turns_rows_into_columns),
+        cmocka_unit_test(test_every_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_gelu8_keeps_its_bound),
