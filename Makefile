@@ -45,22 +45,21 @@ PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
-CONVERT = $(addprefix tools/,convert.c settings.c labels.c layouts.c weights.c safetensors.c json.c \
-	vit_writer.c rewrite.c quantize.c file_map.c report.c c_array.c)
+CONVERT = $(wildcard tools/convert/*.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.[ch] tools/bench/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
 	tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
-$(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/*.h) vit.h
+$(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(CONVERT) -lcjson -lm
 
-$(BUILD)/vit-info: tools/info.c tools/plans.h vit.h
+$(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/info.c -lm -pthread
+	$(COMPILE) -o $@ tools/info/info.c -lm -pthread
 
 $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
@@ -75,12 +74,12 @@ $(BUILD)/minimal: examples/minimal.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ examples/minimal.c -lm -pthread
 
-$(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/dtypes.h vit.h
+$(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< -lcmocka -lm -pthread
 
 $(BUILD)/test_freestanding $(BUILD)/test_only_int8: $(BUILD)/test_%: tests/test_%.c tests/hosted.c \
-		tests/hosted.h tests/test_util.h tools/dtypes.h vit.h
+		tests/hosted.h tests/test_util.h tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tests/hosted.c -lcmocka -lm -pthread
 
@@ -89,9 +88,10 @@ $(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c exampl
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< -lcmocka -lm -pthread
 
-$(BUILD)/test_quantize: tests/test_quantize.c tools/quantize.c tools/quantize.h tests/test_util.h vit.h
+$(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/convert/quantize.h \
+		tests/test_util.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests -o $@ $< tools/quantize.c -lcmocka -lm -pthread
+	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
 
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
@@ -101,11 +101,11 @@ $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tests/list_isas.c -lm -pthread
 
-$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) tools/dtypes.h vit.h
+$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
 
-$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h tools/dtypes.h vit.h
+$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c -lm -pthread
 
@@ -120,7 +120,7 @@ $(ORT):
 	@mkdir -p $(PEERS)
 	npm install --prefix $(PEERS) --ignore-scripts --no-audit --no-fund onnxruntime-node@1.30.0
 
-$(PEERS)/peer-vit: tools/bench/peers/vit.c $(CONTESTANT) tools/bench/peak.h vit.h
+$(PEERS)/peer-vit: tools/bench/peers/vit_contestant.c $(CONTESTANT) tools/bench/peak.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(filter %.c,$^) -lm -pthread
 
@@ -210,7 +210,7 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*.c tools/bench/*.c \
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all

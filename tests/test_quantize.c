@@ -1,7 +1,7 @@
 /* Weights in fewer bits: rounding against all values there are, and what the scales promise. */
 #include "test_util.h"
 
-#include "tools/quantize.h"
+#include "tools/convert/quantize.h"
 
 #include <float.h>
 

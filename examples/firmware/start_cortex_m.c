@@ -75,19 +75,21 @@ static void fault(void) {
     board_exit(99);
 }
 
-/* Floating point and vectors are off until this is done: the compiler must not use them here. */
+/* Floating point and vectors are off until this is done. */
 static void enable_floats(void) {
 #ifdef __ARM_FP
     COPROCESSORS |= 0xFu << 20;
 #ifdef __ARM_FEATURE_MVE
     CONFIGURATION |= 1u << 19; /* low-overhead loops */
 #endif
-    __asm__ volatile("dsb\n isb");
+    __asm__ volatile("dsb\n isb" : : : "memory");
 #endif
 }
 
+/* Stores that are volatile stay loops of words: neither a call, nor vectors before they are on. */
 void start(void) {
-    uint32_t *from = data_load, *to;
+    const volatile uint32_t *from = data_load;
+    volatile uint32_t *to;
     for (to = data_start; to < data_end;) *to++ = *from++;
     for (to = bss_start; to < bss_end;) *to++ = 0;
     board_paint_stack();

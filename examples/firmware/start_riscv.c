@@ -56,7 +56,7 @@ __attribute__((used, aligned(4))) static void fault(void) {
 }
 
 void start(void) {
-    for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0;
+    for (volatile uint32_t *to = bss_start; to < bss_end;) *to++ = 0; /* a loop, not a call */
     board_paint_stack();
     board_exit(app_main());
 }

@@ -17,7 +17,8 @@ size_t board_ram(void) {
 void board_paint_stack(void) {
     const uint32_t *end =
         (const uint32_t *)__builtin_frame_address(0) - 16; /* below, it is in use */
-    for (uint32_t *p = stack_start; p < end;) *p++ = PAINT;
+    /* volatile: not by vectors, which may not be on yet */
+    for (volatile uint32_t *p = stack_start; p < end;) *p++ = PAINT;
 }
 
 size_t board_stack(void) {

@@ -3,7 +3,7 @@
 #ifndef RANDOM_MODEL_H
 #define RANDOM_MODEL_H
 
-#include "tools/dtypes.h"
+#include "tools/convert/dtypes.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #define VIT_NO_THREADS
 #define VIT_NO_SIMD /* it computes nothing */
 #define VIT_IMPLEMENTATION
-#include "vit_writer.h"
+#include "model_writer.h"
 
 #include "dtypes.h"
 #include "quantize.h"
@@ -43,45 +43,15 @@ static void put_u64(unsigned char *p, uint64_t value) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(value >> 8 * i);
 }
 
-static void put_f32(unsigned char *p, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    put_u32(p, bits);
-}
-
-static void put_config(unsigned char *h, const vit_config *c) {
-    for (int i = 0; i < 2; i++) {
-        put_int(h + 64 + 4 * i, c->img_size[i]);
-        put_int(h + 72 + 4 * i, c->patch_size[i]);
+/* The config and the recipe, by vit.h's table of the header. */
+static void put_config(unsigned char *header, const vit_config *c) {
+    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) {
+        const vit__field *f = &vit__fields[i];
+        const unsigned char *from = (const unsigned char *)c + f->place;
+        for (size_t j = 0; j < f->count; j++)
+            memcpy(header + 4 * (f->word + j), from + j * f->size, f->size);
     }
-    put_int(h + 80, c->in_chans);
-    put_int(h + 84, c->num_classes);
-    put_int(h + 88, c->embed_dim);
-    put_int(h + 92, c->depth);
-    put_int(h + 96, c->num_heads);
-    put_int(h + 100, c->head_dim);
-    put_int(h + 104, c->mlp_dim);
-    put_int(h + 108, c->prefix_tokens);
-    put_int(h + 112, c->head_tokens);
-    put_int(h + 116, c->head_avg);
-    put_int(h + 120, c->fc_norm);
-    put_int(h + 124, c->pre_logits);
-    put_int(h + 128, (int)c->act);
-    put_f32(h + 132, c->norm_eps);
-    memcpy(h + 192, c->architecture, strlen(c->architecture)); /* at most 63 bytes */
-}
-
-static void put_recipe(unsigned char *h, const vit_preprocess_config *p) {
-    put_int(h + 136, (int)p->resize);
-    put_int(h + 140, p->resize_size[0]);
-    put_int(h + 144, p->resize_size[1]);
-    put_int(h + 148, (int)p->interpolation);
-    put_int(h + 152, (int)p->crop);
-    put_f32(h + 156, p->rescale);
-    for (int i = 0; i < 4; i++) {
-        put_f32(h + 160 + 4 * i, p->mean[i]);
-        put_f32(h + 176 + 4 * i, p->std[i]);
-    }
+    memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
 }
 
 /* A tensor's entry but for its checksum. */
@@ -126,12 +96,11 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
 
 /* The head, with the config checked as a reader will check it before any size is computed from
    it. */
-static void make_head(vit_writer *w, const vit_config *config, const char *labels,
+static void make_head(model_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
     put_config(header, config);
-    put_recipe(header, &config->preprocess);
-    if (!vit__read_config(header, &w->config) || !vit__config_is_valid(&w->config))
+    if (vit__read_config(header, &w->config) != VIT_OK || !vit__config_is_valid(&w->config))
         fail("%s: a size or a number of the recipe is out of the format's range", w->path);
     size_t before_labels = VIT__HEADER_SIZE + (size_t)vit__tensor_count(config) * VIT__ENTRY_SIZE;
     w->head_size = vit__round_up(vit__add(before_labels, labels_size), VIT__ALIGN);
@@ -140,10 +109,10 @@ static void make_head(vit_writer *w, const vit_config *config, const char *label
     memcpy(w->head, header, sizeof(header));
     put_layout(w->head, &w->config, w->dtype, w->head_size, labels_size);
     if (labels_size > 0) memcpy(w->head + before_labels, labels, labels_size);
-    w->config.architecture = (const char *)w->head + 192;
+    w->config.architecture = (const char *)w->head + VIT__NAME_OFFSET;
 }
 
-static void make_buffers(vit_writer *w) {
+static void make_buffers(model_writer *w) {
     size_t largest = 0, longest = 0;
     for (int i = 0; i < vit__tensor_count(&w->config); i++) {
         vit__tensor t = vit__tensor_at(&w->config, i);
@@ -157,7 +126,7 @@ static void make_buffers(vit_writer *w) {
 }
 
 /* A new file beside the one to be written, which must not be a folder or a device. */
-static void open_temporary(vit_writer *w) {
+static void open_temporary(model_writer *w) {
     struct stat status;
     if (stat(w->path, &status) == 0 && !S_ISREG(status.st_mode))
         fail("%s: not a regular file", w->path);
@@ -170,12 +139,12 @@ static void open_temporary(vit_writer *w) {
     if (w->file == NULL) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-static void write_bytes(vit_writer *w, const void *data, size_t size) {
+static void write_bytes(model_writer *w, const void *data, size_t size) {
     if (fwrite(data, 1, size, w->file) != size) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config, vit_dtype dtype,
-                      const char *labels, size_t labels_size) {
+void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
+                        vit_dtype dtype, const char *labels, size_t labels_size) {
     memset(w, 0, sizeof(*w));
     w->path = path;
     w->dtype = dtype;
@@ -195,22 +164,22 @@ static int all_finite(const float *values, size_t count) {
 /* ---- one output of a matrix: w->padded, [K], into its panel; each says whether it fits ------ */
 
 /* A place of the tensor at hand that vit__matrix_at has found. */
-static void *within(const vit_writer *w, const vit__matrix *m, const void *place) {
+static void *within(const model_writer *w, const vit__matrix *m, const void *place) {
     return w->tensor + ((const unsigned char *)place - m->weights);
 }
 
 /* Its panel, [K][16] or as the dtype has it. */
-static unsigned char *panel_of(const vit_writer *w, const vit__matrix *m, size_t n) {
+static unsigned char *panel_of(const model_writer *w, const vit__matrix *m, size_t n) {
     return w->tensor + n / VIT__PANEL * m->panel_size;
 }
 
-static int store_f32(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_f32(model_writer *w, const vit__matrix *m, size_t n) {
     float *to = (float *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
     for (size_t k = 0; k < m->inputs; k++) to[k * VIT__PANEL] = w->padded[k];
     return 1;
 }
 
-static int store_half(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_half(model_writer *w, const vit__matrix *m, size_t n) {
     uint16_t *to = (uint16_t *)(void *)panel_of(w, m, n) + n % VIT__PANEL;
     int is_f16 = m->dtype == VIT__F16, fits = 1;
     for (size_t k = 0; k < m->inputs; k++) {
@@ -223,7 +192,7 @@ static int store_half(vit_writer *w, const vit__matrix *m, size_t n) {
 }
 
 /* [K / 4][16][4] */
-static int store_int8(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     if (!all_finite(w->padded, m->inputs)) return 0;
     float scale = quantize_int8(w->padded, m->inputs, m->range, w->integers);
@@ -238,7 +207,7 @@ static int store_int8(vit_writer *w, const vit__matrix *m, size_t n) {
 }
 
 /* [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
-static int store_int4(vit_writer *w, const vit__matrix *m, size_t n) {
+static int store_int4(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     size_t groups = vit__groups(m->inputs);
     uint16_t *scales = (uint16_t *)within(w, m, m->group_scales) +
@@ -257,14 +226,14 @@ static int store_int4(vit_writer *w, const vit__matrix *m, size_t n) {
 
 /* ---- tensors ------------------------------------------------------------------------------- */
 
-static void fill_rows(vit_writer *w, const vit__tensor *t, vit_row_reader read_row,
+static void fill_rows(model_writer *w, const vit__tensor *t, row_reader read_row,
                       const void *source) {
     for (size_t r = 0; r < (size_t)t->rows; r++)
         read_row(source, r, (float *)(void *)w->tensor + r * t->padded_cols);
 }
 
 /* row, [cols_repeat][cols], becomes padded, [K]. */
-static void pad_row(vit_writer *w, const vit__tensor *t) {
+static void pad_row(model_writer *w, const vit__tensor *t) {
     size_t cols = (size_t)t->cols, stride = vit__round16(t->cols);
     memset(w->padded, 0, t->padded_cols * sizeof(float));
     for (size_t part = 0; part < (size_t)t->cols_repeat; part++)
@@ -272,9 +241,9 @@ static void pad_row(vit_writer *w, const vit__tensor *t) {
 }
 
 /* Returns whether the weights fit the matrix's dtype. */
-static int fill_panels(vit_writer *w, const vit__tensor *t, const vit__matrix *m,
-                       vit_row_reader read_row, const void *source, const float *bias) {
-    static int (*const store[VIT__DTYPE_COUNT])(vit_writer *, const vit__matrix *, size_t) = {
+static int fill_panels(model_writer *w, const vit__tensor *t, const vit__matrix *m,
+                       row_reader read_row, const void *source, const float *bias) {
+    static int (*const store[VIT__DTYPE_COUNT])(model_writer *, const vit__matrix *, size_t) = {
         store_f32, store_half, store_half, store_int8, store_int4};
     float *biases = within(w, m, m->bias);
     int fits = 1;
@@ -293,8 +262,8 @@ static int fill_panels(vit_writer *w, const vit__tensor *t, const vit__matrix *m
     return fits;
 }
 
-void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, const void *source,
-                    const float *bias) {
+void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
+                      const float *bias) {
     vit__tensor t = vit__tensor_at(&w->config, w->index);
     stored_dtype stored = stored_dtype_of(w->dtype, &t);
     vit__matrix m = vit__matrix_at(w->tensor, &t, stored.dtype, stored.range);
@@ -314,7 +283,7 @@ void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, co
             vit__xxh32(w->tensor, size));
 }
 
-void vit_writer_end(vit_writer *w) {
+void model_writer_end(model_writer *w) {
     assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
     if (fseek(w->file, 0, SEEK_SET) != 0) fail("%s: %s", w->temporary, strerror(errno));
@@ -330,11 +299,11 @@ void vit_writer_end(vit_writer *w) {
     free(w->integers);
 }
 
-int vit_text_is_valid(const char *text) {
+int text_is_valid(const char *text) {
     return vit__strings_are_valid((const unsigned char *)text, strlen(text) + 1, 1);
 }
 
-int vit_dtype_find(const char *name) {
+int dtype_find(const char *name) {
     int dtype = VIT_DTYPE_COUNT - 1;
     while (dtype >= 0 && strcmp(vit_dtype_name((vit_dtype)dtype), name) != 0) dtype--;
     return dtype;

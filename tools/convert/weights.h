@@ -3,10 +3,10 @@
 #define WEIGHTS_H
 
 #include "layouts.h"
-#include "vit_writer.h"
+#include "model_writer.h"
 
 /* Write all tensors of the model. w NULL: only look whether all are there and of the right
    shape. */
-void weights_write(const model *m, vit_writer *w);
+void weights_write(const model *m, model_writer *w);
 
 #endif

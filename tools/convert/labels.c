@@ -3,7 +3,7 @@
 #include "file_map.h"
 #include "imagenet_labels.h"
 #include "report.h"
-#include "vit_writer.h"
+#include "model_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static void set_name(labels *l, double index, const char *name) {
     if (!(index >= 0 && index < l->count))
         fail("%s: there are more labels than classes, which are %d", l->file, l->count);
     if (l->names[(int)index] != NULL) fail("%s: two labels for class %d", l->file, (int)index);
-    if (!vit_text_is_valid(name))
+    if (!text_is_valid(name))
         fail("%s: label %d is not UTF-8, or has control characters", l->file, (int)index);
     l->names[(int)index] = name;
 }

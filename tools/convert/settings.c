@@ -1,7 +1,7 @@
 #include "settings.h"
 
 #include "report.h"
-#include "vit_writer.h"
+#include "model_writer.h"
 
 #include <limits.h>
 #include <math.h>
@@ -74,7 +74,7 @@ static void expect_patch_size(json object, const vit_config *config) {
 /* A name for the file's 64 bytes, cut where it is longer. */
 static void set_architecture(settings *s, const char *name) {
     size_t length = name == NULL ? 0 : strlen(name);
-    if (length == 0 || s->architecture[0] != 0 || !vit_text_is_valid(name)) return;
+    if (length == 0 || s->architecture[0] != 0 || !text_is_valid(name)) return;
     if (length > 63) {
         length = 63;
         while (((unsigned char)name[length] & 0xC0) == 0x80) length--;
@@ -433,7 +433,7 @@ static void apply_pooling(const settings *s, model *m) {
         fail("%s: two heads with global_pool avg", m->checkpoint->files[0].path);
     c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
     c->head_avg = avg;
-    c->fc_norm = avg && fc_norm;
+    c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
     m->qkv_bias = s->qkv_bias;
 }
 

@@ -6,7 +6,7 @@
 
 #include "file_map.h"
 #include "report.h"
-#include "vit_writer.h"
+#include "model_writer.h"
 
 /* A tensor where it lies in the file. */
 typedef struct stored {
@@ -51,22 +51,22 @@ static void check_f32(const vit_model *model, const char *path) {
 void rewrite(const char *in, const char *out, vit_dtype dtype) {
     file_map map = file_map_open(in);
     vit_model model;
-    vit_writer writer;
+    model_writer writer;
     vit_status status = vit_model_open(&model, map.data, map.size);
     if (status == VIT_OK) status = vit_model_verify(&model);
     if (status != VIT_OK) fail("%s: %s", in, vit_status_string(status));
     check_f32(&model, in);
-    vit_writer_begin(&writer, out, &model.config, dtype, model.labels,
-                     model.labels == NULL ? 0 : vit__u32(model.data + 52));
+    model_writer_begin(&writer, out, &model.config, dtype, model.labels,
+                       model.labels == NULL ? 0 : vit__u32(model.data + 52));
     for (int i = 0; i < vit__tensor_count(&model.config); i++) {
         stored s = {vit__tensor_at(&model.config, i), NULL};
         char *name = format_text("tensor %d", i);
         s.floats = vit__tensor_data(&model, s.tensor.role, s.tensor.block);
         float *bias = read_bias(&s);
-        vit_writer_add(&writer, name, read_row, &s, bias);
+        model_writer_add(&writer, name, read_row, &s, bias);
         free(bias);
         free(name);
     }
-    vit_writer_end(&writer);
+    model_writer_end(&writer);
     file_map_close(&map);
 }

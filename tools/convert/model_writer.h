@@ -1,12 +1,12 @@
 /* Writing a .vit file: the head's numbers and the order of the weights, as vit.h specifies them. */
-#ifndef VIT_WRITER_H
-#define VIT_WRITER_H
+#ifndef MODEL_WRITER_H
+#define MODEL_WRITER_H
 
 #include "vit.h"
 
 #include <stdio.h>
 
-typedef struct vit_writer {
+typedef struct model_writer {
     vit_config config; /* as it is read back from the header */
     vit_dtype dtype;
     const char *path;
@@ -20,28 +20,28 @@ typedef struct vit_writer {
     float *padded;         /* the same, padded */
     signed char *integers; /* the same as integers */
     int finite;            /* whether all values of the tensor are */
-} vit_writer;
+} model_writer;
 
 /* Fetch one row of a tensor, not padded: the weights of one output of a matrix, or one row. */
-typedef void (*vit_row_reader)(const void *source, size_t row, float *values);
+typedef void (*row_reader)(const void *source, size_t row, float *values);
 
 /* Start a file. labels: the config's num_classes strings, each ended by NUL, or NULL. */
-void vit_writer_begin(vit_writer *w, const char *path, const vit_config *config, vit_dtype dtype,
-                      const char *labels, size_t labels_size);
+void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
+                        vit_dtype dtype, const char *labels, size_t labels_size);
 
 /* Write the next tensor, in the order that vit.h lists. bias: [outputs] of a matrix, NULL: zeros.
    Values that are not finite are noted by the tensor's name; where the dtype cannot have them, and
    where values are too large for it, that is an error. */
-void vit_writer_add(vit_writer *w, const char *name, vit_row_reader read_row, const void *source,
-                    const float *bias);
+void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
+                      const float *bias);
 
 /* Complete the file and give it its name. */
-void vit_writer_end(vit_writer *w);
+void model_writer_end(model_writer *w);
 
 /* Whether a text can be a label: UTF-8 without control characters. */
-int vit_text_is_valid(const char *text);
+int text_is_valid(const char *text);
 
 /* The vit_dtype of a name; -1: there is none. */
-int vit_dtype_find(const char *name);
+int dtype_find(const char *name);
 
 #endif

@@ -58,15 +58,15 @@ static void read_stack_row(const void *source, size_t row, float *values) {
     else memset(values, 0, x->cols * sizeof(float));
 }
 
-static void write_matrix(vit_writer *w, const matrix *x) {
+static void write_matrix(model_writer *w, const matrix *x) {
     if (w == NULL) return;
     float *biases = read_biases(x);
-    vit_writer_add(w, x->weight[0]->name, read_matrix_row, x, biases);
+    model_writer_add(w, x->weight[0]->name, read_matrix_row, x, biases);
     free(biases);
 }
 
-static void write_stack(vit_writer *w, const stack *x, const char *name) {
-    if (w != NULL) vit_writer_add(w, name, read_stack_row, x, NULL);
+static void write_stack(model_writer *w, const stack *x, const char *name) {
+    if (w != NULL) model_writer_add(w, name, read_stack_row, x, NULL);
 }
 
 /* The bias of all blocks or of none: one that is missing here and there is an error. */
@@ -84,7 +84,7 @@ static matrix find_matrix(const model *m, part p, int block, size_t rows, size_t
 }
 
 /* A matrix whose output goes to the residual stream, with LayerScale folded in. */
-static void write_branch(const model *m, vit_writer *w, part p, part layer_scale, int block,
+static void write_branch(const model *m, model_writer *w, part p, part layer_scale, int block,
                          size_t cols) {
     size_t dim = (size_t)m->config.embed_dim;
     matrix x = find_matrix(m, p, block, dim, cols);
@@ -93,7 +93,7 @@ static void write_branch(const model *m, vit_writer *w, part p, part layer_scale
     write_matrix(w, &x);
 }
 
-static void write_norm(const model *m, vit_writer *w, part p, int block) {
+static void write_norm(const model *m, model_writer *w, part p, int block) {
     size_t dim = (size_t)m->config.embed_dim;
     stack x = {{NULL}, {1, 1, 0}, dim};
     x.tensors[0] = layout_need(m, p, block, (shape){1, {dim}});
@@ -108,7 +108,7 @@ static void check_qkv_bias(const model *m, const matrix *x) {
         fail("%s: %s: qkv_bias is false", x->bias[0]->file, x->bias[0]->name);
 }
 
-static void write_qkv(const model *m, vit_writer *w, int block) {
+static void write_qkv(const model *m, model_writer *w, int block) {
     size_t dim = (size_t)m->config.embed_dim;
     int fused = m->layout->names[PART_QKV][0] != NULL;
     for (int i = 0; i < 3; i++) {
@@ -121,7 +121,7 @@ static void write_qkv(const model *m, vit_writer *w, int block) {
     }
 }
 
-static void write_block(const model *m, vit_writer *w, int block) {
+static void write_block(const model *m, model_writer *w, int block) {
     size_t dim = (size_t)m->config.embed_dim, hidden = (size_t)m->config.mlp_dim;
     write_norm(m, w, PART_NORM1, block);
     write_qkv(m, w, block);
@@ -132,7 +132,7 @@ static void write_block(const model *m, vit_writer *w, int block) {
     write_branch(m, w, PART_FC2, PART_LAYER_SCALE2, block, hidden);
 }
 
-static void write_patch_embed(const model *m, vit_writer *w) {
+static void write_patch_embed(const model *m, model_writer *w) {
     const vit_config *c = &m->config;
     size_t dim = (size_t)c->embed_dim, chans = (size_t)c->in_chans;
     size_t height = (size_t)c->patch_size[0], width = (size_t)c->patch_size[1];
@@ -143,7 +143,7 @@ static void write_patch_embed(const model *m, vit_writer *w) {
     write_matrix(w, &x);
 }
 
-static void write_prefix_tokens(const model *m, vit_writer *w) {
+static void write_prefix_tokens(const model *m, model_writer *w) {
     static const part parts[3] = {PART_CLASS_TOKEN, PART_DIST_TOKEN, PART_REG_TOKEN};
     stack x = {{NULL}, {0}, (size_t)m->config.embed_dim};
     size_t left = (size_t)m->config.prefix_tokens;
@@ -188,15 +188,15 @@ static void read_sincos2d_row(const void *source, size_t row, float *values) {
     sincos_half(rows_first ? x : y, quarter, values + 2 * quarter);
 }
 
-static void write_computed_positions(const model *m, vit_writer *w) {
+static void write_computed_positions(const model *m, model_writer *w) {
     int one = strcmp(m->pos_embed, "sincos1d") == 0;
     if (m->config.embed_dim % (one ? 2 : 4) != 0)
         fail("--pos-embed %s: embed_dim is not a multiple of %d", m->pos_embed, one ? 2 : 4);
     if (w != NULL)
-        vit_writer_add(w, m->pos_embed, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
+        model_writer_add(w, m->pos_embed, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
 }
 
-static void write_positions(const model *m, vit_writer *w) {
+static void write_positions(const model *m, model_writer *w) {
     if (m->pos_embed != NULL) {
         write_computed_positions(m, w);
         return;
@@ -214,7 +214,7 @@ static matrix find_head(const model *m, part p) {
 }
 
 /* Two heads whose logits are averaged are one over both tokens, of half the weights. */
-static void write_head(const model *m, vit_writer *w) {
+static void write_head(const model *m, model_writer *w) {
     matrix x = find_head(m, PART_HEAD);
     if (m->config.head_tokens == 2) {
         matrix other = find_head(m, PART_HEAD_DIST);
@@ -225,7 +225,7 @@ static void write_head(const model *m, vit_writer *w) {
     write_matrix(w, &x);
 }
 
-void weights_write(const model *m, vit_writer *w) {
+void weights_write(const model *m, model_writer *w) {
     write_patch_embed(m, w);
     write_prefix_tokens(m, w);
     write_positions(m, w);

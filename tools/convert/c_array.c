@@ -5,7 +5,7 @@
 #include "c_array.h"
 
 #include "file_map.h"
-#include "plans.h"
+#include "tools/plans.h"
 #include "report.h"
 
 #include <ctype.h>

@@ -2,14 +2,15 @@
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
-#include "plans.h"
+#include "tools/plans.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void print_config(const vit_config *c) {
-    static const char *const acts[VIT_ACT_COUNT] = {"gelu", "gelu_tanh"};
+    static const char *const acts[VIT_ACT_COUNT] = {"gelu", "gelu_tanh", "quick_gelu", "swiglu",
+                                                    "relu"};
     printf("architecture   %s\n", c->architecture);
     printf("img_size       %d x %d\n", c->img_size[0], c->img_size[1]);
     printf("patch_size     %d x %d, %d patches\n", c->patch_size[0], c->patch_size[1],
@@ -30,7 +31,8 @@ static void print_head(const vit_config *c) {
     if (c->head_tokens == 1) printf("token 0");
     if (c->head_tokens > 1) printf("tokens 0 to %d", c->head_tokens - 1);
     if (c->head_avg) printf("%sthe mean of the patch tokens", c->head_tokens > 0 ? " and " : "");
-    printf(", %s", c->fc_norm ? "normalised after pooling" : "normalised before pooling");
+    printf(", %s", c->final_norm == VIT_FINAL_NORM_POOLED ? "normalised after pooling"
+                                                          : "normalised before pooling");
     if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
     printf("\n");
 }
@@ -74,18 +76,17 @@ static unsigned long long parameters_of(const vit__tensor *t) {
 
 /* One line; returns whether the checksum is right. */
 static int print_tensor(const vit_model *model, int index) {
-    static const char *const roles[] = {
-        "patch_embed", "prefix_tokens", "pos_embed", "norm1", "q",    "k",          "v",
-        "proj",        "norm2",         "fc1",       "fc2",   "norm", "pre_logits", "head"};
     const unsigned char *entry = vit__entry(model->data, index);
     vit__tensor t = vit__tensor_at(&model->config, index);
+    vit_tensor tensor;
+    if (vit_model_tensor(model, index, &tensor) != VIT_OK) return 0;
     unsigned long long offset = vit__u64(entry + 32), size = vit__u64(entry + 40);
     uint32_t checksum = vit__u32(entry + 28);
     int right = vit__xxh32(model->data + offset, (size_t)size) == checksum;
     char name[32];
     if (t.role >= VIT__NORM1 && t.role <= VIT__FC2)
-        snprintf(name, sizeof(name), "%d.%s", t.block, roles[t.role]);
-    else snprintf(name, sizeof(name), "%s", roles[t.role]);
+        snprintf(name, sizeof(name), "%d.%s", t.block, tensor.name);
+    else snprintf(name, sizeof(name), "%s", tensor.name);
     printf("  %-14s %7d x %-7d %-5s %-7s %12llu %10llu  %08lx %s\n", name, t.rows * t.rows_repeat,
            t.cols * t.cols_repeat, vit_dtype_name(dtype_at(model, index)),
            t.order == VIT__PANELS ? "panels" : "rows", offset, size, (unsigned long)checksum,

@@ -2,7 +2,7 @@
 """Makes imagenet_labels.h: the names of ImageNet-1k's classes as torchvision has them.
 
     apt install python3-torchvision
-    /usr/bin/python3 tools/make_imagenet_labels.py > tools/imagenet_labels.h
+    /usr/bin/python3 tools/convert/make_imagenet_labels.py > tools/convert/imagenet_labels.h
 """
 import json
 

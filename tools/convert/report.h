@@ -15,7 +15,7 @@
 /* One line. Control characters, which names in a file may contain, are shown as '?'. */
 REPORT_PRINTF void note(const char *format, ...);
 
-/* One line, then exit(1). vit_writer.c removes its unfinished file at exit. */
+/* One line, then exit(1). model_writer.c removes its unfinished file at exit. */
 REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
 
 /* count * size bytes of zeros. Ends the program where there is no memory. */

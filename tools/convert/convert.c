@@ -129,7 +129,7 @@ static const char *parse_pos_embed(const char *text) {
 }
 
 static vit_dtype parse_dtype(const char *text) {
-    int dtype = vit_dtype_find(text);
+    int dtype = dtype_find(text);
     if (dtype < 0) fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
     return (vit_dtype)dtype;
 }
@@ -306,7 +306,7 @@ static void convert(const arguments *a, settings *s) {
     checkpoint weights = is_folder(a->in) ? open_folder(a->in) : checkpoint_open(a->in);
     json config = open_config(a->in, "config.json");
     model m;
-    vit_writer writer;
+    model_writer writer;
     size_t labels_size;
     char *name = name_of(a->in);
 
@@ -321,9 +321,9 @@ static void convert(const arguments *a, settings *s) {
     weights_write(&m, NULL);
     layout_check_rest(&m);
 
-    vit_writer_begin(&writer, a->out, &m.config, a->dtype, labels, labels_size);
+    model_writer_begin(&writer, a->out, &m.config, a->dtype, labels, labels_size);
     weights_write(&m, &writer);
-    vit_writer_end(&writer);
+    model_writer_end(&writer);
 
     free(labels);
     free(name);
