@@ -2760,14 +2760,12 @@ static const void *vit__offset(const void *p, size_t bytes) {
 }
 
 /* Rows and panels whose outputs are next to each other; the weights are left to be set. */
-static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
-                              vit__table output) {
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
-    tile.input = input, tile.input_stride = input_stride;
-    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
-    return tile;
+static void vit__set_tile(vit__tile *tile, const void *input, size_t input_stride, int rows,
+                          size_t outputs, vit__table output) {
+    memset(tile, 0, sizeof(*tile));
+    tile->rows = rows, tile->panels = (int)(outputs / VIT__PANEL);
+    tile->input = input, tile->input_stride = input_stride;
+    tile->output = output.data, tile->row_stride = output.stride, tile->panel_stride = VIT__PANEL;
 }
 
 /* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
@@ -2898,7 +2896,7 @@ static vit__product vit__product_of(const vit__pass *pass, vit__role role, int b
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
     p.operand = vit__operand_of(pass, role);
-    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    vit__set_tile(&p.all, input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
     p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
     p.images = 1, p.input_rows = rows;
     return p;
@@ -2954,8 +2952,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    vit__tile tile =
-        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    vit__tile tile;
+    vit__set_tile(&tile, rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
     for (int i = 0; i < part.count; i++)
         vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
                         m.inputs);
@@ -3141,7 +3139,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     float row_scales[VIT__TILE_ROWS];
     int32_t row_zeros[VIT__TILE_ROWS];
     vit__table output = {scores, pass->padded_tokens};
-    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
+    vit__tile tile;
+    vit__set_tile(&tile, queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
     if (operand != VIT__OPERAND_F32) {
@@ -3157,7 +3156,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
                         vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
-    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
     vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
@@ -3172,7 +3172,8 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
     const int32_t row_zeros[VIT__TILE_ROWS] = {0};
-    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, low, stride, rows, pass->head_width, output);
     tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
     tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
     tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
@@ -3300,7 +3301,8 @@ static void vit__result_task(void *arg, int index, int worker) {
     const float *input = t->queries.data + (size_t)index * t->queries.stride;
     vit__table output = pass->queries;
     output.data += row * output.stride + head * pass->head_width;
-    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, input, 0, 1, pass->head_width, output);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
