@@ -3272,6 +3272,8 @@ static void vit__query_task(void *arg, int index, int worker) {
     float *slice = vit__worker_slice(pass, worker);
     int panel = (int)(head * pass->head_width / VIT__PANEL);
     memset(out, 0, pass->dim * sizeof(float));
+    for (size_t n = 0; n < pass->head_width; n++) /* q . b cancels, unless b is not finite */
+        out[0] += m.bias[head * pass->head_width + n] * 0.0f;
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
         for (size_t k = 0, count; k < m.inputs; k += count) {
             count = vit__smaller(pass->slice_inputs, m.inputs - k);
