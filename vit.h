@@ -5004,7 +5004,32 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #else
 
-/* vit__multiply8 where the compiler knows rows, panels and `depth`: steps of four k at a time, 1 or 2. */
+/* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
+                                  const int8_t *const *weights, size_t k, const int rows,
+                                  const int vectors, const int depth,
+                                  VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
+    VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
+    VIT__UNROLL
+    for (int i = 0; i < depth * vectors; i++) {
+        int d = i / vectors, v = i % vectors;
+        w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                  v % VIT__VECTORS * 4 * VIT__LANES);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+        x[0] = VIT__NAME(repeat4)(from);
+        x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+            else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+        }
+    }
+}
+
+/* vit__multiply8 where the compiler knows rows, panels and depth. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const int8_t *weights[VIT__INT8_PANELS];
@@ -5029,25 +5054,8 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
         for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__UNROLL
-        for (int i = 0; i < depth * vectors; i++) {
-            int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
-                                      v % VIT__VECTORS * 4 * VIT__LANES);
-        }
-        VIT__UNROLL
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__NAME(repeat4)(from);
-            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
-            VIT__UNROLL
-            for (int v = 0; v < vectors; v++) {
-                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
-                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
-            }
-        }
+        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, sum);
     }
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
