@@ -68,7 +68,7 @@
        VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
                              nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels
-                             (__FILE__ where that finds it, else "vit.h")
+                             (its own where the compiler tells that, else "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
 
@@ -2477,12 +2477,9 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 }
 
 /* The targets: this file includes itself, once for each, and takes [12]. */
-#ifdef __has_include
-#if !defined(VIT_SELF) && __has_include(__FILE__)
-#define VIT_SELF __FILE__
-#endif
-#endif
-#ifndef VIT_SELF
+#if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
+#define VIT_SELF __FILE_NAME__
+#elif !defined(VIT_SELF)
 #define VIT_SELF "vit.h"
 #endif
 #ifdef __has_include
