@@ -2261,34 +2261,28 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-/* 0, but NaN where a number of the row is a NaN or infinite. */
-static float vit__probe(const float *x, int count) {
-    float probe = 0;
-    for (int i = 0; i < count; i++) probe += x[i] * 0.0f;
+/* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
+   of the row is a NaN or infinite. */
+static float vit__exp_row(float *x, int count, float scale) {
+    float largest = x[0], probe = 0;
+    for (int i = 0; i < count; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+        probe += x[i] * 0.0f;
+    }
+    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     return probe;
 }
 
-/* exp(scale * x) in place, over the largest, so that nothing overflows. */
-static void vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0];
-    for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
-    for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-}
-
-/* Softmax of scale * x, in place. */
-static void vit__softmax(float *x, int count, float scale) {
-    vit__exp_row(x, count, scale);
-    float factor = 1.0f / vit__sum(x, count, 0, 0);
+/* Divides a row by its sum, to which `probe` is added. */
+static void vit__divide_row(float *x, int count, float probe) {
+    float factor = 1.0f / (vit__sum(x, count, 0, 0) + probe);
     for (int i = 0; i < count; i++) x[i] *= factor;
 }
 
-/* The softmax of up to 12 rows. A row has room for a multiple of 16 floats; what is there after count is
-   lost. A row with a NaN or an infinity becomes NaN throughout. */
+/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what is
+   there after count is lost. A row with a NaN or an infinity becomes NaN throughout. */
 static void vit__softmax_rows(float *x, size_t stride, int rows, int count, float scale) {
-    for (; rows > 0; rows--, x += stride) {
-        x[0] += vit__probe(x, count);
-        vit__softmax(x, count, scale);
-    }
+    for (; rows > 0; rows--, x += stride) vit__divide_row(x, count, vit__exp_row(x, count, scale));
 }
 
 #define VIT__PLAIN_ROWS8 4
@@ -2411,8 +2405,7 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
 static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, float scale,
                                uint8_t *high, uint8_t *low, float *units) {
     for (; rows > 0; rows--, x += stride) {
-        float sum = vit__probe(x, count);
-        vit__exp_row(x, count, scale);
+        float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
             uint32_t bits;
@@ -2630,91 +2623,66 @@ VIT_API vit_isa vit_isa_find(const char *name) {
     return (vit_isa)isa;
 }
 
-/* ---- [8] LAYERS ---------------------------------------------------------------------------- */
+/* ---- [8] PRODUCTS -------------------------------------------------------------------------- */
 
-/* Rows of floats, so many apart. */
+/* Rows, stride floats apart. Packed ones, which take less room, begin where floats would. */
 typedef struct vit__table {
     float *data;
     size_t stride;
 } vit__table;
 
-/* One pass over some images. Widths are padded to multiples of 16; what is in the padding is zero.
-   Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded, W: width of a
-   head, H: heads_at_once. What is quantized lies as bytes at the start of its row. */
+/* One forward pass over some images. Widths are padded to multiples of 16; the padding is zero. In a
+   shape, T stands for tokens, D for dim, I for inner, M for mlp, T16 for padded_tokens, W for
+   head_width and H for heads_at_once. */
 typedef struct vit__pass {
     const vit_model *model;
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    vit__operand block_operand; /* what the blocks' matrices are multiplied as ... */
-    vit__operand
-        attention_operand; /* ... and in attention, where int8 costs int8x too much accuracy */
+    const void *pixels;         /* of these images */
+    vit__operand block_operand; /* what the products with the blocks' matrices are made of, ... */
+    vit__operand attention_operand; /* ... and those of attention: floats if int8 costs accuracy */
     int images;
-    int tokens;         /* T: of an image */
+    int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
-    int heads, heads_at_once;     /* H: heads whose keys and values there is room for */
-    int mlp_rows;                 /* of an image, that go through the MLP at a time */
-    int few_patches, few_queries; /* that a worker has in its scratch */
-    size_t dim, head_width, inner;
+    int heads, heads_at_once; /* all, and those whose keys and values there is room for ... */
+    int first_head;           /* ... from this one on */
+    int patches_at_once, queries_at_once; /* that there is room for in a worker's rows */
+    int mlp_rows_at_once;                 /* of an image */
+    size_t dim, head_width, inner, patch_stride;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
-    vit__table normalized; /* [images][T][D], quantized where the matrices are integers */
-    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to }       */
-    float *keys;           /* [images][H][T16 / 16][W][16], or integers                }       */
-    float *values;         /* [images][H][W / 16][T][16], or integers of T16           } these */
-    float *key_scales;     /* [images][H][T16] } of integers                           } or    */
-    int32_t *key_sums;     /* [images][H][T16] }                                       } ...   */
-    float *value_scales;   /* [images][H][W]   }                                       }       */
-    int32_t *value_sums;   /* [images][H][W]   }                                       }       */
-    vit__table hidden;     /* ... these, in one memory: [images][mlp_rows][M]                  */
+    vit__table normalized; /* [images][T][D], as the blocks' operands */
+    float *row_scales;     /* [images][T], of packed rows */
+    int32_t *row_zeros;    /* [images][T] */
+    unsigned char
+        *shared;        /* what holds first those of attention, then hidden, and last the others: */
+    vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
+    float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
+    float *values;      /* [images][H][W / 16][T][16], likewise; packed ones have T16 tokens */
+    float *key_scales;  /* [images][H][T16], of packed keys */
+    int32_t *key_sums;  /* [images][H][T16] */
+    float *value_scales;   /* [images][H][W], of packed values */
+    int32_t *value_sums;   /* [images][H][W] */
+    vit__table hidden;     /* [images][mlp_rows_at_once][M] */
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
-    float *scratch;        /* [threads]: a slice of weights; behind it a few rows */
-    float *row_scales;     /* [images][T] } of quantized rows */
-    int32_t *row_zeros;    /* [images][T] } */
-    size_t x_size, normalized_size, shared_size; /* of an image, in floats */
-    size_t scratch_size;                         /* of a thread */
-    size_t slice_inputs;                         /* of weights that are unpacked at a time: */
-    size_t slice_size;                           /* [2][slice_inputs][16] */
+    float *scratch;        /* [threads][scratch_size]: a slice of weights, then a few rows */
+    size_t x_size, normalized_size; /* of an image, in floats ... */
+    size_t shared_size;             /* ... and in bytes */
+    size_t scratch_size;            /* of a worker */
+    size_t slice_inputs;            /* inputs of weights that are unpacked at a time */
+    size_t slice_size;              /* [2][slice_inputs][16] */
 } vit__pass;
 
-/* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
-   first level cache. */
+/* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
+   a first level cache, so they get 16 more floats. */
 static size_t vit__row_stride(size_t width) {
     return width % 512 == 0 ? vit__add(width, VIT__PANEL) : width;
 }
 
-/* What becomes of the sums of a product. */
-typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT } vit__finish;
-
-/* A product: some rows of each image, [images][rows][inputs], times some panels of a matrix. In the
-   output, images, rows and panels lie apart by the strides. */
-typedef struct vit__product {
-    const vit__pass *pass;
-    vit__matrix matrix;
-    vit__operand operand; /* what the rows of input are packed as */
-    vit__table input;
-    int input_rows;          /* of an image: `rows`, or more than are multiplied */
-    const float *row_scales; /* of the input, where it is quantized */
-    const int32_t *row_zeros;
-    int images, rows;
-    int first_panel, panels, task_panels;
-    vit__finish finish;
-    float *output; /* of the first panel */
-    size_t image_stride, row_stride, panel_stride;
-} vit__product;
-
-/* The biases of a product without. */
-static const float vit__zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
-
-#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
-
-static int vit__divide_up(int n, int by) {
-    return n / by + (n % by != 0);
-}
-
-/* These two a build for int8 alone need not read. */
+/* The operands of a pass, which a build for int8 alone knows. */
 static vit__operand vit__block_operand(const vit__pass *pass) {
     return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->block_operand;
 }
@@ -2723,12 +2691,22 @@ static vit__operand vit__attention_operand(const vit__pass *pass) {
     return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->attention_operand;
 }
 
-static int vit__attends_integers(const vit__pass *pass) {
-    return vit__attention_operand(pass) == VIT__OPERAND_INT8;
+/* The operand for a matrix. Those outside the blocks cost little and matter more: floats. */
+static vit__operand vit__operand_of(const vit__pass *pass, vit__role role) {
+    return vit__in_block(role) ? vit__block_operand(pass) : VIT__OPERAND_F32;
 }
 
 static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__operand operand) {
     return &pass->kernels->operands[operand];
+}
+
+/* Floats that hold so many packed inputs, a multiple of 4. */
+static size_t vit__packed_size(vit__operand operand, size_t inputs) {
+    return inputs / (sizeof(float) / vit__input_sizes[operand]);
+}
+
+static size_t vit__steps(vit__operand operand, size_t inputs) {
+    return inputs * vit__input_sizes[operand] / VIT__STEP_INPUT;
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
@@ -2738,28 +2716,58 @@ static vit__act_kernel vit__act(const vit__pass *pass) {
         ->act[vit__block_operand(pass) == VIT__OPERAND_INT8 ? VIT__GELU8 : VIT__GELU];
 }
 
+/* A worker's room for a slice of weights, [2][slice_inputs][16] ... */
+static float *vit__worker_slice(const vit__pass *pass, int worker) {
+    return pass->scratch + (size_t)worker * pass->scratch_size;
+}
+
+/* ... and for some rows: patches, scores, or one row on its way. */
+static float *vit__worker_rows(const vit__pass *pass, int worker) {
+    return vit__worker_slice(pass, worker) + pass->slice_size;
+}
+
+static int vit__divide_up(int n, int by) {
+    return n / by + (n % by != 0);
+}
+
+/* What a task works on: each image has some groups (its heads, or blocks of its rows), and each group
+   has `length` things (tokens, panels, ...), of which one task takes `most`. */
+typedef struct vit__part {
+    size_t image, group;
+    int first, count;
+} vit__part;
+
+static vit__part vit__part_of(int index, int groups, int length, int most) {
+    int parts = vit__divide_up(length, most), all = index / parts;
+    vit__part part = {(size_t)(all / groups), (size_t)(all % groups), index % parts * most, 0};
+    part.count = vit__min(most, length - part.first);
+    return part;
+}
+
 static const void *vit__offset(const void *p, size_t bytes) {
     return (const unsigned char *)p + bytes;
 }
 
-/* The room of `count` inputs, in floats. */
-static size_t vit__packed_size(vit__operand operand, size_t count) {
-    return count / (sizeof(float) / vit__input_sizes[operand]);
+/* Rows and panels whose outputs are next to each other; the weights are left to be set. */
+static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
+                              vit__table output) {
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
+    tile.input = input, tile.input_stride = input_stride;
+    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
+    return tile;
 }
 
-static size_t vit__steps(vit__operand operand, size_t inputs) {
-    return inputs * vit__input_sizes[operand] / VIT__STEP_INPUT;
-}
-
-/* Spreads the prefetch of what this thread multiplies by next over `steps` steps: as many bytes as it
-   multiplies by now, at `weights`; those of the other threads come in between. */
+/* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
+   Those of the other threads come in between. */
 static void vit__fetch_next(vit__tile *tile, const void *weights, size_t size, size_t steps,
                             int threads) {
     tile->next = (uintptr_t)weights + size * (size_t)threads;
     tile->next_step = (size + steps - 1) / steps;
 }
 
-/* The next rows, a tile at a time, so that the panels stay in the cache while the rows pass by. */
+/* Any number of rows, a tile at a time, so that the panels stay in the cache while the rows pass. */
 static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *tile, int rows) {
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile_rows, rows);
@@ -2773,251 +2781,126 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
     }
 }
 
-/* All rows of a panel, and of those after it. Without a bias it is zero. */
-static vit__tile vit__tile_from(const vit__tile *all, int panel, int panels) {
-    const size_t n = (size_t)panel * VIT__PANEL;
-    vit__tile tile = *all;
-    tile.panels = vit__min(panels, all->panels - panel);
-    tile.bias = all->bias == NULL ? vit__zeros : all->bias + n;
-    if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
-    tile.output += (size_t)panel * all->panel_stride;
-    return tile;
-}
+/* Panels of a matrix from first_panel on, of which slice_inputs inputs at a time are unpacked to floats,
+   [panels][slice][16]: they stay in the first level cache while the rows pass. */
+typedef struct vit__unpacking {
+    const vit__pass *pass;
+    const vit__matrix *matrix;
+    int first_panel;
+    float *slice;
+} vit__unpacking;
 
-/* More rows and panels than a tile has. */
-static void vit__multiply_all(const vit__operand_kernels *kernels, const vit__tile *all,
-                              int threads) {
+static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
+
+/* Any number of rows and panels; the panels after them are for threads - 1 others. Unless `unpacking` is
+   NULL, the sums of its slices add up in the output. */
+static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit__tile *all,
+                                 int threads, const vit__unpacking *unpacking) {
+    const size_t panel_size =
+        unpacking == NULL ? all->steps * VIT__STEP_WEIGHTS : unpacking->matrix->panel_size;
+    const size_t most = unpacking == NULL ? all->steps : unpacking->pass->slice_inputs;
+    const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
     vit__tile tile;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
-        tile = vit__tile_from(all, panel, kernels->tile_panels);
-        tile.weights = vit__offset(all->weights, (size_t)panel * all->steps * VIT__STEP_WEIGHTS);
-        if (VIT__FETCHES)
-            vit__fetch_next(
-                &tile, tile.weights, (size_t)tile.panels * tile.steps * VIT__STEP_WEIGHTS,
-                tile.steps * (size_t)vit__divide_up(all->rows, kernels->tile_rows), threads);
-        vit__multiply_rows(kernels, &tile, all->rows);
-    }
-}
-
-/* The same by panels of m from `first` on, which are unpacked to floats a slice of inputs at a time,
-   [panels][slice][16], which stays in the first level cache while the rows pass by; the sums of the
-   slices add up in the output. */
-static void vit__multiply_unpacked(const vit__pass *pass, const vit__matrix *m, int first,
-                                   const vit__tile *all, float *slice) {
-    const vit__operand_kernels *kernels = vit__kernels_for(pass, VIT__OPERAND_F32);
-    size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
-    vit__tile tile;
-    for (int panel = 0; panel < all->panels; panel += tile.panels) {
-        for (size_t k = 0; k < m->inputs; k += tile.steps) {
-            tile = vit__tile_from(all, panel, kernels->tile_panels);
-            tile.steps = vit__smaller(pass->slice_inputs, m->inputs - k);
-            tile.input = vit__offset(all->input, k * sizeof(float));
-            tile.weights = slice;
-            if (k > 0) tile.bias = vit__zeros, tile.add = 1;
-            if (k + tile.steps < m->inputs) tile.act = NULL;
-            pass->kernels->unpack(m, first + panel, tile.panels, k, tile.steps, slice);
+        const void *weights = vit__offset(all->weights, (size_t)panel * panel_size);
+        const size_t n = (size_t)panel * VIT__PANEL;
+        for (size_t k = 0; k < all->steps; k += tile.steps) {
+            tile = *all;
+            tile.panels = vit__min(kernels->tile_panels, all->panels - panel);
+            tile.steps = vit__smaller(most, all->steps - k);
+            tile.input = vit__offset(all->input, k * VIT__STEP_INPUT);
+            tile.output += (size_t)panel * all->panel_stride;
+            tile.weights = weights;
+            tile.bias = k > 0 || all->bias == NULL ? vit__no_bias : all->bias + n;
+            if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
+            tile.add = all->add || k > 0;
+            if (k + tile.steps < all->steps) tile.act = NULL;
+            if (unpacking != NULL) {
+                unpacking->pass->kernels->unpack(unpacking->matrix, unpacking->first_panel + panel,
+                                                 tile.panels, k, tile.steps, unpacking->slice);
+                tile.weights = unpacking->slice;
+            }
             if (VIT__FETCHES)
-                vit__fetch_next(&tile, m->weights + (size_t)(first + panel) * m->panel_size,
-                                m->panel_size * (size_t)tile.panels, m->inputs * tiles,
-                                vit__threads(pass->options));
+                vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
+                                tiles * all->steps, threads);
             vit__multiply_rows(kernels, &tile, all->rows);
         }
     }
 }
 
-/* By panels of m from `first` on; all but them is in `all`. Weights of any type can be operands of
-   floats; another operand is the type of the weights. */
-static void vit__multiply_by(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
-                             int first, vit__tile *all, float *slice) {
-    const size_t n = (size_t)first * VIT__PANEL;
-    all->bias = m->bias + n;
-    if (operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32)) {
-        vit__multiply_unpacked(pass, m, first, all, slice);
-        return;
-    }
+/* The panels of m from first_panel on come to what else `all` says. Floats are multiplied by weights
+   of any type; packed rows have the type of the weights. */
+static void vit__multiply_matrix(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
+                                 int first_panel, vit__tile *all, int worker) {
+    const size_t n = (size_t)first_panel * VIT__PANEL;
+    const int unpacks = operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    vit__unpacking unpacking = {pass, m, first_panel, vit__worker_slice(pass, worker)};
     all->steps = vit__steps(operand, m->inputs);
-    all->weights = m->weights + (size_t)first * m->panel_size;
-    all->narrow = m->range <= 63;
+    all->weights = m->weights + (size_t)first_panel * m->panel_size;
+    all->bias = m->bias + n;
     if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
-    vit__multiply_all(vit__kernels_for(pass, operand), all, vit__threads(pass->options));
+    all->narrow = m->range <= 63;
+    vit__multiply_panels(vit__kernels_for(pass, operand), all, vit__threads(pass->options),
+                         unpacks ? &unpacking : NULL);
 }
 
-/* One task of a product: a block of rows of an image times a few panels. */
+/* Rows of each image, [images][input_rows][inputs], times panels of a matrix. */
+typedef struct vit__product {
+    const vit__pass *pass;
+    vit__operand operand;
+    vit__matrix matrix;
+    vit__tile all; /* rows and panels of the first image */
+    int images, input_rows, first_panel, task_panels;
+    size_t image_stride; /* of the output */
+} vit__product;
+
+#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
+
+/* One task of a product: a few panels times a block of rows of an image. */
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
-    int groups = vit__divide_up(p->panels, p->task_panels);
-    int blocks = vit__divide_up(p->rows, VIT__TASK_ROWS);
-    int panel = index % groups * p->task_panels, image = index / groups / blocks;
-    int row = index / groups % blocks * VIT__TASK_ROWS;
-    int first_row = image * p->input_rows + row;
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = vit__min(p->rows - row, VIT__TASK_ROWS);
-    tile.panels = vit__min(p->panels - panel, p->task_panels);
-    tile.input = p->input.data + (size_t)first_row * p->input.stride;
-    tile.input_stride = p->input.stride * sizeof(float);
-    tile.row_scales = p->row_scales + first_row, tile.row_zeros = p->row_zeros + first_row;
-    tile.output = p->output + (size_t)image * p->image_stride + (size_t)row * p->row_stride +
-                  (size_t)panel * p->panel_stride;
-    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
-    tile.add = p->finish == VIT__ADD;
-    if (p->finish == VIT__ACT) tile.act = vit__act(p->pass);
-    vit__multiply_by(p->pass, p->operand, &p->matrix, p->first_panel + panel, &tile,
-                     p->pass->scratch + (size_t)worker * p->pass->scratch_size);
+    int blocks = vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    vit__part part = vit__part_of(index, blocks, p->all.panels, p->task_panels);
+    size_t row = part.group * VIT__TASK_ROWS, input_row = part.image * (size_t)p->input_rows + row;
+    vit__tile tile = p->all;
+    tile.rows = vit__min(VIT__TASK_ROWS, p->all.rows - (int)row), tile.panels = part.count;
+    tile.input = vit__offset(tile.input, input_row * tile.input_stride);
+    tile.row_scales += input_row, tile.row_zeros += input_row;
+    tile.output += part.image * p->image_stride + row * tile.row_stride +
+                   (size_t)part.first * tile.panel_stride;
+    vit__multiply_matrix(p->pass, p->operand, &p->matrix, p->first_panel + part.first, &tile,
+                         worker);
 }
 
 static void vit__run_product(vit__product *p) {
-    int blocks = p->images * vit__divide_up(p->rows, VIT__TASK_ROWS);
-    p->task_panels = p->images * p->rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
-    vit__parallel(p->pass->options, blocks * vit__divide_up(p->panels, p->task_panels),
+    int blocks = p->images * vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    p->task_panels = p->images * p->all.rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
+    vit__parallel(p->pass->options, blocks * vit__divide_up(p->all.panels, p->task_panels),
                   vit__product_task, p);
 }
 
-/* What a matrix is multiplied as: those at the ends of the model, which cost little and matter more, as
-   floats always. */
-static vit__operand vit__operand_of(const vit__pass *pass, vit__role role) {
-    return vit__in_block(role) ? vit__block_operand(pass) : VIT__OPERAND_F32;
-}
-
-/* The product of rows with the matrix of a role; where it goes is left to say. */
+/* Rows, all in one image, times all of a role's matrix, to rows. */
 static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
-                                    vit__table input, int rows) {
+                                    vit__table input, int rows, vit__table output) {
     vit__product p;
     memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
     p.operand = vit__operand_of(pass, role);
-    p.input = input;
-    p.row_scales = pass->row_scales, p.row_zeros = pass->row_zeros;
-    p.images = 1, p.rows = p.input_rows = rows;
-    p.panels = (int)(p.matrix.outputs / VIT__PANEL);
+    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
+    p.images = 1, p.input_rows = rows;
     return p;
-}
-
-/* From rows to rows. */
-static void vit__run_linear(vit__product *p, vit__finish finish, vit__table output) {
-    p->finish = finish;
-    p->output = output.data;
-    p->row_stride = output.stride, p->panel_stride = VIT__PANEL;
-    vit__run_product(p);
 }
 
 static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__table input,
-                        int rows, vit__finish finish, vit__table output) {
-    vit__product p = vit__product_of(pass, role, block, input, rows);
-    vit__run_linear(&p, finish, output);
-}
-
-/* normalized [images][T], of which `rows` of each image, times the panels of H heads of q, k or v. */
-static vit__product vit__heads_product(const vit__pass *pass, vit__role role, int block, int head,
-                                       int rows) {
-    vit__product p = vit__product_of(pass, role, block, pass->normalized, pass->tokens);
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    p.images = pass->images, p.rows = rows;
-    p.first_panel = head * panels;
-    p.panels = vit__min(pass->heads_at_once, pass->heads - head) * panels;
-    return p;
-}
-
-/* To rows in the place of the queries, [images][rows][I]. */
-static void vit__make_rows(const vit__pass *pass, vit__role role, int block, int head, int rows) {
-    vit__product p = vit__heads_product(pass, role, block, head, rows);
-    vit__table output = pass->queries;
-    output.data += (size_t)head * pass->head_width;
-    p.image_stride = (size_t)rows * output.stride;
-    vit__run_linear(&p, VIT__ASSIGN, output);
-}
-
-/* To values: panels, by which attention multiplies its weights. */
-static void vit__make_float_values(const vit__pass *pass, int block, int head) {
-    vit__product p = vit__heads_product(pass, VIT__V, block, head, pass->tokens);
-    p.output = pass->values;
-    p.row_stride = VIT__PANEL, p.panel_stride = (size_t)pass->tokens * VIT__PANEL;
-    p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
+                        int rows, int add, vit__table output) {
+    vit__product p = vit__product_of(pass, role, block, input, rows, output);
+    p.all.add = add;
     vit__run_product(&p);
 }
 
-/* Heads whose keys and values are there, up to H of them: what the tasks of attention work on. */
-typedef struct vit__heads {
-    const vit__pass *pass;
-    int first_head, heads;
-} vit__heads;
-
-/* One task of the keys: 16 rows of a head, which lie in the place of the queries, become a panel, so that
-   the scores are a product with panels too. Tokens behind the last are zero; what comes out of them is
-   not used. */
-static void vit__key_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), first = index % blocks * VIT__PANEL;
-    int count = vit__min(VIT__PANEL, pass->tokens - first);
-    size_t head = (size_t)(index / blocks % h->heads), image = (size_t)(index / blocks / h->heads);
-    size_t width = pass->head_width, stride = pass->queries.stride;
-    size_t at = (image * (size_t)pass->heads_at_once + head) * pass->padded_tokens + (size_t)first;
-    const float *rows = pass->queries.data +
-                        (image * (size_t)pass->tokens + (size_t)first) * stride +
-                        ((size_t)h->first_head + head) * width;
-    vit__operand operand = vit__attention_operand(pass);
-    float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
-    float *panel = pass->keys + vit__packed_size(operand, at * width);
-    float *columns = operand == VIT__OPERAND_F32 ? panel : few;
-    pass->kernels->transpose(rows, stride, count, width, columns);
-    if (operand != VIT__OPERAND_F32)
-        vit__kernels_for(pass, operand)
-            ->pack_panel(columns, VIT__PANEL, (int)width, 63, panel, pass->key_scales + at,
-                         pass->key_sums + at);
-}
-
-/* normalized -> keys of H heads, by way of the queries' place */
-static void vit__make_keys(const vit__pass *pass, int block, int head) {
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL);
-    vit__make_rows(pass, VIT__K, block, head, pass->tokens);
-    vit__parallel(pass->options, pass->images * heads.heads * blocks, vit__key_task, &heads);
-}
-
-/* One task of the values in integers: 16 outputs of a head, whose rows lie in the place of the queries,
-   become a panel. */
-static void vit__value_panel_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    size_t head = (size_t)(index / panels % h->heads), image = (size_t)(index / panels / h->heads);
-    size_t first = (size_t)(index % panels) * VIT__PANEL, width = pass->head_width;
-    size_t at = (image * (size_t)pass->heads_at_once + head) * width + first;
-    const float *rows = pass->queries.data + image * (size_t)pass->tokens * pass->queries.stride +
-                        ((size_t)h->first_head + head) * width + first;
-    (void)worker;
-    vit__operand operand = vit__attention_operand(pass);
-    vit__kernels_for(pass, operand)
-        ->pack_panel(rows, pass->queries.stride, pass->tokens, 127,
-                     pass->values + vit__packed_size(operand, at * pass->padded_tokens),
-                     pass->value_scales + at, pass->value_sums + at);
-}
-
-/* normalized -> values of H heads */
-static void vit__make_values(const vit__pass *pass, int block, int head) {
-    if (vit__attention_operand(pass) == VIT__OPERAND_F32) {
-        vit__make_float_values(pass, block, head);
-        return;
-    }
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    vit__make_rows(pass, VIT__V, block, head, pass->tokens);
-    vit__parallel(pass->options, pass->images * heads.heads * panels, vit__value_panel_task,
-                  &heads);
-}
-
-static int vit__rows_in_use(const vit__pass *pass) {
-    return pass->images * pass->rows_per_image;
-}
-
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A few patches at a time are read as rows
-   of pixels in the order channel, y, x, into the worker's scratch, and multiplied by the matrix. */
-typedef struct vit__patches {
-    const vit__pass *pass;
-    const void *pixels;
-} vit__patches;
+/* ---- [9] LAYERS ---------------------------------------------------------------------------- */
 
 /* A channel of a row of packed pixels, normalised. */
 static void vit__read_u8(const vit_config *c, int channel, const unsigned char *pixels,
@@ -3026,57 +2909,50 @@ static void vit__read_u8(const vit_config *c, int channel, const unsigned char *
         out[x] = vit__normalize(&c->preprocess, channel, pixels[channel]);
 }
 
-/* A patch of the image as a row [inputs], the padding zero. */
-static void vit__read_patch(const vit__patches *p, int image, int patch, float *out,
+/* A patch of an image as a row [inputs], in the order channel, y, x, and zeros. */
+static void vit__read_patch(const vit__pass *pass, size_t image, int patch, float *out,
                             size_t inputs) {
-    const vit_config *c = p->pass->config;
-    int height = c->img_size[0], width = c->img_size[1], patch_width = c->patch_size[1];
+    const vit_config *c = pass->config;
+    size_t height = (size_t)c->img_size[0], width = (size_t)c->img_size[1];
+    size_t channels = (size_t)c->in_chans, patch_width = (size_t)c->patch_size[1];
+    size_t left = (size_t)(patch % vit__grid_width(c)) * patch_width;
     int top = patch / vit__grid_width(c) * c->patch_size[0];
-    int left = patch % vit__grid_width(c) * patch_width;
     float *end = out + inputs;
     for (int channel = 0; channel < c->in_chans; channel++) {
-        size_t plane = (size_t)image * (size_t)c->in_chans + (size_t)channel;
+        size_t plane = image * channels + (size_t)channel;
         for (int y = top; y < top + c->patch_size[0]; y++, out += patch_width) {
-            size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
-            size_t packed =
-                ((size_t)image * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
-            if (p->pass->options->pixel_type == VIT_PIXELS_F32)
-                memcpy(out, (const float *)p->pixels + planar, (size_t)patch_width * sizeof(float));
+            size_t planar = (plane * height + (size_t)y) * width + left;
+            size_t packed = (image * height + (size_t)y) * width + left;
+            if (pass->options->pixel_type == VIT_PIXELS_F32)
+                memcpy(out, (const float *)pass->pixels + planar, patch_width * sizeof(float));
             else
-                vit__read_u8(c, channel,
-                             (const unsigned char *)p->pixels + packed * (size_t)c->in_chans, out);
+                vit__read_u8(c, channel, (const unsigned char *)pass->pixels + packed * channels,
+                             out);
         }
     }
     memset(out, 0, (size_t)(end - out) * sizeof(float));
 }
 
-/* One task of the patch embedding: a few patches of one image, added to what x holds. */
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. One task: a few patches of an image become
+   the worker's rows, whose product is added to what x holds. */
 static void vit__patch_task(void *arg, int index, int worker) {
-    const vit__patches *p = (const vit__patches *)arg;
-    const vit__pass *pass = p->pass;
+    const vit__pass *pass = (const vit__pass *)arg;
+    const vit_config *c = pass->config;
+    vit__part part = vit__part_of(index, 1, vit__num_patches(c), pass->patches_at_once);
+    size_t token = part.image * (size_t)pass->tokens + (size_t)(c->prefix_tokens + part.first);
+    vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
+    float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    int patches = vit__num_patches(pass->config),
-        tiles = vit__divide_up(patches, pass->few_patches);
-    int image = index / tiles, first = index % tiles * pass->few_patches;
-    int rows = vit__min(pass->few_patches, patches - first), panels = (int)(m.outputs / VIT__PANEL);
-    size_t token =
-        (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
-    size_t stride = vit__row_stride(m.inputs);
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
-    float *input = slice + pass->slice_size;
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = panels;
-    tile.input = input, tile.input_stride = stride * sizeof(float);
-    tile.output = pass->x.data + token * pass->x.stride;
-    tile.row_stride = pass->x.stride, tile.panel_stride = VIT__PANEL;
+    vit__tile tile =
+        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    for (int i = 0; i < part.count; i++)
+        vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
+                        m.inputs);
     tile.add = 1;
-    for (int i = 0; i < rows; i++)
-        vit__read_patch(p, image, first + i, input + (size_t)i * stride, m.inputs);
-    vit__multiply_by(pass, VIT__OPERAND_F32, &m, 0, &tile, slice);
+    vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, 0, &tile, worker);
 }
 
-/* Every token starts as its position; prefix tokens, the class token first, come on top. */
+/* Every token starts as its position; prefix tokens, the class token first, are added. */
 static void vit__put_positions(const vit__pass *pass) {
     const float *prefix = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
     const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
@@ -3090,225 +2966,313 @@ static void vit__put_positions(const vit__pass *pass) {
 }
 
 /* pixels -> x [images][T][D] */
-static void vit__embed(const vit__pass *pass, const void *pixels) {
-    vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->few_patches);
+static void vit__embed(vit__pass *pass, const void *pixels) {
+    int parts = vit__divide_up(vit__num_patches(pass->config), pass->patches_at_once);
+    pass->pixels = pixels;
     vit__put_positions(pass);
-    vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
+    vit__parallel(pass->options, pass->images * parts, vit__patch_task, pass);
+    VIT_PROFILE("embed");
 }
+
+/* Rows [rows][width] that become normalised, unless norm is NULL, and then what an operand is. */
+typedef struct vit__row_work {
+    const vit__pass *pass;
+    vit__table input, output;
+    int rows;
+    size_t width;
+    const float *norm;
+    vit__operand operand;
+} vit__row_work;
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
-/* Rows made ready for a product, from input to output, which may be one: by LayerNorm unless norm is
-   NULL, then as integers if so said. */
-typedef struct vit__row_args {
-    const vit__pass *pass;
-    vit__table input, output;
-    const float *norm;
-    vit__operand operand;
-    int rows;
-    size_t width;
-} vit__row_args;
-
 static void vit__row_task(void *arg, int index, int worker) {
-    const vit__row_args *a = (const vit__row_args *)arg;
-    const vit__pass *pass = a->pass;
+    const vit__row_work *w = (const vit__row_work *)arg;
+    const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
-    int begin = index * VIT__TASK_LINES, end = vit__min(a->rows, begin + VIT__TASK_LINES);
-    float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
-    for (int row = begin; row < end; row++) {
-        float *x = a->input.data + (size_t)row * a->input.stride;
-        float *out = a->output.data + (size_t)row * a->output.stride;
-        float *y = a->norm == NULL ? x : a->operand != VIT__OPERAND_F32 ? few : out;
-        if (a->norm != NULL)
-            pass->kernels->norm_row(x, a->norm, c->embed_dim, a->width, c->norm_eps, y);
-        if (a->operand != VIT__OPERAND_F32)
-            vit__kernels_for(pass, a->operand)
-                ->pack_rows(y, 0, 1, a->width, out, 0, pass->row_scales + row,
+    const int packs = w->operand != VIT__OPERAND_F32;
+    int end = vit__min(w->rows, (index + 1) * VIT__TASK_LINES);
+    for (int row = index * VIT__TASK_LINES; row < end; row++) {
+        float *x = w->input.data + (size_t)row * w->input.stride;
+        float *out = w->output.data + (size_t)row * w->output.stride;
+        float *normalized = packs ? vit__worker_rows(pass, worker) : out;
+        if (w->norm != NULL) {
+            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
+            x = normalized;
+        }
+        if (packs)
+            vit__kernels_for(pass, w->operand)
+                ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row,
                             pass->row_zeros + row);
     }
 }
 
-static void vit__run_rows(vit__row_args *args) {
-    vit__parallel(args->pass->options, vit__divide_up(args->rows, VIT__TASK_LINES), vit__row_task,
-                  args);
+static void vit__run_rows(vit__row_work *work) {
+    vit__parallel(work->pass->options, vit__divide_up(work->rows, VIT__TASK_LINES), vit__row_task,
+                  work);
 }
 
-/* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them. */
+/* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them; output may be input. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_args args = {pass,
+    vit__row_work work = {pass,
                           input,
                           output,
-                          vit__tensor_data(pass->model, role, block),
-                          vit__operand_of(pass, next),
                           rows,
-                          pass->dim};
-    vit__run_rows(&args);
+                          pass->dim,
+                          vit__tensor_data(pass->model, role, block),
+                          vit__operand_of(pass, next)};
+    vit__run_rows(&work);
 }
 
-/* Rows of floats [rows][width] in a block, as its matrices take them. */
-static void vit__make_ready(const vit__pass *pass, vit__table table, int rows, size_t width) {
-    vit__row_args args = {pass, table, table, NULL, vit__block_operand(pass), rows, width};
-    if (args.operand != VIT__OPERAND_F32) vit__run_rows(&args);
+/* Rows of floats [rows][width] become the blocks' operands, in place. */
+static void vit__pack_rows(const vit__pass *pass, vit__table table, int rows, size_t width) {
+    vit__row_work work = {pass, table, table, rows, width, NULL, vit__block_operand(pass)};
+    if (work.operand != VIT__OPERAND_F32) vit__run_rows(&work);
 }
 
-/* The scores of a few queries of a head, [rows][T16]; the queries are packed in place. */
-static void vit__score(const vit__pass *pass, float *queries, int rows, size_t at, float *scores) {
+static int vit__rows_in_use(const vit__pass *pass) {
+    return pass->images * pass->rows_per_image;
+}
+
+/* Heads whose keys and values there are now. */
+static int vit__heads_now(const vit__pass *pass) {
+    return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
+}
+
+/* A task for each part of each of these heads. */
+static void vit__run_heads(vit__pass *pass, int length, int most, vit__task task) {
+    int parts = vit__divide_up(length, most);
+    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
+}
+
+/* The index of a head among these, of all images. */
+static size_t vit__head_of(const vit__pass *pass, vit__part part) {
+    return part.image * (size_t)pass->heads_at_once + part.group;
+}
+
+/* A head's columns of a row in the queries' buffer, [images][rows_per_image][I]. */
+static float *vit__head_row(const vit__pass *pass, vit__part part, int rows_per_image, int row) {
+    size_t at = part.image * (size_t)rows_per_image + (size_t)row;
+    return pass->queries.data + at * pass->queries.stride +
+           ((size_t)pass->first_head + part.group) * pass->head_width;
+}
+
+/* normalized [images][T][D], the first `rows` of each image, times the panels of H heads of q, k or v, to
+   [images][rows][I] in the queries' buffer */
+static vit__product vit__heads_product(const vit__pass *pass, vit__role role, int block, int rows) {
+    vit__product p = vit__product_of(pass, role, block, pass->normalized, rows, pass->queries);
+    int panels = (int)(pass->head_width / VIT__PANEL);
+    p.images = pass->images, p.input_rows = pass->tokens;
+    p.first_panel = pass->first_head * panels, p.all.panels = vit__heads_now(pass) * panels;
+    p.all.output += (size_t)pass->first_head * pass->head_width;
+    p.image_stride = (size_t)rows * pass->queries.stride;
+    return p;
+}
+
+static void vit__project_heads(const vit__pass *pass, vit__role role, int block, int rows) {
+    vit__product p = vit__heads_product(pass, role, block, rows);
+    vit__run_product(&p);
+}
+
+/* One task of the keys: 16 rows of a head become a panel, so that the scores are a product with panels
+   too. Tokens after the last are zero; their scores are not used. */
+static void vit__key_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
     vit__operand operand = vit__attention_operand(pass);
+    vit__part part = vit__part_of(index, vit__heads_now(pass), pass->tokens, VIT__PANEL);
+    size_t at = vit__head_of(pass, part) * pass->padded_tokens + (size_t)part.first;
+    float *panel = pass->keys + vit__packed_size(operand, at * pass->head_width);
+    float *columns = operand == VIT__OPERAND_F32 ? panel : vit__worker_rows(pass, worker);
+    pass->kernels->transpose(vit__head_row(pass, part, pass->tokens, part.first),
+                             pass->queries.stride, part.count, pass->head_width, columns);
+    if (operand != VIT__OPERAND_F32)
+        vit__kernels_for(pass, operand)
+            ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, 63, panel,
+                         pass->key_scales + at, pass->key_sums + at);
+}
+
+/* normalized -> keys of H heads; the queries' buffer holds their rows in between */
+static void vit__make_keys(vit__pass *pass, int block) {
+    vit__project_heads(pass, VIT__K, block, pass->tokens);
+    vit__run_heads(pass, pass->tokens, VIT__PANEL, vit__key_task);
+}
+
+/* One task of packed values: 16 outputs of a head become a panel. */
+static void vit__value_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__operand operand = vit__attention_operand(pass);
+    vit__part part = vit__part_of(index, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL);
+    size_t at = vit__head_of(pass, part) * pass->head_width + (size_t)part.first;
+    float *panel = pass->values + vit__packed_size(operand, at * pass->padded_tokens);
+    (void)worker;
+    vit__kernels_for(pass, operand)
+        ->pack_panel(vit__head_row(pass, part, pass->tokens, 0) + part.first, pass->queries.stride,
+                     pass->tokens, 127, panel, pass->value_scales + at, pass->value_sums + at);
+}
+
+/* normalized -> values of H heads: floats are panels at once, others are rows first as keys are */
+static void vit__make_values(vit__pass *pass, int block) {
+    vit__product p = vit__heads_product(pass, VIT__V, block, pass->tokens);
+    if (vit__attention_operand(pass) == VIT__OPERAND_F32) {
+        p.all.output = pass->values;
+        p.all.row_stride = VIT__PANEL, p.all.panel_stride = (size_t)pass->tokens * VIT__PANEL;
+        p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
+    }
+    vit__run_product(&p);
+    if (vit__attention_operand(pass) != VIT__OPERAND_F32)
+        vit__run_heads(pass, (int)pass->head_width, VIT__PANEL, vit__value_task);
+}
+
+/* The scores of a few queries of a head, [rows][T16]. The queries are packed in place. */
+static void vit__score(const vit__pass *pass, vit__table queries, int rows, size_t head,
+                       float *scores) {
+    const vit__operand operand = vit__attention_operand(pass);
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
-    size_t width = pass->head_width, stride = pass->queries.stride;
+    const size_t width = pass->head_width, stride = queries.stride * sizeof(float);
+    const size_t at = head * pass->padded_tokens;
     float row_scales[VIT__TILE_ROWS];
     int32_t row_zeros[VIT__TILE_ROWS];
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(pass->padded_tokens / VIT__PANEL);
+    vit__table output = {scores, pass->padded_tokens};
+    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
-    tile.input = queries, tile.input_stride = stride * sizeof(float);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
-    tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
     if (operand != VIT__OPERAND_F32) {
-        kernels->pack_rows(queries, stride, rows, width, queries, tile.input_stride, row_scales,
-                           row_zeros);
+        kernels->pack_rows(queries.data, queries.stride, rows, width, queries.data, stride,
+                           row_scales, row_zeros);
         tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
         tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
     }
-    vit__multiply_all(kernels, &tile, 1);
+    vit__multiply_panels(kernels, &tile, 1, NULL);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
-                        float *out) {
-    size_t tokens = (size_t)pass->tokens, width = pass->head_width;
-    vit__tile tile;
-    pass->kernels->softmax_rows(scores, pass->padded_tokens, rows, pass->tokens, scale);
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(width / VIT__PANEL);
-    tile.steps = tokens;
-    tile.input = scores, tile.input_stride = pass->padded_tokens * sizeof(float);
-    tile.weights = pass->values + head * width * tokens;
-    tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1);
+                        vit__table output) {
+    const size_t stride = pass->padded_tokens, width = pass->head_width;
+    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
+    pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
+    vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
 }
 
-/* ... and as integers: a product for each digit, which lie behind the scores. One digit of 7 bits would
-   add a third to the error of the logits; two cost half as much as floats. */
+/* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
+   bits would add a third to the error of the logits; two cost half as much as floats. */
 static void vit__attend_integers(const vit__pass *pass, float *scores, int rows, size_t head,
-                                 float scale, float *out) {
-    size_t wide = pass->padded_tokens, width = pass->head_width;
-    size_t apart = (size_t)pass->few_queries * wide;
-    uint8_t *high = (uint8_t *)(scores + apart), *low = high + apart;
+                                 float scale, vit__table output) {
+    const size_t stride = pass->padded_tokens, at = head * pass->head_width;
+    const size_t all_scores = (size_t)pass->queries_at_once * stride;
+    uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
-    const int32_t zeros[VIT__TILE_ROWS] = {0};
-    vit__tile tile;
-    pass->kernels->softmax_rows8(scores, wide, rows, pass->tokens, scale, high, low, units[0]);
+    const int32_t row_zeros[VIT__TILE_ROWS] = {0};
+    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
+    tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
+    tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
+    tile.row_zeros = row_zeros, tile.narrow = 1;
+    pass->kernels->softmax_rows8(scores, stride, rows, pass->tokens, scale, high, low, units[0]);
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(width / VIT__PANEL), tile.narrow = 1;
-    tile.steps = vit__steps(VIT__OPERAND_INT8, wide);
-    tile.input_stride = wide, tile.row_zeros = zeros;
-    tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, head * width * wide);
-    tile.scales = pass->value_scales + head * width;
-    tile.weight_sums = pass->value_sums + head * width;
-    tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
-    for (int digit = 0; digit < 2; digit++, tile.add = 1) {
-        tile.input = digit == 0 ? low : high, tile.row_scales = units[digit];
-        vit__multiply_all(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1);
+    for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
+        tile.row_scales = units[digit];
+        vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1, NULL);
     }
 }
 
-/* One task of attention: a few queries of one head of one image, in whose place comes what they attend
-   to. Their scores stay in the worker's scratch. */
+/* One task of attention: a few queries of a head, which what they attend to replaces. Their scores stay in
+   the worker's rows. */
 static void vit__attention_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int queries = pass->rows_per_image, tiles = vit__divide_up(queries, pass->few_queries);
-    int first = index % tiles * pass->few_queries,
-        rows = vit__min(pass->few_queries, queries - first);
-    size_t head = (size_t)(index / tiles % h->heads), image = (size_t)(index / tiles / h->heads);
-    size_t at = image * (size_t)pass->heads_at_once + head;
-    float *in_place = pass->queries.data +
-                      (image * (size_t)queries + (size_t)first) * pass->queries.stride +
-                      ((size_t)h->first_head + head) * pass->head_width;
-    float *scores = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part =
+        vit__part_of(index, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once);
+    size_t head = vit__head_of(pass, part);
+    vit__table queries = {vit__head_row(pass, part, pass->rows_per_image, part.first),
+                          pass->queries.stride};
+    float *scores = vit__worker_rows(pass, worker);
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
-    vit__score(pass, in_place, rows, at * pass->padded_tokens, scores);
-    if (vit__attends_integers(pass)) vit__attend_integers(pass, scores, rows, at, scale, in_place);
-    else vit__attend(pass, scores, rows, at, scale, in_place);
+    vit__score(pass, queries, part.count, head, scores);
+    if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
+        vit__attend_integers(pass, scores, part.count, head, scale, queries);
+    else vit__attend(pass, scores, part.count, head, scale, queries);
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
-   -> what these heads of the queries attend to, in their place */
-static void vit__attention(const vit__pass *pass, int head) {
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int tiles = vit__divide_up(pass->rows_per_image, pass->few_queries);
-    vit__parallel(pass->options, pass->images * heads.heads * tiles, vit__attention_task, &heads);
+   -> what these heads of the queries attend to, in the same buffer */
+static void vit__attention(vit__pass *pass) {
+    vit__run_heads(pass, pass->rows_per_image, pass->queries_at_once, vit__attention_task);
 }
 
-/* Only the first `keep` tokens of each image stay in x, rows packed. */
-static void vit__keep_tokens(const vit__pass *pass, int keep) {
-    size_t size = (size_t)keep * pass->x.stride, apart = (size_t)pass->tokens * pass->x.stride;
-    for (size_t image = 1; image < (size_t)pass->images; image++)
-        memmove(pass->x.data + image * size, pass->x.data + image * apart, size * sizeof(float));
+/* normalized -> what the queries attend to, H heads at a time, as an operand */
+static void vit__attend_heads(vit__pass *pass, int block) {
+    for (pass->first_head = 0; pass->first_head < pass->heads;
+         pass->first_head += pass->heads_at_once) {
+        vit__make_keys(pass, block);
+        vit__make_values(pass, block);
+        vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
+        VIT_PROFILE("q, k, v");
+        vit__attention(pass);
+    }
+    vit__pack_rows(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
 }
 
-/* The last block is asked for the head's tokens alone, unless the head reads the mean too. */
+/* Attention of the last block, where there are few queries: instead of projecting all tokens to keys and
+   values, the queries are projected by the keys' matrix, and what they attend to by the values'. With W
+   and b for keys or values, q . (W x + b) is (q W) . x and a term that is the same for all tokens x,
+   which softmax cancels, and the sum of p (W x + b) over the tokens, whose weights p add up to 1, is W
+   times the sum of p x, and b. So the tokens are keys and values of every head, and its query is
+   q W. */
+typedef struct vit__token_attention {
+    const vit__pass *pass;
+    int block;
+    vit__table queries; /* [images][rows_per_image][heads][D]: q W, then what that attended to */
+} vit__token_attention;
+
+/* The head's tokens are all that the last block computes, unless the head reads the mean too. */
 static int vit__last_block_tokens(const vit__pass *pass) {
     const vit_config *c = pass->config;
     return c->head_avg || pass->options->all_tokens ? pass->tokens : c->head_tokens;
 }
 
-/* The few queries of the last block need neither keys nor values of the tokens. With W and b for keys
-   or values, q . (W x + b) is (q W) . x and a term that is the same for all tokens x, which softmax
-   does not see, and the sum of p (W x + b) over the tokens, whose weights p add up to 1, is W times
-   the sum of p x, and b. So the tokens are keys and values of every head, and its query is q W. */
-typedef struct vit__few {
-    const vit__pass *pass;
-    vit__matrix keys, values;
-    vit__table queries; /* [images][rows_per_image][heads][D]: q W, then what that attended to */
-} vit__few;
-
-static int vit__has_few_queries(const vit__pass *pass, int block) {
-    int keep = vit__last_block_tokens(pass);
+static int vit__attends_to_tokens(const vit__pass *pass, int block) {
+    int queries = vit__last_block_tokens(pass);
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
     return block == pass->config->depth - 1 && pass->dim <= room &&
-           vit__block_operand(pass) == VIT__OPERAND_F32 && keep <= pass->tokens / (pass->heads + 1);
+           vit__block_operand(pass) == VIT__OPERAND_F32 &&
+           queries <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
-static void vit__token_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), image = index / blocks;
-    int first = index % blocks * VIT__PANEL, count = vit__min(VIT__PANEL, pass->tokens - first);
-    size_t tokens = (size_t)pass->tokens, stride = pass->normalized.stride, at = (size_t)image;
-    const float *in = pass->normalized.data + (at * tokens + (size_t)first) * stride;
-    float *keys = pass->keys + (at * pass->padded_tokens + (size_t)first) * pass->dim;
-    float *values = pass->values + (at * tokens * pass->dim + (size_t)first * VIT__PANEL);
+static void vit__token_panel_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, 1, pass->tokens, VIT__PANEL);
+    size_t tokens = (size_t)pass->tokens, stride = pass->normalized.stride;
+    size_t first = (size_t)part.first;
+    const float *in = pass->normalized.data + (part.image * tokens + first) * stride;
+    float *keys = pass->keys + (part.image * pass->padded_tokens + first) * pass->dim;
+    float *values = pass->values + part.image * tokens * pass->dim + first * VIT__PANEL;
     (void)worker;
-    pass->kernels->transpose(in, stride, count, pass->dim, keys);
+    pass->kernels->transpose(in, stride, part.count, pass->dim, keys);
     for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
-        for (size_t i = 0; i < (size_t)count; i++)
+        for (size_t i = 0; i < (size_t)part.count; i++)
             memcpy(values + d * tokens + i * VIT__PANEL, in + i * stride + d,
                    VIT__PANEL * sizeof(float));
     }
 }
 
-/* q W of one head, of the rows of queries [images * rows_per_image][I]. */
+/* q W of a head of one of the queries. */
 static void vit__query_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
-    const vit__matrix *m = &few->keys;
+    const vit__token_attention *t = (const vit__token_attention *)arg;
+    const vit__pass *pass = t->pass;
+    const vit__matrix m = vit__matrix_of(pass->model, VIT__K, t->block);
     size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
     const float *q = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
-    float *out = few->queries.data + (size_t)index * few->queries.stride;
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
+    float *out = t->queries.data + (size_t)index * t->queries.stride;
+    float *slice = vit__worker_slice(pass, worker);
     int panel = (int)(head * pass->head_width / VIT__PANEL);
     memset(out, 0, pass->dim * sizeof(float));
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
-        for (size_t k = 0, count; k < m->inputs; k += count) {
-            count = m->inputs - k < pass->slice_inputs ? m->inputs - k : pass->slice_inputs;
-            pass->kernels->unpack(m, panel, 1, k, count, slice);
+        for (size_t k = 0, count; k < m.inputs; k += count) {
+            count = vit__smaller(pass->slice_inputs, m.inputs - k);
+            pass->kernels->unpack(&m, panel, 1, k, count, slice);
             for (size_t i = 0; i < count; i++) {
                 const float *w = slice + i * VIT__PANEL;
                 float sum = 0;
@@ -3319,50 +3283,44 @@ static void vit__query_task(void *arg, int index, int worker) {
     }
 }
 
-/* What a head has attended to, times its values' matrix: [images][rows_per_image][heads][D] -> the
-   rows of queries. */
-static void vit__value_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
+/* What a head has attended to, times its values' matrix, to the rows of the queries. */
+static void vit__result_task(void *arg, int index, int worker) {
+    const vit__token_attention *t = (const vit__token_attention *)arg;
+    const vit__pass *pass = t->pass;
     size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = 1, tile.panels = (int)(pass->head_width / VIT__PANEL);
-    tile.input = few->queries.data + (size_t)index * few->queries.stride;
-    tile.output = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
-    tile.panel_stride = VIT__PANEL;
-    vit__multiply_by(pass, VIT__OPERAND_F32, &few->values, (int)head * tile.panels, &tile, slice);
+    const vit__matrix m = vit__matrix_of(pass->model, VIT__V, t->block);
+    const float *input = t->queries.data + (size_t)index * t->queries.stride;
+    vit__table output = pass->queries;
+    output.data += row * output.stride + head * pass->head_width;
+    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
-/* normalized -> what the queries attend to, in their place */
-static void vit__few_queries(const vit__pass *pass, int block) {
-    vit__few few = {pass, vit__matrix_of(pass->model, VIT__K, block),
-                    vit__matrix_of(pass->model, VIT__V, block), pass->queries};
-    vit__pass heads = *pass; /* as a pass of one head, whose queries are those of all heads */
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), rows = vit__rows_in_use(pass);
-    vit__parallel(pass->options, pass->images * blocks, vit__token_task, &few);
-    for (int head = 0; head < pass->heads; head += pass->heads_at_once)
-        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
-    few.queries.data += (size_t)rows * few.queries.stride;
-    vit__parallel(pass->options, rows * pass->heads, vit__query_task, &few);
-    heads.queries = few.queries;
-    heads.rows_per_image = pass->rows_per_image * pass->heads;
-    heads.heads = heads.heads_at_once = 1, heads.head_width = heads.inner = pass->dim;
-    vit__attention(&heads, 0);
-    vit__parallel(pass->options, rows * pass->heads, vit__value_task, &few);
+/* normalized -> what the queries attend to, in their buffer */
+static void vit__attend_to_tokens(vit__pass *pass, int block) {
+    vit__token_attention t = {pass, block, pass->queries};
+    vit__pass one = *pass; /* with one head, whose queries are those of all heads */
+    int panels = vit__divide_up(pass->tokens, VIT__PANEL), rows = vit__rows_in_use(pass);
+    vit__parallel(pass->options, pass->images * panels, vit__token_panel_task, pass);
+    for (pass->first_head = 0; pass->first_head < pass->heads;
+         pass->first_head += pass->heads_at_once)
+        vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
+    t.queries.data += (size_t)rows * t.queries.stride;
+    vit__parallel(pass->options, rows * pass->heads, vit__query_task, &t);
+    one.queries = t.queries;
+    one.rows_per_image = pass->rows_per_image * pass->heads;
+    one.heads = one.heads_at_once = 1, one.first_head = 0;
+    one.head_width = one.inner = pass->dim;
+    vit__attention(&one);
+    vit__parallel(pass->options, rows * pass->heads, vit__result_task, &t);
 }
 
-/* The same where there are more, H heads after the other. */
-static void vit__many_queries(const vit__pass *pass, int block) {
-    for (int head = 0; head < pass->heads; head += pass->heads_at_once) {
-        vit__make_keys(pass, block, head);
-        vit__make_values(pass, block, head);
-        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
-        VIT_PROFILE("q, k, v");
-        vit__attention(pass, head);
-    }
-    vit__make_ready(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
+/* Only the first `keep` tokens of each image stay in x, rows packed. */
+static void vit__keep_tokens(vit__pass *pass, int keep) {
+    size_t size = (size_t)keep * pass->x.stride, stride = (size_t)pass->tokens * pass->x.stride;
+    for (size_t image = 1; image < (size_t)pass->images; image++)
+        memmove(pass->x.data + image * size, pass->x.data + image * stride, size * sizeof(float));
+    pass->rows_per_image = keep;
 }
 
 /* x += proj(attention(norm1(x))) */
@@ -3370,14 +3328,11 @@ static void vit__attention_branch(vit__pass *pass, int block) {
     vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized,
                     VIT__Q);
     VIT_PROFILE("norm1");
-    if (block == pass->config->depth - 1) {
-        pass->rows_per_image = vit__last_block_tokens(pass);
-        vit__keep_tokens(pass, pass->rows_per_image);
-    }
-    if (vit__has_few_queries(pass, block)) vit__few_queries(pass, block);
-    else vit__many_queries(pass, block);
+    if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
+    if (vit__attends_to_tokens(pass, block)) vit__attend_to_tokens(pass, block);
+    else vit__attend_heads(pass, block);
     VIT_PROFILE("attention");
-    vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), VIT__ADD, pass->x);
+    vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), 1, pass->x);
     VIT_PROFILE("proj");
 }
 
@@ -3385,25 +3340,26 @@ static void vit__attention_branch(vit__pass *pass, int block) {
 static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows) {
     vit__table x = pass->x, normalized = pass->normalized;
     x.data += (size_t)first * x.stride, normalized.data += (size_t)first * normalized.stride;
-    vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows);
-    fc1.row_scales += first, fc1.row_zeros += first;
-    vit__run_linear(&fc1, VIT__ACT, pass->hidden);
-    vit__make_ready(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
+    vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows, pass->hidden);
+    fc1.all.row_scales += first, fc1.all.row_zeros += first;
+    fc1.all.act = vit__act(pass);
+    vit__run_product(&fc1);
+    vit__pack_rows(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
     VIT_PROFILE("fc1, act");
-    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, x);
+    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, 1, x);
     VIT_PROFILE("fc2");
 }
 
 /* x += fc2(act(fc1(norm2(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
-    int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows;
+    int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows_at_once;
     vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized, VIT__FC1);
     VIT_PROFILE("norm2");
     for (int first = 0; first < rows; first += most)
         vit__mlp_rows(pass, block, first, vit__min(most, rows - first));
 }
 
-/* The tokens that the head reads, one behind the other: x -> pooled [images][pooled tokens][D] */
+/* The tokens that the head reads, one after the other: x -> pooled [images][pooled tokens][D] */
 static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
@@ -3421,38 +3377,53 @@ static void vit__pool(const vit__pass *pass) {
     }
 }
 
-/* Final norm, pooling, pre-logits, head: x -> logits [images][num_classes] */
-static void vit__head(const vit__pass *pass, float *logits) {
+/* x -> pooled, with the final norm before or after */
+static void vit__final_norm_and_pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
-    vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
+    vit__table tokens = {pass->pooled.data, pass->dim};
     if (c->final_norm == VIT_FINAL_NORM_TOKENS)
         vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->x, VIT__HEAD);
     vit__pool(pass);
     if (c->final_norm == VIT_FINAL_NORM_POOLED)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
-    if (VIT__TANH && c->pre_logits > 0) {
-        vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
-        for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
-            pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
-        input = pass->pre_logits;
-    }
-    vit__linear(pass, VIT__HEAD, 0, input, pass->images, VIT__ASSIGN, pass->logits);
+}
+
+/* pooled -> what the classifier reads: pre_logits where the model has that layer */
+static vit__table vit__pre_logits(const vit__pass *pass) {
+    if (!VIT__TANH || pass->config->pre_logits == 0) return pass->pooled;
+    vit__linear(pass, VIT__PRE_LOGITS, 0, pass->pooled, pass->images, 0, pass->pre_logits);
+    for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
+        pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
+    return pass->pre_logits;
+}
+
+/* features [images][...] -> logits [images][num_classes] */
+static void vit__classify(const vit__pass *pass, vit__table features, float *logits) {
+    const size_t classes = (size_t)pass->config->num_classes;
+    vit__linear(pass, VIT__HEAD, 0, features, pass->images, 0, pass->logits);
     for (size_t image = 0; image < (size_t)pass->images; image++)
-        memcpy(logits + image * (size_t)c->num_classes,
-               pass->logits.data + image * pass->logits.stride,
-               (size_t)c->num_classes * sizeof(float));
+        memcpy(logits + image * classes, pass->logits.data + image * pass->logits.stride,
+               classes * sizeof(float));
     VIT_PROFILE("head");
 }
 
-/* ---- [9] MODEL ----------------------------------------------------------------------------- */
+/* ---- [10] FORWARD -------------------------------------------------------------------------- */
 
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
                                                  0, VIT_ISA_BEST, 0};
 
-/* Of weights that are unpacked at a time: the most inputs that such a matrix has, within bounds. */
+static vit_status vit__check_arguments(const vit_model *model, const vit_options *options,
+                                       int batch) {
+    int valid = model != NULL && model->data != NULL && batch >= 1 && options->threads >= 0 &&
+                options->threads <= VIT__MAX_THREADS &&
+                (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
+    return valid ? VIT_OK : VIT_ERROR_ARGUMENT;
+}
+
+/* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
 static size_t vit__slice_inputs(const vit__pass *pass) {
     size_t most = pass->options->low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
     for (int i = 0; i < vit__tensor_count(pass->config); i++) {
@@ -3463,15 +3434,11 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
     return vit__smaller(inputs, most);
 }
 
-/* Dimensions of a pass over as many images at a time as there are threads to share them. */
-static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
-                                 const vit_options *options, int batch) {
-    if (options == NULL) options = &vit__default_options;
-    if (model == NULL || model->data == NULL || batch < 1) return VIT_ERROR_ARGUMENT;
-    if (options->threads < 0 || options->threads > VIT__MAX_THREADS ||
-        (unsigned)options->pixel_type >= VIT_PIXELS_COUNT)
-        return VIT_ERROR_ARGUMENT;
+/* What is computed by what, and how much at a time: min(threads, batch) images. */
+static void vit__plan_work(vit__pass *pass, const vit_model *model, const vit_options *options,
+                           int batch) {
     const vit_config *c = &model->config;
+    const int low_memory = options->low_memory;
     memset(pass, 0, sizeof(*pass));
     pass->model = model, pass->config = c, pass->options = options;
     pass->kernels = model->kernels;
@@ -3481,15 +3448,20 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
-    pass->padded_tokens = vit__round16(pass->tokens);
     pass->heads = c->num_heads;
-    pass->heads_at_once = options->low_memory ? 1 : c->num_heads;
-    pass->few_patches =
-        vit__min(vit__num_patches(c), options->low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
-    pass->few_queries = options->low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+    pass->heads_at_once = low_memory ? 1 : c->num_heads;
+    pass->patches_at_once =
+        vit__min(vit__num_patches(c), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+    pass->queries_at_once = low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+}
+
+static void vit__plan_widths(vit__pass *pass) {
+    const vit_config *c = pass->config;
+    pass->padded_tokens = vit__round16(pass->tokens);
     pass->dim = vit__round16(c->embed_dim);
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
+    pass->patch_stride = vit__row_stride(vit__tensor_of(c, VIT__PATCH_EMBED, 0).padded_cols);
     pass->x.stride = pass->dim;
     pass->normalized.stride =
         vit__row_stride(vit__packed_size(vit__block_operand(pass), pass->dim));
@@ -3500,6 +3472,16 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->logits.stride = vit__round16(c->num_classes);
     pass->slice_inputs = vit__slice_inputs(pass);
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
+}
+
+/* Checks the arguments and computes all sizes of a pass but those of its buffers. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (options == NULL) options = &vit__default_options;
+    vit_status status = vit__check_arguments(model, options, batch);
+    if (status != VIT_OK) return status;
+    vit__plan_work(pass, model, options, batch);
+    vit__plan_widths(pass);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
@@ -3507,85 +3489,82 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-static float *vit__arena_floats(vit__arena *arena, int count, size_t size) {
-    return (float *)vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
+/* `count` times `size` floats, or integers of 32 bits. */
+static void *vit__take(vit__arena *arena, int count, size_t size) {
+    return vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
 }
 
-/* Floats of an image for the keys and values of H heads. */
-static size_t vit__keys_size(const vit__pass *pass) {
-    size_t floats = vit__packed_size(vit__attention_operand(pass), pass->head_width);
-    return vit__mul(vit__mul((size_t)pass->heads_at_once, pass->padded_tokens), floats);
+static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
+    const vit__operand operand = vit__attention_operand(pass);
+    const int packed = operand != VIT__OPERAND_F32, heads = pass->images * pass->heads_at_once;
+    size_t keys = vit__packed_size(operand, pass->padded_tokens);
+    size_t values = packed ? keys : (size_t)pass->tokens;
+    pass->queries.data =
+        (float *)vit__take(arena, pass->images * pass->tokens, pass->queries.stride);
+    pass->values = (float *)vit__take(arena, heads, vit__mul(pass->head_width, values));
+    pass->keys = (float *)vit__take(arena, heads, vit__mul(pass->head_width, keys));
+    if (!packed) return;
+    pass->key_scales = (float *)vit__take(arena, heads, pass->padded_tokens);
+    pass->key_sums = (int32_t *)vit__take(arena, heads, pass->padded_tokens);
+    pass->value_scales = (float *)vit__take(arena, heads, pass->head_width);
+    pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
-static size_t vit__values_size(const vit__pass *pass) {
-    vit__operand operand = vit__attention_operand(pass);
+/* Cuts up what is shared, for pass->images, and returns the bytes that it takes: those of attention, of
+   the MLP, and of what the head reads and writes are never needed together. */
+static size_t vit__carve_shared(vit__pass *pass) {
+    vit__arena attention = vit__arena_make(pass->shared), mlp = attention, head = attention;
+    vit__carve_attention(pass, &attention);
+    pass->hidden.data =
+        (float *)vit__take(&mlp, pass->images * pass->mlp_rows_at_once, pass->hidden.stride);
+    pass->pooled.data = (float *)vit__take(&head, pass->images, pass->pooled.stride);
+    pass->pre_logits.data = (float *)vit__take(&head, pass->images, pass->pre_logits.stride);
+    pass->logits.data = (float *)vit__take(&head, pass->images, pass->logits.stride);
+    return vit__larger(vit__larger(attention.used, mlp.used), head.used);
+}
+
+/* Of an image. Packed rows or little memory: as many rows as attention leaves room for, at least one, and
+   in equal parts. */
+static int vit__mlp_rows_at_once(const vit__pass *pass, size_t attention_size) {
     size_t tokens = (size_t)pass->tokens;
-    if (operand != VIT__OPERAND_F32) tokens = vit__packed_size(operand, pass->padded_tokens);
-    return vit__mul((size_t)pass->heads_at_once * pass->head_width, tokens);
+    if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
+        return pass->tokens;
+    size_t most = vit__larger(1, attention_size / sizeof(float) / pass->hidden.stride);
+    size_t parts = vit__larger(1, (tokens + most - 1) / most);
+    size_t rows = (tokens + parts - 1) / parts;
+    size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
+    return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
-/* What shares memory: attention, the hidden rows of the MLP, and what the head reads and writes. */
-static void vit__share_memory(vit__pass *pass) {
-    size_t images = (size_t)pass->images, tokens = images * (size_t)pass->tokens;
-    size_t key_rows = images * (size_t)pass->heads_at_once * pass->padded_tokens;
-    size_t heads_width = (size_t)pass->heads_at_once * pass->head_width;
-    float *shared = pass->hidden.data;
-    pass->queries.data = pass->pooled.data = shared;
-    pass->values = shared + tokens * pass->queries.stride;
-    pass->keys = pass->values + images * vit__values_size(pass);
-    pass->key_scales = pass->keys + images * vit__keys_size(pass);
-    pass->key_sums = (int32_t *)(void *)(pass->key_scales + key_rows);
-    pass->value_scales = pass->key_scales + 2 * key_rows;
-    pass->value_sums = (int32_t *)(void *)(pass->value_scales + images * heads_width);
-    pass->pre_logits.data = shared + images * pass->pooled.stride;
-    pass->logits.data = pass->pre_logits.data + images * pass->pre_logits.stride;
-}
-
-/* Floats that attention shares. With integers or little memory the MLP has to make do with them, if
-   they hold a row, and takes its rows in equal parts. */
-static size_t vit__plan_shared(vit__pass *pass) {
-    size_t tokens = (size_t)pass->tokens, ends;
-    size_t scales =
-        vit__mul(2 * (size_t)pass->heads_at_once, vit__add(pass->padded_tokens, pass->head_width));
-    if (!vit__attends_integers(pass)) scales = 0;
-    size_t attention =
-        vit__add(vit__mul(tokens, pass->queries.stride),
-                 vit__add(vit__add(vit__keys_size(pass), scales), vit__values_size(pass)));
-    size_t rows = tokens;
-    if (vit__block_operand(pass) != VIT__OPERAND_F32 || pass->options->low_memory) {
-        size_t most = vit__larger(1, attention / pass->hidden.stride);
-        size_t parts = vit__larger(1, (tokens + most - 1) / most);
-        rows = (tokens + parts - 1) / parts;
-        size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
-        if (tiles <= most && tiles < tokens) rows = tiles;
-    }
-    pass->mlp_rows = (int)rows;
-    ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
-    return vit__larger(vit__larger(attention, vit__mul(rows, pass->hidden.stride)), ends);
+static void vit__plan_shared(vit__pass *pass) {
+    vit__pass one = *pass;
+    vit__arena attention = vit__arena_make(NULL);
+    one.images = 1;
+    vit__carve_attention(&one, &attention);
+    pass->mlp_rows_at_once = one.mlp_rows_at_once = vit__mlp_rows_at_once(pass, attention.used);
+    pass->shared_size = vit__carve_shared(&one);
 }
 
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
-    size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
-    if (vit__attends_integers(pass)) scores += scores / 2;
-    size_t few = vit__larger(vit__mul((size_t)pass->few_queries, scores),
-                             vit__mul((size_t)pass->few_patches, patch));
+    if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
+    size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
+                              vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
 
+    vit__plan_shared(pass);
     pass->x_size = vit__mul(tokens, pass->x.stride);
     pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
-    pass->shared_size = vit__plan_shared(pass);
-    pass->scratch_size = vit__add(pass->slice_size, vit__larger(few, columns));
+    pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
 
-    pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
-    pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
-    pass->hidden.data = vit__arena_floats(arena, pass->images, pass->shared_size);
-    pass->scratch = vit__arena_floats(arena, vit__threads(pass->options), pass->scratch_size);
-    pass->row_scales = vit__arena_floats(arena, pass->images, tokens);
-    pass->row_zeros =
-        (int32_t *)vit__arena_take(arena, vit__mul((size_t)pass->images, tokens), sizeof(int32_t));
-    if (arena->base != NULL) vit__share_memory(pass);
+    pass->x.data = (float *)vit__take(arena, pass->images, pass->x_size);
+    pass->normalized.data = (float *)vit__take(arena, pass->images, pass->normalized_size);
+    pass->shared = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->shared_size);
+    pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
+    pass->row_scales = (float *)vit__take(arena, pass->images, tokens);
+    pass->row_zeros = (int32_t *)vit__take(arena, pass->images, tokens);
+    vit__carve_shared(pass);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
@@ -3609,20 +3588,20 @@ static int vit__report_block(const vit__pass *pass, int block, int image) {
     return pass->options->on_block(pass->options->on_block_user, &output);
 }
 
-/* The whole way of some images, from pixels to logits; image is the index of the first of them. */
+/* From the pixels of some images to their logits; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *logits) {
     const vit_config *c = pass->config;
     size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
     size_t offset = (size_t)image * vit_pixels_count(pass->model) * pixel;
     pass->rows_per_image = pass->tokens;
-    vit__embed(pass, (const unsigned char *)pixels + offset);
-    VIT_PROFILE("embed");
+    vit__embed(pass, vit__offset(pixels, offset));
     for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
         vit__mlp_branch(pass, block);
         if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
     }
-    vit__head(pass, logits + (size_t)image * (size_t)c->num_classes);
+    vit__final_norm_and_pool(pass);
+    vit__classify(pass, vit__pre_logits(pass), logits + (size_t)image * (size_t)c->num_classes);
     return VIT_OK;
 }
 
@@ -3643,11 +3622,11 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.images = 1;
     pass.x.data += i * pass.x_size;
     pass.normalized.data += i * pass.normalized_size;
-    pass.hidden.data += i * pass.shared_size;
-    pass.scratch += i * pass.scratch_size;
+    pass.shared += i * pass.shared_size;
+    pass.scratch = vit__worker_slice(&pass, worker);
     pass.row_scales += i * (size_t)pass.tokens;
     pass.row_zeros += i * (size_t)pass.tokens;
-    vit__share_memory(&pass);
+    vit__carve_shared(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
@@ -3674,7 +3653,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        vit__share_memory(&pass);
+        vit__carve_shared(&pass);
         status = vit__run(&pass, pixels, image, logits);
     }
     return status;
@@ -3685,7 +3664,8 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
-    vit__softmax_rows(probabilities, 0, 1, num_classes, 1.0f);
+    vit__exp_row(probabilities, num_classes, 1.0f);
+    vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN behind all
@@ -4337,8 +4317,15 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__TO_FLOAT(a) vcvtq_f32_s32((int32x4_t)(a)) /* gcc 12 takes a number at a time */
 #define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) vldrhq_u32(p)
+#define VIT__SUM_LANES(a) vit__sum_lanes_mve(a)
+#define VIT__LARGEST_LANE(a) vmaxnmvq_f32((a)[0], a)
+#define VIT__LARGEST_WORD(w) vit__float_of(vmaxvq_s32(0, (int32x4_t)(w)))
 #define VIT__STORE8(p, a) \
     for (int v = 0; v < 4; v++) vit__store8_mve((int8_t *)(p) + 4 * v, (int32x4_t)(a)[v])
+
+static inline float vit__sum_lanes_mve(float32x4_t a) {
+    return (a[0] + a[2]) + (a[1] + a[3]);
+}
 
 static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     vstrbq_s32(p, vmaxq_s32(vminq_s32(a, vdupq_n_s32(127)), vdupq_n_s32(0)));
@@ -4491,11 +4478,6 @@ typedef uint32_t VIT__NAME(any_words)
 #endif
 #ifndef VIT__TO_FLOAT
 #define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
-#endif
-#ifndef VIT__TRANSPOSE4
-#define VIT__TRANSPOSE4(in, stride, out) \
-    for (size_t n = 0; n < 16; n++)      \
-    (out)[n / 4 * VIT__PANEL + n % 4] = (in)[n % 4 * (stride) + n / 4]
 #endif
 #ifndef VIT__FNMA
 #define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
@@ -4686,6 +4668,10 @@ VIT__ACT_LIST(VIT__ACT_ROWS)
     const VIT__FLOATS pairs_swapped = {a[1], a[0], a[3], a[2]};  \
     a = op(a, pairs_swapped)
 #endif
+#ifndef VIT__SUM_LANES
+#define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
+#define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
 #define VIT__SUM(a, b) ((a) + (b))
 #define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
 
@@ -4699,11 +4685,12 @@ VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
     return a[0];
 }
 
-/* Of numbers without a sign; a NaN or an infinity counts as larger than any number. */
-VIT__INLINE float VIT__NAME(largest_size)(VIT__FLOATS a) {
+VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
+    VIT__FLOATS a = (VIT__FLOATS)w;
     VIT__FOLD(a, VIT__MAX_BITS);
     return a[0];
 }
+#endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
 VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const int squares) {
@@ -4723,7 +4710,7 @@ VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const in
         float d = x[i] - mean;
         rest += squares ? d * d : d;
     }
-    return rest + VIT__NAME(sum_lanes)((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return rest + VIT__SUM_LANES((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
@@ -4744,7 +4731,7 @@ VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
     for (int i = count; i < padded; i++) x[i] = -3.4e38f;
     VIT__FLOATS most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__NAME(largest_lane)(most);
+    return VIT__LARGEST_LANE(most);
 }
 
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
@@ -4770,7 +4757,7 @@ static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count
             sums += e;
             VIT__STORE(x + i, e);
         }
-        const float factor = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+        const float factor = 1.0f / VIT__SUM_LANES(sums + probe);
         for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
 }
@@ -4799,7 +4786,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
             VIT__STORE8(high, highs);
             VIT__STORE8(low, lows);
         }
-        units[r] = 1.0f / VIT__NAME(sum_lanes)(sums + probe);
+        units[r] = 1.0f / VIT__SUM_LANES(sums + probe);
     }
 }
 
@@ -4873,18 +4860,24 @@ static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_
     }
 }
 
-/* As vit__transpose, blocks of 4 x 4 floats at a time; TRANSPOSE4 writes columns 16 floats apart. */
+/* As vit__transpose, blocks of 4 x 4 floats at a time. */
 static void VIT__NAME(transpose)(const float *rows, size_t stride, int count, size_t width,
                                  float *out) {
+#ifdef VIT__TRANSPOSE4
     for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
-        float four[VIT__PANEL][4] = {{0}};
-        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
-            memcpy(four[y], rows + y * stride, sizeof(four[y]));
-        for (size_t y = 0; y < VIT__PANEL; y += 4) {
-            if (count < VIT__PANEL) VIT__TRANSPOSE4(four[y], 4, out + y);
-            else VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
+        if (count < VIT__PANEL) {
+            float padded[VIT__PANEL][4] = {{0}};
+            for (size_t y = 0; y < (size_t)count; y++)
+                memcpy(padded[y], rows + y * stride, sizeof(padded[y]));
+            for (size_t y = 0; y < VIT__PANEL; y += 4) VIT__TRANSPOSE4(padded[y], 4, out + y);
+            continue;
         }
+        for (size_t y = 0; y < VIT__PANEL; y += 4)
+            VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
     }
+#else
+    vit__transpose(rows, stride, count, width, out);
+#endif
 }
 
 VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count) {
@@ -4894,8 +4887,7 @@ VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t co
         lows = VIT__MAX_WORDS(lows, bits ^ 0x80000000u);
         highs = VIT__MAX_WORDS(highs, bits);
     }
-    return vit__quantizer_of(-VIT__NAME(largest_size)((VIT__FLOATS)lows),
-                             VIT__NAME(largest_size)((VIT__FLOATS)highs));
+    return vit__quantizer_of(-VIT__LARGEST_WORD(lows), VIT__LARGEST_WORD(highs));
 }
 
 /* The quantizers come first, so that no row waits for its own. */
@@ -5186,6 +5178,9 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__SUM8
 #undef VIT__FLOAT_KERNEL
 #undef VIT__FOLD
+#undef VIT__SUM_LANES
+#undef VIT__LARGEST_LANE
+#undef VIT__LARGEST_WORD
 #undef VIT__INT8_KERNEL
 #undef VIT__ALL
 #undef VIT__LOAD_256

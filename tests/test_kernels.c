@@ -645,26 +645,6 @@ static void test_quantization_of_rows_together_and_in_place(void **state) {
     }
 }
 
-static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
-    const vit__kernels *kernels;
-    (void)state;
-    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        for (int i = 0; i < 5; i++) {
-            const float values[5] = {NAN, INFINITY, -INFINITY, NAN, FLT_MAX};
-            guarded out = guarded_make(32, 3);
-            float x[32], scale = 0;
-            int32_t zero = -1;
-            for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
-            kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, 32, out.bytes, 0, &scale,
-                                                           &zero);
-            if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
-            for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
-            assert_in_range(zero, 0, 127);
-            guarded_free(&out);
-        }
-    }
-}
-
 /* ---- what attention takes as integers ---- */
 
 /* Columns of a panel: each number within half a step, zeros behind the last row, the sums those of the
@@ -754,16 +734,219 @@ static void test_every_softmax_in_integers_is_near(void **state) {
     }
 }
 
-static void test_softmax_in_integers_keeps_what_is_not_a_number_visible(void **state) {
+/* ---- NaN and infinity: never hidden, whatever the instruction set ---- */
+
+/* NaN with and without a payload or a sign, quiet or not, and the infinities; the largest number is in
+   the rows beside them. */
+static const uint32_t not_finite[] = {0x7FC00000, 0x7FC00001, 0xFFC001FF, 0x7F800001,
+                                      0xFF800001, 0x7FFFFFFF, 0x7F800000, 0xFF800000};
+enum { NANS = 6 }; /* of them, the first */
+
+/* A call of a kernel on three rows of `count` numbers, of which the second gets one that is not finite
+   at `at`; it asserts that what comes of that row says so, and that the others are as without it. */
+typedef void (*row_check)(const vit__kernels *kernels, const float *rows, size_t stride, int count,
+                          int at, uint32_t bits);
+
+/* Each such number at each position of rows of several widths, for each variant. */
+static void check_each_position(const int *counts, size_t count_of_counts, row_check check) {
+    enum { STRIDE = 224 };
+    const vit__kernels *kernels;
+    uint32_t random = 40;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (size_t c = 0; c < count_of_counts; c++) {
+            for (size_t i = 0; i < (size_t)counts[c] * COUNT_OF(not_finite); i++) {
+                float rows[3 * STRIDE];
+                random_floats(&random, rows, COUNT_OF(rows));
+                check(kernels, rows, STRIDE, counts[c], (int)(i / COUNT_OF(not_finite)),
+                      not_finite[i % COUNT_OF(not_finite)]);
+            }
+        }
+    }
+}
+
+static void check_quantized_rows(const vit__kernels *kernels, const float *rows, size_t stride,
+                                 int count, int at, uint32_t bits) {
+    uint8_t want[3 * 224], got[3 * 224];
+    float x[3 * 224], scales[2][3];
+    int32_t zeros[2][3];
+    const vit__operand_kernels *integers = &kernels->operands[VIT__OPERAND_INT8];
+    memcpy(x, rows, sizeof(x));
+    integers->pack_rows(x, stride, 3, (size_t)count, want, stride, scales[0], zeros[0]);
+    memcpy(&x[stride + (size_t)at], &bits, sizeof(bits));
+    integers->pack_rows(x, stride, 3, (size_t)count, got, stride, scales[1], zeros[1]);
+    assert_true(isnan(scales[1][1]));
+    assert_in_range(zeros[1][1], 0, 127);
+    for (int i = 0; i < count; i++) assert_in_range(got[stride + (size_t)i], 0, 127);
+    for (size_t r = 0; r < 3; r += 2) {
+        assert_memory_equal(got + r * stride, want + r * stride, (size_t)count);
+        assert_true(scales[1][r] == scales[0][r] && zeros[1][r] == zeros[0][r]);
+    }
+}
+
+static void test_a_quantized_row_with_what_is_not_finite_has_no_scale(void **state) {
+    static const int counts[] = {16, 32, 48, 80, 208};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_quantized_rows);
+}
+
+static void check_softmax_rows(const vit__kernels *kernels, const float *rows, size_t stride,
+                               int count, int at, uint32_t bits) {
+    float want[3 * 224], got[3 * 224];
+    memcpy(want, rows, sizeof(want));
+    memcpy(got, rows, sizeof(got));
+    memcpy(&got[stride + (size_t)at], &bits, sizeof(bits));
+    kernels->softmax_rows(want, stride, 3, count, 0.125f);
+    kernels->softmax_rows(got, stride, 3, count, 0.125f);
+    for (int i = 0; i < count; i++) assert_true(isnan(got[stride + (size_t)i]));
+    assert_same_bits(got, want, (size_t)count);
+    assert_same_bits(got + 2 * stride, want + 2 * stride, (size_t)count);
+}
+
+static void check_softmax_rows8(const vit__kernels *kernels, const float *rows, size_t stride,
+                                int count, int at, uint32_t bits) {
+    float x[3 * 224], units[2][3];
+    uint8_t high[2][3 * 224], low[2][3 * 224];
+    size_t width = vit__round16(count);
+    memcpy(x, rows, sizeof(x));
+    kernels->softmax_rows8(x, stride, 3, count, 0.125f, high[0], low[0], units[0]);
+    memcpy(x, rows, sizeof(x));
+    memcpy(&x[stride + (size_t)at], &bits, sizeof(bits));
+    kernels->softmax_rows8(x, stride, 3, count, 0.125f, high[1], low[1], units[1]);
+    assert_true(isnan(units[1][1]));
+    for (size_t i = 0; i < 3 * width; i++) {
+        assert_true(high[1][i] <= 63 && low[1][i] <= 63);
+        if (i / width != 1) assert_true(high[1][i] == high[0][i] && low[1][i] == low[0][i]);
+    }
+    assert_true(units[1][0] == units[0][0] && units[1][2] == units[0][2]);
+}
+
+static void test_a_softmax_of_what_is_not_finite_is_nan_throughout(void **state) {
+    static const int counts[] = {1, 2, 3, 15, 16, 17, 31, 50, 197};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_softmax_rows);
+    check_each_position(counts, COUNT_OF(counts), check_softmax_rows8);
+}
+
+/* Of a panel of `rows` rows, one number; the other columns are as without it. */
+static void check_quantized_column(const vit__kernels *kernels, int rows, size_t at,
+                                   uint32_t bits) {
+    enum { ROWS = 37, STRIDE = 21 };
+    float x[ROWS * STRIDE], scales[2][16];
+    int8_t panels[2][48 * 16];
+    int32_t sums[2][16];
+    const vit__operand_kernels *integers = &kernels->operands[VIT__OPERAND_INT8];
+    uint32_t random = 41;
+    random_floats(&random, x, COUNT_OF(x));
+    integers->pack_panel(x, STRIDE, rows, 63, panels[0], scales[0], sums[0]);
+    memcpy(&x[at / 16 * STRIDE + at % 16], &bits, sizeof(bits));
+    integers->pack_panel(x, STRIDE, rows, 63, panels[1], scales[1], sums[1]);
+    for (size_t n = 0; n < 16; n++) {
+        assert_true(n == at % 16 ? isnan(scales[1][n]) : scales[1][n] == scales[0][n]);
+        if (n != at % 16) assert_int_equal(sums[1][n], sums[0][n]);
+    }
+    for (size_t i = 0; i < vit__round16(rows) * 16; i++)
+        if (i % 64 / 4 != at % 16) assert_int_equal(panels[1][i], panels[0][i]);
+}
+
+static void test_a_quantized_column_with_what_is_not_finite_has_no_scale(void **state) {
+    static const int rows[] = {1, 2, 5, 16, 17, 37};
     const vit__kernels *kernels;
     (void)state;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        float x[32], unit = 0;
-        uint8_t high[32], low[32];
-        for (int i = 0; i < 32; i++) x[i] = NAN;
-        kernels->softmax_rows8(x, 0, 1, 20, 0.125f, high, low, &unit);
-        assert_true(!vit__is_finite(unit));
-        for (int i = 0; i < 32; i++) assert_true(high[i] <= 63 && low[i] <= 63);
+        for (size_t r = 0; r < COUNT_OF(rows); r++) {
+            for (size_t i = 0; i < (size_t)rows[r] * 16 * COUNT_OF(not_finite); i++)
+                check_quantized_column(kernels, rows[r], i / COUNT_OF(not_finite),
+                                       not_finite[i % COUNT_OF(not_finite)]);
+        }
+    }
+}
+
+/* NaN stays NaN, +infinity stays infinity, and of -infinity comes nothing that is finite; the other
+   numbers are as without them. */
+static void test_no_activation_hides_what_is_not_finite(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (size_t i = 0; i < 16 * COUNT_OF(not_finite) * VIT__ACTIVATION_COUNT; i++) {
+            vit__act_kernel act = kernels->act[i % VIT__ACTIVATION_COUNT];
+            size_t at = i / VIT__ACTIVATION_COUNT % 16, which = i / VIT__ACTIVATION_COUNT / 16;
+            float want[16], got[16];
+            for (int n = 0; n < 16; n++) want[n] = got[n] = 0.3f * (float)(n - 8);
+            memcpy(&got[at], &not_finite[which], sizeof(float));
+            act(want, 16, 1);
+            act(got, 16, 1);
+            if (which < NANS) assert_true(isnan(got[at]));
+            else if (not_finite[which] == 0x7F800000) assert_true(got[at] > FLT_MAX);
+            else assert_true(!vit__is_finite(got[at]));
+            got[at] = want[at];
+            assert_same_bits(got, want, 16);
+        }
+    }
+}
+
+static void check_norm_row(const vit__kernels *kernels, const float *rows, size_t stride, int count,
+                           int at, uint32_t bits) {
+    float x[224] = {0}, norm[2 * 224] = {0}, out[224];
+    (void)stride;
+    memcpy(x, rows, (size_t)count * sizeof(float));
+    memcpy(norm, rows, (size_t)count * sizeof(float));
+    memcpy(&x[at], &bits, sizeof(bits));
+    kernels->norm_row(x, norm, count, vit__round16(count), 1e-6f, out);
+    for (int i = 0; i < count; i++) assert_true(isnan(out[i]));
+}
+
+static void test_layer_norm_of_what_is_not_finite_is_nan_throughout(void **state) {
+    static const int counts[] = {1, 15, 16, 17, 64, 197};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_norm_row);
+}
+
+/* With a scale that is NaN every product is NaN, whatever the integers. */
+static void test_products_of_integers_keep_nan(void **state) {
+    uint32_t random = 42;
+    tile8_rig rig = tile8_rig_make(32, 127, 63, &random);
+    const vit__kernels *kernels;
+    (void)state;
+    tile8_rig_sum_weights(&rig);
+    for (size_t i = 0; i < 32; i++) rig.input[i] = (uint8_t)rig.row_zeros[0];
+    rig.row_scales[0] = rig.scales[3] = NAN;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float out[2 * PANEL_STRIDE];
+        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        multiply8(kernels, &rig, 0, rows, 0, 1, 0, NULL, out);
+        for (int i = 0; i < rows * 16; i++)
+            assert_true(!isnan(out[i / 16 * ROW_STRIDE + i % 16]) == (i >= 16 && i % 16 != 3));
+    }
+    tile8_rig_free(&rig);
+}
+
+/* Weights of 16 bits: NaN stays NaN and infinity infinity; those beside them are numbers. */
+static void check_unpacked_halves(const vit__kernels *kernels, vit__dtype dtype,
+                                  const uint16_t halves[6], float number) {
+    uint16_t weights[16 * 16];
+    float out[16 * 16];
+    vit__matrix m;
+    memset(&m, 0, sizeof(m));
+    m.dtype = dtype, m.weights = (const unsigned char *)weights;
+    m.inputs = m.outputs = 16, m.panel_size = sizeof(weights);
+    for (size_t i = 0; i < COUNT_OF(weights); i++) weights[i] = halves[i % 6];
+    kernels->unpack(&m, 0, 1, 0, 16, out);
+    for (size_t i = 0; i < COUNT_OF(out); i++) {
+        if (i % 6 == 0) assert_true(out[i] == number);
+        else if (i % 6 == 1) assert_true(out[i] > FLT_MAX);
+        else if (i % 6 == 2) assert_true(out[i] < -FLT_MAX);
+        else assert_true(isnan(out[i]));
+    }
+}
+
+static void test_weights_of_16_bits_keep_what_is_not_finite(void **state) {
+    static const uint16_t f16[] = {0x7BFF, 0x7C00, 0xFC00, 0x7E00, 0x7C01, 0xFFFF};
+    static const uint16_t bf16[] = {0x4780, 0x7F80, 0xFF80, 0x7FC0, 0x7F81, 0xFFFF};
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        check_unpacked_halves(kernels, VIT__F16, f16, 65504);
+        check_unpacked_halves(kernels, VIT__BF16, bf16, 65536);
     }
 }
 
@@ -887,10 +1070,15 @@ int main(void) {
         cmocka_unit_test(test_quantization_rounds_to_even),
         cmocka_unit_test(test_quantization_of_rows_that_are_constant),
         cmocka_unit_test(test_quantization_of_rows_together_and_in_place),
-        cmocka_unit_test(test_quantization_keeps_what_is_not_finite_visible),
         cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
-        cmocka_unit_test(test_softmax_in_integers_keeps_what_is_not_a_number_visible),
+        cmocka_unit_test(test_a_quantized_row_with_what_is_not_finite_has_no_scale),
+        cmocka_unit_test(test_a_softmax_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_a_quantized_column_with_what_is_not_finite_has_no_scale),
+        cmocka_unit_test(test_no_activation_hides_what_is_not_finite),
+        cmocka_unit_test(test_layer_norm_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_products_of_integers_keep_nan),
+        cmocka_unit_test(test_weights_of_16_bits_keep_what_is_not_finite),
         cmocka_unit_test(test_every_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
