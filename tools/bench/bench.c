@@ -1,10 +1,10 @@
-/* vit-bench: how long a forward pass takes, next to what the processor could do at most.
+/* vit-bench: how long a forward pass takes, compared with the most that the processor could do.
 
-   gflops is a rate at the median over the arithmetic that has to be done: all products, with the last
-   block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
-   independent fused multiply-adds reach in registers on as many threads, measured in the same run
-   between the passes; 0 where the instruction set has no such measure here. --profile, for a batch
-   of 1, adds the mean time of each step. */
+   gflops is the rate of the median pass. It counts the arithmetic that has to be done: all products,
+   the last block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
+   independent fused multiply-adds in registers reach on the same number of threads, measured in the
+   same run between the passes; 0 where this program has no such loop for the instruction set.
+   --profile, for a batch of 1, adds the mean time of each step. */
 
 static void profile_step(const char *step);
 
@@ -162,7 +162,7 @@ typedef struct profile {
 
 static profile profiled;
 
-/* vit_forward calls this behind each step, all of them on this thread while the batch is 1. */
+/* vit_forward calls this after each step; with a batch of 1 always on this thread. */
 static void profile_step(const char *name) {
     double now;
     int i = 0;
@@ -175,9 +175,9 @@ static void profile_step(const char *name) {
     profiled.last = now;
 }
 
-/* ---- what there is to do ---- */
+/* ---- the arithmetic of a pass ---- */
 
-/* GFLOP of a step for an image, 0 for those without products. The names are VIT_PROFILE's. */
+/* GFLOP of a step (named as in VIT_PROFILE) for an image, 0 without products; of all for NULL. */
 static double gflop_of(const vit_config *c, const char *step) {
     double tokens = vit__num_tokens(c), dim = c->embed_dim, mlp = c->mlp_dim;
     double inner = (double)c->num_heads * c->head_dim;
@@ -218,7 +218,7 @@ static void run(bench *b, const settings *s) {
                                         b->workspace, b->workspace_size);
         double time = seconds() - begin;
         if (status != VIT_OK) fail(vit_status_string(status));
-        /* only now is it known that the instruction set is there */
+        /* after vit_forward, which has checked that the instruction set is there */
         double peak = measure_peak(&b->options);
         if (i < 0) continue;
         b->milliseconds[i] = time * 1e3;
@@ -228,7 +228,7 @@ static void run(bench *b, const settings *s) {
     qsort(b->peaks, (size_t)s->runs, sizeof(double), compare);
 }
 
-/* Milliseconds of a pass, and the share of the peak while the step lasts. */
+/* For each step, milliseconds and the share of the peak. */
 static void report_profile(const bench *b, const settings *s, double peak) {
     double sum = 0;
     for (int i = 0; i < profiled.count; i++) sum += profiled.steps[i].seconds;

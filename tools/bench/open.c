@@ -1,7 +1,7 @@
 /* bench-open: what it costs to open a ViT-B/16 of 344 MB, as a mapped file, without verification.
 
-   The weights are a hole in a temporary file: opening must not look at them. Prints the median of
-   101 runs of vit_model_load and of vit_model_open, and counts what they allocate. */
+   The weights are a hole in a temporary file: opening must not read them. Prints the median of 101
+   runs of vit_model_load and of vit_model_open, and counts their allocations. */
 
 static int allocations;
 

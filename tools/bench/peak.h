@@ -1,5 +1,5 @@
-/* The most that the processor can do: independent fused multiply-adds in registers, on as many
-   threads as the options have. Include after the implementation of vit.h. */
+/* The most that the processor can do: independent fused multiply-adds in registers, on the threads of
+   the options. Include after the implementation of vit.h. */
 #ifndef PEAK_H
 #define PEAK_H
 
@@ -14,8 +14,8 @@
 
 #define FMA_ALL _Pragma("GCC unroll 24") for (int i = 0; i < FMA_SUMS; i++)
 
-/* Every loop over the sums is unrolled, or gcc stores them in each round. None begins at 1, where it
-   would stay, which clang sees. */
+/* Every loop over the sums is unrolled, otherwise gcc stores them in each round. No sum begins at 1,
+   which x * 0.999 + 0.001 does not change: clang would see that. */
 #define FMA_LOOP(name, attribute, type, set, fma, store, lanes)        \
     attribute static double name(void) {                               \
         type sums[FMA_SUMS], x = set(0.999f), y = set(1e-3f);          \
@@ -40,7 +40,7 @@ FMA_LOOP(fma_avx512, __attribute__((target("avx512f"))), __m512, _mm512_set1_ps,
 FMA_LOOP(fma_neon, , float32x4_t, vdupq_n_f32, vfmaq_f32, vst1q_f32, 4)
 #endif
 
-/* The arithmetic of one thread's loop, in GFLOP, done. */
+/* Runs the loop on this thread; returns its GFLOP. */
 static double fma_loop(vit_isa isa) {
 #if defined(VIT__X86)
     if (isa == VIT_ISA_AVX2) return fma_avx2();

@@ -58,7 +58,7 @@ static void check_section(const char *section) {
     }
 }
 
-/* The same in capitals, for macros. */
+/* A name in capitals, for macros. */
 static char *capitals_of(const char *name) {
     char *capitals = format_text("%s", name);
     for (char *p = capitals; *p != 0; p++) *p = (char)toupper((unsigned char)*p);
@@ -66,8 +66,8 @@ static char *capitals_of(const char *name) {
 }
 
 static void write_workspaces(FILE *file, const char *capitals, const vit_model *model) {
-    fprintf(file,
-            "\n/* vit_workspace_size of one image; what follows is the option that it takes. */\n");
+    fprintf(file, "\n/* vit_workspace_size of one image; the name's ending is the option that it "
+                  "needs. */\n");
     for (size_t i = 0; i < PLAN_COUNT; i++) {
         char *option = capitals_of(plans[i].name == NULL ? "" : plans[i].name);
         fprintf(file, "#define %s_WORKSPACE_SIZE%s%s %zuu\n", capitals, *option != 0 ? "_" : "",
@@ -92,7 +92,7 @@ static void write_header(FILE *file, const char *name, const vit_model *model) {
     free(capitals);
 }
 
-/* At a multiple of 64, as vit_model_open has it fastest. */
+/* Aligned to 64 bytes, which is fastest for vit_model_open. */
 static void write_definition(FILE *file, const char *name, const char *section) {
     char *capitals = capitals_of(name);
     fprintf(file, "#if defined(__GNUC__) || defined(__clang__)\n");

@@ -84,7 +84,7 @@ static void put_recipe(unsigned char *h, const vit_preprocess_config *p) {
     }
 }
 
-/* A tensor's entry but for its checksum. */
+/* A tensor's entry without its checksum. */
 static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype stored,
                       uint64_t offset) {
     if (!vit__dtype_is_valid(t, stored.dtype, (uint32_t)stored.range))
@@ -100,7 +100,7 @@ static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype s
     put_u64(entry + 40, vit__tensor_size(t, stored.dtype));
 }
 
-/* The head but for its checksum and those of the tensors. */
+/* The head without its checksum and those of the tensors. */
 static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, size_t head_size,
                        size_t labels_size) {
     size_t count = (size_t)vit__tensor_count(c),
@@ -124,8 +124,7 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
     put_u64(h + 24, offset);
 }
 
-/* The head, with the config checked as a reader will check it before any size is computed from
-   it. */
+/* Make the head. The config is checked as a reader checks it, before any size is computed from it. */
 static void make_head(model_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
@@ -156,7 +155,7 @@ static void make_buffers(model_writer *w) {
     w->integers = allocate(longest, 1);
 }
 
-/* A new file beside the one to be written, which must not be a folder or a device. */
+/* A new file in the same folder as the one to be written, which must not be a folder or a device. */
 static void open_temporary(model_writer *w) {
     struct stat status;
     if (stat(w->path, &status) == 0 && !S_ISREG(status.st_mode))
@@ -192,14 +191,14 @@ static int all_finite(const float *values, size_t count) {
     return finite;
 }
 
-/* ---- one output of a matrix: w->padded, [K], into its panel; each says whether it fits ------ */
+/* ---- one output of a matrix: w->padded, [K], into its panel; returns whether it fits -------- */
 
-/* A place of the tensor at hand that vit__matrix_at has found. */
+/* The writable address in w->tensor for an address that vit__matrix_at has given. */
 static void *within(const model_writer *w, const vit__matrix *m, const void *place) {
     return w->tensor + ((const unsigned char *)place - m->weights);
 }
 
-/* Its panel, [K][16] or as the dtype has it. */
+/* The panel of output n, [K][16] or as the dtype has it. */
 static unsigned char *panel_of(const model_writer *w, const vit__matrix *m, size_t n) {
     return w->tensor + n / VIT__PANEL * m->panel_size;
 }
@@ -222,7 +221,7 @@ static int store_half(model_writer *w, const vit__matrix *m, size_t n) {
     return fits;
 }
 
-/* [K / 4][16][4] */
+/* Panels [K / 4][16][4]. */
 static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     if (!all_finite(w->padded, m->inputs)) return 0;
@@ -237,7 +236,7 @@ static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     return 1;
 }
 
-/* [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
+/* Panels [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
 static int store_int4(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     size_t groups = vit__groups(m->inputs);

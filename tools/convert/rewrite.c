@@ -8,13 +8,13 @@
 #include "report.h"
 #include "model_writer.h"
 
-/* A tensor where it lies in the file. */
+/* A tensor in the mapped file. */
 typedef struct stored {
     vit__tensor tensor;
     const float *floats; /* [rows][padded_cols], or a matrix's panels, [N / 16][K][16] */
 } stored;
 
-/* Place of a row, or an input, of repeat * part, each part padded. */
+/* Index with padding of row (or input) i of repeat * part, each part padded to a multiple of 16. */
 static size_t padded(size_t i, int part) {
     return i / (size_t)part * vit__round16(part) + i % (size_t)part;
 }
@@ -30,7 +30,7 @@ static void read_row(const void *source, size_t row, float *values) {
     }
 }
 
-/* NULL where it has none; to be freed. */
+/* To be freed; NULL if the tensor has none. */
 static float *read_bias(const stored *s) {
     const vit__tensor *t = &s->tensor;
     size_t count = (size_t)t->rows * (size_t)t->rows_repeat;

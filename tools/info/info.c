@@ -1,4 +1,4 @@
-/* vit-info: what is in a .vit file. It ends with status 1 where the file is damaged. */
+/* vit-info: shows what is in a .vit file. Exit status 1 if the file is damaged. */
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
@@ -24,7 +24,7 @@ static void print_config(const vit_config *c) {
     printf("norm_eps       %g\n", (double)c->norm_eps);
 }
 
-/* What the head reads, and what lies in between. */
+/* What the head reads, and what comes before it. */
 static void print_head(const vit_config *c) {
     printf("head           ");
     if (c->head_tokens == 1) printf("token 0");
@@ -59,7 +59,7 @@ static void print_labels(const vit_model *model) {
                vit_model_label(model, model->config.num_classes - 1));
 }
 
-/* What a tensor is stored as. */
+/* The dtype that a tensor is stored in. */
 static vit_dtype dtype_at(const vit_model *model, int index) {
     const unsigned char *entry = vit__entry(model->data, index);
     return vit__dtype_of((vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
@@ -103,7 +103,7 @@ static int print_tensors(const vit_model *model) {
     return right;
 }
 
-/* How many parameters are stored as what, and the bits that each takes with scales and padding. */
+/* The parameters by dtype, with the bits that each takes, including scales and padding. */
 static void print_dtypes(const vit_model *model) {
     unsigned long long parameters[VIT_DTYPE_COUNT] = {0}, bytes[VIT_DTYPE_COUNT] = {0}, sum = 0;
     for (int i = 0; i < vit__tensor_count(&model->config); i++) {

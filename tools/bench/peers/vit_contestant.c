@@ -1,4 +1,4 @@
-/* The contestant vit.h: as a program would use it, the weights verified. */
+/* The contestant vit.h, used as a program would use it, with the weights verified. */
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
