@@ -37,7 +37,8 @@ static void usage(FILE *file) {
         "\n"
         "  -m, --model FILE    the model; without it the one that ships, which knows clothes\n"
         "  -k, --top N         how many classes to show (5)\n"
-        "  -t, --threads N     threads to compute with (all processors)\n"
+        "  -t, --threads N     threads to compute with (those processors that\n"
+        "                      this process may use)\n"
         "      --isa NAME      instruction set: portable, dsp, mve, neon, simd128, avx2 or\n"
         "                      avx512 (the best there is, or what the environment variable\n"
         "                      VIT_ISA says)\n"
@@ -65,16 +66,11 @@ typedef struct settings {
     const char *model_path; /* NULL: the one that ships */
     const char *pixels_path;
     int top;
-    int threads;
+    int threads; /* 0: as vit_pool_create chooses */
     vit_isa isa;
     int json;
     int logits;
 } settings;
-
-static int processors(void) {
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
-}
 
 /* A decimal number in [1, max]; ends the program if it is anything else. */
 static int parse_count(const char *option, const char *text, long max) {
@@ -90,14 +86,13 @@ static int parse_count(const char *option, const char *text, long max) {
 
 /* VIT_ISA_BEST for NULL; ends the program if the name is unknown. */
 static vit_isa parse_isa(const char *name) {
-    int isa = 0;
     if (name == NULL) return VIT_ISA_BEST;
-    while (isa < VIT_ISA_COUNT && strcmp(vit_isa_name((vit_isa)isa), name) != 0) isa++;
+    vit_isa isa = vit_isa_find(name);
     if (isa == VIT_ISA_COUNT) {
         fprintf(stderr, "vit-classify: there is no instruction set '%s'\n", name);
         exit(EXIT_USAGE);
     }
-    return (vit_isa)isa;
+    return isa;
 }
 
 enum { OPTION_ISA = 256, OPTION_JSON, OPTION_LOGITS, OPTION_PIXELS, OPTION_VERSION };
@@ -249,7 +244,6 @@ static const char *start(classifier *c, const settings *s, const char *model_pat
     c->scores = (float *)malloc((size_t)classes * sizeof(float));
     c->top = (int *)malloc((size_t)c->top_count * sizeof(int));
     c->pool = vit_pool_create(s->threads, NULL);
-    c->options.threads = vit_pool_threads(c->pool);
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
     c->options.isa = s->isa;
@@ -444,7 +438,7 @@ static int process(classifier *c, const settings *s, const char *file, read_pixe
 }
 
 int main(int argc, char **argv) {
-    settings s = {NULL, NULL, 5, processors(), VIT_ISA_BEST, 0, 0};
+    settings s = {NULL, NULL, 5, 0, VIT_ISA_BEST, 0, 0};
     classifier c = {0};
     parse_options(&s, argc, argv);
 

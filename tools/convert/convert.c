@@ -129,9 +129,10 @@ static const char *parse_pos_embed(const char *text) {
 }
 
 static vit_dtype parse_dtype(const char *text) {
-    int dtype = dtype_find(text);
-    if (dtype < 0) fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
-    return (vit_dtype)dtype;
+    vit_dtype dtype = vit_dtype_find(text);
+    if (dtype == VIT_DTYPE_COUNT)
+        fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
+    return dtype;
 }
 
 enum {

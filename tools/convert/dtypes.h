@@ -21,7 +21,7 @@ static inline stored_dtype stored_dtype_of(vit_dtype asked, const vit__tensor *t
                                                           {VIT__BF16, 0}, {VIT__INT8, 127},
                                                           {VIT__F16, 0},  {VIT__INT8, 127}};
     if (t->order == VIT__ROWS) return in_blocks[VIT_F32];
-    if (t->role >= VIT__Q && t->role <= VIT__FC2) return in_blocks[asked];
+    if (vit__in_block(t->role)) return in_blocks[asked];
     return asked == VIT_INT4 && t->role == VIT__HEAD ? in_blocks[asked] : outside[asked];
 }
 

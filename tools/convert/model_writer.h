@@ -35,13 +35,19 @@ void model_writer_begin(model_writer *w, const char *path, const vit_config *con
 void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
                       const float *bias);
 
+/* The name, the block and the shape of the next tensor; 0 if all are written. */
+int model_writer_next(const model_writer *w, vit_tensor *t);
+
 /* Complete the file and give it its name. */
 void model_writer_end(model_writer *w);
 
 /* Whether a text can be a label: UTF-8 without control characters. */
 int text_is_valid(const char *text);
 
-/* The vit_dtype of a name; -1: there is none. */
-int dtype_find(const char *name);
+/* A row without padding, as row_reader gives it, of a tensor of f32 in an open model. */
+void model_read_row(const vit_model *model, int index, size_t row, float *values);
+
+/* The biases of such a matrix, to be freed; NULL if the tensor is none. */
+float *model_read_bias(const vit_model *model, int index);
 
 #endif

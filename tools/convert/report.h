@@ -12,6 +12,9 @@
 #define REPORT_NORETURN
 #endif
 
+/* What each line begins with: "vit-convert", unless another program that uses the writer sets it. */
+extern const char *report_program;
+
 /* One line. Control characters, which names in a file may contain, are shown as '?'. */
 REPORT_PRINTF void note(const char *format, ...);
 

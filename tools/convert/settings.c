@@ -433,7 +433,7 @@ static void apply_pooling(const settings *s, model *m) {
         fail("%s: two heads with global_pool avg", m->checkpoint->files[0].path);
     c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
     c->head_avg = avg;
-    c->fc_norm = avg && fc_norm;
+    c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
     m->qkv_bias = s->qkv_bias;
 }
 
