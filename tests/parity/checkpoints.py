@@ -237,7 +237,7 @@ def normal_form(model):
                "num_heads", "head_dim", "mlp_dim", "prefix_tokens", "pre_logits", "norm_eps")}
     header["head_tokens"] = {"token": 1, "avg": 0, "distilled": 2, "token_avg": 1}[c.pool]
     header["head_avg"] = int(c.pool in ("avg", "token_avg"))
-    header["fc_norm"] = int(c.fc_norm)
+    header["final_norm"] = int(c.fc_norm)
     header["act"] = int(c.act == "gelu_tanh")
     tensors = outer_tensors(c, s)
     for i in range(c.depth):

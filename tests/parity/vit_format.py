@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 MAGIC = bytes([0x89, 0x56, 0x49, 0x54, 0x0D, 0x0A, 0x1A, 0x0A])
-HEADER_SIZE, ENTRY_SIZE = 256, 48
-OUTER = ["patch_embed", "prefix_tokens", "pos_embed"]
-BLOCK = ["norm1", "q", "k", "v", "proj", "norm2", "fc1", "fc2"]
+HEADER_SIZE, ENTRY_SIZE = 384, 48
+OUTER = ["patch_embed", "prefix_tokens", "pos_embed", "norm_pre"]
+BLOCK = ["norm1", "q", "k", "v", "q_norm", "k_norm", "proj", "norm2", "fc1", "fc2"]
 ROLES = OUTER + BLOCK + ["norm", "pre_logits", "head"]
 DTYPES = ["f32", "f16", "bf16", "int8", "int4"]
 GROUP = 32  # inputs that share a scale of int4
@@ -31,7 +31,7 @@ FIELDS = [
     ("prefix_tokens", 108, "I"),
     ("head_tokens", 112, "I"),
     ("head_avg", 116, "I"),
-    ("fc_norm", 120, "I"),
+    ("final_norm", 120, "I"),
     ("pre_logits", 124, "I"),
     ("act", 128, "I"),
     ("norm_eps", 132, "f"),
@@ -43,6 +43,12 @@ FIELDS = [
     ("mean", 160, "4f"),
     ("std", 176, "4f"),
     ("architecture", 192, "64s"),
+    ("output", 256, "I"),
+    ("norm_pre", 260, "I"),
+    ("qk_norm", 264, "I"),
+    ("post_norm", 268, "I"),
+    ("pos_size", 272, "2I"),
+    ("spare", 280, "104s"),
 ]
 RECIPE = dict(
     resize=1,
@@ -53,6 +59,7 @@ RECIPE = dict(
     mean=(0.485, 0.456, 0.406, 0.0),
     std=(0.229, 0.224, 0.225, 1.0),
 )
+ABSENT = dict(output=0, norm_pre=0, qk_norm=0, post_norm=0, pos_size=(0, 0), spare="")
 
 
 @dataclass
@@ -121,13 +128,14 @@ def xxh32(data):
 
 def keys(header):
     """The tensors' keys in the order of the directory."""
-    yield from ((role, 0) for role in OUTER)
+    absent = {"norm_pre"} if not header["norm_pre"] else set()
+    absent |= {"q_norm", "k_norm"} if not header["qk_norm"] else set()
+    absent |= {"prefix_tokens"} if not header["prefix_tokens"] else set()
+    absent |= {"pre_logits"} if not header["pre_logits"] else set()
+    yield from ((role, 0) for role in OUTER if role not in absent)
     for block in range(header["depth"]):
-        yield from ((role, block) for role in BLOCK)
-    yield "norm", 0
-    if header["pre_logits"]:
-        yield "pre_logits", 0
-    yield "head", 0
+        yield from ((role, block) for role in BLOCK if role not in absent)
+    yield from ((role, 0) for role in ("norm", "pre_logits", "head") if role not in absent)
 
 
 def row_shape(header, role):
@@ -293,7 +301,7 @@ def put(buffer, offset, form, *values):
 
 def write(path, header, tensors, labels=None):
     """Write a model. header: the config's fields; recipe and name have defaults."""
-    header = {**RECIPE, "architecture": "", **header}
+    header = {**RECIPE, **ABSENT, "architecture": "", **header}
     labels = b"".join(label.encode() + b"\0" for label in labels or [])
     packed = [(key, pack(header, key[0], tensors[key])) for key in keys(header)]
     labels_offset = HEADER_SIZE + ENTRY_SIZE * len(packed)
@@ -332,6 +340,7 @@ def read_header(data):
     for name, place, form in FIELDS:
         values = struct.unpack_from("<" + form, data, place)
         header[name] = values if len(values) > 1 else values[0]
+    require(not header.pop("spare").strip(b"\0"), "spare bytes")
     name, _, rest = header["architecture"].partition(b"\0")
     require(not rest.strip(b"\0"), "architecture is not filled up with NUL")
     header["architecture"] = name.decode()
