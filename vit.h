@@ -491,7 +491,8 @@ typedef struct vit_model {
 VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size);
 
 /* Check the weights: VIT_ERROR_CHECKSUM where a checksum is wrong, VIT_ERROR_RANGE where an integer
-   is beyond the range that the file states. Reads the whole file. */
+   is beyond the range that the file states and an instruction set of this build would compute
+   something else with it than another. Reads the whole file. */
 VIT_API vit_status vit_model_verify(const vit_model *model);
 
 /* Release what vit_model_load took. Harmless on a model from vit_model_open, and called twice. */
@@ -813,6 +814,13 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #pragma float_control(precise, on, push)
 #elif defined(__clang__)
 #pragma clang fp reassociate(off)
+#endif
+
+/* Whether there are kernels that sum products of bytes in 16 bits, which must not be too large. */
+#if defined(VIT__X86) || defined(VIT__AARCH64) || defined(VIT__WASM)
+#define VIT__SUMS_16 1
+#else
+#define VIT__SUMS_16 0
 #endif
 
 #ifdef __cplusplus
@@ -1167,56 +1175,50 @@ typedef enum vit__kind {
 } vit__kind;
 
 typedef struct vit__field {
-    uint16_t offset;     /* in the header, where it takes 4 bytes */
-    uint16_t place;      /* in vit_config ... */
-    unsigned char size;  /* ... where it takes this: enums may take 1 */
+    unsigned char word;  /* of the header: offset / 4 */
+    unsigned char place; /* offset in vit_config */
+    unsigned char size;  /* bytes there: an enum may take 1 */
+    unsigned char count; /* of such numbers, one after the other */
     unsigned char kind;  /* vit__kind */
     unsigned char least; /* or the number of choices */
 } vit__field;
 
-#define VIT__HEADER(offset, member, kind, least) \
-    { offset, offsetof(vit_config, member), sizeof(((vit_config *)0)->member), kind, least }
+#define VIT__HEADER(offset, member, count, kind, least)                                          \
+    {                                                                                            \
+        (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
+            count, kind, least                                                                   \
+    }
 
 /* The config and the recipe: what reads, checks and writes them walks this table. */
 static const vit__field vit__fields[] = {
-    VIT__HEADER(64, img_size[0], VIT__COUNT, 1),
-    VIT__HEADER(68, img_size[1], VIT__COUNT, 1),
-    VIT__HEADER(72, patch_size[0], VIT__COUNT, 1),
-    VIT__HEADER(76, patch_size[1], VIT__COUNT, 1),
-    VIT__HEADER(80, in_chans, VIT__COUNT, 1),
-    VIT__HEADER(84, num_classes, VIT__COUNT, 0),
-    VIT__HEADER(88, embed_dim, VIT__COUNT, 1),
-    VIT__HEADER(92, depth, VIT__COUNT, 1),
-    VIT__HEADER(96, num_heads, VIT__COUNT, 1),
-    VIT__HEADER(100, head_dim, VIT__COUNT, 1),
-    VIT__HEADER(104, mlp_dim, VIT__COUNT, 1),
-    VIT__HEADER(108, prefix_tokens, VIT__COUNT, 0),
-    VIT__HEADER(112, head_tokens, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, VIT__CHOICE, 3),
-    VIT__HEADER(120, final_norm, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
-    VIT__HEADER(124, pre_logits, VIT__COUNT, 0),
-    VIT__HEADER(128, act, VIT__CHOICE, VIT_ACT_COUNT),
-    VIT__HEADER(132, norm_eps, VIT__POSITIVE, 0),
-    VIT__HEADER(136, preprocess.resize, VIT__CHOICE, VIT_RESIZE_COUNT),
-    VIT__HEADER(140, preprocess.resize_size[0], VIT__COUNT, 0),
-    VIT__HEADER(144, preprocess.resize_size[1], VIT__COUNT, 0),
-    VIT__HEADER(148, preprocess.interpolation, VIT__CHOICE, VIT_INTERPOLATION_COUNT),
-    VIT__HEADER(152, preprocess.crop, VIT__CHOICE, VIT_CROP_COUNT),
-    VIT__HEADER(156, preprocess.rescale, VIT__POSITIVE, 0),
-    VIT__HEADER(160, preprocess.mean[0], VIT__FINITE, 0),
-    VIT__HEADER(164, preprocess.mean[1], VIT__FINITE, 0),
-    VIT__HEADER(168, preprocess.mean[2], VIT__FINITE, 0),
-    VIT__HEADER(172, preprocess.mean[3], VIT__FINITE, 0),
-    VIT__HEADER(176, preprocess.std[0], VIT__NONZERO, 0),
-    VIT__HEADER(180, preprocess.std[1], VIT__NONZERO, 0),
-    VIT__HEADER(184, preprocess.std[2], VIT__NONZERO, 0),
-    VIT__HEADER(188, preprocess.std[3], VIT__NONZERO, 0),
-    VIT__HEADER(256, output, VIT__CHOICE, VIT_OUTPUT_COUNT),
-    VIT__HEADER(260, norm_pre, VIT__CHOICE, 2),
-    VIT__HEADER(264, qk_norm, VIT__CHOICE, 2),
-    VIT__HEADER(268, post_norm, VIT__CHOICE, 2),
-    VIT__HEADER(272, pos_size[0], VIT__COUNT, 0),
-    VIT__HEADER(276, pos_size[1], VIT__COUNT, 0),
+    VIT__HEADER(64, img_size, 2, VIT__COUNT, 1),
+    VIT__HEADER(72, patch_size, 2, VIT__COUNT, 1),
+    VIT__HEADER(80, in_chans, 1, VIT__COUNT, 1),
+    VIT__HEADER(84, num_classes, 1, VIT__COUNT, 0),
+    VIT__HEADER(88, embed_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(92, depth, 1, VIT__COUNT, 1),
+    VIT__HEADER(96, num_heads, 1, VIT__COUNT, 1),
+    VIT__HEADER(100, head_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
+    VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
+    VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
+    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_COUNT),
+    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
+    VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE, VIT_INTERPOLATION_COUNT),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE, VIT_CROP_COUNT),
+    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
+    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
+    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 2),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 2),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 2),
+    VIT__HEADER(272, pos_size, 2, VIT__COUNT, 0),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1463,54 +1465,44 @@ static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *
     return m;
 }
 
-/* The matrix of a tensor, as its entry in the directory has it. */
-static vit__matrix vit__matrix_in(const unsigned char *file, const unsigned char *entry,
-                                  const vit__tensor *t) {
-    return vit__matrix_at(file + vit__u64_size(entry + 32), t, (vit__dtype)vit__u32(entry + 8),
-                          (int)vit__u32(entry + 24));
-}
-
 static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int block) {
     const vit_config *c = &model->config;
+    const unsigned char *entry = vit__entry(model->data, vit__tensor_index(c, role, block));
     vit__tensor t = vit__tensor_of(c, role, block);
-    return vit__matrix_in(model->data, vit__entry(model->data, vit__tensor_index(c, role, block)),
-                          &t);
+    return vit__matrix_at(model->data + vit__u64_size(entry + 32), &t,
+                          (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* Reads a number of the header into the config. VIT_ERROR_CONFIG where it is out of range. */
-static vit_status vit__read_field(const unsigned char *header, const vit__field *field,
-                                  vit_config *c) {
-    uint32_t bits = vit__u32(header + field->offset);
-    float number = vit__f32(header + field->offset);
-    memcpy((unsigned char *)c + field->place, &bits, field->size);
-    switch (field->kind) {
-    case VIT__CHOICE:
-        return bits < field->least ? VIT_OK : VIT_ERROR_FEATURE;
-    case VIT__COUNT:
-        return bits >= field->least && bits <= VIT__MAX_COUNT ? VIT_OK : VIT_ERROR_CONFIG;
-    case VIT__POSITIVE:
-        return vit__is_finite(number) && number > 0 ? VIT_OK : VIT_ERROR_CONFIG;
-    case VIT__NONZERO:
-        return vit__is_finite(number) && number != 0 ? VIT_OK : VIT_ERROR_CONFIG;
-    default:
-        return vit__is_finite(number) ? VIT_OK : VIT_ERROR_CONFIG;
-    }
+/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for an unknown choice. */
+static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
+    uint32_t value = vit__u32(p);
+    float number = vit__f32(p);
+    int in_range = vit__is_finite(number);
+    if (field->kind == VIT__CHOICE) return value < field->least ? VIT_OK : VIT_ERROR_FEATURE;
+    if (field->kind == VIT__COUNT) in_range = value >= field->least && value <= VIT__MAX_COUNT;
+    if (field->kind == VIT__POSITIVE) in_range &= number > 0;
+    if (field->kind == VIT__NONZERO) in_range &= number != 0;
+    return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
 /* Config and recipe from the header's bytes, each number checked; whether they go together
    vit__config_is_valid tells. A number out of range comes before a feature that is not there. */
 static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
-    vit_status status = VIT_OK;
+    vit_status worst = VIT_OK;
     memset(c, 0, sizeof(*c));
-    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) {
-        vit_status field = vit__read_field(header, &vit__fields[i], c);
-        if (field == VIT_ERROR_CONFIG || status == VIT_OK) status = field;
-    }
     c->architecture = (const char *)header + VIT__NAME_OFFSET;
-    for (size_t i = VIT__SPARE_OFFSET; status == VIT_OK && i < VIT__HEADER_SIZE; i++) {
-        if (header[i] != 0) status = VIT_ERROR_FEATURE;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
     }
-    return status;
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++) {
+            const unsigned char *p = header + 4 * (f->word + i);
+            vit_status status = vit__check_number(f, p);
+            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
+        }
+    }
+    return worst;
 }
 
 /* Whether every size that follows from the numbers fits an int. */
@@ -1747,9 +1739,8 @@ VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
     if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
         return VIT_ERROR_CHECKSUM;
     vit__tensor t = vit__tensor_at(&model->config, index);
-    vit__matrix m = vit__matrix_in(model->data, entry, &t);
-    if (m.dtype == VIT__INT8 &&
-        !vit__bytes_are_within(data, m.outputs / VIT__PANEL * m.panel_size, m.range))
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
+        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
         return VIT_ERROR_RANGE;
     return VIT_OK;
 }

@@ -41,9 +41,11 @@ static void put_u64(unsigned char *p, uint64_t value) {
 }
 
 static void put_config(unsigned char *header, const vit_config *c) {
-    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) { /* little-endian, as this machine */
-        const vit__field *field = &vit__fields[i];
-        memcpy(header + field->offset, (const unsigned char *)c + field->place, field->size);
+    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) { /* little-endian, as this machine is */
+        const vit__field *f = &vit__fields[i];
+        const unsigned char *from = (const unsigned char *)c + f->place;
+        for (size_t j = 0; j < f->count; j++)
+            memcpy(header + 4 * (f->word + j), from + j * f->size, f->size);
     }
     memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
 }
