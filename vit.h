@@ -1172,7 +1172,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 /* A number of the header, after the sizes of the file's parts. */
 typedef enum vit__kind {
     VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
-    VIT__CHOICE,   /* u32, below `least`: what is not is a feature of a later version */
+    VIT__CHOICE,   /* u32, below `least`, which counts what this build computes */
     VIT__FINITE,   /* f32 */
     VIT__POSITIVE, /* f32, finite */
     VIT__NONZERO   /* f32, finite */
@@ -1184,7 +1184,7 @@ typedef struct vit__field {
     unsigned char size;  /* bytes there: an enum may take 1 */
     unsigned char count; /* of such numbers, one after the other */
     unsigned char kind;  /* vit__kind */
-    unsigned char least; /* or the number of choices */
+    unsigned char least; /* or the number of choices that are computed */
 } vit__field;
 
 #define VIT__HEADER(offset, member, count, kind, least)                                          \
@@ -1206,10 +1206,10 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
     VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 2),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
     VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_COUNT),
+    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
     VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
@@ -1218,11 +1218,11 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 2),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(272, pos_size, 2, VIT__COUNT, 0),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_SIGMOID),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(272, pos_size, 2, VIT__CHOICE, 1),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1395,8 +1395,8 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
     t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
     t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
     size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
-    t.padded_rows = vit__mul(rows, (size_t)t.rows_repeat);
-    t.padded_cols = vit__mul(vit__round16(t.cols), (size_t)t.cols_repeat);
+    t.padded_rows = rows * (size_t)t.rows_repeat;
+    t.padded_cols = vit__round16(t.cols) * (size_t)t.cols_repeat;
     return t;
 }
 
@@ -1477,7 +1477,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for an unknown choice. */
+/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
+   not compute. */
 static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
     uint32_t value = vit__u32(p);
     float number = vit__f32(p);
@@ -1528,13 +1529,9 @@ static int vit__config_is_valid(const vit_config *c) {
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
-/* Whether this build computes what a config asks for. */
+/* Whether this build computes what a config asks for, beyond its choices. */
 static int vit__has_layers(const vit_config *c) {
-    if (c->act > VIT_ACT_GELU_TANH || c->head_avg > 1 || c->final_norm == VIT_FINAL_NORM_NONE ||
-        c->num_classes == 0 || c->output != VIT_OUTPUT_SOFTMAX)
-        return 0;
-    if ((c->norm_pre | c->qk_norm | c->post_norm | c->pos_size[0] | c->pos_size[1]) != 0) return 0;
-    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
+    return c->num_classes > 0 && (VIT__TANH || c->pre_logits == 0);
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
