@@ -604,6 +604,11 @@ typedef struct vit_options {
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
+/* The same for a model that is not at hand, from its config and the vit_dtype of its blocks: for a
+   program on the host that sizes a static array. */
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch);
+
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
@@ -1490,26 +1495,6 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
-/* Config and recipe from the header's bytes, each number checked; whether they go together
-   vit__config_is_valid tells. A number out of range comes before a feature that is not there. */
-static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
-    vit_status worst = VIT_OK;
-    memset(c, 0, sizeof(*c));
-    c->architecture = (const char *)header + VIT__NAME_OFFSET;
-    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
-        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
-    }
-    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
-        for (size_t i = 0; i < f->count; i++) {
-            const unsigned char *p = header + 4 * (f->word + i);
-            vit_status status = vit__check_number(f, p);
-            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
-            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
-        }
-    }
-    return worst;
-}
-
 /* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
@@ -1529,9 +1514,34 @@ static int vit__config_is_valid(const vit_config *c) {
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
-/* Whether this build computes what a config asks for, beyond its choices. */
-static int vit__has_layers(const vit_config *c) {
-    return c->num_classes > 0 && (VIT__TANH || c->pre_logits == 0);
+/* Config and recipe as the header's bytes, which are zeros before. */
+static void vit__write_config(unsigned char *header, const vit_config *c) {
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++)
+            memcpy(header + 4 * (f->word + i), (const unsigned char *)c + f->place + i * f->size,
+                   f->size);
+    }
+}
+
+/* Config and recipe from the header's bytes, checked. A number out of range, or numbers that do not go
+   together, come before a feature that is not there. */
+static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
+    vit_status worst = VIT_OK;
+    memset(c, 0, sizeof(*c));
+    c->architecture = (const char *)header + VIT__NAME_OFFSET;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
+    }
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++) {
+            const unsigned char *p = header + 4 * (f->word + i);
+            vit_status status = vit__check_number(f, p);
+            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
+        }
+    }
+    if (worst == VIT_ERROR_CONFIG || !vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
+    return c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0) ? VIT_ERROR_FEATURE : worst;
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -1698,9 +1708,7 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
     if ((status = vit__read_config(file, &config)) != VIT_OK) return status;
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + VIT__NAME_OFFSET))
-        return VIT_ERROR_CONFIG;
-    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
+    if (!vit__name_is_valid(file + VIT__NAME_OFFSET)) return VIT_ERROR_CONFIG;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
     if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
@@ -3412,12 +3420,9 @@ static void vit__classify(const vit__pass *pass, vit__table features, float *log
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
                                                  0, VIT_ISA_BEST, 0};
 
-static vit_status vit__check_arguments(const vit_model *model, const vit_options *options,
-                                       int batch) {
-    int valid = model != NULL && model->data != NULL && batch >= 1 && options->threads >= 0 &&
-                options->threads <= VIT__MAX_THREADS &&
-                (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
-    return valid ? VIT_OK : VIT_ERROR_ARGUMENT;
+static int vit__options_are_valid(const vit_options *options, int batch) {
+    return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
+           (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3432,17 +3437,14 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
 }
 
 /* What is computed by what, and how much at a time: min(threads, batch) images. */
-static void vit__plan_work(vit__pass *pass, const vit_model *model, const vit_options *options,
-                           int batch) {
-    const vit_config *c = &model->config;
+static void vit__plan_work(vit__pass *pass, const vit_config *c, vit_dtype dtype,
+                           const vit_options *options, int batch) {
     const int low_memory = options->low_memory;
     memset(pass, 0, sizeof(*pass));
-    pass->model = model, pass->config = c, pass->options = options;
-    pass->kernels = model->kernels;
-    if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    if (vit_model_dtype(model) == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+    pass->config = c, pass->options = options;
+    if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
     pass->block_operand = pass->attention_operand;
-    if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
+    if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->heads = c->num_heads;
@@ -3471,19 +3473,30 @@ static void vit__plan_widths(vit__pass *pass) {
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
 }
 
-/* Checks the arguments and computes all sizes of a pass but those of its buffers. */
-static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
-                                 const vit_options *options, int batch) {
+/* Checks the options and computes all sizes of a pass but those of its buffers. */
+static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit_dtype dtype,
+                                  const vit_options *options, int batch) {
     if (options == NULL) options = &vit__default_options;
-    vit_status status = vit__check_arguments(model, options, batch);
-    if (status != VIT_OK) return status;
-    vit__plan_work(pass, model, options, batch);
+    if (!vit__options_are_valid(options, batch)) return VIT_ERROR_ARGUMENT;
+    vit__plan_work(pass, config, dtype, options, batch);
     vit__plan_widths(pass);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
     int countable = vit__mul(rows, columns / VIT__PANEL) <= VIT__MAX_TASKS;
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
+}
+
+/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    vit_status status =
+        vit__plan_sizes(pass, &model->config, vit_model_dtype(model), options, batch);
+    if (status != VIT_OK) return status;
+    pass->model = model, pass->kernels = model->kernels;
+    if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
+    return VIT_OK;
 }
 
 /* `count` times `size` floats, or integers of 32 bits. */
@@ -3564,12 +3577,28 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     vit__carve_shared(pass);
 }
 
+static size_t vit__workspace_size(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(NULL);
+    vit__pass_carve(pass, &arena);
+    return vit__arena_size(&arena);
+}
+
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch) {
+    unsigned char header[VIT__HEADER_SIZE] = {0};
+    vit_config checked;
+    vit__pass pass;
+    if (config == NULL || (unsigned)dtype >= VIT_DTYPE_COUNT) return 0;
+    vit__write_config(header, config);
+    if (vit__read_config(header, &checked) != VIT_OK ||
+        vit__plan_sizes(&pass, &checked, dtype, options, batch) != VIT_OK)
+        return 0;
+    return vit__workspace_size(&pass);
+}
+
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
-    vit__arena arena = vit__arena_make(NULL);
-    if (vit__pass_plan(&pass, model, options, batch) != VIT_OK) return 0;
-    vit__pass_carve(&pass, &arena);
-    return vit__arena_size(&arena);
+    return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
