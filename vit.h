@@ -2172,11 +2172,24 @@ struct vit__kernels {
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
+/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+static int32_t vit__bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static float vit__float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
 static const void *vit__tile_row(const vit__tile *t, int row) {
     return (const unsigned char *)t->input + (size_t)row * t->input_stride;
 }
 
-/* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
+/* Unrolls by 4, so that scalar targets keep the sums in registers; those that vectorise need no hint. */
 #if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
 #define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
 #else
@@ -2215,6 +2228,7 @@ static void vit__multiply(const vit__tile *t) {
     }
 }
 
+/* Of NaN these make NaN, of infinity infinity, of -infinity nothing that is finite. */
 static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
@@ -2292,7 +2306,7 @@ static void vit__softmax_rows(float *x, size_t stride, int rows, int count, floa
 
 #define VIT__PLAIN_ROWS8 4
 
-/* What becomes of the integer sums of a panel. */
+/* Scales a panel's integer sums, adds the bias and stores them. */
 static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANEL]) {
     const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
     const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
@@ -2344,19 +2358,6 @@ static vit__quantizer vit__quantizer_of(float low, float high) {
     q.inverse = 1.0f / q.scale;
     q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
     return q;
-}
-
-/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
-static int32_t vit__bits_of(float x) {
-    int32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
-}
-
-static float vit__float_of(int32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
 }
 
 /* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
@@ -2413,8 +2414,7 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
         float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
-            uint32_t bits;
-            memcpy(&bits, &shifted, sizeof(bits));
+            int32_t bits = vit__bits_of(shifted);
             *high++ = (uint8_t)(bits >> 6 & 63), *low++ = (uint8_t)(bits & 63);
             sum += shifted - VIT__SHIFT;
         }
@@ -2422,19 +2422,13 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
     }
 }
 
-/* Half precision. Its exponent is 112 too small for a float then, subnormals included. */
+/* Half precision. As a float its exponent is 112 too small, subnormals included, unless it is 31: infinity
+   and NaN. */
 static float vit__from_f16(uint16_t half) {
-    int32_t size = (half & 0x7FFF) << 13; /* from 31 << 23 on: infinity, NaN */
-    float x = vit__float_of(size | (size > 0x0F7FFFFF ? 0x7F800000 : 0));
+    int32_t size = (half & 0x7FFF) << 13;
+    float x = vit__float_of(size < 31 << 23 ? size : size | 0x7F800000);
     x *= 5.192296858534828e33f; /* 2^112 */
     return half & 0x8000 ? -x : x;
-}
-
-static float vit__from_bf16(uint16_t upper) {
-    uint32_t bits = (uint32_t)upper << 16;
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
 }
 
 /* The weight of input k and output n of a panel. */
@@ -2447,7 +2441,8 @@ static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n)
     }
     if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
-    if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
+    if (m->dtype == VIT__BF16)
+        return vit__float_of((int32_t)((uint32_t)halves[k * VIT__PANEL + n] << 16));
     size_t groups = vit__groups(m->inputs);
     int two = bytes[(k / 8 * VIT__PANEL + n) * 4 + k % 4];
     int w = (k % 8 < 4 ? two & 15 : two >> 4) - 8;
@@ -2465,8 +2460,8 @@ static void vit__unpack(const vit__matrix *m, int panel, int panels, size_t k, s
     }
 }
 
-/* Up to 16 rows become columns: [count][width] -> [width][16], zeros after them; width is a multiple of
-   4. */
+/* Up to 16 rows become columns, with zeros after them: [count][width] -> [width][16]; width is a multiple
+   of 4. */
 static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
     for (size_t x = 0; x < width; x++) {
         for (int y = 0; y < VIT__PANEL; y++)
@@ -2509,33 +2504,44 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-#ifdef VIT__DSP
+/* Each target, and the instruction set that its kernels are of; of one instruction set the best first. */
+#define VIT__BIT(target) (1u << VIT__TARGET_##target)
+#if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
 #include VIT_SELF
-#endif
-#ifdef VIT__MVE
+#define VIT__VARIANTS {VIT_ISA_DSP, 0, &vit__kernels_dsp},
+#elif defined(VIT__MVE)
 #define VIT__TARGET VIT__TARGET_MVE
 #include VIT_SELF
-#endif
-#ifdef VIT__AARCH64
+#define VIT__VARIANTS {VIT_ISA_MVE, 0, &vit__kernels_mve},
+#elif defined(VIT__AARCH64)
 #define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#endif
-#ifdef VIT__WASM
+#define VIT__VARIANTS {VIT_ISA_NEON, 0, &vit__kernels_neon},
+#elif defined(VIT__WASM)
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
-#endif
-#ifdef VIT__X86
+#define VIT__VARIANTS {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
+#elif defined(VIT__X86)
 #define VIT__TARGET VIT__TARGET_AVX2
 #include VIT_SELF
 #ifdef VIT__HAVE_AVXVNNI
 #define VIT__TARGET VIT__TARGET_AVXVNNI
 #include VIT_SELF
+#define VIT__AVXVNNI_VARIANT {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
+#else
+#define VIT__AVXVNNI_VARIANT
 #endif
 #define VIT__TARGET VIT__TARGET_AVX512
 #include VIT_SELF
 #define VIT__TARGET VIT__TARGET_AVX512VNNI
 #include VIT_SELF
+#define VIT__VARIANTS                                                       \
+    VIT__AVXVNNI_VARIANT{VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2}, \
+        {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},   \
+        {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
+#else
+#define VIT__VARIANTS
 #endif
 
 #ifdef VIT__TARGET /* each inclusion ends with its #undef */
@@ -2544,7 +2550,6 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 
 /* The targets, as bits, that this machine can run of those that not every one of its processors can:
    Intel's manual, volume 1, 14.3 and 15.2. */
-#define VIT__BIT(target) (1u << VIT__TARGET_##target)
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -2575,30 +2580,8 @@ typedef struct vit__variant {
     const vit__kernels *kernels;
 } vit__variant;
 
-/* All in this build; of an instruction set the best first. */
-static const vit__variant vit__variants[] = {
-    {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
-#ifdef VIT__DSP
-    {VIT_ISA_DSP, 0, &vit__kernels_dsp},
-#endif
-#ifdef VIT__MVE
-    {VIT_ISA_MVE, 0, &vit__kernels_mve},
-#endif
-#ifdef VIT__AARCH64
-    {VIT_ISA_NEON, 0, &vit__kernels_neon},
-#endif
-#ifdef VIT__WASM
-    {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
-#endif
-#ifdef VIT__X86
-#ifdef VIT__HAVE_AVXVNNI
-    {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
-#endif
-    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},
-    {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},
-    {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
-#endif
-};
+static const vit__variant vit__variants[] = {{VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+                                             VIT__VARIANTS};
 
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
@@ -3274,6 +3257,8 @@ static void vit__query_task(void *arg, int index, int worker) {
     float *slice = vit__worker_slice(pass, worker);
     int panel = (int)(head * pass->head_width / VIT__PANEL);
     memset(out, 0, pass->dim * sizeof(float));
+    for (size_t n = 0; n < pass->head_width; n++) /* q . b cancels, unless b is not finite */
+        out[0] += m.bias[head * pass->head_width + n] * 0.0f;
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
         for (size_t k = 0, count; k < m.inputs; k += count) {
             count = vit__smaller(pass->slice_inputs, m.inputs - k);
