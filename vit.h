@@ -2628,8 +2628,9 @@ typedef struct vit__pass {
     const vit_options *options;
     const vit__kernels *kernels;
     const void *pixels;         /* of these images */
-    vit__operand block_operand; /* what the products with the blocks' matrices are made of, ... */
-    vit__operand attention_operand; /* ... and those of attention: floats if int8 costs accuracy */
+    vit__operand block_operand; /* of products with the blocks' matrices, ... */
+    vit__operand
+        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2644,12 +2645,13 @@ typedef struct vit__pass {
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
     unsigned char
-        *shared;        /* what holds first those of attention, then hidden, and last the others: */
+        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
     vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
     float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *values;      /* [images][H][W / 16][T][16], likewise; packed ones have T16 tokens */
-    float *key_scales;  /* [images][H][T16], of packed keys */
-    int32_t *key_sums;  /* [images][H][T16] */
+    float *
+        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    float *key_scales;     /* [images][H][T16], of packed keys */
+    int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
     int32_t *value_sums;   /* [images][H][W] */
     vit__table hidden;     /* [images][mlp_rows_at_once][M] */
@@ -2732,19 +2734,23 @@ static vit__part vit__part_of(int index, int groups, int length, int most) {
     return part;
 }
 
+/* A task for each part of each image. */
+static void vit__run_parts(vit__pass *pass, int groups, int length, int most, vit__task task) {
+    int parts = pass->images * groups * vit__divide_up(length, most);
+    vit__parallel(pass->options, parts, task, pass);
+}
+
 static const void *vit__offset(const void *p, size_t bytes) {
     return (const unsigned char *)p + bytes;
 }
 
 /* Rows and panels whose outputs are next to each other; the weights are left to be set. */
-static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
-                              vit__table output) {
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
-    tile.input = input, tile.input_stride = input_stride;
-    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
-    return tile;
+static void vit__set_tile(vit__tile *tile, const void *input, size_t input_stride, int rows,
+                          size_t outputs, vit__table output) {
+    memset(tile, 0, sizeof(*tile));
+    tile->rows = rows, tile->panels = (int)(outputs / VIT__PANEL);
+    tile->input = input, tile->input_stride = input_stride;
+    tile->output = output.data, tile->row_stride = output.stride, tile->panel_stride = VIT__PANEL;
 }
 
 /* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
@@ -2875,7 +2881,7 @@ static vit__product vit__product_of(const vit__pass *pass, vit__role role, int b
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
     p.operand = vit__operand_of(pass, role);
-    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    vit__set_tile(&p.all, input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
     p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
     p.images = 1, p.input_rows = rows;
     return p;
@@ -2931,8 +2937,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    vit__tile tile =
-        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    vit__tile tile;
+    vit__set_tile(&tile, rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
     for (int i = 0; i < part.count; i++)
         vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
                         m.inputs);
@@ -2955,10 +2961,9 @@ static void vit__put_positions(const vit__pass *pass) {
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
-    int parts = vit__divide_up(vit__num_patches(pass->config), pass->patches_at_once);
     pass->pixels = pixels;
     vit__put_positions(pass);
-    vit__parallel(pass->options, pass->images * parts, vit__patch_task, pass);
+    vit__run_parts(pass, 1, vit__num_patches(pass->config), pass->patches_at_once, vit__patch_task);
     VIT_PROFILE("embed");
 }
 
@@ -2974,24 +2979,26 @@ typedef struct vit__row_work {
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
+static void vit__pack_row(const vit__row_work *w, const float *x, size_t row) {
+    const vit__pass *pass = w->pass;
+    float *out = w->output.data + row * w->output.stride;
+    vit__kernels_for(pass, w->operand)
+        ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row, pass->row_zeros + row);
+}
+
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_work *w = (const vit__row_work *)arg;
     const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
     const int packs = w->operand != VIT__OPERAND_F32;
-    int end = vit__min(w->rows, (index + 1) * VIT__TASK_LINES);
-    for (int row = index * VIT__TASK_LINES; row < end; row++) {
-        float *x = w->input.data + (size_t)row * w->input.stride;
-        float *out = w->output.data + (size_t)row * w->output.stride;
-        float *normalized = packs ? vit__worker_rows(pass, worker) : out;
-        if (w->norm != NULL) {
-            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
-            x = normalized;
-        }
-        if (packs)
-            vit__kernels_for(pass, w->operand)
-                ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row,
-                            pass->row_zeros + row);
+    vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
+    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++) {
+        float *x = w->input.data + row * w->input.stride;
+        float *out =
+            packs ? vit__worker_rows(pass, worker) : w->output.data + row * w->output.stride;
+        if (w->norm != NULL)
+            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, out);
+        if (packs) vit__pack_row(w, w->norm != NULL ? out : x, row);
     }
 }
 
@@ -3026,12 +3033,6 @@ static int vit__rows_in_use(const vit__pass *pass) {
 /* Heads whose keys and values there are now. */
 static int vit__heads_now(const vit__pass *pass) {
     return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
-}
-
-/* A task for each part of each of these heads. */
-static void vit__run_heads(vit__pass *pass, int length, int most, vit__task task) {
-    int parts = vit__divide_up(length, most);
-    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
 }
 
 /* The index of a head among these, of all images. */
@@ -3083,7 +3084,7 @@ static void vit__key_task(void *arg, int index, int worker) {
 /* normalized -> keys of H heads; the queries' buffer holds their rows in between */
 static void vit__make_keys(vit__pass *pass, int block) {
     vit__project_heads(pass, VIT__K, block, pass->tokens);
-    vit__run_heads(pass, pass->tokens, VIT__PANEL, vit__key_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->tokens, VIT__PANEL, vit__key_task);
 }
 
 /* One task of packed values: 16 outputs of a head become a panel. */
@@ -3109,7 +3110,8 @@ static void vit__make_values(vit__pass *pass, int block) {
     }
     vit__run_product(&p);
     if (vit__attention_operand(pass) != VIT__OPERAND_F32)
-        vit__run_heads(pass, (int)pass->head_width, VIT__PANEL, vit__value_task);
+        vit__run_parts(pass, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL,
+                       vit__value_task);
 }
 
 /* The scores of a few queries of a head, [rows][T16]. The queries are packed in place. */
@@ -3122,7 +3124,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     float row_scales[VIT__TILE_ROWS];
     int32_t row_zeros[VIT__TILE_ROWS];
     vit__table output = {scores, pass->padded_tokens};
-    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
+    vit__tile tile;
+    vit__set_tile(&tile, queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
     if (operand != VIT__OPERAND_F32) {
@@ -3138,7 +3141,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
                         vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
-    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
     vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
@@ -3153,7 +3157,8 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
     const int32_t row_zeros[VIT__TILE_ROWS] = {0};
-    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, low, stride, rows, pass->head_width, output);
     tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
     tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
     tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
@@ -3186,7 +3191,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
    -> what these heads of the queries attend to, in the same buffer */
 static void vit__attention(vit__pass *pass) {
-    vit__run_heads(pass, pass->rows_per_image, pass->queries_at_once, vit__attention_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once,
+                   vit__attention_task);
 }
 
 /* normalized -> what the queries attend to, H heads at a time, as an operand */
@@ -3282,7 +3288,8 @@ static void vit__result_task(void *arg, int index, int worker) {
     const float *input = t->queries.data + (size_t)index * t->queries.stride;
     vit__table output = pass->queries;
     output.data += row * output.stride + head * pass->head_width;
-    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, input, 0, 1, pass->head_width, output);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
@@ -3290,8 +3297,8 @@ static void vit__result_task(void *arg, int index, int worker) {
 static void vit__attend_to_tokens(vit__pass *pass, int block) {
     vit__token_attention t = {pass, block, pass->queries};
     vit__pass one = *pass; /* with one head, whose queries are those of all heads */
-    int panels = vit__divide_up(pass->tokens, VIT__PANEL), rows = vit__rows_in_use(pass);
-    vit__parallel(pass->options, pass->images * panels, vit__token_panel_task, pass);
+    int rows = vit__rows_in_use(pass);
+    vit__run_parts(pass, 1, pass->tokens, VIT__PANEL, vit__token_panel_task);
     for (pass->first_head = 0; pass->first_head < pass->heads;
          pass->first_head += pass->heads_at_once)
         vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
@@ -4507,27 +4514,50 @@ VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOAT
 #define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
 #endif
 
+/* Where the panels begin, and every third of the rows. */
+VIT__INLINE void VIT__NAME(point_at)(const vit__tile *t, const int rows, const int panels,
+                                     const void **weights, const void **input) {
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const unsigned char *)t->weights + (size_t)p * t->steps * VIT__STEP_WEIGHTS;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const unsigned char *)t->input + (size_t)r * t->input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
+}
+
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
+
+VIT__INLINE void VIT__NAME(store_sums)(const vit__tile *t, const int rows, const int vectors,
+                                       const size_t first,
+                                       VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
+    const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
+    const int add = t->add;
+    float *out = t->output + first;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++, out += row_stride) {
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
+                        v % VIT__TILE_VECTORS * VIT__LANES;
+            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
+        }
+    }
+}
 
 /* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
    Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
-    const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
+    const void *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3];
     const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
     const size_t next_step = t->next_step;
     uintptr_t next = t->next;
     VIT__FLOATS sum[VIT__F32_ROWS][VIT__F32_PANELS * VIT__TILE_VECTORS];
-    VIT__UNROLL
-    for (int p = 0; p < panels; p++)
-        weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = (const float *)t->input + (size_t)r * input_stride;
-        VIT__OPAQUE(input[r / 3]);
-    }
+    VIT__NAME(point_at)(t, rows, panels, weights, input);
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
@@ -4538,27 +4568,16 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
         VIT__FLOATS w[VIT__F32_PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
-                             v % VIT__TILE_VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD((const float *)weights[v / VIT__TILE_VECTORS] + first +
+                             k * VIT__PANEL + v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
+            const float x = ((const float *)input[r / 3])[(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    float *out = t->output + first;
-    const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
-    const int add = t->add;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r++, out += row_stride) {
-        VIT__UNROLL
-        for (int v = 0; v < vectors; v++) {
-            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
-                        v % VIT__TILE_VECTORS * VIT__LANES;
-            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
-        }
-    }
+    VIT__NAME(store_sums)(t, rows, vectors, first, sum);
 }
 
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
@@ -5068,22 +5087,14 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
-    const int8_t *weights[VIT__INT8_PANELS];
-    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
+    const void *weights[VIT__INT8_PANELS], *input[(VIT__INT8_ROWS + 2) / 3];
     const int vectors = panels * VIT__VECTORS;
     const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
     VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
     const VIT__WORDS zeros = {0};
-    VIT__UNROLL
-    for (int p = 0; p < panels; p++)
-        weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
-        VIT__OPAQUE(input[r / 3]);
-    }
+    VIT__NAME(point_at)(t, rows, panels, weights, input);
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
@@ -5095,12 +5106,14 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
         VIT__UNROLL
         for (int i = 0; i < depth * vectors; i++) {
             int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+            w[d][v] = VIT__LOAD_WORDS((const int8_t *)weights[v / VIT__VECTORS] +
+                                      (k + 4 * (size_t)d) * VIT__PANEL +
                                       v % VIT__VECTORS * 4 * VIT__LANES);
         }
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+            const uint8_t *from =
+                (const uint8_t *)input[r / 3] + (size_t)(r % 3) * input_stride + k;
             x[0] = VIT__NAME(repeat4)(from);
             x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
             VIT__UNROLL
