@@ -1294,10 +1294,6 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 enum { VIT__SIZE_LIST(VIT__SIZE_NAME) VIT__SIZE_COUNT };
 #undef VIT__SIZE_NAME
 
-typedef struct vit__sizes {
-    int of[VIT__SIZE_COUNT];
-} vit__sizes;
-
 typedef struct vit__role_shape {
     unsigned char order, rows, rows_repeat, cols, cols_repeat;
 } vit__role_shape;
@@ -1356,34 +1352,34 @@ static int vit__pooled_tokens(const vit_config *c) {
     return c->head_tokens + (c->head_avg != 0);
 }
 
-static vit__sizes vit__sizes_of(const vit_config *c) {
-#define VIT__SIZE_VALUE(name, value) value,
-    vit__sizes sizes = {{VIT__SIZE_LIST(VIT__SIZE_VALUE)}};
-#undef VIT__SIZE_VALUE
-    return sizes;
+static int vit__size_of(const vit_config *c, int size) {
+#define VIT__SIZE_CASE(name, value) \
+    case VIT__SIZE_##name:          \
+        return value;
+    switch (size) { VIT__SIZE_LIST(VIT__SIZE_CASE) }
+#undef VIT__SIZE_CASE
+    return 0;
 }
 
 /* Tensors of the roles from first to last; of one block, where they are those of blocks. */
-static int vit__count_roles(const vit__sizes *sizes, int first, int last) {
+static int vit__count_roles(const vit_config *c, int first, int last) {
     int count = 0;
-    for (int role = first; role <= last; role++)
-        count += sizes->of[vit__role_shapes[role].rows] > 0;
+    for (; first <= last; first++) count += vit__size_of(c, vit__role_shapes[first].rows) > 0;
     return count;
 }
 
+static int vit__tensors_of_block(const vit_config *c) {
+    return vit__count_roles(c, VIT__NORM1, VIT__FC2);
+}
+
 static int vit__tensor_count(const vit_config *c) {
-    vit__sizes sizes = vit__sizes_of(c);
-    return vit__count_roles(&sizes, 0, VIT__HEAD) +
-           (c->depth - 1) * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, VIT__HEAD) + (c->depth - 1) * vit__tensors_of_block(c);
 }
 
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, (int)role - 1);
-    if (role < VIT__NORM1) return before;
     if (role > VIT__FC2) block = c->depth - 1;
-    return before + block * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, (int)role - 1) + block * vit__tensors_of_block(c);
 }
 
 /* Whether a role is that of a matrix in a block. */
@@ -1394,11 +1390,10 @@ static int vit__in_block(vit__role role) {
 /* The tensor of a role: its shape follows from the config. */
 static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block) {
     const vit__role_shape *shape = &vit__role_shapes[role];
-    vit__sizes sizes = vit__sizes_of(c);
     vit__tensor t;
     t.role = role, t.block = block, t.order = (vit__order)shape->order;
-    t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
-    t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
+    t.rows = vit__size_of(c, shape->rows), t.rows_repeat = vit__size_of(c, shape->rows_repeat);
+    t.cols = vit__size_of(c, shape->cols), t.cols_repeat = vit__size_of(c, shape->cols_repeat);
     size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
     t.padded_rows = rows * (size_t)t.rows_repeat;
     t.padded_cols = vit__round16(t.cols) * (size_t)t.cols_repeat;
@@ -1407,16 +1402,11 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
 
 /* The tensor at an index of the directory, 0 <= index < vit__tensor_count. */
 static vit__tensor vit__tensor_at(const vit_config *c, int index) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, VIT__NORM1 - 1);
-    int each = vit__count_roles(&sizes, VIT__NORM1, VIT__FC2), block = 0, role = 0;
-    if (index >= before) {
-        block = vit__min((index - before) / each, c->depth - 1);
-        index -= block * each; /* as if there were that block alone */
-        if (index >= before + each) block = 0;
-    }
-    while (vit__count_roles(&sizes, 0, role) <= index) role++;
-    return vit__tensor_of(c, (vit__role)role, block);
+    int before = vit__count_roles(c, 0, VIT__NORM1 - 1), each = vit__tensors_of_block(c);
+    int block = index < before ? 0 : vit__min((index - before) / each, c->depth - 1), role = 0;
+    index -= block * each; /* as if there were that block alone */
+    while (vit__count_roles(c, 0, role) <= index) role++;
+    return vit__tensor_of(c, (vit__role)role, role > VIT__FC2 ? 0 : block);
 }
 
 /* Bytes of a panel: 16 outputs of `inputs` inputs. */
@@ -3483,8 +3473,8 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
                                  const vit_options *options, int batch) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
-    vit_status status =
-        vit__plan_sizes(pass, &model->config, vit_model_dtype(model), options, batch);
+    vit_dtype dtype = VIT__ONLY_INT8 ? VIT_INT8 : vit_model_dtype(model);
+    vit_status status = vit__plan_sizes(pass, &model->config, dtype, options, batch);
     if (status != VIT_OK) return status;
     pass->model = model, pass->kernels = model->kernels;
     if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
