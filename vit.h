@@ -1272,10 +1272,10 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 /* Sizes that follow from a config c, of which the shapes of its tensors are made. */
 #define VIT__SIZE_LIST(X)                                           \
     X(ONE, 1)                                                       \
-    X(TWO, 2) /* weight and bias of a norm */                       \
-    X(NORM_PRE, 2 * c->norm_pre)                                    \
-    X(QK_NORM, 2 * c->qk_norm)                                      \
-    X(FINAL_NORM, c->final_norm == VIT_FINAL_NORM_NONE ? 0 : 2)     \
+    X(TWO, 2)      /* weight and bias of a norm */                  \
+    X(NORM_PRE, 0) /* until these are computed */                   \
+    X(QK_NORM, 0)                                                   \
+    X(FINAL_NORM, 2)                                                \
     X(DIM, c->embed_dim)                                            \
     X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])     \
     X(PREFIX, c->prefix_tokens)                                     \
@@ -1283,7 +1283,7 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
     X(HEAD_DIM, c->head_dim)                                        \
     X(HEADS, c->num_heads)                                          \
     X(MLP, c->mlp_dim)                                              \
-    X(GATES, c->act == VIT_ACT_SWIGLU ? 2 : 1)                      \
+    X(GATES, 1)                                                     \
     X(POOLED, vit__pooled_tokens(c))                                \
     X(PRE_LOGITS, c->pre_logits)                                    \
     X(CLASSES, c->num_classes)                                      \
@@ -1513,25 +1513,24 @@ static void vit__write_config(unsigned char *header, const vit_config *c) {
     }
 }
 
-/* Config and recipe from the header's bytes, checked. A number out of range, or numbers that do not go
-   together, come before a feature that is not there. */
+/* Config and recipe from the header's bytes, checked. */
 static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
-    vit_status worst = VIT_OK;
     memset(c, 0, sizeof(*c));
     c->architecture = (const char *)header + VIT__NAME_OFFSET;
-    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
-        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
-    }
     for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
         for (size_t i = 0; i < f->count; i++) {
             const unsigned char *p = header + 4 * (f->word + i);
             vit_status status = vit__check_number(f, p);
             memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
-            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
+            if (status != VIT_OK) return status;
         }
     }
-    if (worst == VIT_ERROR_CONFIG || !vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
-    return c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0) ? VIT_ERROR_FEATURE : worst;
+    if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
+    if (c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0)) return VIT_ERROR_FEATURE;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) return VIT_ERROR_FEATURE;
+    }
+    return VIT_OK;
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -1696,13 +1695,11 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if (!vit__is_little_endian()) return VIT_ERROR_BYTE_ORDER;
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
-    vit_config config;
-    if ((status = vit__read_config(file, &config)) != VIT_OK) return status;
+    if ((status = vit__read_config(file, &model->config)) != VIT_OK) return status;
     if (!vit__name_is_valid(file + VIT__NAME_OFFSET)) return VIT_ERROR_CONFIG;
-    if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
-    if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
+    if ((status = vit__check_labels(file, &model->config)) != VIT_OK) return status;
+    if ((status = vit__check_tensors(file, size, &model->config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
-    model->config = config;
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
