@@ -1270,24 +1270,24 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 #undef VIT__ROLE_NAME
 
 /* Sizes that follow from a config c, of which the shapes of its tensors are made. */
-#define VIT__SIZE_LIST(X)                                           \
-    X(ONE, 1)                                                       \
-    X(TWO, 2)      /* weight and bias of a norm */                  \
-    X(NORM_PRE, 0) /* until these are computed */                   \
-    X(QK_NORM, 0)                                                   \
-    X(FINAL_NORM, 2)                                                \
-    X(DIM, c->embed_dim)                                            \
-    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])     \
-    X(PREFIX, c->prefix_tokens)                                     \
-    X(TOKENS, vit__num_tokens(c))                                   \
-    X(HEAD_DIM, c->head_dim)                                        \
-    X(HEADS, c->num_heads)                                          \
-    X(MLP, c->mlp_dim)                                              \
-    X(GATES, 1)                                                     \
-    X(POOLED, vit__pooled_tokens(c))                                \
-    X(PRE_LOGITS, c->pre_logits)                                    \
-    X(CLASSES, c->num_classes)                                      \
-    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim) \
+#define VIT__SIZE_LIST(X)                                                           \
+    X(ONE, 1)                                                                       \
+    X(TWO, 2) /* weight and bias of a norm; what is not computed yet is constant */ \
+    X(NORM_PRE, 0)                                                                  \
+    X(QK_NORM, 0)                                                                   \
+    X(FINAL_NORM, 2)                                                                \
+    X(DIM, c->embed_dim)                                                            \
+    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])                     \
+    X(PREFIX, c->prefix_tokens)                                                     \
+    X(TOKENS, vit__num_tokens(c))                                                   \
+    X(HEAD_DIM, c->head_dim)                                                        \
+    X(HEADS, c->num_heads)                                                          \
+    X(MLP, c->mlp_dim)                                                              \
+    X(GATES, 1)                                                                     \
+    X(POOLED, vit__pooled_tokens(c))                                                \
+    X(PRE_LOGITS, c->pre_logits)                                                    \
+    X(CLASSES, c->num_classes)                                                      \
+    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim)                 \
     X(HEAD_INPUTS, c->pre_logits > 0 ? 1 : vit__pooled_tokens(c))
 
 #define VIT__SIZE_NAME(name, value) VIT__SIZE_##name,
