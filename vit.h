@@ -3791,66 +3791,58 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #ifdef VIT__PTHREAD
 
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
-/* What follows reads /proc and /sys/fs/cgroup below `root`, which is empty but in tests. */
-
-/* Processors of the process's affinity; 0 where it is not told. */
-static int vit__allowed_processors(const char *root) {
-    int count = 0;
-    char line[4096]; /* of a mask for 8192 processors it takes 2,304 */
-    snprintf(line, sizeof(line), "%s/proc/self/status", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "Cpus_allowed:", 13) != 0) continue;
-        for (const char *p = line + 13; *p != 0; p++) {
-            int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
-            for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
-        }
-    }
-    if (file != NULL) fclose(file);
-    return count;
-}
-
-/* The numbers at the start of a file, two at most; returns how many there are. */
-static int vit__read_numbers(const char *folder, const char *name, long numbers[2]) {
-    char path[1400];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
+/* The first line of a file that begins with `key`; returns whether there is one. */
+static int vit__read_line(const char *folder, const char *name, const char *key, char *line,
+                          int size) {
+    char path[1200];
+    int found = 0;
+    snprintf(path, sizeof(path), "%s%s", folder, name);
     FILE *file = fopen(path, "r");
-    int count = file == NULL ? 0 : fscanf(file, "%ld %ld", &numbers[0], &numbers[1]);
+    while (file != NULL && !found && fgets(line, size, file) != NULL)
+        found = strncmp(line, key, strlen(key)) == 0;
     if (file != NULL) fclose(file);
+    return found;
+}
+
+/* Processors of the process's affinity; 0 where it is not told. root is empty but in tests. */
+static long vit__allowed_processors(const char *root) {
+    char line[4096]; /* a mask of 8192 processors takes 2,304 */
+    long count = 0;
+    if (!vit__read_line(root, "/proc/self/status", "Cpus_allowed:", line, sizeof(line))) return 0;
+    for (const char *p = line + 13; *p != 0; p++) {
+        int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
+        for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
+    }
     return count;
 }
 
-/* Processors that the quota of one cgroup allows, rounded up; 0: it has none. The Linux kernel's
-   Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
-static long vit__group_quota(const char *folder) {
-    long quota[2] = {0, 0}; /* microseconds in each period, the period */
-    if (vit__read_numbers(folder, "cpu.max", quota) < 2) {
-        long period[2] = {0, 0};
-        vit__read_numbers(folder, "cpu.cfs_quota_us", quota);
-        vit__read_numbers(folder, "cpu.cfs_period_us", period);
-        quota[1] = period[0];
-    }
-    return quota[0] > 0 && quota[1] > 0 ? (quota[0] - 1) / quota[1] + 1 : 0;
+/* `count`, or less where a cgroup has a quota, which is rounded up: microseconds in each period. The
+   Linux kernel's Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
+static long vit__within_quota(const char *folder, long count) {
+    char line[64];
+    long quota = 0, period = 0;
+    if (vit__read_line(folder, "/cpu.max", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld %ld", &quota, &period);
+    else if (vit__read_line(folder, "/cpu.cfs_quota_us", "", line, sizeof(line)) &&
+             sscanf(line, "%ld", &quota) == 1 &&
+             vit__read_line(folder, "/cpu.cfs_period_us", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld", &period);
+    if (quota < 1 || period < 1 || (quota - 1) / period >= count) return count;
+    return (quota - 1) / period + 1;
 }
 
-/* `count`, or less where the process's cgroup or one above it has a quota. */
-static long vit__within_quota(const char *root, long count) {
-    char line[512], folder[1200];
-    snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        char *group = strchr(line, '/');
-        int version2 = strncmp(line, "0::", 3) == 0;
-        if (group == NULL || (!version2 && strstr(line, "cpu") == NULL)) continue;
-        for (char *end = group + strcspn(group, "\n"); end != NULL; end = strrchr(group, '/')) {
-            *end = 0;
-            snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, version2 ? "" : "/cpu",
-                     group);
-            long quota = vit__group_quota(folder);
-            if (quota > 0 && quota < count) count = quota;
-        }
+/* The least of `count` and the quotas of the process's cgroup and those above it. */
+static long vit__within_quotas(const char *root, long count) {
+    char line[512], folder[1100];
+    snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup/cpu",
+             root); /* version 1, as containers see it */
+    count = vit__within_quota(folder, count);
+    if (!vit__read_line(root, "/proc/self/cgroup", "0::/", line, sizeof(line))) return count;
+    for (char *end = line + strcspn(line, "\n"); end != NULL; end = strrchr(line, '/')) {
+        *end = 0;
+        snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s", root, line + 3);
+        count = vit__within_quota(folder, count);
     }
-    if (file != NULL) fclose(file);
     return count;
 }
 #endif
@@ -3862,7 +3854,7 @@ VIT_API int vit_processor_count(void) {
 #endif
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
     long allowed = vit__allowed_processors("");
-    count = vit__within_quota("", allowed > 0 ? allowed : count);
+    count = vit__within_quotas("", allowed > 0 ? allowed : count);
 #endif
     return count < 1 ? 1 : count > VIT__MAX_THREADS ? VIT__MAX_THREADS : (int)count;
 }
