@@ -76,8 +76,8 @@
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
    the model and the options alone, so a size computed on one machine holds on every other;
-   options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
-   an array. Opening it copies nothing.
+   options.low_memory makes it smaller. A model is used in place: in mapped memory, in flash, in an
+   array. Opening it copies nothing.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
    header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
@@ -401,7 +401,7 @@ typedef struct vit_preprocess_config {
     int resize_size[2]; /* height, width */
     vit_interpolation interpolation;
     vit_crop crop;
-    float rescale; /* x = u8 / rescale, 255 as a rule; then (x - mean) / std for each channel */
+    float rescale; /* x = u8 / rescale, usually 255; then (x - mean) / std for each channel */
     float mean[4];
     float std[4];
 } vit_preprocess_config;
@@ -441,8 +441,8 @@ typedef enum vit_isa {
     VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; likewise by AVX512-VNNI */
+    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI if present */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; the same by AVX512-VNNI if present */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -461,7 +461,7 @@ typedef enum vit_dtype {
     VIT_F16,   /* IEEE 754's half precision */
     VIT_BF16,  /* the upper half of a float */
     VIT_INT8,  /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127 likewise: closer to float32, and slower on some machines */
+    VIT_INT8X, /* -127 to 127: closer to float32, and slower on some machines */
     VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
@@ -484,7 +484,7 @@ typedef struct vit_model {
     void *malloc_context;
 } vit_model;
 
-/* Open the model that lies at data, size bytes, at a multiple of 16 (of 64 for full speed). The
+/* Open the model at data, size bytes, at a multiple of 16 (of 64 for full speed). The
    data must stay as it is while the model is in use; it is neither copied nor freed. The head of
    the file and every size and offset are checked; the weights are not (vit_model_verify). On an
    error the model may be closed but not used. */
@@ -703,7 +703,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 
 #ifdef VIT_FREESTANDING
-/* The square root, where it is one instruction. */
+/* The square root, if the processor has an instruction for it. */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
@@ -840,7 +840,7 @@ int memcmp(const void *a, const void *b, size_t size);
 #endif
 
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
-#define VIT__PANEL 16     /* outputs of a matrix that lie together */
+#define VIT__PANEL 16     /* outputs of a matrix that are stored together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
 #define VIT__MAX_THREADS 1024
@@ -1834,7 +1834,7 @@ VIT_API size_t vit_pixels_count(const vit_model *model) {
 #define VIT__WEIGHT_BITS 22 /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
 
 /* One axis of resize and crop: of `in` pixels resized to `out`, those from `start` on are wanted,
-   `size` of them. What lies outside [0, out) is black. */
+   `size` of them. What is outside [0, out) is black. */
 typedef struct vit__axis {
     int in, out, start, size;
     double scale;   /* in / out */
@@ -2677,7 +2677,7 @@ static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__
     return &pass->kernels->operands[operand];
 }
 
-/* Floats that hold so many packed inputs, a multiple of 4. */
+/* Floats that hold `inputs` packed inputs, a multiple of 4. */
 static size_t vit__packed_size(vit__operand operand, size_t inputs) {
     return inputs / (sizeof(float) / vit__input_sizes[operand]);
 }
@@ -3673,7 +3673,7 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
-/* Whether class a comes before class b: larger score, then smaller index; NaN behind all
+/* Whether class a comes before class b: larger score, then smaller index; NaN after all
    numbers. */
 static int vit__ranks_before(const float *scores, int a, int b) {
     float x = scores[a], y = scores[b];
@@ -3727,7 +3727,7 @@ static void *vit__map(const char *path, size_t *size) {
 }
 #endif
 
-/* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
+/* The rest of an open file after its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
     *size = vit__u64_size(header + 24);
@@ -3804,7 +3804,7 @@ static int vit__read_line(const char *folder, const char *name, const char *key,
     return found;
 }
 
-/* Processors of the process's affinity; 0 where it is not told. root is empty but in tests. */
+/* Processors of the process's affinity; 0 where it is not told. root is empty except in tests. */
 static long vit__allowed_processors(const char *root) {
     char line[4096]; /* a mask of 8192 processors takes 2,304 */
     long count = 0;
