@@ -32,7 +32,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 # stb_image lets sums and shifts overflow on damaged JPEG files: their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev
+BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -55,7 +55,7 @@ all: $(PROGRAMS)
 
 $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $(CONVERT) -lcjson -lm
+	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
 
 $(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
 	@mkdir -p $(@D)

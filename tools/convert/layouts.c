@@ -108,19 +108,21 @@ static tensor *look_up(const model *m, part p, int block, int bias, char *name, 
 
 static void print_shape(char *text, size_t size, shape s) {
     int length = snprintf(text, size, "[");
-    for (size_t i = 0; i < s.rank && i < TENSOR_RANK; i++)
+    for (size_t i = 0; i < s.rank; i++)
         length += snprintf(text + length, size - (size_t)length, i ? ", %zu" : "%zu", s.sizes[i]);
-    snprintf(text + length, size - (size_t)length, s.rank > TENSOR_RANK ? ", ...]" : "]");
+    snprintf(text + length, size - (size_t)length, "]");
 }
 
 static shape shape_of(const tensor *t) {
-    shape s = {t->rank, {t->shape[0], t->shape[1], t->shape[2], t->shape[3]}};
+    shape s;
+    s.rank = t->rank;
+    memcpy(s.sizes, t->shape, sizeof(s.sizes));
     return s;
 }
 
 static int shapes_differ(shape a, shape b) {
     if (a.rank != b.rank) return 1;
-    for (size_t i = 0; i < a.rank && i < TENSOR_RANK; i++) {
+    for (size_t i = 0; i < a.rank; i++) {
         if (a.sizes[i] != b.sizes[i]) return 1;
     }
     return 0;
@@ -128,19 +130,21 @@ static int shapes_differ(shape a, shape b) {
 
 /* Mark a tensor as used, once it is as it has to be. */
 static tensor *take(tensor *t, shape expected) {
-    char is[128], should[128];
+    char is[256], should[256]; /* TENSOR_RANK times 20 digits, a comma and a space at most */
     if (shapes_differ(shape_of(t), expected)) {
         print_shape(is, sizeof(is), shape_of(t));
         print_shape(should, sizeof(should), expected);
         fail("%s: %s has the shape %s, not %s", t->file, t->name, is, should);
     }
-    if (t->type == TENSOR_OTHER) fail("%s: %s is none of F32, F16 and BF16", t->file, t->name);
+    if (t->type == TENSOR_OTHER)
+        fail("%s: %s is of %s, which weights cannot be: F64, F32, F16 and BF16 are read", t->file,
+             t->name, t->dtype);
     t->used = 1;
     return t;
 }
 
 REPORT_NORETURN static void fail_missing(const model *m, part p, const char *name) {
-    fail("%s: %s is missing%s", m->checkpoint->files[0].path, name,
+    fail("%s: %s is missing%s", m->checkpoint->file, name,
          p == PART_HEAD ? ": the model has no classification head" : "");
 }
 
@@ -214,7 +218,7 @@ static const layout *find_layout(const checkpoint *c) {
     }
     fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
          "transformers or torchvision",
-         c->files[0].path, c->tensors[0].name);
+         c->file, c->tensors[0].name);
 }
 
 /* Old timm files have the patch embedding as a matrix, [embed_dim][3 * size * size]. */
@@ -223,7 +227,7 @@ static void guess_patch_size(model *m) {
     while (3 * size * size < inputs) size++;
     if (3 * size * size != inputs)
         fail("%s: patch_embed.proj.weight: %d inputs are not 3 channels of a square patch",
-             m->checkpoint->files[0].path, inputs);
+             m->checkpoint->file, inputs);
     m->flat_patch_embed = 1;
     m->config.in_chans = 3;
     m->config.patch_size[0] = m->config.patch_size[1] = size;

@@ -21,6 +21,9 @@ REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
 /* count * size bytes of zeros. Ends the program where there is no memory. */
 void *allocate(size_t count, size_t size);
 
+/* The array, of count elements, with room for one more: in the same place, or moved. */
+void *make_room_for_one(void *array, size_t count, size_t *capacity, size_t size);
+
 /* Text as printf makes it, in memory of its own. */
 REPORT_PRINTF char *format_text(const char *format, ...);
 
