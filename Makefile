@@ -46,6 +46,8 @@ LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(wildcard tools/convert/*.c)
+READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
+	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
@@ -96,6 +98,13 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
+
+# see tests/fuzz/fuzz.h
+$(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	clang $(CSTD) $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined -I. -o $@ $< $(READERS) \
+		-lcjson -lz -lm
 
 $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
