@@ -11,6 +11,7 @@
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add;
 #                        the images of examples/firmware in qemu, compared with this machine
 # make check-parity      against PyTorch, torchvision and Pillow
+# make check-containers  files of PyTorch, NumPy and others: all the same model, and what is malformed
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them;
 #                        and tools/train, on tiny sets
@@ -50,8 +51,8 @@ READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
-	tests/emulated/simde/*.h)
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
+	tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
@@ -94,6 +95,11 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
+
+$(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
@@ -183,8 +189,15 @@ check-parity:
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/pixels.py
 	$(PYTHON) tests/parity/configs.py $(BUILD)
+	$(PYTHON) tests/parity/containers.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
+
+check-containers:
+	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
+	$(PYTHON) tests/parity/containers.py $(BUILD)
+	$(PYTHON) -W ignore tests/parity/malformed.py $(BUILD)
 
 check-accuracy:
 	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
@@ -237,4 +250,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean

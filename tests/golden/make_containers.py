@@ -16,7 +16,7 @@ import container_io  # noqa: E402
 from plain_vit import Config, PlainViT, randomise  # noqa: E402
 
 FILES = {
-    "model.safetensors": container_io.write_safetensors,
+    "plain.safetensors": container_io.write_safetensors,
     "float64.safetensors": container_io.write_double,
     "zip.pth": container_io.write_zip,
     "before_1_6.pt": container_io.write_legacy,

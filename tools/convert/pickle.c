@@ -127,6 +127,12 @@ static void push_plain(pickle *p, size_t kind) {
     push(p, new_value(p, (pickle_kind)kind));
 }
 
+/* None and floats are all the same here: one value stands for all of a kind. */
+static void push_shared(pickle *p, size_t kind) {
+    if (p->shared[kind] == NULL) p->shared[kind] = new_value(p, (pickle_kind)kind);
+    push(p, p->shared[kind]);
+}
+
 static void push_tuple(pickle *p, size_t count) {
     pickle_value *items[3];
     for (size_t i = count; i-- > 0;) items[i] = pop(p);
@@ -171,7 +177,7 @@ static void read_long(pickle *p, size_t bytes) {
 
 static void read_float(pickle *p, size_t bytes) {
     take(p, bytes);
-    push_plain(p, PICKLE_FLOAT);
+    push_shared(p, PICKLE_FLOAT);
 }
 
 static void read_text(pickle *p, size_t bytes) {
@@ -367,7 +373,7 @@ static const struct {
     void (*run)(pickle *p, size_t n);
     size_t n;
 } opcodes[256] = {
-    ['N'] = {push_plain, PICKLE_NONE},
+    ['N'] = {push_shared, PICKLE_NONE},
     [0x88] = {push_bool, 1},
     [0x89] = {push_bool, 0},
     ['K'] = {read_unsigned, 1},

@@ -44,7 +44,8 @@ struct pickle {
     size_t steps;         /* opcodes read */
     pickle_value *values; /* room for the next ones */
     size_t free_values;
-    pickle_value **stack; /* NULL is a mark */
+    pickle_value *shared[PICKLE_STORAGE + 1]; /* by kind, of those that are all the same */
+    pickle_value **stack;                     /* NULL is a mark */
     size_t depth, stack_capacity;
     pickle_value **memo;
     size_t memo_count, memo_next;

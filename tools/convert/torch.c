@@ -368,8 +368,8 @@ static char *list_keys(const pickle_value *dict, const pickle_value *except, int
     for (size_t i = 0; pickle_is_dict(dict) && i + 1 < dict->count && listed < 10; i += 2) {
         const pickle_value *key = dict->items[i];
         pickle_value *v = dict->items[i + 1];
-        if (key->kind != PICKLE_TEXT || v == except || v->listed++) continue;
-        if (of_tensors && count_tensors(v) == 0) continue;
+        if (key->kind != PICKLE_TEXT || v == except) continue;
+        if (of_tensors && (v->listed++ || count_tensors(v) == 0)) continue;
         char *longer = format_text("%s%s%.*s", list, listed++ ? ", " : "",
                                    key->count < 40 ? (int)key->count : 40, key->text);
         free(list);
