@@ -65,9 +65,10 @@
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
-       VIT_PROFILE(step)     called by vit_forward behind each step, for measurements (nothing)
+       VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
+                             nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels
-                             (default "vit.h")
+                             (__FILE__ where that finds it, else "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
 
@@ -87,35 +88,40 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. Of 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward, softmax, top_k)
-   the following saves so many, and all of it leaves 12,200:
+   More can be left out. The library takes 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all four together leave 12,200:
 
        VIT_ONLY_INT8    2050   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       370   models with VIT_ACT_GELU_TANH or pre_logits are refused likewise
+       VIT_NO_TANH       370   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     210   models are as if they had no labels
        VIT_NO_PARALLEL   350   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
-   thread unless options.parallel_for is set; vit_pool is one that serves there.
+   thread unless options.parallel_for is set; vit_pool is an implementation of that.
 
    DETERMINISM  The logits of an image are the same to the bit for any number of threads, any batch
    size and any position in the batch. Between compilers, processors and instruction sets they differ
-   by rounding.
+   by rounding. This holds where all threads have one floating-point mode (rounding, flush to zero):
+   those of a vit_pool have the mode that their creator had then.
 
    NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
    int8, and the products of attention where those have 7 bits: each row is quantized to 7 bits with a
    scale of its own, attention's weights to 12 bits and values to 8, so that no sum saturates and the
    products of the same integers are the same on every machine. With weights of f32 logits agree with
    PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and torchvision's to the
-   bit. Compile without -ffast-math.
+   bit. A NaN or an infinity in a pixel that a patch covers makes every logit of its image NaN, in all
+   types of weights and instruction sets. One in the weights spreads as arithmetic has it; quantized
+   rows take it as NaN. -ffast-math, its parts that would break this, and the x87's long intermediate
+   results are refused with #error; clang, which has no macros for some parts, is told to ignore them.
 
    UNTRUSTED FILES  No content of a model file and no picture makes the library read out of bounds,
    abort or loop: every number is checked when the model is opened, and errors are returned. The
    weights themselves are data: a damaged one gives a wrong logit, which vit_model_verify finds
-   beforehand (vit_model_load calls it unless told not to). A mapped file must not be truncated by
-   another program while it is in use.
+   beforehand (vit_model_load calls it unless told not to). All this is of a file that stays as it is.
+   A mapped file that another program truncates or changes while it is in use can crash this one:
+   where that may happen, read it instead (vit_load_options.no_map).
 
    WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
@@ -137,21 +143,22 @@
           8  u32      version: 1
          12  u32      head_checksum: XXH32 of the bytes [16, head_size)
          16  u32      head_size: a multiple of 64; the first tensor starts there
-         20  u32      header_size: 256; a later writer may append fields, which are skipped
+         20  u32      header_size: 384; a later writer may append fields, which are skipped
          24  u64      file_size
          32  u32      features: bits that a reader has to know; version 1 has none, so 0
-         36  u32      entry_size: 48, the size of a directory entry; more is skipped likewise
-         40  u32      tensor_count: 5 + 8 * depth, and one more with pre_logits
+         36  u32      entry_size: 48, the size of a directory entry; what is appended is skipped too
+         40  u32      tensor_count
          44  u32      directory_offset: a multiple of 8, not before header_size
          48  u32      labels_offset
          52  u32      labels_size: 0 where the model has no labels
          56  u32      chunk_count
-         60  u32      chunks_offset: a multiple of 8, in the head; not looked at without chunks
-                      config, in timm's words
+         60  u32      chunks_offset: a multiple of 8, in the head; ignored when chunk_count is 0
+                      config, in timm's words. [v1]: these values compute, others of the format are
+                      refused as features that a build lacks
          64  u32[2]   img_size: height, width, in pixels
          72  u32[2]   patch_size: height, width; the grid is img_size / patch_size, rounded down
          80  u32      in_chans
-         84  u32      num_classes
+         84  u32      num_classes; 0: no head [v1: at least 1]
          88  u32      embed_dim
          92  u32      depth: number of blocks
          96  u32      num_heads
@@ -159,10 +166,13 @@
         104  u32      mlp_dim
         108  u32      prefix_tokens: tokens in front of the patches, the class token first
         112  u32      head_tokens: the head reads the outputs of tokens 0 to head_tokens - 1 ...
-        116  u32      head_avg: ... followed, where this is 1, by the mean of the patch tokens
-        120  u32      fc_norm: 0: each token is normalised, then pooled; 1: pooled, then normalised
+        116  u32      head_avg: ... followed by 0 nothing, 1 the mean of the patch tokens, 2 the mean
+                      of all tokens [v1: 0, 1]
+        120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
+                      2 none [v1: 0, 1]
         124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
-        128  u32      act: 0 GELU (erf), 1 GELU (tanh form)
+        128  u32      act: 0 GELU (erf), 1 GELU (tanh form), 2 quick GELU, 3 SwiGLU, 4 ReLU
+                      [v1: 0, 1]
         132  f32      norm_eps
                       preprocess: the recipe in resolved numbers
         136  u32      resize: 0 none, 1 short side to resize_size, 2 exactly to resize_size
@@ -173,9 +183,18 @@
         160  f32[4]   mean  } for each channel; with more than four channels they are not
         176  f32[4]   std   } used, and unused ones are mean 0 and std 1
         192  u8[64]   architecture: a name like a label (below), filled up with NUL
+                      config, continued
+        256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
+                      2 they are plain numbers [v1: 0]
+        260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
+        264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
+        268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
+        272  u32[2]   pos_size: height, width of the position embeddings' grid, in patches; 0: the
+                      grid of the patches [v1: 0]
+        280  u8[104]  spare: zeros; others are a feature that a build lacks
 
      offset  type     directory entry, tensor_count of them
-          0  u32      role: 0 to 13, in the order of the tensors listed below
+          0  u32      role: 0 to 16, in the order of the tensors listed below
           4  u32      block: 0 to depth - 1 for the roles of a block, else 0
           8  u32      dtype: 0 f32, 1 f16, 2 bf16, 3 int8, 4 int4; each tensor has its own, but the
                       matrices of the blocks (q, k, v, proj, fc1, fc2) have one together
@@ -196,22 +215,29 @@
 
    The labels are num_classes strings, UTF-8 without control characters, each ended by one NUL.
 
-   The tensors, in the order of the directory:
+   The tensors, in the order of the directory. One that would have no rows is absent:
 
      patch_embed    matrix [embed_dim][in_chans * patch height * patch width], the inputs in the
                     order channel, y, x
      prefix_tokens  rows [prefix_tokens][embed_dim]: the class token first
      pos_embed      rows [prefix_tokens + patches][embed_dim]: prefix tokens first, then the patches
                     row by row; zeros for a token to which the model adds no position
+     norm_pre       rows [2][embed_dim]: weight, bias; only with norm_pre
      for each block
-       norm1        rows [2][embed_dim]: weight, bias
+       norm1        rows [2][embed_dim]
        q, k, v      matrix [num_heads * head_dim][embed_dim]; each head's outputs are padded to
                     round16(head_dim), so that a head starts on a panel
-       proj         matrix [embed_dim][num_heads * head_dim]; each head's inputs padded likewise
+       q_norm, k_norm
+                    rows [2][head_dim]; only with qk_norm
+       proj         matrix [embed_dim][num_heads * head_dim]; each head's inputs are padded to
+                    round16(head_dim)
        norm2        rows [2][embed_dim]
-       fc1, fc2     matrix [mlp_dim][embed_dim] and [embed_dim][mlp_dim]
+       fc1          matrix [mlp_dim][embed_dim]; with SwiGLU two of these, the gate's first, each
+                    padded to round16(mlp_dim)
+       fc2          matrix [embed_dim][mlp_dim]
      norm           rows [2][embed_dim]: the final norm (timm's norm or fc_norm)
-     pre_logits     matrix [pre_logits][(head_tokens + head_avg) * embed_dim]; absent where 0
+     pre_logits     matrix [pre_logits][pooled tokens * embed_dim]: head_tokens of them, and one more
+                    with head_avg
      head           matrix [num_classes][pre_logits, or else as there]; each pooled token's inputs
                     are padded to round16(embed_dim)
 
@@ -309,6 +335,7 @@ extern "C" {
     X(VIT_ERROR_LABELS, "the labels in the file are malformed")                           \
     X(VIT_ERROR_DIRECTORY, "the tensors in the file do not fit its config")               \
     X(VIT_ERROR_CHECKSUM, "the weights in the file are damaged")                          \
+    X(VIT_ERROR_RANGE, "integer weights in the file are beyond the range that it states") \
     X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")          \
     X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                 \
     X(VIT_ERROR_ISA, "this machine or build does not have the instruction set asked for") \
@@ -320,12 +347,31 @@ typedef enum vit_status { VIT_STATUS_LIST(VIT__STATUS_NAME) VIT_STATUS_COUNT } v
 /* The text of a status, in English, for any value; never NULL. */
 VIT_API const char *vit_status_string(vit_status status);
 
-/* Activation of the MLP. */
+/* Activation of the MLP. The format knows all of them; GELU and its tanh form are computed. */
 typedef enum vit_act {
-    VIT_ACT_GELU,      /* x * Phi(x), by erf: Hendrycks and Gimpel 2016, arXiv:1606.08415 */
-    VIT_ACT_GELU_TANH, /* its tanh form, from the same paper */
+    VIT_ACT_GELU,       /* x * Phi(x), by erf: Hendrycks and Gimpel 2016, arXiv:1606.08415 */
+    VIT_ACT_GELU_TANH,  /* its tanh form, from the same paper */
+    VIT_ACT_QUICK_GELU, /* x * sigmoid(1.702 * x), from the same paper, as CLIP has it */
+    VIT_ACT_SWIGLU,     /* silu(a) * b, fc1 giving a and b: Shazeer 2020, arXiv:2002.05202 */
+    VIT_ACT_RELU,
     VIT_ACT_COUNT
 } vit_act;
+
+/* The final norm. */
+typedef enum vit_final_norm {
+    VIT_FINAL_NORM_TOKENS, /* each token is normalised, then they are pooled: timm's norm */
+    VIT_FINAL_NORM_POOLED, /* they are pooled, then normalised: timm's fc_norm */
+    VIT_FINAL_NORM_NONE,   /* there is none (not computed yet) */
+    VIT_FINAL_NORM_COUNT
+} vit_final_norm;
+
+/* What turns the logits into scores. */
+typedef enum vit_output {
+    VIT_OUTPUT_SOFTMAX, /* probabilities of classes that exclude each other */
+    VIT_OUTPUT_SIGMOID, /* a probability for each class (not supported yet) */
+    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression (not supported yet) */
+    VIT_OUTPUT_COUNT
+} vit_output;
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
@@ -366,7 +412,7 @@ typedef struct vit_config {
     int img_size[2];          /* height, width in pixels */
     int patch_size[2];        /* height, width in pixels */
     int in_chans;             /* 3: RGB, 1: grey */
-    int num_classes;
+    int num_classes;          /* outputs of the head */
     int embed_dim;
     int depth; /* number of blocks */
     int num_heads;
@@ -375,10 +421,15 @@ typedef struct vit_config {
     int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
     int head_avg;      /* ... and then, if 1, the mean of the patch tokens */
-    int fc_norm;       /* 0: the final norm comes before the pooling, 1: after it */
-    int pre_logits;    /* width of the tanh layer in front of the head; 0: none */
+    vit_final_norm final_norm;
+    int pre_logits; /* width of the tanh layer in front of the head; 0: none */
     vit_act act;
     float norm_eps;
+    vit_output output;
+    int norm_pre;    /* 1: a norm before the blocks, as CLIP has it } the format has room */
+    int qk_norm;     /* 1: norms of each head's queries and keys    } for these, but they */
+    int post_norm;   /* 1: each block's norms follow its branches   } are not computed    */
+    int pos_size[2]; /* grid of the position embeddings; 0: patches } yet: all are 0      */
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -401,6 +452,9 @@ VIT_API vit_isa vit_best_isa(void);
 /* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
+/* The instruction set of a name; VIT_ISA_COUNT where there is none. */
+VIT_API vit_isa vit_isa_find(const char *name);
+
 /* What the weights of a model's blocks are stored as. */
 typedef enum vit_dtype {
     VIT_F32,
@@ -414,6 +468,9 @@ typedef enum vit_dtype {
 
 /* "f32", "f16", "bf16", "int8", "int8x", "int4"; "unknown" for any other value. */
 VIT_API const char *vit_dtype_name(vit_dtype dtype);
+
+/* The type of a name; VIT_DTYPE_COUNT where there is none. */
+VIT_API vit_dtype vit_dtype_find(const char *name);
 
 /* An open model. Visible so that it can be placed anywhere; its members are private. */
 typedef struct vit_model {
@@ -433,7 +490,9 @@ typedef struct vit_model {
    error the model may be closed but not used. */
 VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t size);
 
-/* Compute the checksums of all tensors: VIT_OK or VIT_ERROR_CHECKSUM. Reads the whole file. */
+/* Check the weights: VIT_ERROR_CHECKSUM where a checksum is wrong, VIT_ERROR_RANGE where an integer
+   is beyond the range that the file states and an instruction set of this build would compute
+   something else with it than another. Reads the whole file. */
 VIT_API vit_status vit_model_verify(const vit_model *model);
 
 /* Release what vit_model_load took. Harmless on a model from vit_model_open, and called twice. */
@@ -447,8 +506,29 @@ VIT_API const vit_config *vit_model_config(const vit_model *model);
 VIT_API vit_dtype vit_model_dtype(const vit_model *model);
 
 /* The name of a class, UTF-8, 0 <= index < num_classes; NULL where the model has no labels or index
-   is out of range. It lives in the model's data. */
+   is out of range. It is part of the model's data. */
 VIT_API const char *vit_model_label(const vit_model *model, int index);
+
+/* A tensor of an open model. */
+typedef struct vit_tensor {
+    const char *name; /* "patch_embed", "q" and so on: see THE .vit FORMAT */
+    int block;        /* 0 to depth - 1; -1: outside the blocks */
+    int is_matrix;    /* 1: panels and a bias for each row; 0: rows of float */
+    int rows, cols;   /* without padding */
+    vit_dtype dtype;
+    uint32_t checksum;
+    size_t offset, size; /* bytes in the file, padding included */
+} vit_tensor;
+
+/* Number of tensors of an open model. */
+VIT_API int vit_model_tensor_count(const vit_model *model);
+
+/* What is stored as tensor `index` of an open model, 0 <= index < vit_model_tensor_count;
+   VIT_ERROR_ARGUMENT for any other index. */
+VIT_API vit_status vit_model_tensor(const vit_model *model, int index, vit_tensor *tensor);
+
+/* vit_model_verify for one tensor. */
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index);
 
 /* A picture of 8 bits a channel. The strides are in bytes and may be negative (bottom-up: data
    points to the upper left pixel all the same). A stride of 0 stands for:
@@ -481,13 +561,16 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
                                   void *workspace, size_t workspace_size);
 #endif
 
-/* Runs task(arg, index, worker) for every index in [0, count), in any order and on any threads, and
-   returns when all are done. 0 <= worker < options.threads, and no two tasks that run at the same
-   time have the same worker. */
-typedef void (*vit_task)(void *arg, int index, int worker);
+/* Part of a step of vit_forward. */
+typedef void (*vit_task)(void *arg, int index);
+
+/* Calls task(arg, index) for every index in [0, count), in any order and on any threads, and returns
+   when all calls have returned. count is at most options.threads. The tasks share out the work
+   among themselves: an index that is left out, repeated or out of range changes nothing. (Where the
+   compiler has no atomic integers, each index has to come once.) */
 typedef void (*vit_parallel_for)(void *user, int count, vit_task task, void *arg);
 
-/* What on_block sees: the residual stream behind a block, for some images of the batch. */
+/* What on_block sees: the residual stream after a block, for some images of the batch. */
 typedef struct vit_block_output {
     int block;         /* 0 to depth - 1 */
     int image;         /* index in the batch of the first image */
@@ -506,9 +589,9 @@ typedef enum vit_pixel_type {
 
 /* Options of vit_forward. All zero, or NULL, means default. */
 typedef struct vit_options {
-    int threads;                   /* workers of parallel_for; 0 means 1 */
+    int threads; /* tasks of parallel_for at a time; 0: all threads of a vit_pool, else 1 */
     vit_parallel_for parallel_for; /* NULL: everything on the caller's thread */
-    void *parallel_user;
+    void *parallel_user;           /* passed to parallel_for */
     int (*on_block)(void *user, const vit_block_output *output); /* nonzero stops the pass */
     void *on_block_user;
     vit_pixel_type pixel_type;
@@ -521,54 +604,10 @@ typedef struct vit_options {
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
-/* The same for one image and one thread, as a constant, for a static array where the model is known
-   beforehand: names as in vit_config and vit_options, height and width being img_size, pooled_tokens
-   head_tokens + head_avg, dtype the vit_dtype of the blocks. */
-/* NOLINTBEGIN(bugprone-macro-parentheses): arguments are in parentheses from the first on */
-#define VIT_WORKSPACE_SIZE(height, width, patch_height, patch_width, in_chans, num_classes,       \
-                           embed_dim, num_heads, head_dim, mlp_dim, prefix_tokens, pooled_tokens, \
-                           pre_logits, dtype, low_memory)                                         \
-    VIT__SIZE(((size_t)(height) / (size_t)(patch_height)) *                                       \
-                  ((size_t)(width) / (size_t)(patch_width)),                                      \
-              (size_t)(prefix_tokens),                                                            \
-              VIT__SIZE_UP((size_t)(in_chans) * (size_t)(patch_height) * (size_t)(patch_width)),  \
-              VIT__SIZE_UP(num_classes), VIT__SIZE_UP(embed_dim), (size_t)(num_heads),            \
-              VIT__SIZE_UP(head_dim), VIT__SIZE_UP(mlp_dim), (size_t)(pooled_tokens),             \
-              VIT__SIZE_UP(pre_logits), (dtype) == VIT_INT8 || (dtype) == VIT_INT8X,              \
-              (dtype) == VIT_INT8, low_memory)
-#define VIT__SIZE(patches, prefix, patch, classes, dim, heads, width, mlp, pooled, pre, int8,   \
-                  keys8, low)                                                                   \
-    (VIT__SIZE_FLOATS((patches + prefix) * dim) +                                               \
-     VIT__SIZE_FLOATS((patches + prefix) * VIT__SIZE_STRIDE((int8) ? dim / 4 : dim)) +          \
-     VIT__SIZE_FLOATS(VIT__SIZE_MOST(                                                           \
-         VIT__SIZE_ATTENTION(patches + prefix, dim, heads, width, keys8, (low) ? 1u : heads),   \
-         VIT__SIZE_MOST(((int8) || (low) ? 1u : patches + prefix) * VIT__SIZE_STRIDE(mlp),      \
-                        pooled * dim + pre + classes))) +                                       \
-     VIT__SIZE_FLOATS(                                                                          \
-         32 * VIT__SIZE_LEAST(                                                                  \
-                  (low) ? 32u : 1024u,                                                          \
-                  VIT__SIZE_MOST(                                                               \
-                      VIT__SIZE_MOST(patch, VIT__SIZE_MOST(pooled * dim, pre)),                 \
-                      (int8) ? 0u : VIT__SIZE_MOST(mlp, VIT__SIZE_MOST(dim, heads * width)))) + \
-         VIT__SIZE_MOST(                                                                        \
-             VIT__SIZE_MOST(dim, 16 * width),                                                   \
-             VIT__SIZE_MOST(                                                                    \
-                 ((low) ? 2u : 6u) * ((keys8) ? 3u : 2u) * VIT__SIZE_UP(patches + prefix),      \
-                 VIT__SIZE_LEAST((low) ? 4u : 36u, patches) * VIT__SIZE_STRIDE(patch)))) +      \
-     2 * VIT__SIZE_FLOATS(patches + prefix) + 63)
-#define VIT__SIZE_ATTENTION(tokens, dim, heads, width, keys8, at_once)         \
-    ((tokens)*VIT__SIZE_STRIDE(heads * width) +                                \
-     (at_once) * ((keys8) ? (width / 2 + 2) * VIT__SIZE_UP(tokens) + 2 * width \
-                          : width * (tokens + VIT__SIZE_UP(tokens))))
-#define VIT__SIZE_UP(n) (((size_t)(n) + 15) / 16 * 16)
-#define VIT__SIZE_FLOATS(floats) (VIT__SIZE_UP(floats) * 4)
-#define VIT__SIZE_STRIDE(floats) ((floats) % 512 == 0 ? (floats) + 16 : (floats))
-#define VIT__SIZE_MOST(a, b) ((a) > (b) ? (a) : (b))
-#define VIT__SIZE_LEAST(a, b) ((a) < (b) ? (a) : (b))
-/* NOLINTEND(bugprone-macro-parentheses) */
-
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
-   [batch][num_classes], written on success only in full. workspace: vit_workspace_size bytes. */
+   [batch][num_classes], complete only if VIT_OK is returned; after an error their contents are
+   unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
+   Nothing outside it is written, whatever the options are: one that is out of range is an error. */
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *logits, void *workspace,
                                size_t workspace_size);
@@ -594,13 +633,19 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #endif
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
-/* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for,
-   parallel_user = pool, threads = vit_pool_threads(pool). Several callers may share a pool: while
-   it is busy, another caller's work runs on that caller's own thread. POSIX threads; on other
+/* Processors that this process may use, at least 1: those of its affinity, and no more than the
+   quota of its cgroup (Linux), else those of the machine. */
+VIT_API int vit_processor_count(void);
+
+/* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for and
+   parallel_user = pool. Several callers may share a pool: while it is busy, another caller's work
+   runs on that caller's own thread. In a forked child, which has none of the threads, all work
+   runs on the caller's thread and vit_pool_destroy frees the memory. POSIX threads; on other
    systems vit_pool_create returns NULL. */
 typedef struct vit_pool vit_pool;
 
-/* threads counts the caller's. NULL on failure: then the functions below work without threads. */
+/* threads, up to 1024, counts the caller's; 0: vit_processor_count(). NULL on failure: then the
+   functions below work without threads. */
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context);
 VIT_API void vit_pool_destroy(vit_pool *pool);      /* NULL is ignored; no work may be under way */
 VIT_API int vit_pool_threads(const vit_pool *pool); /* 1 for NULL */
@@ -617,11 +662,17 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #if defined(VIT_IMPLEMENTATION) && !defined(VIT__IMPLEMENTED)
 #define VIT__IMPLEMENTED
 
-#ifdef __FAST_MATH__
-#error "vit.h: compile without -ffast-math, which breaks softmax, GELU and the checks for NaN"
+/* Floating point other than IEEE 754's breaks softmax, GELU, the checks for NaN, and Pillow's bits. */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error \
+    "vit.h: compile without -ffast-math and its parts -ffinite-math-only, -funsafe-math-optimizations"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
+#error "vit.h: float has to be computed as float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
 #endif
 
-/* C++ lets nobody else declare what a library there may have declared noexcept. */
+/* In C++ the C library may declare these noexcept, so that declaring them again could conflict. */
 #if !defined(VIT_FREESTANDING) || (defined(__cplusplus) && __STDC_HOSTED__)
 #include <string.h>
 #else
@@ -661,7 +712,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 #endif
 
-/* What is left out, as numbers: the compiler drops what they make unreachable. */
+/* The VIT_ONLY and VIT_NO macros as 0 or 1, so that a plain `if` drops dead code. */
 #ifdef VIT_ONLY_INT8
 #define VIT__ONLY_INT8 1
 #else
@@ -712,6 +763,14 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS) && (defined(__unix__) || defined(__APPLE__))
 #define VIT__PTHREAD
 #include <pthread.h>
+#include <unistd.h>
+#endif
+
+/* Adds 1 to a number that threads share and gives what it was; undefined where the compiler cannot
+   do that without a library. */
+#if !defined(VIT__COUNT_UP) && defined(__GCC_ATOMIC_INT_LOCK_FREE) && \
+    __GCC_ATOMIC_INT_LOCK_FREE == 2 /* the tests have one of their own */
+#define VIT__COUNT_UP(p) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED)
 #endif
 
 /* Vector kernels that this compiler can make for this processor family: see [7]. */
@@ -750,6 +809,20 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__FETCHES 0
 #endif
 
+/* clang tells of most parts of fast-math by no macro: here they are switched off. */
+#if defined(__clang__) && defined(__x86_64__)
+#pragma float_control(precise, on, push)
+#elif defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
+
+/* Whether there are kernels that sum products of bytes in 16 bits, which must not be too large. */
+#if defined(VIT__X86) || defined(VIT__AARCH64) || defined(VIT__WASM)
+#define VIT__SUMS_16 1
+#else
+#define VIT__SUMS_16 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -765,9 +838,10 @@ int memcmp(const void *a, const void *b, size_t size);
 #define VIT__PANEL 16     /* outputs of a matrix that lie together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
-#define VIT__PATCH_ROWS 36     /* patches at a time: so often the weights are used, once unpacked */
+#define VIT__MAX_THREADS 1024
+#define VIT__PATCH_ROWS 36     /* patches in a task: each unpacked weight is used that often */
 #define VIT__FEW_ROWS 4        /* patches or queries at a time, with little memory */
-#define VIT__SLICE_INPUTS 1024 /* at most, of weights that are unpacked at a time */
+#define VIT__SLICE_INPUTS 1024 /* inputs unpacked at a time, at most */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
 
@@ -851,7 +925,7 @@ static float vit__polynomial(const float *c, int count, float x) {
 
 #ifndef VIT_EXPF
 #define VIT_EXPF(x) vit__expf(x)
-/* e^x, within 1 ULP for -87 <= x <= 88; outside as at the end that is near. With x = n ln(2) + f,
+/* e^x, within 1 ULP for -87 <= x <= 88; arguments outside are clamped to that range. With x = n ln(2) + f,
    |f| <= ln(2) / 2, it is 2^n (1 + f + f^2 P(f)). ln(2) is in two parts, the first of which is exact
    times n. */
 static float vit__expf(float x) {
@@ -870,14 +944,14 @@ static float vit__expf(float x) {
 #define VIT_ERFF(x) vit__erff(x)
 /* The error function, within 2 ULP: near 0 it is x (1 + P(x^2)), then 1 - exp(-x P(x)). */
 static float vit__erff(float x) {
-    static const float near[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
-                                 0.112821043f,     -0.376125127f,  0.128379151f};
-    static const float far[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
-                                0.105301604f,     0.635687828f,   1.12852347f};
+    static const float small[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
+                                  0.112821043f,     -0.376125127f,  0.128379151f};
+    static const float large[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
+                                  0.105301604f,     0.635687828f,   1.12852347f};
     float a = x < 0 ? -x : x;
-    if (a < 0.875f) return x + x * vit__polynomial(near, 6, x * x);
+    if (a < 0.875f) return x + x * vit__polynomial(small, 6, x * x);
     if (a > 4.0f) a = 4.0f;
-    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(far, 6, a));
+    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(large, 6, a));
     return x < 0 ? -y : y;
 }
 #endif
@@ -886,9 +960,9 @@ static float vit__erff(float x) {
 #define VIT_TANHF(x) vit__tanhf(x)
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
-    static const float near[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
+    static const float small[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
     float a = x < 0 ? -x : x;
-    if (a < 0.5f) return x + x * (x * x * vit__polynomial(near, 4, x * x));
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(small, 4, x * x));
     float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
     return x < 0 ? -y : y;
 }
@@ -903,8 +977,8 @@ static float vit__sqrtf(float x) {
     return root;
 }
 #else
-/* The square root, rounded as IEEE 754 has it, bit by bit: root and bit stand for 1 where they are
-   2^24, left for what is missing of x, divided by bit. */
+/* The square root, rounded as IEEE 754 has it, bit by bit. root and bit are fixed-point numbers with
+   2^24 standing for 1; left is the remainder of x, scaled by 1 / bit. */
 static float vit__sqrtf(float x) {
     uint32_t bits, root = 0;
     memcpy(&bits, &x, sizeof(bits));
@@ -926,6 +1000,11 @@ static float vit__sqrtf(float x) {
 #endif
 
 #endif /* VIT_FREESTANDING */
+
+static int vit__same_text(const char *a, const char *b) {
+    for (; *a != 0 && *a == *b; a++) b++;
+    return *a == *b;
+}
 
 static int vit__is_little_endian(void) {
     const uint32_t one = 1;
@@ -974,7 +1053,7 @@ static uint32_t vit__xxh32(const void *data, size_t size) {
 }
 
 /* Buffers cut one after the other from the caller's workspace, each at a multiple of VIT__ALIGN.
-   With base NULL nothing is cut and `used` only counts. */
+   With base NULL it only counts: take returns NULL and `used` grows. */
 typedef struct vit__arena {
     unsigned char *base;
     size_t used; /* SIZE_MAX: too large */
@@ -1001,22 +1080,61 @@ static size_t vit__arena_size(const vit__arena *arena) {
     return size == SIZE_MAX ? 0 : size;
 }
 
-static void vit__run_tasks(int count, vit_task task, void *arg) {
-    for (int index = 0; index < count; index++) task(arg, index, 0);
-}
+/* Part of a step: item `index` of it, by a worker that no other thread has at the same time. */
+typedef void (*vit__task)(void *arg, int index, int worker);
 
-static int vit__is_parallel(const vit_options *options) {
-    return VIT__PARALLEL && options->parallel_for != NULL;
-}
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
+#define VIT__POOL
+#endif
 
+/* Workers of a step, at most. Each has its own part of the workspace. */
 static int vit__threads(const vit_options *options) {
-    return vit__is_parallel(options) ? vit__max(1, options->threads) : 1;
+    if (!VIT__PARALLEL || options->parallel_for == NULL) return 1;
+    if (options->threads > 0) return options->threads;
+#ifdef VIT__POOL
+    if (options->parallel_for == vit_pool_parallel_for)
+        return vit_pool_threads((const vit_pool *)options->parallel_user);
+#endif
+    return 1;
 }
 
-static void vit__parallel(const vit_options *options, int count, vit_task task, void *arg) {
-    if (vit__is_parallel(options) && count > 1)
-        options->parallel_for(options->parallel_user, count, task, arg);
-    else vit__run_tasks(count, task, arg);
+/* A step that several workers share. */
+typedef struct vit__step {
+    vit__task task;
+    void *arg;
+    int count;
+    int workers, next_worker;
+    int next_index;
+} vit__step;
+
+/* What parallel_for calls, a vit_task. Each call gives itself the number of a worker and then takes
+   one index after the other, so that nothing depends on what parallel_for passes. */
+static void vit__work(void *arg, int index) {
+    vit__step *step = (vit__step *)arg;
+#ifdef VIT__COUNT_UP
+    int worker = VIT__COUNT_UP(&step->next_worker);
+    (void)index;
+    if (worker >= step->workers || worker < 0) return;
+    for (int i; (i = VIT__COUNT_UP(&step->next_index)) < step->count;)
+        step->task(step->arg, i, worker);
+#else
+    if (index < 0 || index >= step->workers) return;
+    for (int i = index; i < step->count; i += step->workers) step->task(step->arg, i, index);
+#endif
+}
+
+/* Run task for every index in [0, count). */
+static void vit__parallel(const vit_options *options, int count, vit__task task, void *arg) {
+    int workers = vit__min(vit__threads(options), count);
+    if (!VIT__PARALLEL || workers <= 1) {
+        for (int index = 0; index < count; index++) task(arg, index, 0);
+        return;
+    }
+    vit__step step = {task, arg, count, workers, 0, 0};
+    options->parallel_for(options->parallel_user, workers, vit__work, &step);
+#ifdef VIT__COUNT_UP
+    vit__work(&step, 0); /* what is left where parallel_for called nothing */
+#endif
 }
 
 VIT_API const char *vit_status_string(vit_status status) {
@@ -1035,38 +1153,75 @@ static const vit__kernels *vit__kernels_of(vit_isa isa); /* [7] */
 static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1A, 0x0A};
 
 #define VIT__FORMAT_VERSION 1u
-#define VIT__HEADER_SIZE 256u
+#define VIT__HEADER_SIZE 384u
+#define VIT__NAME_OFFSET 192 /* of the architecture, 64 bytes */
+#define VIT__SPARE_OFFSET 280
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
-#define VIT__MAX_FIELD_BITS 20     /* 2^20: of every count in the config */
+#define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_SUMMED \
     (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
 #define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
 
-/* Roles of tensors, in the order of the directory. */
-typedef enum vit__role {
-    VIT__PATCH_EMBED,
-    VIT__PREFIX_TOKENS,
-    VIT__POS_EMBED,
-    VIT__NORM1, /* from here ... */
-    VIT__Q,
-    VIT__K,
-    VIT__V,
-    VIT__PROJ,
-    VIT__NORM2,
-    VIT__FC1,
-    VIT__FC2, /* ... to here once for each block */
-    VIT__NORM,
-    VIT__PRE_LOGITS,
-    VIT__HEAD
-} vit__role;
+/* A number of the header, after the sizes of the file's parts. */
+typedef enum vit__kind {
+    VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
+    VIT__CHOICE,   /* u32, below `least`: what is not is a feature of a later version */
+    VIT__FINITE,   /* f32 */
+    VIT__POSITIVE, /* f32, finite */
+    VIT__NONZERO   /* f32, finite */
+} vit__kind;
 
-#define VIT__BEFORE_BLOCKS VIT__NORM1
-#define VIT__PER_BLOCK (VIT__FC2 - VIT__NORM1 + 1)
+typedef struct vit__field {
+    unsigned char word;  /* of the header: offset / 4 */
+    unsigned char place; /* offset in vit_config */
+    unsigned char size;  /* bytes there: an enum may take 1 */
+    unsigned char count; /* of such numbers, one after the other */
+    unsigned char kind;  /* vit__kind */
+    unsigned char least; /* or the number of choices */
+} vit__field;
 
-typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
+#define VIT__HEADER(offset, member, count, kind, least)                                          \
+    {                                                                                            \
+        (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
+            count, kind, least                                                                   \
+    }
+
+/* The config and the recipe: what reads, checks and writes them walks this table. */
+static const vit__field vit__fields[] = {
+    VIT__HEADER(64, img_size, 2, VIT__COUNT, 1),
+    VIT__HEADER(72, patch_size, 2, VIT__COUNT, 1),
+    VIT__HEADER(80, in_chans, 1, VIT__COUNT, 1),
+    VIT__HEADER(84, num_classes, 1, VIT__COUNT, 0),
+    VIT__HEADER(88, embed_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(92, depth, 1, VIT__COUNT, 1),
+    VIT__HEADER(96, num_heads, 1, VIT__COUNT, 1),
+    VIT__HEADER(100, head_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
+    VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
+    VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
+    VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
+    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_COUNT),
+    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
+    VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE, VIT_INTERPOLATION_COUNT),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE, VIT_CROP_COUNT),
+    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
+    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
+    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 2),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 2),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 2),
+    VIT__HEADER(272, pos_size, 2, VIT__COUNT, 0),
+};
+
+#define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
 
 /* As in the directory; vit_dtype tells int8 of two ranges apart. */
 typedef enum vit__dtype {
@@ -1077,6 +1232,72 @@ typedef enum vit__dtype {
     VIT__INT4,
     VIT__DTYPE_COUNT
 } vit__dtype;
+
+typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
+
+/* Roles of tensors in the order of the directory: name, order, and rows and columns as a size and how
+   often it is repeated, by names of vit__size. A tensor without rows is absent. */
+#define VIT__ROLE_LIST(X)                                               \
+    X(PATCH_EMBED, "patch_embed", PANELS, DIM, ONE, PATCH, ONE)         \
+    X(PREFIX_TOKENS, "prefix_tokens", ROWS, PREFIX, ONE, DIM, ONE)      \
+    X(POS_EMBED, "pos_embed", ROWS, TOKENS, ONE, DIM, ONE)              \
+    X(NORM_PRE, "norm_pre", ROWS, NORM_PRE, ONE, DIM, ONE)              \
+    X(NORM1, "norm1", ROWS, TWO, ONE, DIM, ONE)  /* from here to FC2 */ \
+    X(Q, "q", PANELS, HEAD_DIM, HEADS, DIM, ONE) /* for each block  */  \
+    X(K, "k", PANELS, HEAD_DIM, HEADS, DIM, ONE)                        \
+    X(V, "v", PANELS, HEAD_DIM, HEADS, DIM, ONE)                        \
+    X(Q_NORM, "q_norm", ROWS, QK_NORM, ONE, HEAD_DIM, ONE)              \
+    X(K_NORM, "k_norm", ROWS, QK_NORM, ONE, HEAD_DIM, ONE)              \
+    X(PROJ, "proj", PANELS, DIM, ONE, HEAD_DIM, HEADS)                  \
+    X(NORM2, "norm2", ROWS, TWO, ONE, DIM, ONE)                         \
+    X(FC1, "fc1", PANELS, MLP, GATES, DIM, ONE)                         \
+    X(FC2, "fc2", PANELS, DIM, ONE, MLP, ONE)                           \
+    X(NORM, "norm", ROWS, FINAL_NORM, ONE, DIM, ONE)                    \
+    X(PRE_LOGITS, "pre_logits", PANELS, PRE_LOGITS, ONE, DIM, POOLED)   \
+    X(HEAD, "head", PANELS, CLASSES, ONE, HEAD_INPUT, HEAD_INPUTS)
+
+#define VIT__ROLE_NAME(role, name, order, rows, rows_repeat, cols, cols_repeat) VIT__##role,
+typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__role;
+#undef VIT__ROLE_NAME
+
+/* Sizes that follow from a config c, of which the shapes of its tensors are made. */
+#define VIT__SIZE_LIST(X)                                           \
+    X(ONE, 1)                                                       \
+    X(TWO, 2) /* weight and bias of a norm */                       \
+    X(NORM_PRE, 2 * c->norm_pre)                                    \
+    X(QK_NORM, 2 * c->qk_norm)                                      \
+    X(FINAL_NORM, c->final_norm == VIT_FINAL_NORM_NONE ? 0 : 2)     \
+    X(DIM, c->embed_dim)                                            \
+    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])     \
+    X(PREFIX, c->prefix_tokens)                                     \
+    X(TOKENS, vit__num_tokens(c))                                   \
+    X(HEAD_DIM, c->head_dim)                                        \
+    X(HEADS, c->num_heads)                                          \
+    X(MLP, c->mlp_dim)                                              \
+    X(GATES, c->act == VIT_ACT_SWIGLU ? 2 : 1)                      \
+    X(POOLED, vit__pooled_tokens(c))                                \
+    X(PRE_LOGITS, c->pre_logits)                                    \
+    X(CLASSES, c->num_classes)                                      \
+    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim) \
+    X(HEAD_INPUTS, c->pre_logits > 0 ? 1 : vit__pooled_tokens(c))
+
+#define VIT__SIZE_NAME(name, value) VIT__SIZE_##name,
+enum { VIT__SIZE_LIST(VIT__SIZE_NAME) VIT__SIZE_COUNT };
+#undef VIT__SIZE_NAME
+
+typedef struct vit__sizes {
+    int of[VIT__SIZE_COUNT];
+} vit__sizes;
+
+typedef struct vit__role_shape {
+    unsigned char order, rows, rows_repeat, cols, cols_repeat;
+} vit__role_shape;
+
+#define VIT__ROLE_SHAPE(role, name, order, rows, rows_repeat, cols, cols_repeat) \
+    {VIT__##order, VIT__SIZE_##rows, VIT__SIZE_##rows_repeat, VIT__SIZE_##cols,  \
+     VIT__SIZE_##cols_repeat},
+static const vit__role_shape vit__role_shapes[VIT__ROLE_COUNT] = {VIT__ROLE_LIST(VIT__ROLE_SHAPE)};
+#undef VIT__ROLE_SHAPE
 
 /* A tensor as the config demands it. Dimensions along which something is repeated (heads, pooled
    tokens) are repeat * part, each part padded to a multiple of 16. Its dtype is the file's choice,
@@ -1091,24 +1312,25 @@ typedef struct vit__tensor {
     size_t padded_cols; /* K of a matrix, floats in a row otherwise */
 } vit__tensor;
 
-/* A matrix where it lies in the file: N outputs and K inputs, padded, as the format has it. */
+/* A matrix in the file: N outputs and K inputs, padded, as the format has it. */
 typedef struct vit__matrix {
     vit__dtype dtype;
     int range; /* of integer weights */
     size_t outputs, inputs;
     const unsigned char *weights; /* the panels ... */
-    size_t panel_size;            /* ... of so many bytes */
+    size_t panel_size;            /* ... of this many bytes each */
     const float *bias;            /* [N] */
     const float *scales;          /* int8: [N] */
     const int32_t *sums;          /* int8: [N] */
     const uint16_t *group_scales; /* int4: f16 [N / 16][G][16] */
 } vit__matrix;
 
-/* Patches down, across, in all; tokens in all. */
+/* Rows of the grid of patches. */
 static int vit__grid_height(const vit_config *c) {
     return c->img_size[0] / c->patch_size[0];
 }
 
+/* Columns of the grid of patches. */
 static int vit__grid_width(const vit_config *c) {
     return c->img_size[1] / c->patch_size[1];
 }
@@ -1122,92 +1344,73 @@ static int vit__num_tokens(const vit_config *c) {
 }
 
 static int vit__pooled_tokens(const vit_config *c) {
-    return c->head_tokens + c->head_avg;
+    return c->head_tokens + (c->head_avg != 0);
+}
+
+static vit__sizes vit__sizes_of(const vit_config *c) {
+#define VIT__SIZE_VALUE(name, value) value,
+    vit__sizes sizes = {{VIT__SIZE_LIST(VIT__SIZE_VALUE)}};
+#undef VIT__SIZE_VALUE
+    return sizes;
+}
+
+/* Tensors of the roles from first to last; of one block, where they are those of blocks. */
+static int vit__count_roles(const vit__sizes *sizes, int first, int last) {
+    int count = 0;
+    for (int role = first; role <= last; role++)
+        count += sizes->of[vit__role_shapes[role].rows] > 0;
+    return count;
 }
 
 static int vit__tensor_count(const vit_config *c) {
-    return VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (c->pre_logits > 0 ? 3 : 2);
-}
-
-/* Whether a role is that of a matrix in a block. */
-static int vit__in_block(vit__role role) {
-    return role >= VIT__Q && role <= VIT__FC2 && role != VIT__NORM2;
+    vit__sizes sizes = vit__sizes_of(c);
+    return vit__count_roles(&sizes, 0, VIT__HEAD) +
+           (c->depth - 1) * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
 }
 
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
-    if (role < VIT__NORM1) return (int)role;
-    if (role <= VIT__FC2) return (int)role + block * VIT__PER_BLOCK;
-    int after = VIT__BEFORE_BLOCKS + c->depth * VIT__PER_BLOCK + (int)(role - VIT__NORM);
-    return role == VIT__HEAD && c->pre_logits == 0 ? after - 1 : after;
+    vit__sizes sizes = vit__sizes_of(c);
+    int before = vit__count_roles(&sizes, 0, (int)role - 1);
+    if (role < VIT__NORM1) return before;
+    if (role > VIT__FC2) block = c->depth - 1;
+    return before + block * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
 }
 
-static vit__tensor vit__rows(vit__role role, int block, int rows, int cols) {
-    vit__tensor t;
-    t.role = role, t.block = block, t.order = VIT__ROWS;
-    t.rows = rows, t.rows_repeat = 1, t.cols = cols, t.cols_repeat = 1;
-    t.padded_rows = (size_t)rows;
-    t.padded_cols = vit__round16(cols);
-    return t;
-}
-
-static vit__tensor vit__panels(vit__role role, int block, int rows, int rows_repeat, int cols,
-                               int cols_repeat) {
-    vit__tensor t;
-    t.role = role, t.block = block, t.order = VIT__PANELS;
-    t.rows = rows, t.rows_repeat = rows_repeat, t.cols = cols, t.cols_repeat = cols_repeat;
-    t.padded_rows = vit__mul(vit__round16(rows), (size_t)rows_repeat);
-    t.padded_cols = vit__mul(vit__round16(cols), (size_t)cols_repeat);
-    return t;
+/* Whether a role is that of a matrix in a block. */
+static int vit__in_block(vit__role role) {
+    return role >= VIT__Q && role <= VIT__FC2 && vit__role_shapes[role].order == VIT__PANELS;
 }
 
 /* The tensor of a role: its shape follows from the config. */
 static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block) {
-    int dim = c->embed_dim, heads = c->num_heads, pooled = vit__pooled_tokens(c);
-    switch (role) {
-    case VIT__PATCH_EMBED:
-        return vit__panels(role, 0, dim, 1, c->in_chans * c->patch_size[0] * c->patch_size[1], 1);
-    case VIT__PREFIX_TOKENS:
-        return vit__rows(role, 0, c->prefix_tokens, dim);
-    case VIT__POS_EMBED:
-        return vit__rows(role, 0, vit__num_tokens(c), dim);
-    case VIT__NORM1:
-    case VIT__NORM2:
-        return vit__rows(role, block, 2, dim);
-    case VIT__Q:
-    case VIT__K:
-    case VIT__V:
-        return vit__panels(role, block, c->head_dim, heads, dim, 1);
-    case VIT__PROJ:
-        return vit__panels(role, block, dim, 1, c->head_dim, heads);
-    case VIT__FC1:
-        return vit__panels(role, block, c->mlp_dim, 1, dim, 1);
-    case VIT__FC2:
-        return vit__panels(role, block, dim, 1, c->mlp_dim, 1);
-    case VIT__NORM:
-        return vit__rows(role, 0, 2, dim);
-    case VIT__PRE_LOGITS:
-        return vit__panels(role, 0, c->pre_logits, 1, dim, pooled);
-    case VIT__HEAD:
-        break;
-    }
-    if (c->pre_logits > 0) return vit__panels(role, 0, c->num_classes, 1, c->pre_logits, 1);
-    return vit__panels(role, 0, c->num_classes, 1, dim, pooled);
+    const vit__role_shape *shape = &vit__role_shapes[role];
+    vit__sizes sizes = vit__sizes_of(c);
+    vit__tensor t;
+    t.role = role, t.block = block, t.order = (vit__order)shape->order;
+    t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
+    t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
+    size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
+    t.padded_rows = vit__mul(rows, (size_t)t.rows_repeat);
+    t.padded_cols = vit__mul(vit__round16(t.cols), (size_t)t.cols_repeat);
+    return t;
 }
 
-/* The tensor at a place in the directory, 0 <= index < vit__tensor_count. */
+/* The tensor at an index of the directory, 0 <= index < vit__tensor_count. */
 static vit__tensor vit__tensor_at(const vit_config *c, int index) {
-    int in_blocks = index - VIT__BEFORE_BLOCKS;
-    int after = in_blocks - c->depth * VIT__PER_BLOCK;
-    if (in_blocks < 0) return vit__tensor_of(c, (vit__role)index, 0);
-    if (after < 0)
-        return vit__tensor_of(c, (vit__role)(VIT__NORM1 + in_blocks % VIT__PER_BLOCK),
-                              in_blocks / VIT__PER_BLOCK);
-    if (after == 1 && c->pre_logits == 0) return vit__tensor_of(c, VIT__HEAD, 0);
-    return vit__tensor_of(c, (vit__role)(VIT__NORM + after), 0);
+    vit__sizes sizes = vit__sizes_of(c);
+    int before = vit__count_roles(&sizes, 0, VIT__NORM1 - 1);
+    int each = vit__count_roles(&sizes, VIT__NORM1, VIT__FC2), block = 0, role = 0;
+    if (index >= before) {
+        block = vit__min((index - before) / each, c->depth - 1);
+        index -= block * each; /* as if there were that block alone */
+        if (index >= before + each) block = 0;
+    }
+    while (vit__count_roles(&sizes, 0, role) <= index) role++;
+    return vit__tensor_of(c, (vit__role)role, block);
 }
 
-/* Bytes of a panel: 16 outputs of so many inputs. */
+/* Bytes of a panel: 16 outputs of `inputs` inputs. */
 static size_t vit__panel_size(vit__dtype dtype, size_t inputs) {
     static const size_t bits[VIT__DTYPE_COUNT] = {32, 16, 16, 8, 4};
     return vit__mul(inputs, bits[dtype] * VIT__PANEL / 8);
@@ -1218,7 +1421,7 @@ static size_t vit__groups(size_t inputs) {
     return vit__round_up(inputs, VIT__GROUP) / VIT__GROUP;
 }
 
-/* Bytes of a tensor in the file, with the zeros behind it. */
+/* Bytes of a tensor in the file, with the zeros that fill it up. */
 static size_t vit__tensor_size(const vit__tensor *t, vit__dtype dtype) {
     size_t panels = t->padded_rows / VIT__PANEL,
            beside = sizeof(float); /* of an output: its bias */
@@ -1236,14 +1439,14 @@ static const unsigned char *vit__entry(const unsigned char *file, int index) {
     return file + vit__u32(file + 44) + (size_t)index * vit__u32(file + 36);
 }
 
-/* Where the data of a tensor lie: of rows, or of a matrix of f32. */
+/* The data of a tensor: of rows, or of a matrix of f32. */
 static const float *vit__tensor_data(const vit_model *model, vit__role role, int block) {
     int index = vit__tensor_index(&model->config, role, block);
     const unsigned char *entry = vit__entry(model->data, index);
     return (const float *)(const void *)(model->data + vit__u64_size(entry + 32));
 }
 
-/* The matrix that lies at data. */
+/* The matrix at data. */
 static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *t, vit__dtype dtype,
                                   int range) {
     vit__matrix m;
@@ -1253,12 +1456,12 @@ static vit__matrix vit__matrix_at(const unsigned char *data, const vit__tensor *
     m.weights = data;
     m.panel_size = vit__panel_size(dtype, m.inputs);
     m.bias = (const float *)(const void *)(data + m.outputs / VIT__PANEL * m.panel_size);
-    const void *behind = m.bias + m.outputs;
+    const void *after = m.bias + m.outputs;
     if (dtype == VIT__INT8) {
-        m.scales = (const float *)behind;
+        m.scales = (const float *)after;
         m.sums = (const int32_t *)(const void *)(m.scales + m.outputs);
     }
-    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) m.group_scales = (const uint16_t *)behind;
+    if (!VIT__ONLY_INT8 && dtype == VIT__INT4) m.group_scales = (const uint16_t *)after;
     return m;
 }
 
@@ -1270,94 +1473,45 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* A number of the config: where it is in the header and in vit_config, and its range, least to
-   2^most_bits. */
-typedef struct vit__field {
-    unsigned char offset, place, least, most_bits;
-} vit__field;
-
-#define VIT__COUNT(offset, member, least) \
-    { offset, offsetof(vit_config, member), least, VIT__MAX_FIELD_BITS }
-#define VIT__FLAG(offset, member) \
-    { offset, offsetof(vit_config, member), 0, 0 }
-
-static const vit__field vit__fields[] = {
-    VIT__COUNT(64, img_size[0], 1),
-    VIT__COUNT(68, img_size[1], 1),
-    VIT__COUNT(72, patch_size[0], 1),
-    VIT__COUNT(76, patch_size[1], 1),
-    VIT__COUNT(80, in_chans, 1),
-    VIT__COUNT(84, num_classes, 1),
-    VIT__COUNT(88, embed_dim, 1),
-    VIT__COUNT(92, depth, 1),
-    VIT__COUNT(96, num_heads, 1),
-    VIT__COUNT(100, head_dim, 1),
-    VIT__COUNT(104, mlp_dim, 1),
-    VIT__COUNT(108, prefix_tokens, 0),
-    VIT__COUNT(112, head_tokens, 0),
-    VIT__FLAG(116, head_avg),
-    VIT__FLAG(120, fc_norm),
-    VIT__COUNT(124, pre_logits, 0),
-    VIT__COUNT(140, preprocess.resize_size[0], 0),
-    VIT__COUNT(144, preprocess.resize_size[1], 0),
-};
-
-/* Returns whether all are in range. */
-static int vit__read_fields(const unsigned char *h, vit_config *c) {
-    int in_range = 1;
-    for (size_t i = 0; i < sizeof(vit__fields) / sizeof(vit__fields[0]); i++) {
-        const vit__field *field = &vit__fields[i];
-        uint32_t value = vit__u32(h + field->offset);
-        in_range &= value >= field->least && value <= 1u << field->most_bits;
-        memcpy((unsigned char *)c + field->place, &value, sizeof(value));
-    }
-    return in_range;
-}
-
-/* A choice out of [0, choices); choices where it is none of them. */
-static int vit__choice(const unsigned char *p, int choices) {
+/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for an unknown choice. */
+static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
     uint32_t value = vit__u32(p);
-    return value >= (uint32_t)choices ? choices : (int)value;
+    float number = vit__f32(p);
+    int in_range = vit__is_finite(number);
+    if (field->kind == VIT__CHOICE) return value < field->least ? VIT_OK : VIT_ERROR_FEATURE;
+    if (field->kind == VIT__COUNT) in_range = value >= field->least && value <= VIT__MAX_COUNT;
+    if (field->kind == VIT__POSITIVE) in_range &= number > 0;
+    if (field->kind == VIT__NONZERO) in_range &= number != 0;
+    return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
-/* Config and recipe from the header's bytes. Returns whether the counts are in range; whether they go
-   together vit__config_is_valid tells. */
-static int vit__read_config(const unsigned char *h, vit_config *c) {
-    vit_preprocess_config *p = &c->preprocess;
-    c->act = (vit_act)vit__choice(h + 128, VIT_ACT_COUNT);
-    c->norm_eps = vit__f32(h + 132);
-    p->resize = (vit_resize)vit__choice(h + 136, VIT_RESIZE_COUNT);
-    p->interpolation = (vit_interpolation)vit__choice(h + 148, VIT_INTERPOLATION_COUNT);
-    p->crop = (vit_crop)vit__choice(h + 152, VIT_CROP_COUNT);
-    p->rescale = vit__f32(h + 156);
-    for (int i = 0; i < 4; i++) {
-        p->mean[i] = vit__f32(h + 160 + 4 * i);
-        p->std[i] = vit__f32(h + 176 + 4 * i);
+/* Config and recipe from the header's bytes, each number checked; whether they go together
+   vit__config_is_valid tells. A number out of range comes before a feature that is not there. */
+static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
+    vit_status worst = VIT_OK;
+    memset(c, 0, sizeof(*c));
+    c->architecture = (const char *)header + VIT__NAME_OFFSET;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
     }
-    c->architecture = (const char *)h + 192;
-    return vit__read_fields(h, c);
-}
-
-static int vit__recipe_is_valid(const vit_preprocess_config *p) {
-    if (p->resize == VIT_RESIZE_COUNT || p->interpolation == VIT_INTERPOLATION_COUNT ||
-        p->crop == VIT_CROP_COUNT)
-        return 0;
-    for (int i = 0; i < 2; i++) {
-        if (p->resize != VIT_RESIZE_NONE && p->resize_size[i] < 1) return 0;
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++) {
+            const unsigned char *p = header + 4 * (f->word + i);
+            vit_status status = vit__check_number(f, p);
+            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
+        }
     }
-    for (int i = 0; i < 4; i++) {
-        if (!vit__is_finite(p->mean[i]) || !vit__is_finite(p->std[i]) || p->std[i] == 0) return 0;
-    }
-    return vit__is_finite(p->rescale) && p->rescale > 0;
+    return worst;
 }
 
 /* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    if (c->act == VIT_ACT_COUNT) return 0;
-    if (!vit__is_finite(c->norm_eps) || c->norm_eps <= 0) return 0;
-
+    for (int i = 0; i < 2; i++) {
+        if (c->preprocess.resize != VIT_RESIZE_NONE && c->preprocess.resize_size[i] < 1) return 0;
+    }
     size_t channels = (size_t)c->in_chans;
     size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
@@ -1367,8 +1521,16 @@ static int vit__config_is_valid(const vit_config *c) {
     if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
     if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
     if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
-    if (inner > VIT__MAX_MATRIX || pooled > VIT__MAX_MATRIX) return 0;
-    return vit__recipe_is_valid(&c->preprocess);
+    return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
+}
+
+/* Whether this build computes what a config asks for. */
+static int vit__has_layers(const vit_config *c) {
+    if (c->act > VIT_ACT_GELU_TANH || c->head_avg > 1 || c->final_norm == VIT_FINAL_NORM_NONE ||
+        c->num_classes == 0 || c->output != VIT_OUTPUT_SOFTMAX)
+        return 0;
+    if ((c->norm_pre | c->qk_norm | c->post_norm | c->pos_size[0] | c->pos_size[1]) != 0) return 0;
+    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -1416,7 +1578,7 @@ static int vit__name_is_valid(const unsigned char *p) {
     return length < 64 && (!VIT__LABELS || vit__strings_are_valid(p, length + 1, 1));
 }
 
-/* Whether a range lies in the head, behind the header. */
+/* Whether a range is in the head, after the header. */
 static int vit__in_head(const unsigned char *file, size_t offset, size_t size) {
     size_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     return offset >= header_size && offset <= head_size && size <= head_size - offset;
@@ -1435,7 +1597,8 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
     if (vit__u64_size(file + 24) != size) return VIT_ERROR_SIZE;
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
-    if (header_size < VIT__HEADER_SIZE || header_size > head_size) return VIT_ERROR_HEAD;
+    if (header_size < VIT__HEADER_SIZE) return VIT_ERROR_VERSION; /* of a time before version 1 */
+    if (header_size > head_size) return VIT_ERROR_HEAD;
     if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
     if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
     return VIT_OK;
@@ -1459,12 +1622,7 @@ static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t ra
     return dtype < VIT__DTYPE_COUNT && range == 0;
 }
 
-/* Whether this build has what a config takes. */
-static int vit__has_layers(const vit_config *c) {
-    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
-}
-
-/* Whether this build has what a tensor of a dtype takes. */
+/* Whether this build computes with a tensor of a dtype. */
 static int vit__has_dtype(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (!VIT__ONLY_INT8 || t->order == VIT__ROWS) return 1;
     return dtype == VIT__INT8 && range == (vit__in_block(t->role) ? 63 : 127);
@@ -1538,8 +1696,8 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
     vit_config config;
-    if (!vit__read_config(file, &config) || !vit__config_is_valid(&config) ||
-        !vit__name_is_valid(file + 192))
+    if ((status = vit__read_config(file, &config)) != VIT_OK) return status;
+    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + VIT__NAME_OFFSET))
         return VIT_ERROR_CONFIG;
     if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
     if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
@@ -1554,13 +1712,45 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     return VIT_OK;
 }
 
+/* Whether all bytes are from -range to range, 63 or 127; size is a multiple of 64. Four at a time: a
+   byte with 128 added has to be 128 - range to 128 + range. */
+static int vit__bytes_are_within(const unsigned char *p, size_t size, int range) {
+    const uint32_t each = 0x01010101u, tops = 128 * each;
+    uint32_t beyond = 0;
+    for (size_t i = 0; i < size; i += 64, p += 64) {
+        for (size_t j = 0; j < 64; j += 4) {
+            uint32_t x, low;
+            memcpy(&x, p + j, sizeof(x));
+            x ^= tops, low = x & ~tops;
+            uint32_t above = (low + (uint32_t)(127 - range) * each) & x;
+            uint32_t below = ~((low + (uint32_t)range * each) | x);
+            beyond |= (above | below) & tops;
+        }
+    }
+    return beyond == 0;
+}
+
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
+    if (model == NULL || model->data == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    const unsigned char *entry = vit__entry(model->data, index);
+    const unsigned char *data = model->data + vit__u64_size(entry + 32);
+    if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
+        return VIT_ERROR_CHECKSUM;
+    vit__tensor t = vit__tensor_at(&model->config, index);
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
+        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
+        return VIT_ERROR_RANGE;
+    return VIT_OK;
+}
+
 VIT_API vit_status vit_model_verify(const vit_model *model) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
     const unsigned char *file = model->data;
     for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        const unsigned char *entry = vit__entry(file, i);
-        size_t offset = vit__u64_size(entry + 32), size = vit__u64_size(entry + 40);
-        if (vit__u32(entry + 28) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+        vit_status status = vit_model_verify_tensor(model, i);
+        if (status != VIT_OK) return status;
     }
     for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
@@ -1579,6 +1769,13 @@ VIT_API const char *vit_dtype_name(vit_dtype dtype) {
     return (unsigned)dtype < VIT_DTYPE_COUNT ? names[dtype] : "unknown";
 }
 
+VIT_API vit_dtype vit_dtype_find(const char *name) {
+    int dtype = 0;
+    while (dtype < VIT_DTYPE_COUNT && !vit__same_text(vit_dtype_name((vit_dtype)dtype), name))
+        dtype++;
+    return (vit_dtype)dtype;
+}
+
 /* The public name of a dtype and a range. */
 static vit_dtype vit__dtype_of(vit__dtype dtype, int range) {
     static const vit_dtype dtypes[] = {VIT_F32, VIT_F16, VIT_BF16, VIT_INT8, VIT_INT4};
@@ -1588,6 +1785,29 @@ static vit_dtype vit__dtype_of(vit__dtype dtype, int range) {
 VIT_API vit_dtype vit_model_dtype(const vit_model *model) {
     vit__matrix m = vit__matrix_of(model, VIT__Q, 0);
     return vit__dtype_of(m.dtype, m.range);
+}
+
+VIT_API int vit_model_tensor_count(const vit_model *model) {
+    return vit__tensor_count(&model->config);
+}
+
+VIT_API vit_status vit_model_tensor(const vit_model *model, int index, vit_tensor *tensor) {
+#define VIT__ROLE_TEXT(role, name, order, rows, rows_repeat, cols, cols_repeat) name,
+    static const char *const names[VIT__ROLE_COUNT] = {VIT__ROLE_LIST(VIT__ROLE_TEXT)};
+#undef VIT__ROLE_TEXT
+    if (model == NULL || model->data == NULL || tensor == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    const unsigned char *entry = vit__entry(model->data, index);
+    vit__tensor t = vit__tensor_at(&model->config, index);
+    tensor->name = names[t.role];
+    tensor->block = t.role >= VIT__NORM1 && t.role <= VIT__FC2 ? t.block : -1;
+    tensor->is_matrix = t.order == VIT__PANELS;
+    tensor->rows = t.rows * t.rows_repeat, tensor->cols = t.cols * t.cols_repeat;
+    tensor->dtype = vit__dtype_of((vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
+    tensor->checksum = vit__u32(entry + 28);
+    tensor->offset = vit__u64_size(entry + 32), tensor->size = vit__u64_size(entry + 40);
+    return VIT_OK;
 }
 
 VIT_API const char *vit_model_label(const vit_model *model, int index) {
@@ -2483,6 +2703,12 @@ VIT_API const char *vit_isa_name(vit_isa isa) {
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
+VIT_API vit_isa vit_isa_find(const char *name) {
+    int isa = 0;
+    while (isa < VIT_ISA_COUNT && !vit__same_text(vit_isa_name((vit_isa)isa), name)) isa++;
+    return (vit_isa)isa;
+}
+
 /* ---- [8] LAYERS ---------------------------------------------------------------------------- */
 
 /* Rows of floats, so many apart. */
@@ -3317,10 +3543,10 @@ static void vit__pool(const vit__pass *pass) {
 static void vit__head(const vit__pass *pass, float *logits) {
     const vit_config *c = pass->config;
     vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
-    if (!c->fc_norm)
+    if (c->final_norm == VIT_FINAL_NORM_TOKENS)
         vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->x, VIT__HEAD);
     vit__pool(pass);
-    if (c->fc_norm)
+    if (c->final_norm == VIT_FINAL_NORM_POOLED)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
     if (VIT__TANH && c->pre_logits > 0) {
@@ -3339,7 +3565,6 @@ static void vit__head(const vit__pass *pass, float *logits) {
 
 /* ---- [9] MODEL ----------------------------------------------------------------------------- */
 
-#define VIT__MAX_THREADS 1024
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
@@ -3696,14 +3921,85 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 }
 #endif
 
-#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
+#ifdef VIT__POOL
 #ifdef VIT__PTHREAD
 
-typedef struct vit__worker {
-    vit_pool *pool;
-    int index; /* 1 to threads - 1; 0 is the caller */
-    pthread_t thread;
-} vit__worker;
+#if defined(__linux__) && !defined(VIT_NO_STDIO)
+/* What follows reads /proc and /sys/fs/cgroup below `root`, which is empty but in tests. */
+
+/* Processors of the process's affinity; 0 where it is not told. */
+static int vit__allowed_processors(const char *root) {
+    int count = 0;
+    char line[4096]; /* of a mask for 8192 processors it takes 2,304 */
+    snprintf(line, sizeof(line), "%s/proc/self/status", root);
+    FILE *file = fopen(line, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, "Cpus_allowed:", 13) != 0) continue;
+        for (const char *p = line + 13; *p != 0; p++) {
+            int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
+            for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
+        }
+    }
+    if (file != NULL) fclose(file);
+    return count;
+}
+
+/* The numbers at the start of a file, two at most; returns how many there are. */
+static int vit__read_numbers(const char *folder, const char *name, long numbers[2]) {
+    char path[1400];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *file = fopen(path, "r");
+    int count = file == NULL ? 0 : fscanf(file, "%ld %ld", &numbers[0], &numbers[1]);
+    if (file != NULL) fclose(file);
+    return count;
+}
+
+/* Processors that the quota of one cgroup allows, rounded up; 0: it has none. The Linux kernel's
+   Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
+static long vit__group_quota(const char *folder) {
+    long quota[2] = {0, 0}; /* microseconds in each period, the period */
+    if (vit__read_numbers(folder, "cpu.max", quota) < 2) {
+        long period[2] = {0, 0};
+        vit__read_numbers(folder, "cpu.cfs_quota_us", quota);
+        vit__read_numbers(folder, "cpu.cfs_period_us", period);
+        quota[1] = period[0];
+    }
+    return quota[0] > 0 && quota[1] > 0 ? (quota[0] - 1) / quota[1] + 1 : 0;
+}
+
+/* `count`, or less where the process's cgroup or one above it has a quota. */
+static long vit__within_quota(const char *root, long count) {
+    char line[512], folder[1200];
+    snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
+    FILE *file = fopen(line, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        char *group = strchr(line, '/');
+        int version2 = strncmp(line, "0::", 3) == 0;
+        if (group == NULL || (!version2 && strstr(line, "cpu") == NULL)) continue;
+        for (char *end = group + strcspn(group, "\n"); end != NULL; end = strrchr(group, '/')) {
+            *end = 0;
+            snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, version2 ? "" : "/cpu",
+                     group);
+            long quota = vit__group_quota(folder);
+            if (quota > 0 && quota < count) count = quota;
+        }
+    }
+    if (file != NULL) fclose(file);
+    return count;
+}
+#endif
+
+VIT_API int vit_processor_count(void) {
+    long count = 1;
+#ifdef _SC_NPROCESSORS_ONLN
+    count = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+#if defined(__linux__) && !defined(VIT_NO_STDIO)
+    long allowed = vit__allowed_processors("");
+    count = vit__within_quota("", allowed > 0 ? allowed : count);
+#endif
+    return count < 1 ? 1 : count > VIT__MAX_THREADS ? VIT__MAX_THREADS : (int)count;
+}
 
 struct vit_pool {
     pthread_mutex_t mutex; /* guards all below; `generation` and `running` are also watched */
@@ -3718,7 +4014,8 @@ struct vit_pool {
     unsigned running;    /* indices being worked on */
     int sleeping;        /* workers that wait for `work` */
     void *malloc_context;
-    vit__worker workers[1]; /* [threads - 1], allocated behind the struct */
+    pid_t process;        /* whose threads they are: a forked child has none of them */
+    pthread_t workers[1]; /* [threads - 1], allocated after the struct */
 };
 
 /* The steps of a forward pass follow each other within microseconds, and waking a thread takes tens of
@@ -3747,12 +4044,12 @@ static void vit__pool_watch(vit_pool *pool, const unsigned *p, unsigned value, i
 }
 
 /* Take and run indices until none is left. The mutex is held on entry and on return. */
-static void vit__pool_run(vit_pool *pool, int worker) {
+static void vit__pool_run(vit_pool *pool) {
     while (pool->next < pool->count) {
         int index = pool->next++;
         VIT__SET_WATCHED(&pool->running, pool->running + 1);
         pthread_mutex_unlock(&pool->mutex);
-        pool->task(pool->arg, index, worker);
+        pool->task(pool->arg, index);
         pthread_mutex_lock(&pool->mutex);
         VIT__SET_WATCHED(&pool->running, pool->running - 1);
     }
@@ -3760,11 +4057,10 @@ static void vit__pool_run(vit_pool *pool, int worker) {
 }
 
 static void *vit__pool_thread(void *arg) {
-    vit__worker *worker = (vit__worker *)arg;
-    vit_pool *pool = worker->pool;
+    vit_pool *pool = (vit_pool *)arg;
     pthread_mutex_lock(&pool->mutex);
     while (!pool->quit) {
-        vit__pool_run(pool, worker->index);
+        vit__pool_run(pool);
         unsigned generation = pool->generation;
         vit__pool_watch(pool, &pool->generation, generation, 0);
         pool->sleeping++;
@@ -3783,39 +4079,39 @@ static void vit__pool_announce(vit_pool *pool) {
 
 VIT_API void vit_pool_destroy(vit_pool *pool) {
     if (pool == NULL) return;
-    pthread_mutex_lock(&pool->mutex);
-    pool->quit = 1;
-    vit__pool_announce(pool);
-    pthread_mutex_unlock(&pool->mutex);
-    for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->work);
-    pthread_mutex_destroy(&pool->mutex);
+    if (pool->process == getpid()) {
+        pthread_mutex_lock(&pool->mutex);
+        pool->quit = 1;
+        vit__pool_announce(pool);
+        pthread_mutex_unlock(&pool->mutex);
+        for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i], NULL);
+        pthread_cond_destroy(&pool->done);
+        pthread_cond_destroy(&pool->work);
+        pthread_mutex_destroy(&pool->mutex);
+    }
     VIT_FREE(pool->malloc_context, pool);
 }
 
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
+    if (threads == 0) threads = vit_processor_count();
     if (threads < 1 || threads > VIT__MAX_THREADS) return NULL;
-    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(vit__worker);
+    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(pthread_t);
     vit_pool *pool = (vit_pool *)VIT_MALLOC(malloc_context, size);
     if (pool == NULL) return NULL;
     memset(pool, 0, size);
     pool->threads = threads;
     pool->malloc_context = malloc_context;
+    pool->process = getpid();
     if (pthread_mutex_init(&pool->mutex, NULL) != 0 || pthread_cond_init(&pool->work, NULL) != 0 ||
         pthread_cond_init(&pool->done, NULL) != 0) {
         VIT_FREE(malloc_context, pool);
         return NULL;
     }
-    for (int i = 0; i < threads - 1; i++) {
-        vit__worker *worker = &pool->workers[i];
-        worker->pool = pool;
-        worker->index = i + 1;
-        if (pthread_create(&worker->thread, NULL, vit__pool_thread, worker) != 0) {
+    for (; pool->started < threads - 1; pool->started++) {
+        if (pthread_create(&pool->workers[pool->started], NULL, vit__pool_thread, pool) != 0) {
             vit_pool_destroy(pool);
             return NULL;
         }
-        pool->started++;
     }
     return pool;
 }
@@ -3826,14 +4122,11 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
 
 VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *arg) {
     vit_pool *pool = (vit_pool *)user;
-    if (pool == NULL) {
-        vit__run_tasks(count, task, arg);
-        return;
-    }
-    pthread_mutex_lock(&pool->mutex);
-    if (pool->busy) {
-        pthread_mutex_unlock(&pool->mutex);
-        vit__run_tasks(count, task, arg);
+    int usable = pool != NULL && pool->process == getpid();
+    if (usable) pthread_mutex_lock(&pool->mutex);
+    if (!usable || pool->busy) {
+        if (usable) pthread_mutex_unlock(&pool->mutex);
+        for (int index = 0; index < count; index++) task(arg, index);
         return;
     }
     pool->busy = 1;
@@ -3842,7 +4135,7 @@ VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *a
     pool->count = count;
     pool->next = 0;
     vit__pool_announce(pool);
-    vit__pool_run(pool, 0);
+    vit__pool_run(pool);
     vit__pool_watch(pool, &pool->running, 0, 1);
     while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->mutex);
     pool->busy = 0;
@@ -3868,7 +4161,11 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
 
 VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *arg) {
     (void)pool;
-    vit__run_tasks(count, task, arg);
+    for (int index = 0; index < count; index++) task(arg, index);
+}
+
+VIT_API int vit_processor_count(void) {
+    return 1;
 }
 
 #endif
@@ -3876,6 +4173,9 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(__clang__) && defined(__x86_64__)
+#pragma float_control(pop)
 #endif
 #endif /* VIT_IMPLEMENTATION */
 

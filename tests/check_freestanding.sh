@@ -1,6 +1,7 @@
 #!/bin/sh
 # vit.h as firmware compiles it: no header but stddef.h and stdint.h, no function of a library but
-# memcpy, memmove, memset and memcmp, nothing writable, no recursion, and bounds for stack and code.
+# memcpy, memmove, memset and memcmp, nothing writable, no recursion, and bounds for stack and code. And
+# the files of examples/firmware that are made to be copied are right under any flags.
 # Prints a line for each check, and the sizes; exit status 1 where one fails. From the top folder:
 #
 #   tests/check_freestanding.sh                            all processors below
@@ -86,6 +87,26 @@ check_stack() {
     grep -E 'vit_(model_open|forward) ' "$BUILD/stack" | sed 's/^/        stack: /'
 }
 
+# check_copied NAME COMPILER-AND-FLAGS...: what a program runs before its memory is set up, and the
+# functions that do it, at every level: no call of those functions, which from themselves would never
+# end, and no vectors, which may not be on yet. Without -ffreestanding, which keeps gcc from such calls.
+check_copied() {
+    name=$1
+    shift
+    files="memory.c usage.c"
+    FORBIDDEN='mem(cpy|move|set|cmp)|[^a-z_.](q[0-7]|[xyz]mm[0-9])'
+    case $* in
+    *arm*) files="$files start_cortex_m.c" ;;
+    *riscv*) files="$files start_riscv.c" ;;
+    esac
+    for file in $files; do
+        verdict "$name, $file at every level" "$(for level in 0 1 2 3 s; do
+            "$@" -std=gnu99 -O$level $WARNINGS -S -o "$BUILD/copied.s" "examples/firmware/$file" 2>&1 &&
+                grep -E "^[[:space:]]+[a-z].*($FORBIDDEN)" "$BUILD/copied.s" | sed "s/^/-O$level /"
+        done)"
+    done
+}
+
 # What each macro saves, and the limit.
 check_size() {
     name=$1
@@ -115,6 +136,12 @@ else
     check "gcc here" gcc -fno-pie
     check "clang here" clang -fno-pie
     check "clang, cortex-m4" clang --target=thumbv7em-none-eabihf -mcpu=cortex-m4 -mfpu=fpv4-sp-d16
+    check_copied "cortex-m0plus" arm-none-eabi-gcc -mcpu=cortex-m0plus -mthumb -masm-syntax-unified
+    check_copied "cortex-m55" arm-none-eabi-gcc -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
+    check_copied "clang, cortex-m55" clang --target=thumbv8.1m.main-none-eabihf -mcpu=cortex-m55
+    check_copied "rv32imac" riscv64-unknown-elf-gcc -march=rv32imac -mabi=ilp32 --specs=picolibc.specs
+    check_copied "gcc here" gcc
+    check_copied "clang here" clang
 fi
 
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }

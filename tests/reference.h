@@ -192,10 +192,12 @@ static inline double *reference_pool(const vit_config *c, const double *x, int t
 static inline double *reference_head(const vit_model *model, const double *x, int tokens) {
     const vit_config *c = &model->config;
     int pooled_tokens = c->head_tokens + c->head_avg;
-    double *first =
-        c->fc_norm ? reference_pool(c, x, tokens) : reference_norm(model, VIT__NORM, 0, x, tokens);
-    double *pooled = c->fc_norm ? reference_norm(model, VIT__NORM, 0, first, pooled_tokens)
-                                : reference_pool(c, first, tokens);
+    double *first = c->final_norm == VIT_FINAL_NORM_POOLED
+                        ? reference_pool(c, x, tokens)
+                        : reference_norm(model, VIT__NORM, 0, x, tokens);
+    double *pooled = c->final_norm == VIT_FINAL_NORM_POOLED
+                         ? reference_norm(model, VIT__NORM, 0, first, pooled_tokens)
+                         : reference_pool(c, first, tokens);
     if (c->pre_logits > 0) {
         double *hidden = reference_linear(model, VIT__PRE_LOGITS, 0, pooled, 1);
         for (int i = 0; i < c->pre_logits; i++) hidden[i] = tanh(hidden[i]);

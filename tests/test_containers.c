@@ -150,12 +150,17 @@ static void open_wrong_key(const void *key) {
     checkpoint_open(FOLDER "training.pth", key);
 }
 
+static void open_array_by_key(const void *key) {
+    checkpoint_open(FOLDER "stored.npz", key);
+}
+
 static void test_a_key_that_is_not_there_is_refused(void **state) {
     (void)state;
     assert_said(said_by(open_wrong_key, "teacher"), "there is no dict 'teacher'; the keys are: ");
     assert_said(said_by(open_wrong_key, "epoch"), "there is no dict 'epoch'");
     assert_said(said_by(open_wrong_key, "optimizer"), "'optimizer' has no tensors");
     assert_said(said_by(open_wrong_key, "model/inner"), "there is no dict 'inner'");
+    assert_said(said_by(open_array_by_key, "model"), "--key: not a file of PyTorch");
 }
 
 /* Doubles that no float is: the nearest, to even; too large ones become infinite. */
@@ -176,42 +181,43 @@ static void test_float64_is_rounded_to_nearest(void **state) {
 
 /* ---- what is not ---- */
 
+static const struct {
+    const char *bytes;
+    size_t size;
+    const char *words;
+} kinds[] = {
+    {"", 0, "an empty file"},
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:0", 54, "git lfs pull"},
+    {"\x89VIT\r\n\x1a\n", 8, "a .vit file already"},
+    {"\x89HDF\r\n\x1a\n", 8, "HDF5 file, as Keras writes"},
+    {"GGUF\3\0\0\0", 8, "GGUF file of llama.cpp"},
+    {"\x1c\0\0\0TFL3", 8, "TensorFlow Lite"},
+    {"\x08\x01\x12\x80\x01", 5, "TensorFlow SavedModel"},
+    {"model_checkpoint_path: \"ckpt-1\"", 31, "TensorFlow checkpoint"},
+    {"\0\0\0\0\x57\xfb\x80\x8b\x24\x75\x47\xdb", 12, "part of a TensorFlow checkpoint"},
+    {"\x08\x07\x12\x07pytorch\x1a\x05"
+     "1.13",
+     17, "an ONNX model"},
+    {"<!DOCTYPE html>\n<html>", 22, "HTML or XML page"},
+    {"\n <html lang=en>", 16, "HTML or XML page"},
+    {"<?xml version=\"1.0\"?>", 21, "HTML or XML page"},
+    {"\x1f\x8b\x08\0", 4, "gunzip"},
+    {"BZh91AY", 7, "bunzip2"},
+    {"\xfd"
+     "7zXZ\0",
+     6, "unxz"},
+    {"\x28\xb5\x2f\xfd", 4, "unzstd"},
+    {"\xff\xd8\xff\xe0", 4, "a picture (JPEG)"},
+    {"\x89PNG\r\n\x1a\n", 8, "a picture (PNG)"},
+    {"\x7f"
+     "ELF\2\1\1",
+     7, "a program"},
+    {"import torch\n", 13, "a text, not a model"},
+    {"\1\2\3\4", 4, "not a kind of file that is read"},
+    {"\x80\2}q\0.", 6, "a pickle that torch.save did not write"},
+};
+
 static void test_other_kinds_of_file_are_named(void **state) {
-    static const struct {
-        const char *bytes;
-        size_t size;
-        const char *words;
-    } kinds[] = {
-        {"", 0, "an empty file"},
-        {"version https://git-lfs.github.com/spec/v1\noid sha256:0", 54, "git lfs pull"},
-        {"\x89VIT\r\n\x1a\n", 8, "a .vit file already"},
-        {"\x89HDF\r\n\x1a\n", 8, "HDF5 file, as Keras writes"},
-        {"GGUF\3\0\0\0", 8, "GGUF file of llama.cpp"},
-        {"\x1c\0\0\0TFL3", 8, "TensorFlow Lite"},
-        {"\x08\x01\x12\x80\x01", 5, "TensorFlow SavedModel"},
-        {"model_checkpoint_path: \"ckpt-1\"", 31, "TensorFlow checkpoint"},
-        {"\0\0\0\0\x57\xfb\x80\x8b\x24\x75\x47\xdb", 12, "index of a TensorFlow checkpoint"},
-        {"\x08\x07\x12\x07pytorch\x1a\x05"
-         "1.13",
-         17, "an ONNX model"},
-        {"<!DOCTYPE html>\n<html>", 22, "HTML or XML page"},
-        {"\n <html lang=en>", 16, "HTML or XML page"},
-        {"<?xml version=\"1.0\"?>", 21, "HTML or XML page"},
-        {"\x1f\x8b\x08\0", 4, "gunzip"},
-        {"BZh91AY", 7, "bunzip2"},
-        {"\xfd"
-         "7zXZ\0",
-         6, "unxz"},
-        {"\x28\xb5\x2f\xfd", 4, "unzstd"},
-        {"\xff\xd8\xff\xe0", 4, "a picture (JPEG)"},
-        {"\x89PNG\r\n\x1a\n", 8, "a picture (PNG)"},
-        {"\x7f"
-         "ELF\2\1\1",
-         7, "a program"},
-        {"import torch\n", 13, "a text, not a model"},
-        {"\1\2\3\4", 4, "not a kind of file that is read"},
-        {"\x80\2}q\0.", 6, "not a kind of file that is read"},
-    };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         assert_bytes_refused(kinds[i].bytes, kinds[i].size, kinds[i].words);

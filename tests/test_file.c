@@ -122,7 +122,7 @@ static void run(const vit_model *model, float *logits) {
 
 static void test_larger_headers_and_entries_and_unknown_chunks_are_skipped(void **state) {
     static const uint32_t variants[][3] = {
-        {256, 48, 0}, {320, 48, 0}, {256, 56, 0}, {264, 4096, 1}, {1024, 64, 7}};
+        {384, 48, 0}, {448, 48, 0}, {384, 56, 0}, {392, 4096, 1}, {1024, 64, 7}};
     float want[5] = {0}, got[5] = {0};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(variants); i++) {
@@ -279,6 +279,12 @@ static void test_every_part_of_a_matrix_is_found(void **state) {
     }
 }
 
+static vit__tensor fc1_of(int mlp_dim, int embed_dim) {
+    vit_config config = tiny_config();
+    config.mlp_dim = mlp_dim, config.embed_dim = embed_dim;
+    return vit__tensor_of(&config, VIT__FC1, 0);
+}
+
 /* Bytes of a matrix of 13 x 20, hence N = 16 and K = 32, and of 13 x 33, hence K = 48. */
 static void test_the_size_of_a_matrix_follows_from_its_dtype(void **state) {
     static const size_t sizes[][2] = {{16 * 32 * 4 + 64, 16 * 48 * 4 + 64},
@@ -289,8 +295,7 @@ static void test_the_size_of_a_matrix_follows_from_its_dtype(void **state) {
     (void)state;
     assert_int_equal(COUNT_OF(sizes), VIT__DTYPE_COUNT);
     for (int dtype = 0; dtype < VIT__DTYPE_COUNT; dtype++) {
-        vit__tensor narrow = vit__panels(VIT__FC1, 0, 13, 1, 20, 1);
-        vit__tensor wide = vit__panels(VIT__FC1, 0, 13, 1, 33, 1);
+        vit__tensor narrow = fc1_of(13, 20), wide = fc1_of(13, 33);
         assert_int_equal(vit__tensor_size(&narrow, (vit__dtype)dtype), sizes[dtype][0]);
         assert_int_equal(vit__tensor_size(&wide, (vit__dtype)dtype), sizes[dtype][1]);
     }
@@ -329,7 +334,7 @@ static void test_every_tensor_is_found_where_the_directory_says(void **state) {
     (void)state;
     assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
     for (int i = 0; i < vit__tensor_count(&parts.config); i++) {
-        const unsigned char *entry = file.data + 256 + 48 * i;
+        const unsigned char *entry = file.data + 384 + 48 * i;
         const float *data =
             vit__tensor_data(&model, (vit__role)vit__u32(entry), (int)vit__u32(entry + 4));
         assert_ptr_equal(data, file.data + vit__u64(entry + 32));
@@ -340,7 +345,7 @@ static void test_every_tensor_is_found_where_the_directory_says(void **state) {
 /* ---- one malformation after the other; the head is sealed again after each ---- */
 
 #define FULL_TENSORS 21 /* of full_parts */
-#define ENTRY(i) (256 + 48 * (i))
+#define ENTRY(i) (384 + 48 * (i))
 #define CHUNK(i) (ENTRY(FULL_TENSORS) + 24 * (i))
 
 typedef enum patch_kind { SET32, ADD32, SET64, ADD64 } patch_kind;
@@ -366,12 +371,13 @@ static const malformation in_the_header[] = {
     {"version 2", 8, 2, SET32, VIT_ERROR_VERSION},
     {"head_size too large for the file", 16, 0xFFFFFFC0u, SET32, VIT_ERROR_HEAD},
     {"head_size not a multiple of 64", 16, 8, ADD32, VIT_ERROR_HEAD},
-    {"head_size too small for the directory", 16, 256, SET32, VIT_ERROR_LABELS},
-    {"head_size below header_size", 16, 192, SET32, VIT_ERROR_HEAD},
+    {"head_size too small for the directory", 16, 384, SET32, VIT_ERROR_LABELS},
+    {"head_size below header_size", 16, 320, SET32, VIT_ERROR_HEAD},
     {"head_size one step on", 16, 64, ADD32, VIT_ERROR_DIRECTORY},
-    {"header_size too small", 20, 255, SET32, VIT_ERROR_HEAD},
+    {"header_size of an earlier format", 20, 256, SET32, VIT_ERROR_VERSION},
+    {"header_size too small", 20, 383, SET32, VIT_ERROR_VERSION},
     {"header_size too large", 20, HUGE_U32, SET32, VIT_ERROR_HEAD},
-    {"header_size reaches over the directory", 20, 264, SET32, VIT_ERROR_DIRECTORY},
+    {"header_size reaches over the directory", 20, 392, SET32, VIT_ERROR_DIRECTORY},
     {"file_size one more", 24, 1, ADD64, VIT_ERROR_SIZE},
     {"file_size one less", 24, MINUS(1), ADD64, VIT_ERROR_SIZE},
     {"file_size 2^32 more", 24, 0x100000000u, ADD64, VIT_ERROR_SIZE},
@@ -385,12 +391,12 @@ static const malformation in_the_header[] = {
     {"a tensor too few", 40, MINUS(1), ADD32, VIT_ERROR_DIRECTORY},
     {"a tensor too many", 40, 1, ADD32, VIT_ERROR_DIRECTORY},
     {"huge tensor_count", 40, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
-    {"directory in the header", 44, 248, SET32, VIT_ERROR_DIRECTORY},
+    {"directory in the header", 44, 376, SET32, VIT_ERROR_DIRECTORY},
     {"directory not at a multiple of 8", 44, 4, ADD32, VIT_ERROR_DIRECTORY},
     {"directory one entry on", 44, 48, ADD32, VIT_ERROR_DIRECTORY},
     {"directory reaches out of the head", 44, 256, ADD32, VIT_ERROR_DIRECTORY},
     {"directory behind the file", 44, 0xFFFFFFF8u, SET32, VIT_ERROR_DIRECTORY},
-    {"labels in the header", 48, 255, SET32, VIT_ERROR_LABELS},
+    {"labels in the header", 48, 383, SET32, VIT_ERROR_LABELS},
     {"labels behind the file", 48, HUGE_U32, SET32, VIT_ERROR_LABELS},
     {"labels too long for the head", 52, 64, ADD32, VIT_ERROR_LABELS},
     {"huge labels_size", 52, HUGE_U32, SET32, VIT_ERROR_LABELS},
@@ -408,7 +414,7 @@ static const malformation in_the_header[] = {
 
 static const malformation in_the_directory[] = {
     {"role of another tensor", ENTRY(0), 1, SET32, VIT_ERROR_DIRECTORY},
-    {"unknown role", ENTRY(20), 14, SET32, VIT_ERROR_DIRECTORY},
+    {"unknown role", ENTRY(20), 17, SET32, VIT_ERROR_DIRECTORY},
     {"block of another tensor", ENTRY(5) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
     {"block outside the blocks", ENTRY(0) + 4, 1, SET32, VIT_ERROR_DIRECTORY},
     {"block -1", ENTRY(11) + 4, HUGE_U32, SET32, VIT_ERROR_DIRECTORY},
@@ -448,20 +454,25 @@ static const malformation in_the_config[] = {
     {"more head_tokens than prefix_tokens", 112, 2, SET32, VIT_ERROR_CONFIG},
     {"huge head_tokens", 112, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"huge prefix_tokens", 108, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"head_avg 2", 116, 2, SET32, VIT_ERROR_CONFIG},
-    {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"fc_norm 2", 120, 2, SET32, VIT_ERROR_CONFIG},
+    {"head_avg 2", 116, 2, SET32, VIT_ERROR_FEATURE},
+    {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_FEATURE},
+    {"no final norm", 120, 2, SET32, VIT_ERROR_FEATURE},
+    {"final_norm 3", 120, 3, SET32, VIT_ERROR_FEATURE},
+    {"no head", 84, 0, SET32, VIT_ERROR_FEATURE},
     {"huge pre_logits", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"act 2", 128, 2, SET32, VIT_ERROR_CONFIG},
-    {"act -1", 128, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"quick GELU", 128, 2, SET32, VIT_ERROR_FEATURE},
+    {"SwiGLU", 128, 3, SET32, VIT_ERROR_FEATURE},
+    {"ReLU", 128, 4, SET32, VIT_ERROR_FEATURE},
+    {"act 5", 128, 5, SET32, VIT_ERROR_FEATURE},
+    {"act -1", 128, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"norm_eps 0", 132, 0, SET32, VIT_ERROR_CONFIG},
     {"norm_eps NaN", 132, NAN_BITS, SET32, VIT_ERROR_CONFIG},
     {"norm_eps infinite", 132, INFINITY_BITS, SET32, VIT_ERROR_CONFIG},
     {"norm_eps -1", 132, MINUS_ONE_BITS, SET32, VIT_ERROR_CONFIG},
-    {"resize 3", 136, 3, SET32, VIT_ERROR_CONFIG},
-    {"resize -1", 136, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"interpolation 2", 148, 2, SET32, VIT_ERROR_CONFIG},
-    {"crop 2", 152, 2, SET32, VIT_ERROR_CONFIG},
+    {"resize 3", 136, 3, SET32, VIT_ERROR_FEATURE},
+    {"resize -1", 136, HUGE_U32, SET32, VIT_ERROR_FEATURE},
+    {"interpolation 2", 148, 2, SET32, VIT_ERROR_FEATURE},
+    {"crop 2", 152, 2, SET32, VIT_ERROR_FEATURE},
     {"rescale 0", 156, 0, SET32, VIT_ERROR_CONFIG},
     {"rescale -1", 156, MINUS_ONE_BITS, SET32, VIT_ERROR_CONFIG},
     {"rescale NaN", 156, NAN_BITS, SET32, VIT_ERROR_CONFIG},
@@ -472,7 +483,20 @@ static const malformation in_the_config[] = {
     {"fourth std NaN", 188, NAN_BITS, SET32, VIT_ERROR_CONFIG},
     {"architecture with a control character", 192, 0x0A616161, SET32, VIT_ERROR_CONFIG},
     {"architecture not in UTF-8", 192, 0xFF616161, SET32, VIT_ERROR_CONFIG},
-    {"architecture with something behind its NUL", 248, 1, SET32, VIT_ERROR_CONFIG},
+    {"sigmoid", 256, 1, SET32, VIT_ERROR_FEATURE},
+    {"plain numbers", 256, 2, SET32, VIT_ERROR_FEATURE},
+    {"output 3", 256, 3, SET32, VIT_ERROR_FEATURE},
+    {"norm_pre", 260, 1, SET32, VIT_ERROR_FEATURE},
+    {"norm_pre 2", 260, 2, SET32, VIT_ERROR_FEATURE},
+    {"qk_norm", 264, 1, SET32, VIT_ERROR_FEATURE},
+    {"post_norm", 268, 1, SET32, VIT_ERROR_FEATURE},
+    {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
+    {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
+    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"first spare byte", 280, 1, SET32, VIT_ERROR_FEATURE},
+    {"last spare byte", 380, 0x01000000, SET32, VIT_ERROR_FEATURE},
+    {"a spare byte and a count out of range", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"architecture with something after its NUL", 248, 1, SET32, VIT_ERROR_CONFIG},
     {"architecture without NUL", 252, 0x61616161, SET32, VIT_ERROR_CONFIG},
 };
 
@@ -575,8 +599,7 @@ static void test_a_dtype_of_another_size_or_than_the_blocks_is_refused(void **st
 }
 
 static void test_int8_has_few_enough_inputs_for_sums_of_32_bits(void **state) {
-    vit__tensor most = vit__panels(VIT__FC2, 0, 1, 1, 1 << 17, 1);
-    vit__tensor more = vit__panels(VIT__FC2, 0, 1, 1, (1 << 17) + 1, 1);
+    vit__tensor most = fc1_of(1, 1 << 17), more = fc1_of(1, (1 << 17) + 1);
     (void)state;
     assert_true((int64_t)most.padded_cols * 127 * 128 <= INT32_MAX);
     assert_true(vit__dtype_is_valid(&most, VIT__INT8, 127));
@@ -611,7 +634,9 @@ static void test_no_count_may_be_0_or_huge(void **state) {
     for (size_t at = 64; at <= 144; at += 4) {
         if (at == 108) at = 140;
         for (size_t i = 0; i < COUNT_OF(values); i++) {
-            malformation m = {"count", at, values[i], SET32, VIT_ERROR_CONFIG};
+            int no_head = at == 84 && values[i] == 0;
+            malformation m = {"count", at, values[i], SET32,
+                              no_head ? VIT_ERROR_FEATURE : VIT_ERROR_CONFIG};
             check_malformations(&m, 1);
         }
     }
@@ -632,7 +657,8 @@ static void test_no_product_of_large_counts_overflows(void **state) {
                 put_u32(bad + a, 1u << 20), put_u32(bad + b, 1u << 20), put_u32(bad + c, 1u << 20);
                 seal_head(bad);
                 vit_status status = open_exact(bad, file.size);
-                assert_true(status == VIT_ERROR_CONFIG || status == VIT_ERROR_DIRECTORY);
+                assert_true(status == VIT_ERROR_CONFIG || status == VIT_ERROR_DIRECTORY ||
+                            status == VIT_ERROR_FEATURE);
             }
         }
     }
@@ -833,7 +859,7 @@ static void test_a_file_cut_off_anywhere_that_denies_it_is_refused(void **state)
         model_parts parts = tiny_parts();
         parts.dtype = all_dtypes[i];
         model_file file = model_make(&parts, 8);
-        for (size_t size = 256; size < file.size; size++) {
+        for (size_t size = 384; size < file.size; size++) {
             put_u64(file.data + 24, size);
             seal_head(file.data);
             if (open_exact(file.data, size) == VIT_OK) fail_msg("%zu bytes", size);

@@ -1,5 +1,7 @@
 /* The whole model: golden values block by block, threads and batches to the bit, workspaces,
    stopping, and many threads at once. */
+static int count_up(void *p);
+#define VIT__COUNT_UP(p) count_up(p)
 #include "test_util.h"
 
 /* A model from tests/golden and its pixels. */
@@ -114,10 +116,10 @@ static void test_final_norm_equals_pytorch(void **state) {
         golden_open(&golden, golden_names[i]);
         stepper_make(&s, &golden.model, &options);
         const vit_config *c = &golden.model.config;
-        int rows = c->fc_norm ? 1 : s.pass.tokens;
+        int rows = c->final_norm == VIT_FINAL_NORM_POOLED ? 1 : s.pass.tokens;
         float *want = golden_stage(&golden, "norm", (size_t)(rows * c->embed_dim));
         assert_status(vit__run(&s.pass, golden.pixels, 0, logits), VIT_OK, "run");
-        vit__table norm = c->fc_norm ? s.pass.pooled : s.pass.x;
+        vit__table norm = c->final_norm == VIT_FINAL_NORM_POOLED ? s.pass.pooled : s.pass.x;
         assert_golden_rows(norm.data, norm.stride, want, rows, c->embed_dim);
         free(want);
         free(s.workspace);
@@ -188,21 +190,46 @@ static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
 
 /* ---- threads and batches, to the bit ---- */
 
-/* A parallel_for that runs the tasks one after the other, in random order, as random workers. */
+/* A parallel_for that runs the indices of a step one after the other, in random order, by random
+   workers, while it stands in for the counting that the workers do. */
 typedef struct shuffler {
     uint32_t random;
-    int threads;
 } shuffler;
 
+static struct shuffling {
+    vit__step *step; /* NULL: none is under way */
+    uint32_t *random;
+    int *order;
+    int taken;
+} shuffling;
+
+/* The next index or the next worker, instead of counting. A worker may stop after any index. */
+static int count_up_shuffled(const void *p) {
+    vit__step *step = shuffling.step;
+    if (p == &step->next_worker) return random_below(shuffling.random, step->workers);
+    if (shuffling.taken == step->count || random_below(shuffling.random, 3) == 0) return INT32_MAX;
+    return shuffling.order[shuffling.taken++];
+}
+
+static int count_up(void *p) {
+    if (shuffling.step != NULL) return count_up_shuffled(p);
+    return __atomic_fetch_add((int *)p, 1, __ATOMIC_RELAXED);
+}
+
 static void shuffled_for(void *user, int count, vit_task task, void *arg) {
+    vit__step *step = (vit__step *)arg;
     shuffler *s = (shuffler *)user;
-    int *order = (int *)allocate((size_t)count * sizeof(int));
-    for (int i = 0; i < count; i++) {
+    int *order = (int *)allocate((size_t)step->count * sizeof(int));
+    for (int i = 0; i < step->count; i++) {
         int j = random_below(&s->random, i + 1);
         order[i] = order[j];
         order[j] = i;
     }
-    for (int i = 0; i < count; i++) task(arg, order[i], random_below(&s->random, s->threads));
+    struct shuffling mine = {step, &s->random, order, 0};
+    shuffling = mine;
+    while (shuffling.taken < step->count) task(arg, random_below(&s->random, count));
+    shuffling.step = NULL;
+    step->next_index = step->count; /* as the workers would have left it */
     free(order);
 }
 
@@ -239,7 +266,7 @@ static void batch_free(batch_rig *rig) {
 /* One config for each way through the head. */
 static vit_config batch_config(int variant) {
     vit_config config = small_config();
-    if (variant == 1) config.head_avg = 1, config.fc_norm = 1;
+    if (variant == 1) config.head_avg = 1, config.final_norm = VIT_FINAL_NORM_POOLED;
     if (variant == 2) config.prefix_tokens = 3, config.head_tokens = 2, config.pre_logits = 21;
     if (variant == 3) config.head_tokens = 0, config.head_avg = 1, config.prefix_tokens = 0;
     return config;
@@ -274,7 +301,7 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
         batch_rig rig;
         batch_make(&rig, &config, VIT_F32, 0);
         for (size_t i = 0; i < COUNT_OF(threads); i++) {
-            shuffler s = {33, threads[i]};
+            shuffler s = {33};
             vit_options options = {threads[i], shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32,
                                    0,          VIT_ISA_BEST, 0};
             check_batches(&rig, &options);
@@ -306,6 +333,92 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
     }
 }
 
+/* ---- whatever parallel_for does, nothing is written outside the workspace ---- */
+
+static void nothing_for(void *user, int count, vit_task task, void *arg) {
+    (void)user, (void)count, (void)task, (void)arg;
+}
+
+static void twice_for(void *user, int count, vit_task task, void *arg) {
+    (void)user;
+    for (int i = 0; i < 2 * count; i++) task(arg, i / 2);
+}
+
+static void beyond_for(void *user, int count, vit_task task, void *arg) {
+    static const int indices[] = {-1, INT32_MIN, INT32_MAX, 1 << 20};
+    (void)user;
+    for (size_t i = 0; i < COUNT_OF(indices); i++) task(arg, indices[i]);
+    for (int i = count + 8; i >= -8; i--) task(arg, i);
+}
+
+/* All indices at once, by more threads than were asked for. */
+typedef struct crowd {
+    vit_task task;
+    void *arg;
+    int count;
+} crowd;
+
+static void run_in_crowd(void *arg, int index) {
+    const crowd *c = (const crowd *)arg;
+    c->task(c->arg, index % (c->count + 1) - 1);
+}
+
+static void crowded_for(void *user, int count, vit_task task, void *arg) {
+    crowd c = {task, arg, count};
+    vit_pool_parallel_for(user, 16, run_in_crowd, &c);
+}
+
+static void check_any_parallel_for(vit_pool *pool, vit_parallel_for parallel_for) {
+    static const int threads[] = {0, 1, 2, 3, 4, 7};
+    for (int i = 0; i < (int)COUNT_OF(threads) * VIT_DTYPE_COUNT * 2; i++) {
+        vit_config config = batch_config(i % 4);
+        batch_rig rig;
+        vit_options options;
+        memset(&options, 0, sizeof(options));
+        options.threads = threads[i % (int)COUNT_OF(threads)];
+        options.parallel_for = parallel_for, options.parallel_user = pool;
+        options.low_memory = i / (int)COUNT_OF(threads) % 2;
+        options.all_tokens = i % 5 == 0;
+        batch_make(&rig, &config, (vit_dtype)(i / (int)COUNT_OF(threads) / 2), options.low_memory);
+        if (options.all_tokens) { /* computes more, to the same result but for rounding */
+            float got[BATCH * CLASSES];
+            assert_status(forward(&rig.model, &options, rig.pixels, 5, got), VIT_OK, "all tokens");
+        } else check_batches(&rig, &options);
+        batch_free(&rig);
+    }
+}
+
+static void test_no_parallel_for_makes_it_write_outside_the_workspace(void **state) {
+    static const vit_parallel_for all[] = {nothing_for, twice_for, beyond_for, crowded_for,
+                                           vit_pool_parallel_for};
+    vit_pool *pool = vit_pool_create(4, NULL);
+    (void)state;
+    if (HAS_THREADS) assert_non_null(pool);
+    for (size_t i = 0; i < COUNT_OF(all); i++) check_any_parallel_for(pool, all[i]);
+    vit_pool_destroy(pool);
+}
+
+/* threads 0 asks the pool. */
+static void test_a_pool_tells_how_many_threads_it_has(void **state) {
+    vit_config config = small_config();
+    vit_options by_pool, by_number;
+    batch_rig rig;
+    vit_pool *pool = vit_pool_create(3, NULL);
+    (void)state;
+    if (!HAS_THREADS) skip();
+    memset(&by_pool, 0, sizeof(by_pool));
+    by_pool.parallel_for = vit_pool_parallel_for, by_pool.parallel_user = pool;
+    by_number = by_pool;
+    by_number.threads = 3;
+    batch_make(&rig, &config, VIT_F32, 0);
+    size_t three = vit_workspace_size(&rig.model, &by_number, 8);
+    assert_int_equal(vit_workspace_size(&rig.model, &by_pool, 8), three);
+    by_pool.parallel_user = NULL; /* a pool that could not be created has one */
+    assert_true(vit_workspace_size(&rig.model, &by_pool, 8) < three);
+    vit_pool_destroy(pool);
+    batch_free(&rig);
+}
+
 /* Whether the scores of one worker, and of no other, are written by a task that this one runs. */
 static void check_scores(vit__pass *pass, int worker) {
     size_t size = pass->scratch_size;
@@ -317,7 +430,7 @@ static void check_scores(vit__pass *pass, int worker) {
 }
 
 static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
-    shuffler s = {38, 3};
+    shuffler s = {38};
     vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     golden_model golden;
     stepper step;
@@ -335,7 +448,7 @@ static void test_attention_writes_into_the_scores_of_its_worker_alone(void **sta
 static void test_a_hook_without_threads_runs_as_one(void **state) {
     vit_config config = small_config();
     batch_rig rig;
-    shuffler s = {34, 1};
+    shuffler s = {34};
     vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     (void)state;
@@ -435,7 +548,7 @@ static int watch_block(void *user, const vit_block_output *output) {
 static void test_on_block_sees_every_block_of_every_image_in_order(void **state) {
     vit_config config = small_config();
     batch_rig rig;
-    shuffler s = {35, 3};
+    shuffler s = {35};
     watch w = {0, 0, {0}, {0}, {0}};
     vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32,
                            0, VIT_ISA_BEST, 0};
@@ -530,7 +643,7 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
     vit_config config = small_config();
     vit_model model;
     model_file file = model_make_open(&config, 37, &model);
-    shuffler s = {0, 4};
+    shuffler s = {0};
     vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
     (void)state;
     for (int batch = 2; batch <= 12; batch++) {
@@ -610,16 +723,14 @@ static void test_null_arguments_are_refused(void **state) {
 
 typedef struct tally {
     int runs[1000];
-    int worker_of[1000];
 } tally;
 
-static void count_run(void *arg, int index, int worker) {
+static void count_run(void *arg, int index) {
     tally *t = (tally *)arg;
     t->runs[index]++;
-    t->worker_of[index] = worker;
 }
 
-static void test_a_pool_runs_every_index_once_with_a_valid_worker(void **state) {
+static void test_a_pool_runs_every_index_once(void **state) {
     static const int counts[] = {0, 1, 2, 7, 1000};
     (void)state;
     if (!HAS_THREADS) skip();
@@ -630,18 +741,24 @@ static void test_a_pool_runs_every_index_once_with_a_valid_worker(void **state) 
             tally t;
             memset(&t, 0, sizeof(t));
             vit_pool_parallel_for(pool, counts[i % COUNT_OF(counts)], count_run, &t);
-            for (int k = 0; k < 1000; k++) {
+            for (int k = 0; k < 1000; k++)
                 assert_int_equal(t.runs[k], k < counts[i % COUNT_OF(counts)]);
-                assert_in_range(t.worker_of[k], 0, threads - 1);
-            }
         }
         vit_pool_destroy(pool);
     }
 }
 
+static void test_a_pool_has_the_processors_of_the_process_by_default(void **state) {
+    (void)state;
+    if (!HAS_THREADS) skip();
+    vit_pool *pool = vit_pool_create(0, NULL);
+    assert_in_range(vit_processor_count(), 1, VIT__MAX_THREADS);
+    assert_int_equal(vit_pool_threads(pool), vit_processor_count());
+    vit_pool_destroy(pool);
+}
+
 static void test_pools_of_impossible_size_are_not_created(void **state) {
     (void)state;
-    assert_null(vit_pool_create(0, NULL));
     assert_null(vit_pool_create(-1, NULL));
     assert_null(vit_pool_create(INT32_MAX, NULL));
     assert_int_equal(vit_pool_threads(NULL), 1);
@@ -702,7 +819,10 @@ int main(void) {
         cmocka_unit_test(test_low_memory_takes_less),
         cmocka_unit_test(test_impossible_arguments_have_no_workspace_and_are_refused),
         cmocka_unit_test(test_null_arguments_are_refused),
-        cmocka_unit_test(test_a_pool_runs_every_index_once_with_a_valid_worker),
+        cmocka_unit_test(test_no_parallel_for_makes_it_write_outside_the_workspace),
+        cmocka_unit_test(test_a_pool_tells_how_many_threads_it_has),
+        cmocka_unit_test(test_a_pool_runs_every_index_once),
+        cmocka_unit_test(test_a_pool_has_the_processors_of_the_process_by_default),
         cmocka_unit_test(test_pools_of_impossible_size_are_not_created),
         cmocka_unit_test(test_a_pool_that_could_not_be_created_runs_on_the_caller),
         cmocka_unit_test(test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alone),

@@ -81,7 +81,8 @@ static void test_logits_are_those_of_the_whole_library(void **state) {
         vit_model model;
         vit_options options;
         float got[5], want[5], pixels[3 * 13 * 17];
-        c.head_avg = seed % 2 == 0, c.fc_norm = seed % 3 == 0;
+        c.head_avg = seed % 2 == 0;
+        c.final_norm = seed % 3 == 0 ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
         model_file file = model_make_dtype(&c, VIT_INT8, seed, &model);
         uint32_t random = seed;
         random_floats(&random, pixels, COUNT_OF(pixels));

@@ -340,6 +340,26 @@ static void test_standard_input_and_a_table(void **state) {
     assert_printed("out", "###");
 }
 
+/* Threads of vit-classify, counted while it waits on standard input for its second picture. */
+static int threads_under(const char *prefix) {
+    char script[2048];
+    snprintf(script, sizeof(script),
+             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " " SAMPLE
+             " - <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
+             "until grep -q Ankle $T/out || [ $((i += 1)) = 1000 ]; do sleep 0.01; done; "
+             "threads=$(ls /proc/$!/task | wc -l); exec 9>&-; rm $T/input; wait; exit $threads",
+             folder, prefix, BUILD);
+    int status = system(script);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_threads_are_as_many_as_processors_may_be_used(void **state) {
+    (void)state;
+    assert_int_equal(threads_under(""), vit_processor_count());
+    assert_int_equal(threads_under("taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')"), 1);
+}
+
 static void test_wrong_usage_is_status_2(void **state) {
     static const char *const commands[] = {"vit-classify",    "vit-classify -k 0 x",
                                            "vit-classify -?", "vit-convert",
@@ -374,6 +394,7 @@ int main(void) {
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),
         cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
         cmocka_unit_test(test_standard_input_and_a_table),
+        cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
         cmocka_unit_test(test_the_minimal_program),
     };

@@ -243,11 +243,14 @@ static inline void put_config(unsigned char *h, const vit_config *c) {
                          c->patch_size[1],      c->in_chans,       c->num_classes,
                          c->embed_dim,          c->depth,          c->num_heads,
                          c->head_dim,           c->mlp_dim,        c->prefix_tokens,
-                         c->head_tokens,        c->head_avg,       c->fc_norm,
+                         c->head_tokens,        c->head_avg,       (int)c->final_norm,
                          c->pre_logits,         (int)c->act,       0,
                          (int)p->resize,        p->resize_size[0], p->resize_size[1],
                          (int)p->interpolation, (int)p->crop};
     for (size_t i = 0; i < COUNT_OF(words); i++) put_u32(h + 64 + 4 * i, (uint32_t)words[i]);
+    const int more[] = {(int)c->output, c->norm_pre,    c->qk_norm,
+                        c->post_norm,   c->pos_size[0], c->pos_size[1]};
+    for (size_t i = 0; i < COUNT_OF(more); i++) put_u32(h + 256 + 4 * i, (uint32_t)more[i]);
     put_f32(h + 132, c->norm_eps);
     put_f32(h + 156, p->rescale);
     for (size_t i = 0; i < 4; i++) {
@@ -447,7 +450,7 @@ static inline size_t size_of(const model_parts *parts, uint32_t index) {
 
 static inline model_layout lay_out(const model_parts *parts) {
     model_layout l;
-    l.header_size = parts->header_size ? parts->header_size : 256;
+    l.header_size = parts->header_size ? parts->header_size : 384;
     l.entry_size = parts->entry_size ? parts->entry_size : 48;
     l.tensor_count = (uint32_t)vit__tensor_count(&parts->config);
     l.chunks_offset = l.header_size + l.tensor_count * l.entry_size;

@@ -1,7 +1,7 @@
 /* Start-up of RISC-V in machine mode, and semihosting as for ARM: "RISC-V Semihosting". */
 #include "board.h"
 
-extern uint32_t bss_start[], bss_end[]; /* by the linker script */
+extern uint32_t bss_start[], bss_end[]; /* defined by the linker script */
 
 void start(void);
 long semihosting(long operation, const void *argument);
@@ -22,7 +22,7 @@ __asm__(".section .start, \"ax\"\n"
         ".global semihosting\n"
         "semihosting:\n"
         ".option push\n"
-        ".option norvc\n" /* the three have to be as they are */
+        ".option norvc\n" /* the three have to be these 32-bit instructions */
         "slli zero, zero, 0x1f\n"
         "ebreak\n"
         "srai zero, zero, 7\n"
@@ -56,7 +56,7 @@ __attribute__((used, aligned(4))) static void fault(void) {
 }
 
 void start(void) {
-    for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0;
+    for (volatile uint32_t *to = bss_start; to < bss_end;) *to++ = 0; /* a loop, not a call */
     board_paint_stack();
     board_exit(app_main());
 }

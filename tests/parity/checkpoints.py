@@ -47,7 +47,7 @@ HF_OUTER = {
 
 @dataclass
 class Checkpoint:
-    """Tensors by name and what lies beside them in the folder; without a config it is one file."""
+    """Tensors by name, and the other files of the folder; without a config it is a single file."""
 
     tensors: dict
     config: dict = None
@@ -237,7 +237,7 @@ def normal_form(model):
                "num_heads", "head_dim", "mlp_dim", "prefix_tokens", "pre_logits", "norm_eps")}
     header["head_tokens"] = {"token": 1, "avg": 0, "distilled": 2, "token_avg": 1}[c.pool]
     header["head_avg"] = int(c.pool in ("avg", "token_avg"))
-    header["fc_norm"] = int(c.fc_norm)
+    header["final_norm"] = int(c.fc_norm)
     header["act"] = int(c.act == "gelu_tanh")
     tensors = outer_tensors(c, s)
     for i in range(c.depth):

@@ -81,7 +81,7 @@ def common(c, **expected):
     values = dict(
         img_size=c.img_size, num_heads=c.num_heads, head_dim=c.head_dim,
         prefix_tokens=c.prefix_tokens, head_tokens={"avg": 0, "distilled": 2}.get(c.pool, 1),
-        head_avg=int(c.pool == "avg"), fc_norm=int(c.fc_norm), act=GELU, norm_eps=c.norm_eps,
+        head_avg=int(c.pool == "avg"), final_norm=int(c.fc_norm), act=GELU, norm_eps=c.norm_eps,
         rescale=255, labels=[])
     return {**values, **expected}
 

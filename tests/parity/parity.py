@@ -385,7 +385,7 @@ def file_problem(session, model):
     expected_header, expected = checkpoints.normal_form(model)
     for key, value in expected_header.items():
         close = np.allclose(np.float32(value), np.float32(header[key]), rtol=1e-7, atol=0)
-        if not close and not (key == "fc_norm" and c.pool == "token"):
+        if not close and not (key == "final_norm" and c.pool == "token"):
             return f"{key} is {header[key]} instead of {value}"
     for key, value in expected.items():
         pairs = zip(value, tensors[key]) if isinstance(value, tuple) else [(value, tensors[key])]

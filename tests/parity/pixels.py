@@ -50,7 +50,7 @@ def model_bytes(recipe, folder):
     """A .vit file of the smallest model that has the recipe, at an aligned address."""
     height, width = recipe.img_size
     header = dict(patch_size=recipe.img_size, num_classes=1, embed_dim=1, depth=1, num_heads=1,
-                  head_dim=1, mlp_dim=1, prefix_tokens=1, head_tokens=1, head_avg=0, fc_norm=0,
+                  head_dim=1, mlp_dim=1, prefix_tokens=1, head_tokens=1, head_avg=0, final_norm=0,
                   pre_logits=0, act=0, norm_eps=1e-6, **recipe.header())
     matrix = (np.zeros((1, 1)), np.zeros(1))
     tensors = {key: matrix for key in vit_format.keys(header)}

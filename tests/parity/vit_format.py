@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 MAGIC = bytes([0x89, 0x56, 0x49, 0x54, 0x0D, 0x0A, 0x1A, 0x0A])
-HEADER_SIZE, ENTRY_SIZE = 256, 48
-OUTER = ["patch_embed", "prefix_tokens", "pos_embed"]
-BLOCK = ["norm1", "q", "k", "v", "proj", "norm2", "fc1", "fc2"]
+HEADER_SIZE, ENTRY_SIZE = 384, 48
+OUTER = ["patch_embed", "prefix_tokens", "pos_embed", "norm_pre"]
+BLOCK = ["norm1", "q", "k", "v", "q_norm", "k_norm", "proj", "norm2", "fc1", "fc2"]
 ROLES = OUTER + BLOCK + ["norm", "pre_logits", "head"]
 DTYPES = ["f32", "f16", "bf16", "int8", "int4"]
 GROUP = 32  # inputs that share a scale of int4
@@ -31,7 +31,7 @@ FIELDS = [
     ("prefix_tokens", 108, "I"),
     ("head_tokens", 112, "I"),
     ("head_avg", 116, "I"),
-    ("fc_norm", 120, "I"),
+    ("final_norm", 120, "I"),
     ("pre_logits", 124, "I"),
     ("act", 128, "I"),
     ("norm_eps", 132, "f"),
@@ -43,6 +43,12 @@ FIELDS = [
     ("mean", 160, "4f"),
     ("std", 176, "4f"),
     ("architecture", 192, "64s"),
+    ("output", 256, "I"),
+    ("norm_pre", 260, "I"),
+    ("qk_norm", 264, "I"),
+    ("post_norm", 268, "I"),
+    ("pos_size", 272, "2I"),
+    ("spare", 280, "104s"),
 ]
 RECIPE = dict(
     resize=1,
@@ -53,6 +59,7 @@ RECIPE = dict(
     mean=(0.485, 0.456, 0.406, 0.0),
     std=(0.229, 0.224, 0.225, 1.0),
 )
+ABSENT = dict(output=0, norm_pre=0, qk_norm=0, post_norm=0, pos_size=(0, 0), spare="")
 
 
 @dataclass
@@ -121,13 +128,13 @@ def xxh32(data):
 
 def keys(header):
     """The tensors' keys in the order of the directory."""
-    yield from ((role, 0) for role in OUTER)
+    header = {**ABSENT, **header}
+    absent = {role for role in ("norm_pre", "prefix_tokens", "pre_logits") if not header[role]}
+    absent |= {"q_norm", "k_norm"} if not header["qk_norm"] else set()
+    yield from ((role, 0) for role in OUTER if role not in absent)
     for block in range(header["depth"]):
-        yield from ((role, block) for role in BLOCK)
-    yield "norm", 0
-    if header["pre_logits"]:
-        yield "pre_logits", 0
-    yield "head", 0
+        yield from ((role, block) for role in BLOCK if role not in absent)
+    yield from ((role, 0) for role in ("norm", "pre_logits", "head") if role not in absent)
 
 
 def row_shape(header, role):
@@ -163,7 +170,7 @@ def matrix_shape(header, role):
 
 
 def pad_parts(array, axis, parts, size):
-    """Pad each of the parts that lie along an axis to a multiple of 16, with zeros."""
+    """Pad each of the parts along an axis to a multiple of 16, with zeros."""
     split = array.reshape(array.shape[:axis] + (parts, size) + array.shape[axis + 1 :])
     widths = [(0, 0)] * split.ndim
     widths[axis + 1] = (0, round_up(size, 16) - size)
@@ -186,7 +193,7 @@ def pack_rows(shape, value):
 
 
 def pack_panels(stored):
-    """The panels of a matrix as they lie in the file."""
+    """The panels of a matrix as they are in the file."""
     numbers, (n, k) = stored.numbers, stored.numbers.shape
     if stored.dtype == "int8":
         return numbers.astype("i1").reshape(n // 16, 16, k // 4, 4).transpose(0, 2, 1, 3)
@@ -260,14 +267,14 @@ def unpack_matrix(header, role, dtype, limit, data):
     require(len(data) == round_up(panels + 4 * n + scales, 64), "a matrix of another size")
     numbers = unpack_panels(dtype, data[:panels], n, k)
     stored = Stored(dtype, limit, numbers, np.frombuffer(data, "<f4", n, panels))
-    behind = panels + 4 * n
+    after_bias = panels + 4 * n
     if dtype == "int8":
         require(limit in (63, 127) and k <= 2**17, "range")
         require(np.abs(numbers.astype(int)).max() <= limit, "a weight beyond its range")
-        stored.scale = np.frombuffer(data, "<f4", n, behind)
+        stored.scale = np.frombuffer(data, "<f4", n, after_bias)
     elif dtype == "int4":
         require(limit == 8, "range")
-        scale = np.frombuffer(data, "<f2", n * groups, behind).reshape(n // 16, groups, 16)
+        scale = np.frombuffer(data, "<f2", n * groups, after_bias).reshape(n // 16, groups, 16)
         stored.scale = scale.transpose(0, 2, 1).reshape(n, groups)
     else:
         require(limit == 0, "range")
@@ -293,7 +300,7 @@ def put(buffer, offset, form, *values):
 
 def write(path, header, tensors, labels=None):
     """Write a model. header: the config's fields; recipe and name have defaults."""
-    header = {**RECIPE, "architecture": "", **header}
+    header = {**RECIPE, **ABSENT, "architecture": "", **header}
     labels = b"".join(label.encode() + b"\0" for label in labels or [])
     packed = [(key, pack(header, key[0], tensors[key])) for key in keys(header)]
     labels_offset = HEADER_SIZE + ENTRY_SIZE * len(packed)
@@ -332,6 +339,7 @@ def read_header(data):
     for name, place, form in FIELDS:
         values = struct.unpack_from("<" + form, data, place)
         header[name] = values if len(values) > 1 else values[0]
+    require(not header.pop("spare").strip(b"\0"), "spare bytes")
     name, _, rest = header["architecture"].partition(b"\0")
     require(not rest.strip(b"\0"), "architecture is not filled up with NUL")
     header["architecture"] = name.decode()
@@ -385,7 +393,7 @@ def read_stored(path, checksums=True):
         require(entry[2:7] == tuple(kind), f"{role} {block}: entry")
         require(again == body, f"{role} {block}: padding or sums")
         place += entry[9]
-    require(place == size, "bytes behind the last tensor")
+    require(place == size, "bytes after the last tensor")
     return header, tensors, read_labels(data, header["num_classes"])
 
 

@@ -22,8 +22,8 @@ tensor *checkpoint_add(checkpoint *c, const file_map *file, char *name) {
 }
 
 zip *checkpoint_open_zip(checkpoint *c, const file_map *file) {
-    c->archives = make_room_for_one(c->archives, c->archive_count, &c->archive_capacity,
-                                    sizeof(*c->archives));
+    c->archives =
+        make_room_for_one(c->archives, c->archive_count, &c->archive_capacity, sizeof(zip *));
     return c->archives[c->archive_count++] = zip_open(file);
 }
 
@@ -59,6 +59,7 @@ checkpoint checkpoint_open(const char *path, const char *key) {
     c.key = key;
     if (folder_is(path)) folder_read(&c, path);
     else container_read(&c, path);
+    if (key != NULL && !c.keyed) fail("%s: --key: not a file of PyTorch", c.file);
     checkpoint_sort(&c);
     note_rounding(&c);
     return c;

@@ -73,6 +73,10 @@ static int is_onnx(const file_map *file) {
     return p[2] == 0x12 && p[3] < 64 && p[4] >= ' ' && p[4] < 0x7f && p[5] >= ' ' && p[5] < 0x7f;
 }
 
+static int is_pickle(const file_map *file) {
+    return file->size > 2 && file->data[0] == 0x80 && file->data[1] >= 2 && file->data[1] <= 5;
+}
+
 static size_t skip_spaces(const file_map *file) {
     size_t i = has(file, 0, "\xef\xbb\xbf", 3) ? 3 : 0;
     while (i < file->size && strchr(" \t\r\n", file->data[i]) != NULL && file->data[i] != 0) i++;
@@ -106,9 +110,12 @@ REPORT_NORETURN static void refuse(const file_map *file) {
         if (has(file, others[i].offset, others[i].bytes, others[i].length))
             fail("%s: %s", file->path, others[i].title);
     }
-    if (is_tensorflow_index(file))
-        fail("%s: the index of a TensorFlow checkpoint: load it and write its weights by "
-             "numpy.savez",
+    if (is_tensorflow_index(file) || strstr(file->path, ".data-0000") != NULL)
+        fail("%s: a part of a TensorFlow checkpoint: load it and write its weights by numpy.savez",
+             file->path);
+    if (is_pickle(file))
+        fail("%s: a pickle that torch.save did not write: load it in Python and save its tensors "
+             "by their names, with torch.save or numpy.savez",
              file->path);
     if (is_onnx(file)) fail("%s: an ONNX model: " ORIGIN, file->path);
     if (is_markup(file))
@@ -173,7 +180,7 @@ static void read_zip(checkpoint *c, const file_map *file) {
 /* ---- files ---- */
 
 static file_map *open_file(checkpoint *c, const char *path) {
-    c->files = make_room_for_one(c->files, c->file_count, &c->file_capacity, sizeof(*c->files));
+    c->files = make_room_for_one(c->files, c->file_count, &c->file_capacity, sizeof(file_map *));
     file_map *file = allocate(1, sizeof(*file));
     *file = file_map_open(format_text("%s", path));
     return c->files[c->file_count++] = file;

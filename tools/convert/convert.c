@@ -1,5 +1,5 @@
-/* vit-convert: a checkpoint of timm, Hugging Face transformers or torchvision becomes a .vit
-   file. */
+/* vit-convert: makes a .vit file of a checkpoint of timm, Hugging Face transformers or
+   torchvision. */
 #include "c_array.h"
 #include "container.h"
 #include "folder.h"
@@ -50,21 +50,21 @@ static const char usage[] =
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
     "                       int8x (closer to f32 than int8, and slower on some\n"
     "                       machines) or int4\n"
-    "  --c-array NAME.c     write OUT.vit, or a FILE.vit that is there, as the C array NAME\n"
-    "                       into NAME.c and NAME.h, for a firmware to link\n"
-    "  --section SECTION    the linker's section in which that array lies\n"
+    "  --c-array NAME.c     write OUT.vit, or an existing FILE.vit, as the C array NAME into\n"
+    "                       NAME.c and NAME.h, for firmware to link\n"
+    "  --section SECTION    the linker's section for that array\n"
     "  --help, --version\n";
 
 typedef struct arguments {
-    const char *in, *out; /* in is NULL where out is there already */
+    const char *in, *out; /* in is NULL where out exists already */
     const char *labels, *key;
     const char *c_array, *section;
     vit_dtype dtype;
-    int described,
-        typed; /* whether an option says something of a checkpoint; whether --dtype is there */
+    int described; /* whether an option describes a checkpoint */
+    int typed;     /* whether --dtype is given */
 } arguments;
 
-/* A number that takes up all of a text, or what is in front of end. */
+/* The number that a text consists of; with rest, the one that it begins with, and what follows. */
 static double parse_number(const char *option, const char *text, char **rest) {
     char *end;
     double value = strtod(text, &end);
@@ -117,7 +117,7 @@ static int parse_channels(const char *option, const char *text, float values[4])
     fail("--%s: not one to four numbers with commas between them", option);
 }
 
-/* Which of two names; a third is an error. */
+/* 0 for the first name, 1 for the second; any other is an error. */
 static int parse_choice(const char *option, const char *text, const char *first,
                         const char *second) {
     if (strcmp(text, first) != 0 && strcmp(text, second) != 0)
@@ -133,9 +133,10 @@ static const char *parse_pos_embed(const char *text) {
 }
 
 static vit_dtype parse_dtype(const char *text) {
-    int dtype = dtype_find(text);
-    if (dtype < 0) fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
-    return (vit_dtype)dtype;
+    vit_dtype dtype = vit_dtype_find(text);
+    if (dtype == VIT_DTYPE_COUNT)
+        fail("--dtype: %s is none of f32, f16, bf16, int8, int8x and int4", text);
+    return dtype;
 }
 
 enum {
@@ -174,43 +175,51 @@ static void show_version(void) {
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
-static void parse_option(int option, const char *text, arguments *a, settings *s) {
+/* An option that says something about a checkpoint's model; returns whether it is one. */
+static int parse_setting(int option, const char *text, settings *s) {
     switch (option) {
     case OPTION_HEADS:
         s->num_heads = parse_count("heads", text, NULL);
-        break;
+        return 1;
     case OPTION_EPS:
         s->norm_eps = parse_positive("eps", text);
-        break;
+        return 1;
     case OPTION_ACT:
         s->act = parse_choice("act", text, "gelu", "gelu_tanh");
-        break;
+        return 1;
     case OPTION_SIZE:
         parse_size("size", text, s->img_size);
-        break;
+        return 1;
     case OPTION_RESIZE:
         parse_resize(s, text);
-        break;
+        return 1;
     case OPTION_CROP_PCT:
         s->crop_pct = parse_positive("crop-pct", text);
-        break;
+        return 1;
     case OPTION_INTERPOLATION:
         s->interpolation = parse_choice("interpolation", text, "bilinear", "bicubic");
-        break;
+        return 1;
     case OPTION_MEAN:
         s->means = parse_channels("mean", text, s->mean);
-        break;
+        return 1;
     case OPTION_STD:
         s->stds = parse_channels("std", text, s->std);
-        break;
-    case OPTION_LABELS:
-        a->labels = text;
-        break;
-    case OPTION_KEY:
-        a->key = text;
-        break;
+        return 1;
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static void parse_option(int option, const char *text, arguments *a) {
+    switch (option) {
+    case OPTION_LABELS:
+        a->labels = text, a->described = 1;
+        break;
+    case OPTION_KEY:
+        a->key = text, a->described = 1;
         break;
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
@@ -228,7 +237,7 @@ static void parse_option(int option, const char *text, arguments *a, settings *s
         show_version();
         break;
     default:
-        exit(2); /* getopt_long has said what is wrong */
+        exit(2); /* getopt_long has printed the error */
     }
 }
 
@@ -255,8 +264,8 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option < OPTION_DTYPE) a->described = 1;
-        parse_option(option, optarg, a, s);
+        if (parse_setting(option, optarg, s)) a->described = 1;
+        else parse_option(option, optarg, a);
     }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");

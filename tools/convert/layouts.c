@@ -69,7 +69,7 @@ static const layout layouts[] = {
      }},
 };
 
-/* Names that tell of a model which the .vit format cannot express. */
+/* Parts of names that show a model which the .vit format cannot express. */
 static const struct {
     const char *name, *reason;
 } refused[] = {
@@ -89,13 +89,13 @@ static const struct {
     {"patch_embed.backbone.", "a hybrid with a convolutional network"},
 };
 
-/* Name of a tensor in a block, with "bias" for "weight" at its end where that is asked for. */
+/* Name of a tensor in a block; bias: with "bias" instead of "weight" at its end. */
 static void make_name(char *name, size_t size, const char *pattern, int block, int bias) {
     int length = snprintf(name, size, pattern, block);
     if (bias) memcpy(name + length - strlen("weight"), "bias", sizeof("bias"));
 }
 
-/* The tensor under its first name or the older one; name becomes the one found, or the first. */
+/* The tensor by its first name or the older one; name becomes the one found, or the first. */
 static tensor *look_up(const model *m, part p, int block, int bias, char *name, size_t size) {
     for (int i = 1; i >= 0; i--) {
         if (m->layout->names[p][i] == NULL) continue;
@@ -128,7 +128,7 @@ static int shapes_differ(shape a, shape b) {
     return 0;
 }
 
-/* Mark a tensor as used, once it is as it has to be. */
+/* Mark a tensor as used, after a check of its shape and type. */
 static tensor *take(tensor *t, shape expected) {
     char is[256], should[256]; /* TENSOR_RANK times 20 digits, a comma and a space at most */
     if (shapes_differ(shape_of(t), expected)) {
@@ -186,8 +186,7 @@ static int size_of(const model *m, part p, size_t axis, size_t rank, size_t othe
     return (int)t->shape[axis];
 }
 
-/* The number of blocks. Where one in between is missing, that is found out when it is looked
-   for. */
+/* The number of blocks. A missing one among them is found later, when it is looked up. */
 static int count_blocks(const model *m) {
     char name[128];
     int count = 0;
@@ -208,7 +207,8 @@ static void refuse(const checkpoint *c) {
     }
 }
 
-/* Whose names they are: any of the first tensors tells, so that a missing one can be named. */
+/* The layout whose names these are: any one of three tensors decides, so that another one that is
+   missing can be named. */
 static const layout *find_layout(const checkpoint *c) {
     static const part first[] = {PART_PATCH_EMBED, PART_CLASS_TOKEN, PART_POS_EMBED};
     for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {

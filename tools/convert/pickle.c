@@ -49,9 +49,10 @@ static pickle_value **widen(pickle *p, pickle_value **array, size_t count, size_
                             size_t least) {
     size_t larger = *capacity * 2 > 8 ? *capacity * 2 : 8;
     if (larger < least) larger = least;
-    if (larger > MAX_MEMORY / sizeof(*array)) larger = MAX_MEMORY / sizeof(*array) + 1;
-    pickle_value **copy = take_memory(p, larger * sizeof(*array));
-    if (count > 0) memcpy(copy, array, count * sizeof(*array));
+    if (larger > MAX_MEMORY / sizeof(pickle_value *))
+        larger = MAX_MEMORY / sizeof(pickle_value *) + 1;
+    pickle_value **copy = take_memory(p, larger * sizeof(pickle_value *));
+    if (count > 0) memcpy(copy, array, count * sizeof(pickle_value *));
     *capacity = larger;
     return copy;
 }

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *report_program = "vit-convert";
+
 static void say(const char *kind, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof(line), format, arguments);
     for (char *p = line; *p != 0; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';
     }
-    fprintf(stderr, "vit-convert: %s%s\n", kind, line);
+    fprintf(stderr, "%s: %s%s\n", report_program, kind, line);
 }
 
 void note(const char *format, ...) {

@@ -419,6 +419,7 @@ void torch_add_tensors(checkpoint *c, const file_map *file, pickle_value *root, 
     found f = c->key != NULL ? find_key(file, c->key, root) : find_by_rule(file, root);
     const pickle_value *first = NULL;
     size_t rest = 0;
+    c->keyed = 1;
     for (size_t i = 0; i + 1 < f.dict->count; i += 2) {
         const pickle_value *key = f.dict->items[i], *v = f.dict->items[i + 1];
         if (key->kind == PICKLE_TEXT && is_tensor(v)) add_tensor(c, file, key, v, find, source);

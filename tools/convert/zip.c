@@ -237,6 +237,7 @@ static void make_room(zip *z, size_t size) {
             if (e->unpacked != NULL && (oldest == NULL || e->last_use < oldest->last_use))
                 oldest = e;
         }
+        if (oldest == NULL) return;
         free(oldest->unpacked);
         oldest->unpacked = NULL;
         z->kept -= oldest->size;
