@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_PICKLE (64u << 20) /* bytes of one that is packed; 1000 tensors take 0.2 MB */
+
 typedef struct archive {
     const zip *zip;
     const char *name; /* of data.pkl; what it is in comes first */
@@ -56,6 +58,7 @@ void torch_read_zip(checkpoint *c, const zip *z) {
     unsigned char *bytes = NULL;
     file_map text = {z->file->path, e->data, e->size};
     if (e->method != 0) {
+        if (e->size > MAX_PICKLE) fail("%s: %s has %zu bytes", text.path, e->name, e->size);
         text.data = bytes = allocate(e->size, 1);
         text.size = zip_begin(e, bytes, e->size);
     }

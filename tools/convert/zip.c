@@ -15,7 +15,7 @@
 #define DIRECTORY_SIZE 46  /* of an entry in the directory, without name, extra field, comment */
 #define LOCAL_SIZE 30      /* of what is in front of an entry's bytes, without name, extra field */
 #define MAX_ENTRIES 100000 /* a checkpoint has hundreds */
-#define MAX_UNPACKED (256u << 20) /* bytes of an entry, or of all if they are that much more: */
+#define MAX_UNPACKED (256u << 20) /* bytes of an entry; of all, if they are that much more: */
 #define MAX_RATIO 100             /* than the file has; weights hardly shrink at all */
 #define MAX_KEPT (40u << 20)      /* bytes of unpacked entries at a time, unless one has more */
 
@@ -86,9 +86,6 @@ static void check_entry(const zip_entry *e, const char *file, unsigned flags) {
              e->name, e->method);
     if (e->method == 0 && e->packed_size != e->size)
         fail("%s: %s: a stored entry of two sizes", file, e->name);
-    if (e->method == 8 && e->size > MAX_UNPACKED)
-        fail("%s: %s would take %zu bytes unpacked: write the file without compression", file,
-             e->name, e->size);
 }
 
 /* Reads the directory's entry at p; returns its size. */
@@ -248,6 +245,9 @@ const unsigned char *zip_bytes(zip_entry *e) {
     const unsigned char *bytes = e->method == 0 ? e->data : e->unpacked;
     const char *file = e->archive->file->path;
     e->last_use = ++e->archive->uses;
+    if (bytes == NULL && e->size > MAX_UNPACKED)
+        fail("%s: %s would take %zu bytes unpacked: write the file without compression", file,
+             e->name, e->size);
     if (bytes == NULL) {
         make_room(e->archive, e->size);
         bytes = e->unpacked = allocate(e->size, 1);

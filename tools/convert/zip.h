@@ -29,8 +29,8 @@ typedef struct zip {
     unsigned long uses;
 } zip;
 
-/* Whether a file begins as an archive does, and reads its directory. The entries do not overlap, and
-   are not a bomb: none unpacks to more than 256 MB, nor all to 100 times the file, but for 256 MB. */
+/* Whether a file begins as an archive does; its directory. The entries do not overlap, and all of them
+   unpack to 256 MB at most, or to 100 times the file. */
 int zip_starts(const file_map *file);
 zip *zip_open(const file_map *file);
 void zip_close(zip *z);
@@ -38,8 +38,8 @@ void zip_close(zip *z);
 /* NULL where there is none. */
 zip_entry *zip_find(const zip *z, const char *name);
 
-/* An entry's bytes, which are compared with its checksum at first. Those of a deflated entry stay
-   only until some of others need the room. */
+/* An entry's bytes, which are compared with its checksum at first. Those of a deflated entry, which may
+   have 256 MB, stay only until others need the room. */
 const unsigned char *zip_bytes(zip_entry *e);
 
 /* The first bytes of an entry, `size` at most, without the checksum. Returns how many there are. */
