@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_NAME 1000 /* bytes of a key */
 #define MAX_NESTING 4 /* dicts in dicts, down to the one of tensors */
 
 /* ---- the globals that may be in a pickle: tensors, and what is stored beside them as data ---- */
@@ -273,6 +274,10 @@ static void add_tensor(checkpoint *c, const file_map *file, const pickle_value *
     int third = pickle_is_global(function, "torch._utils _rebuild_tensor_v3");
     tensor_set_type(t, third ? dtype_of(file, pickle_item(arguments, 6)) : s.dtype);
     set_shape(file, t, pickle_item(arguments, 2), pickle_item(arguments, 3));
+    if (pickle_is_dict(pickle_item(arguments, third ? 7 : 6)) &&
+        pickle_item(arguments, third ? 7 : 6)->count > 0)
+        fail("%s: %s is a conjugate or negative view: save its resolve_neg().clone()", t->file,
+             t->name);
     size_t bytes = find(source, &s, t);
     set_place(t, s.offset + size_from(file, pickle_item(arguments, 1)), bytes);
 }
@@ -308,10 +313,14 @@ typedef struct found {
     char path[256]; /* its keys, with slashes between them */
 } found;
 
+static int is_name(const pickle_value *v) {
+    return v->kind == PICKLE_TEXT && v->count < MAX_NAME;
+}
+
 static size_t count_tensors(const pickle_value *dict) {
     size_t count = 0;
     for (size_t i = 0; pickle_is_dict(dict) && i + 1 < dict->count; i += 2)
-        count += dict->items[i]->kind == PICKLE_TEXT && is_tensor(dict->items[i + 1]);
+        count += is_name(dict->items[i]) && is_tensor(dict->items[i + 1]);
     return count;
 }
 
@@ -337,7 +346,7 @@ static size_t find_largest(const pickle_value *dict) {
     size_t most = count_tensors(dict), place = 0;
     for (size_t i = 1; i < dict->count; i += 2) {
         pickle_value *v = dict->items[i];
-        if (v->visited || dict->items[i - 1]->kind != PICKLE_TEXT) continue;
+        if (v->visited || !is_name(dict->items[i - 1])) continue;
         size_t count = count_tensors(v);
         v->visited = 1;
         if (count <= most) continue;
@@ -368,7 +377,7 @@ static char *list_keys(const pickle_value *dict, const pickle_value *except, int
     for (size_t i = 0; pickle_is_dict(dict) && i + 1 < dict->count && listed < 10; i += 2) {
         const pickle_value *key = dict->items[i];
         pickle_value *v = dict->items[i + 1];
-        if (key->kind != PICKLE_TEXT || v == except) continue;
+        if (!is_name(key) || v == except) continue;
         if (of_tensors && (v->listed++ || count_tensors(v) == 0)) continue;
         char *longer = format_text("%s%s%.*s", list, listed++ ? ", " : "",
                                    key->count < 40 ? (int)key->count : 40, key->text);
@@ -422,11 +431,11 @@ void torch_add_tensors(checkpoint *c, const file_map *file, pickle_value *root, 
     c->keyed = 1;
     for (size_t i = 0; i + 1 < f.dict->count; i += 2) {
         const pickle_value *key = f.dict->items[i], *v = f.dict->items[i + 1];
-        if (key->kind == PICKLE_TEXT && is_tensor(v)) add_tensor(c, file, key, v, find, source);
+        if (is_name(key) && is_tensor(v)) add_tensor(c, file, key, v, find, source);
         else if (rest++ == 0) first = key;
     }
     if (rest == 0) return;
-    int named = first->kind == PICKLE_TEXT && first->count < 64;
-    note("%s: left out, as it is no tensor: %.*s%s", file->path, named ? (int)first->count : 1,
-         named ? first->text : "?", rest > 1 ? ", and others" : "");
+    note("%s: left out, as it is no tensor: %.*s%s", file->path,
+         is_name(first) ? (int)first->count : 1, is_name(first) ? first->text : "?",
+         rest > 1 ? ", and others" : "");
 }
