@@ -260,6 +260,24 @@ static void test_a_file_that_is_cut_short_is_refused_at_every_length(void **stat
     }
 }
 
+/* One byte more is a sign of damage in every format that says how long it is. */
+static void test_bytes_after_the_end_are_refused(void **state) {
+    static const char *const names[] = {"plain.safetensors", "zip.pth", "before_1_6.pt",
+                                        "vit_cpp.gguf", "stored.npz"};
+    static const char *const words[] = {"bytes after the last tensor", "bytes after its end",
+                                        "bytes after the last storage", "cut short",
+                                        "bytes after its end"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        file_map file = open_golden(names[i]);
+        unsigned char *longer = allocate(file.size + 1, 1);
+        memcpy(longer, file.data, file.size);
+        assert_bytes_refused(longer, file.size + 1, words[i]);
+        free(longer);
+        file_map_close(&file);
+    }
+}
+
 /* ---- zip archives ---- */
 
 static unsigned char *find_bytes(unsigned char *bytes, size_t size, const char *what,
@@ -470,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_float64_is_rounded_to_nearest),
         cmocka_unit_test(test_other_kinds_of_file_are_named),
         cmocka_unit_test(test_a_file_that_is_cut_short_is_refused_at_every_length),
+        cmocka_unit_test(test_bytes_after_the_end_are_refused),
         cmocka_unit_test(test_damaged_zip_archives_are_refused),
         cmocka_unit_test(test_the_checksum_of_an_array_is_checked),
         cmocka_unit_test(test_a_pickle_runs_nothing),

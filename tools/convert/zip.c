@@ -35,7 +35,8 @@ static size_t find_end(const file_map *file) {
         const unsigned char *p = file->data + i;
         if (memcmp(p, "PK\5\6", 4) == 0 && read_u16(p + 20) == most - i) return i;
     }
-    fail("%s: a zip archive that is cut short: its directory is missing", file->path);
+    fail("%s: a zip archive that is cut short, or has bytes after its end: there is no directory",
+         file->path);
 }
 
 /* zip64's record, where there is one, says what does not fit in the other. */
