@@ -1,6 +1,6 @@
 /* report.c for tests and fuzzers of vit-convert's readers: fail() does not end the program, but jumps
-   to reader_end, and what is said last is kept. Include in one file of a program, in place of
-   report.c. */
+   to reader_end, and what is said last is kept. Include it in one file of a program,
+   which does without report.c. */
 #ifndef READER_END_H
 #define READER_END_H
 

@@ -398,8 +398,8 @@ static void test_damaged_pickles_are_refused(void **state) {
     REFUSED("\x80\2R.", "a value is missing");
     REFUSED("\x80\2t.", "a mark is missing");
     REFUSED("\x80\2(\x85.", "a value is missing");
-    REFUSED("\x80\2h\0.", "a place of the memo that is empty");
-    REFUSED("\x80\2Nr\xff\xff\xff\xff.", "a place of the memo that no pickle needs");
+    REFUSED("\x80\2h\0.", "an index of the memo that is empty");
+    REFUSED("\x80\2Nr\xff\xff\xff\xff.", "an index of the memo that no pickle needs");
     REFUSED("\x80\2NN\x85R.", "a call of something else");
     REFUSED("\x80\2}(K\1u.", "a key without a value");
     REFUSED("\x80\2NK\1a.", "no list to append to");

@@ -142,7 +142,7 @@ def check(programs):
 
 
 def own_memory(process):
-    """The most kB of memory that no file is behind, while a process runs."""
+    """The most kB of memory that a process has beside the files that it maps."""
     most = 0
     while process.poll() is None:
         try:

@@ -75,7 +75,7 @@ def traced(path):
 
 
 def before_1_6(path, text):
-    """A file before 1.6 with this pickle in the place of the object's."""
+    """A file before 1.6 whose object is this pickle."""
     head = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}))
     return write(path, head, text)
 

@@ -35,8 +35,8 @@ void checkpoint_close(checkpoint *c);
 /* NULL where there is none. */
 tensor *checkpoint_find(const checkpoint *c, const char *name);
 
-/* For the readers: a new tensor of a file, which owns the name; the place of the tensor is valid until
-   the next is added. An archive, to be closed with the checkpoint. */
+/* For the readers: a new tensor of a file, which owns the name; the pointer is valid until the next
+   one is added. An archive, to be closed with the checkpoint. */
 tensor *checkpoint_add(checkpoint *c, const file_map *file, char *name);
 zip *checkpoint_open_zip(checkpoint *c, const file_map *file);
 

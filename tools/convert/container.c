@@ -6,6 +6,7 @@
 #include "numpy.h"
 #include "report.h"
 #include "safetensors.h"
+#include "text.h"
 #include "torch.h"
 
 #include <stdlib.h>
@@ -77,29 +78,36 @@ static int is_pickle(const file_map *file) {
     return file->size > 2 && file->data[0] == 0x80 && file->data[1] >= 2 && file->data[1] <= 5;
 }
 
-static size_t skip_spaces(const file_map *file) {
-    size_t i = has(file, 0, "\xef\xbb\xbf", 3) ? 3 : 0;
-    while (i < file->size && strchr(" \t\r\n", file->data[i]) != NULL && file->data[i] != 0) i++;
+/* The first place from i on that is no white space, of which there may be much in a file that is made
+   to cost time. */
+static size_t skip_spaces(const file_map *file, size_t i) {
+    size_t end = file->size < i + 1000 ? file->size : i + 1000;
+    while (i < end && (file->data[i] == ' ' || (file->data[i] >= '\t' && file->data[i] <= '\r')))
+        i++;
     return i;
+}
+
+/* The first byte of a text, after a mark of its encoding, if there is one. */
+static size_t start_of_text(const file_map *file) {
+    return skip_spaces(file, has(file, 0, "\xef\xbb\xbf", 3) ? 3 : 0);
 }
 
 /* A tag, in letters of either case. */
 static int is_markup(const file_map *file) {
-    size_t i = skip_spaces(file);
+    size_t i = start_of_text(file);
     return i + 2 < file->size && file->data[i] == '<' && strchr("!?hH", file->data[i + 1]) != NULL;
 }
 
 static int is_json(const file_map *file) {
-    size_t i = skip_spaces(file);
-    if (i >= file->size || file->data[i++] != '{') return 0;
-    while (i < file->size && strchr(" \t\r\n", file->data[i]) != NULL) i++;
+    size_t i = start_of_text(file);
+    if (i >= file->size || file->data[i] != '{') return 0;
+    i = skip_spaces(file, i + 1);
     return i < file->size && (file->data[i] == '"' || file->data[i] == '}');
 }
 
 static int is_text(const file_map *file) {
     size_t i = 0, end = file->size < 512 ? file->size : 512;
-    while (i < end && (file->data[i] >= ' ' || strchr("\t\r\n", file->data[i]) != NULL) &&
-           file->data[i] != 0)
+    while (i < end && (file->data[i] >= ' ' || (file->data[i] >= '\t' && file->data[i] <= '\r')))
         i++;
     return i == end;
 }
@@ -128,14 +136,9 @@ REPORT_NORETURN static void refuse(const file_map *file) {
 
 /* ---- zip archives ---- */
 
-static int ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static const zip_entry *find_ending(const zip *z, const char *ending) {
     for (size_t i = 0; i < z->count; i++) {
-        if (ends_with(z->entries[i].name, ending)) return &z->entries[i];
+        if (text_ends_with(z->entries[i].name, ending)) return &z->entries[i];
     }
     return NULL;
 }
@@ -198,7 +201,7 @@ void container_read_file(checkpoint *c, const file_map *file) {
 void container_read(checkpoint *c, const char *path) {
     const file_map *file = open_file(c, path);
     if (c->file == NULL) c->file = format_text("%s", path);
-    if (is_json(file)) folder_read_index(c, path);
+    if (is_json(file) && !safetensors_starts(file)) folder_read_index(c, path);
     else container_read_file(c, file);
 }
 

@@ -8,7 +8,7 @@
    and what to do. */
 void container_read(checkpoint *c, const char *path);
 
-/* The same of a file that is mapped already, but for an index of shards. */
+/* Adds the tensors of a file that is mapped already and is no index of shards. */
 void container_read_file(checkpoint *c, const file_map *file);
 
 /* Whether the file is there and is a .vit file. */

@@ -4,6 +4,7 @@
 #include "container.h"
 #include "json.h"
 #include "report.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -46,20 +47,15 @@ static int is_there(const char *folder, const char *name) {
     return there;
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length > tail && strcmp(text + length - tail, end) == 0;
-}
-
 static int is_checkpoint(const struct dirent *entry) {
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        if (ends_with(entry->d_name, endings[i])) return 1;
+        if (text_ends_with(entry->d_name, endings[i])) return 1;
     }
     return 0;
 }
 
 static int is_array(const struct dirent *entry) {
-    return ends_with(entry->d_name, ".npy");
+    return text_ends_with(entry->d_name, ".npy");
 }
 
 /* A folder's files that are wanted, in the order of their names; how many there are. */

@@ -1,6 +1,7 @@
 #include "layouts.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -257,18 +258,13 @@ int layout_pos_rows(const model *m) {
     return layout_has(m, PART_POS_EMBED) ? size_of(m, PART_POS_EMBED, 1, 3, 3) : 0;
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 /* Why a tensor that the model does not use is left out; NULL: there is no good reason. */
 static const char *reason_to_leave_out(const model *m, const char *name) {
     int timm = m->layout->family == FAMILY_TIMM;
     if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
-    if (ends_with(name, "mask_token")) return "used in pre-training only";
-    if (ends_with(name, "position_ids")) return "an index, not a weight";
-    if (ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
+    if (text_ends_with(name, "mask_token")) return "used in pre-training only";
+    if (text_ends_with(name, "position_ids")) return "an index, not a weight";
+    if (text_ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
     if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
         return "an identity beside fc_norm";

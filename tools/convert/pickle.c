@@ -261,7 +261,7 @@ static void skip(pickle *p, size_t bytes) {
 /* ---- the memo ---- */
 
 static void put(pickle *p, uint64_t index) {
-    if (index >= p->end) fail_damaged(p, "a place of the memo that no pickle needs");
+    if (index >= p->end) fail_damaged(p, "an index of the memo that no pickle needs");
     if (index >= p->memo_count) {
         size_t capacity = p->memo_count;
         p->memo = widen(p, p->memo, p->memo_count, &capacity, (size_t)index + 1);
@@ -282,7 +282,7 @@ static void put_next(pickle *p, size_t n) {
 static void read_get(pickle *p, size_t bytes) {
     uint64_t index = take_number(p, bytes);
     if (index >= p->memo_count || p->memo[index] == NULL)
-        fail_damaged(p, "a place of the memo that is empty");
+        fail_damaged(p, "an index of the memo that is empty");
     push(p, p->memo[index]);
 }
 
