@@ -319,7 +319,8 @@ static int is_name(const pickle_value *v) {
 
 static size_t count_tensors(const pickle_value *dict) {
     size_t count = 0;
-    for (size_t i = 0; pickle_is_dict(dict) && i + 1 < dict->count; i += 2)
+    if (dict == NULL || !pickle_is_dict(dict)) return 0;
+    for (size_t i = 0; i + 1 < dict->count; i += 2)
         count += is_name(dict->items[i]) && is_tensor(dict->items[i + 1]);
     return count;
 }
@@ -374,7 +375,8 @@ static int choose(found *f, pickle_value *dict, int depth) {
 static char *list_keys(const pickle_value *dict, const pickle_value *except, int of_tensors) {
     char *list = format_text("%s", "");
     int listed = 0;
-    for (size_t i = 0; pickle_is_dict(dict) && i + 1 < dict->count && listed < 10; i += 2) {
+    size_t items = dict != NULL && pickle_is_dict(dict) ? dict->count : 0;
+    for (size_t i = 0; i + 1 < items && listed < 10; i += 2) {
         const pickle_value *key = dict->items[i];
         pickle_value *v = dict->items[i + 1];
         if (!is_name(key) || v == except) continue;
