@@ -201,6 +201,7 @@ static const struct {
     {"<!DOCTYPE html>\n<html>", 22, "HTML or XML page"},
     {"\n <html lang=en>", 16, "HTML or XML page"},
     {"<?xml version=\"1.0\"?>", 21, "HTML or XML page"},
+    {"\x82\xa6params\x80", 9, "msgpack file, as Flax writes"},
     {"\x1f\x8b\x08\0", 4, "gunzip"},
     {"BZh91AY", 7, "bunzip2"},
     {"\xfd"

@@ -62,6 +62,12 @@ def write_protocol(folder, state):
     return save(folder, "model.pth", state, pickle_protocol=4)
 
 
+def write_legacy_protocol(folder, state):
+    """The same before 1.6."""
+    return save(folder, "model.pth", state, pickle_protocol=5,
+                _use_new_zipfile_serialization=False)
+
+
 def parameters(state):
     """Parameters, with an attribute here and there, which is another function in the pickle."""
     result = collections.OrderedDict()
@@ -335,6 +341,7 @@ WRITERS = {
     "PyTorch": write_zip,
     "PyTorch before 1.6": write_legacy,
     "PyTorch, protocol 4": write_protocol,
+    "PyTorch before 1.6, protocol 5": write_legacy_protocol,
     "PyTorch, parameters": write_parameters,
     "PyTorch, state_dict()": write_module_state,
     "PyTorch, odd strides": write_strides,

@@ -74,6 +74,12 @@ static int is_onnx(const file_map *file) {
     return p[2] == 0x12 && p[3] < 64 && p[4] >= ' ' && p[4] < 0x7f && p[5] >= ' ' && p[5] < 0x7f;
 }
 
+/* A map of few members, the first of which has a short text as its key. */
+static int is_msgpack(const file_map *file) {
+    return file->size > 2 && file->data[0] > 0x80 && file->data[0] < 0x90 && file->data[1] > 0xa0 &&
+           file->data[1] < 0xc0;
+}
+
 static int is_pickle(const file_map *file) {
     return file->size > 2 && file->data[0] == 0x80 && file->data[1] >= 2 && file->data[1] <= 5;
 }
@@ -124,6 +130,9 @@ REPORT_NORETURN static void refuse(const file_map *file) {
     if (is_pickle(file))
         fail("%s: a pickle that torch.save did not write: load it in Python and save its tensors "
              "by their names, with torch.save or numpy.savez",
+             file->path);
+    if (is_msgpack(file))
+        fail("%s: a msgpack file, as Flax writes: load it and write its weights by numpy.savez",
              file->path);
     if (is_onnx(file)) fail("%s: an ONNX model: " ORIGIN, file->path);
     if (is_markup(file))
