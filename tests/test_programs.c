@@ -1,5 +1,5 @@
-/* The programs as a user runs them: vit-convert, vit-info, vit-classify, minimal. Their output is
-   compared with golden files, their failures with what they promise. */
+/* The programs as a user runs them: vit-convert, vit-info, vit-classify, vit-bench, minimal. Their
+   output is compared with golden files, their failures with what they promise. */
 #include "test_util.h"
 
 #include <cjson/cJSON.h>
@@ -407,6 +407,16 @@ static void test_wrong_usage_is_status_2(void **state) {
     for (size_t i = 0; i < COUNT_OF(commands); i++) assert_int_equal(run(commands[i]), 2);
 }
 
+/* ---- vit-bench ---- */
+
+static void test_a_random_model_is_timed(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-bench --random ti --dtype int8 -n 1 --json"), 0);
+    assert_printed("out", "\"dtype\":\"int8\"");
+    assert_int_equal(run("vit-bench --random xl"), 1);
+    assert_printed("err", "size");
+}
+
 /* ---- minimal ---- */
 
 /* It leaves the freeing to its end, which the leak sanitizer would not let pass. */
@@ -436,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_standard_input_and_a_table),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
+        cmocka_unit_test(test_a_random_model_is_timed),
         cmocka_unit_test(test_the_minimal_program),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
