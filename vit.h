@@ -2614,10 +2614,9 @@ typedef struct vit__pass {
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    const void *pixels;         /* of these images */
-    vit__operand block_operand; /* of products with the blocks' matrices, ... */
-    vit__operand
-        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
+    const void *pixels;             /* of these images */
+    vit__operand block_operand;     /* of products with the blocks' matrices */
+    vit__operand attention_operand; /* floats with int8x too, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2631,12 +2630,10 @@ typedef struct vit__pass {
     vit__table normalized; /* [images][T][D], as the blocks' operands */
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
-    unsigned char
-        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
-    vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
-    float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *
-        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    /* In memory that is used again, queries to value_sums, then hidden, then pooled to logits: */
+    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to */
+    float *keys;           /* [images][H][T16 / 16][W][16], as attention's operands */
+    float *values;         /* [images][H][W / 16][T][16]; packed ones have T16 tokens */
     float *key_scales;     /* [images][H][T16], of packed keys */
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
@@ -2646,11 +2643,11 @@ typedef struct vit__pass {
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
     float *scratch;        /* [threads][scratch_size]: a slice of weights, then a few rows */
-    size_t x_size, normalized_size; /* of an image, in floats ... */
-    size_t shared_size;             /* ... and in bytes */
-    size_t scratch_size;            /* of a worker */
-    size_t slice_inputs;            /* inputs of weights that are unpacked at a time */
-    size_t slice_size;              /* [2][slice_inputs][16] */
+    size_t scratch_size;   /* of a worker */
+    unsigned char *memory; /* [images][image_size] bytes, of all that is not scratch */
+    size_t image_size;
+    size_t slice_inputs; /* inputs of weights that are unpacked at a time */
+    size_t slice_size;   /* [2][slice_inputs][16] */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -2987,13 +2984,9 @@ static void vit__run_rows(vit__row_work *work) {
 /* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them; output may be input. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_work work = {pass,
-                          input,
-                          output,
-                          rows,
-                          pass->dim,
-                          vit__tensor_data(pass->model, role, block),
-                          vit__operand_of(pass, next)};
+    const float *weights = vit__tensor_data(pass->model, role, block);
+    vit__operand operand = vit__operand_of(pass, next);
+    vit__row_work work = {pass, input, output, rows, pass->dim, weights, operand};
     vit__run_rows(&work);
 }
 
@@ -3456,7 +3449,7 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+/* vit__plan_sizes for a model, which the pass can run then, unless its kernels are NULL. */
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
                                  const vit_options *options, int batch) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
@@ -3489,61 +3482,56 @@ static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
     pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
-/* Cuts up what is shared, for pass->images, and returns the bytes that it takes: those of attention, of
-   the MLP, and of what the head reads and writes are never needed together. */
-static size_t vit__carve_shared(vit__pass *pass) {
-    vit__arena attention = vit__arena_make(pass->shared), mlp = attention, head = attention;
-    vit__carve_attention(pass, &attention);
+/* Cuts up pass->memory, and returns the bytes that it takes: what attention, the MLP and the head use is
+   never needed together. */
+static size_t vit__carve_images(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(pass->memory), mlp, head;
+    const int images = pass->images, rows = images * pass->tokens;
+    pass->x.data = (float *)vit__take(&arena, rows, pass->x.stride);
+    pass->normalized.data = (float *)vit__take(&arena, rows, pass->normalized.stride);
+    pass->row_scales = (float *)vit__take(&arena, rows, 1);
+    pass->row_zeros = (int32_t *)vit__take(&arena, rows, 1);
+    mlp = head = arena;
+    vit__carve_attention(pass, &arena);
     pass->hidden.data =
-        (float *)vit__take(&mlp, pass->images * pass->mlp_rows_at_once, pass->hidden.stride);
-    pass->pooled.data = (float *)vit__take(&head, pass->images, pass->pooled.stride);
-    pass->pre_logits.data = (float *)vit__take(&head, pass->images, pass->pre_logits.stride);
-    pass->logits.data = (float *)vit__take(&head, pass->images, pass->logits.stride);
-    return vit__larger(vit__larger(attention.used, mlp.used), head.used);
+        (float *)vit__take(&mlp, images * pass->mlp_rows_at_once, pass->hidden.stride);
+    pass->pooled.data = (float *)vit__take(&head, images, pass->pooled.stride);
+    pass->pre_logits.data = (float *)vit__take(&head, images, pass->pre_logits.stride);
+    pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
+    return vit__larger(vit__larger(arena.used, mlp.used), head.used);
 }
 
-/* Of an image. Packed rows or little memory: as many rows as attention leaves room for, at least one, and
-   in equal parts. */
-static int vit__mlp_rows_at_once(const vit__pass *pass, size_t attention_size) {
+/* Of an image. Packed rows or little memory: as many rows as attention's memory has room for, at least
+   one, and in equal parts. */
+static int vit__plan_mlp(const vit__pass *pass) {
     size_t tokens = (size_t)pass->tokens;
+    vit__arena attention = vit__arena_make(NULL);
+    vit__pass one = *pass;
     if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
         return pass->tokens;
-    size_t most = vit__larger(1, attention_size / sizeof(float) / pass->hidden.stride);
+    one.images = 1;
+    vit__carve_attention(&one, &attention);
+    size_t most = vit__larger(1, attention.used / sizeof(float) / pass->hidden.stride);
     size_t parts = vit__larger(1, (tokens + most - 1) / most);
     size_t rows = (tokens + parts - 1) / parts;
     size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
     return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
-static void vit__plan_shared(vit__pass *pass) {
-    vit__pass one = *pass;
-    vit__arena attention = vit__arena_make(NULL);
-    one.images = 1;
-    vit__carve_attention(&one, &attention);
-    pass->mlp_rows_at_once = one.mlp_rows_at_once = vit__mlp_rows_at_once(pass, attention.used);
-    pass->shared_size = vit__carve_shared(&one);
-}
-
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
-    size_t tokens = (size_t)pass->tokens;
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
     size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
                               vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
-
-    vit__plan_shared(pass);
-    pass->x_size = vit__mul(tokens, pass->x.stride);
-    pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
     pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
-
-    pass->x.data = (float *)vit__take(arena, pass->images, pass->x_size);
-    pass->normalized.data = (float *)vit__take(arena, pass->images, pass->normalized_size);
-    pass->shared = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->shared_size);
+    pass->mlp_rows_at_once = vit__plan_mlp(pass);
+    vit__pass one = *pass;
+    one.images = 1;
+    pass->image_size = vit__carve_images(&one);
     pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
-    pass->row_scales = (float *)vit__take(arena, pass->images, tokens);
-    pass->row_zeros = (int32_t *)vit__take(arena, pass->images, tokens);
-    vit__carve_shared(pass);
+    pass->memory = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->image_size);
+    vit__carve_images(pass);
 }
 
 static size_t vit__workspace_size(vit__pass *pass) {
@@ -3571,16 +3559,11 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
-    vit_block_output output;
-    if (pass->options->on_block == NULL) return 0;
-    output.block = block;
-    output.image = image;
-    output.images = pass->images;
-    output.tokens = pass->rows_per_image;
-    output.embed_dim = pass->config->embed_dim;
-    output.row_stride = pass->x.stride;
-    output.rows = pass->x.data;
-    return pass->options->on_block(pass->options->on_block_user, &output);
+    const vit_options *o = pass->options;
+    vit_block_output output = {
+        block,          image,       pass->images, pass->rows_per_image, pass->config->embed_dim,
+        pass->x.stride, pass->x.data};
+    return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
 }
 
 /* From the pixels of some images to their logits; image is the index of the first of them. */
@@ -3611,17 +3594,12 @@ static void vit__image_task(void *arg, int index, int worker) {
     const vit__images *images = (const vit__images *)arg;
     vit__pass pass = *images->pass;
     vit_options alone = *pass.options;
-    size_t i = (size_t)worker;
     alone.parallel_for = NULL;
     pass.options = &alone;
     pass.images = 1;
-    pass.x.data += i * pass.x_size;
-    pass.normalized.data += i * pass.normalized_size;
-    pass.shared += i * pass.shared_size;
     pass.scratch = vit__worker_slice(&pass, worker);
-    pass.row_scales += i * (size_t)pass.tokens;
-    pass.row_zeros += i * (size_t)pass.tokens;
-    vit__carve_shared(&pass);
+    pass.memory += (size_t)worker * pass.image_size;
+    vit__carve_images(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
@@ -3648,7 +3626,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        vit__carve_shared(&pass);
+        vit__carve_images(&pass);
         status = vit__run(&pass, pixels, image, logits);
     }
     return status;
