@@ -4043,39 +4043,38 @@ VIT_API int vit_processor_count(void) {
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
-   VIT__NAME(name) is the target's name of a function.
+   VIT__NAME(name) is the target's name of a function or type.
 
-   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t, which wrap around.
-   C's operators work on them lane by lane, and a number beside a vector stands for a vector of it.
-   A target defines what C has no operator for (each with VIT__ in front):
+   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t. C's operators work
+   on both lane by lane, and a number beside a vector stands for a vector of it. A target defines what C
+   has no operator for (each with VIT__ in front; those with * only where it has something better):
 
-     operation                  for each lane                    of NaN           range
-     SET(x)                     x                                NaN
-     FMA(a, b, c)               a * b + c                        NaN
-     FNMA(a, b, c)              c - a * b                        NaN
-     FMA_SCALAR(x, b, c)        x * b + c, x being a float       NaN
-     MIN(a, b), MAX(a, b)       the smaller, the larger          NaN where b is, else a number or NaN
-     IF_NEGATIVE(x, a, b)       x < 0 ? a : b                    a or b           not -0
-     NEAREST(a)                 a as word, halves to even        any word         |a| < 2^31
-     TO_FLOAT(w)                w, which is signed               -
-     MAX_WORDS(w, v)            the larger, as signed            -
-     LOAD(p), STORE(p, a)       float p[lane]                    kept
-     LOAD_WORDS, STORE_WORDS    the 4 bytes at p + 4 * lane      -
-     LOAD_F16, LOAD_BF16        uint16_t p[lane] as float        NaN
-     FOLD(a, op)                a becomes op of all its lanes, in lane 0 at least
-     DOT8(sum, x, w)            sum += products of 4 bytes       -                w signed, x 0..127
-     DOT8_TWICE(sum, x, w, y, v)  ... of 8; where it helps       -                |w|, |v| or x, y <= 63
-     STORE8(p, w)               16 words as bytes, limited       -                any words
-                                to 0..127
+     operation                for each lane                      of a NaN            range
+     SET(x)                   x                                  NaN
+     FMA(a, b, c)             a * b + c                          NaN
+     FNMA(a, b, c) *          c - a * b, rounded once            NaN
+     FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
+     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN if b is; if a
+                                                                 is, b or NaN
+     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              x not -0
+     NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
+     TO_FLOAT(w) *            w as a float, which is signed
+     MAX_WORDS(w, v)          the larger, which are signed
+     LOAD_HALVES(p)           uint16_t p[lane] as a word
+     LOAD_F16(p) *            a half p[lane] as a float          NaN
+     DOT8(sum, x, w)          adds four products of bytes of x                       x 0..127
+                              and of w, which are signed, to sum
+     DOT8_TWICE(sum, x, w,    adds eight; only where it helps                        either x or w
+       y, v) *                                                                       at most 63
+     STORE8(p, w)             writes 16 words as bytes, limited to 0..127
+     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *            as +, MAX, MAX_WORDS
+     FOLD(a, op) *            a = op of a and of a with its halves swapped, its quarters ...
+     TRANSPOSE4(p, stride, q) *   4 rows of 4 floats become columns, 16 floats apart
 
-   simd128 rounds FMA twice, and FNMA makes up for it. A target also says how many rows and panels a
-   tile has: as many as keep its sums in registers. */
+   A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
 
 #if VIT__TARGET == VIT__TARGET_DSP
 
-/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
-#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
-#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
 /* Four k of one output times four rows; compilers, given the instructions, spill. */
 #define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
     do {                                                                              \
@@ -4095,7 +4094,8 @@ VIT_API int vit_processor_count(void) {
 #define VIT__DSP_PANELS 2
 #define VIT__DSP_INPUTS 64 /* at a time */
 
-/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent rows
+   repeat the last. */
 static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
         const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
@@ -4103,8 +4103,8 @@ static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *
         for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
             uint32_t bytes;
             memcpy(&bytes, row, sizeof(bytes));
-            VIT__EVEN8(out[0], bytes);
-            VIT__ODD8(out[4], bytes);
+            __asm__("uxtb16 %0, %1" : "=r"(out[0]) : "r"(bytes));
+            __asm__("uxtb16 %0, %1, ror #8" : "=r"(out[4]) : "r"(bytes));
         }
     }
 }
@@ -4145,6 +4145,7 @@ static void vit__multiply8_dsp(const vit__tile *t) {
     } while (k < inputs);
     for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
 }
+
 static const vit__kernels vit__kernels_dsp =
     VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
 
@@ -4415,13 +4416,11 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p))
 #define VIT__LOAD_F16(p) (VIT__FLOATS) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
-#define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
-#define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__FOLD(a, op)                            \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0x4E));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0xB1));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0x4E)); \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0xB1))
+#define VIT__FOLD(a, op)                                                      \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0x4E)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0xB1)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0x4E));       \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0xB1))
 #define VIT__STORE8(p, a)                               \
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
@@ -4429,16 +4428,33 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
+/* function(tile, rows, ...), where the compiler knows rows, which is 1 to most, and most is up to 12. */
+#define VIT__BY_ROWS(tile, most, function, ...)           \
+    switch ((tile)->rows) {                               \
+        VIT__CASES(1, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(5, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(9, tile, most, function, __VA_ARGS__); \
+    }
+#define VIT__CASES(n, ...)         \
+    VIT__CASE(n, __VA_ARGS__);     \
+    VIT__CASE(n + 1, __VA_ARGS__); \
+    VIT__CASE(n + 2, __VA_ARGS__); \
+    VIT__CASE(n + 3, __VA_ARGS__)
+#define VIT__CASE(n, tile, most, function, ...)                            \
+    case n:                                                                \
+        if (n <= (most)) function(tile, n <= (most) ? n : 1, __VA_ARGS__); \
+        break
 #define VIT__FLOATS VIT__NAME(floats)
 #define VIT__WORDS VIT__NAME(words)
+#define VIT__SIGNED(w) ((VIT__NAME(signed_words))(w))
 #define VIT__LOAD(p) ((VIT__FLOATS) * (const VIT__NAME(any_floats) *)(const void *)(p))
 #define VIT__STORE(p, a) (*(VIT__NAME(any_floats) *)(void *)(p) = (a))
 #define VIT__LOAD_WORDS(p) ((VIT__WORDS) * (const VIT__NAME(any_words) *)(const void *)(p))
 #define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
-#define VIT__OPAQUE(p) \
-    __asm__("" : "+r"(p)) /* hides the origin of p: one register for three rows */
+/* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
+#define VIT__OPAQUE(p) __asm__("" : "+r"(p))
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -4446,10 +4462,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 #endif
 
-#ifdef VIT__EMULATED
-#undef VIT__FLAGS
-#endif
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
 #define VIT__BEGIN(flags) \
@@ -4465,16 +4478,14 @@ typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
 typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
 typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
 /* In memory, at any address. */
-typedef float VIT__NAME(any_floats)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
-typedef uint32_t VIT__NAME(any_words)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(1), may_alias));
+typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(1), may_alias));
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
 #endif
 #ifndef VIT__TO_FLOAT
-#define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
+#define VIT__TO_FLOAT(a) __builtin_convertvector(VIT__SIGNED(a), VIT__FLOATS)
 #endif
 #ifndef VIT__FNMA
 #define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
@@ -4509,9 +4520,10 @@ VIT__INLINE void VIT__NAME(point_at)(const vit__tile *t, const int rows, const i
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
-VIT__INLINE void VIT__NAME(store_sums)(const vit__tile *t, const int rows, const int vectors,
-                                       const size_t first,
-                                       VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
+/* Stores the sums of a tile, which are those from output `first` on, or adds them. */
+VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int vectors,
+                                   const size_t first,
+                                   VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     float *out = t->output + first;
@@ -4526,8 +4538,8 @@ VIT__INLINE void VIT__NAME(store_sums)(const vit__tile *t, const int rows, const
     }
 }
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
-   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+/* vit__multiply where the compiler knows rows and panels, so that the sums stay in registers. Of each
+   panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
     const void *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3];
@@ -4556,7 +4568,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    VIT__NAME(store_sums)(t, rows, vectors, first, sum);
+    VIT__NAME(finish)(t, rows, vectors, first, sum);
 }
 
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
@@ -4564,33 +4576,10 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
-/* A tile of any number of rows up to 12, which the compiler knows in each case. */
-#define VIT__CASES \
-    VIT__CASE(1);  \
-    VIT__CASE(2);  \
-    VIT__CASE(3);  \
-    VIT__CASE(4);  \
-    VIT__CASE(5);  \
-    VIT__CASE(6);  \
-    VIT__CASE(7);  \
-    VIT__CASE(8);  \
-    VIT__CASE(9);  \
-    VIT__CASE(10); \
-    VIT__CASE(11); \
-    VIT__CASE(12)
-
-VIT__INLINE void VIT__NAME(multiply_panels)(const vit__tile *t, const int panels) {
-#define VIT__CASE(n)                                                                           \
-    case n:                                                                                    \
-        if (n <= VIT__F32_ROWS) VIT__NAME(multiply_of)(t, n <= VIT__F32_ROWS ? n : 1, panels); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 static void VIT__NAME(multiply)(const vit__tile *t) {
-    if (VIT__F32_PANELS > 1 && t->panels > 1) VIT__NAME(multiply_panels)(t, VIT__F32_PANELS);
-    else VIT__NAME(multiply_panels)(t, 1);
+    if (VIT__F32_PANELS > 1 && t->panels > 1)
+        VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), VIT__F32_PANELS)
+    else VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), 1)
 }
 
 /* c[0] x^(count - 1) + ... + c[count - 1] */
@@ -4604,14 +4593,9 @@ VIT__INLINE VIT__FLOATS VIT__NAME(polynomial)(const float *c, const int count, V
 /* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
    hold n. The polynomial is fitted to the relative error (3e-9). Of a NaN any number may come. */
 VIT__INLINE VIT__FLOATS VIT__NAME(exp2_of_parts)(VIT__FLOATS shifted, VIT__FLOATS f) {
-    static const float c[] = {0.000153293105f,
-                              0.00133909704f,
-                              0.00961849932f,
-                              0.0555035956f,
-                              0.240226477f,
-                              0.693147182f,
-                              1.0f};
-    VIT__FLOATS p = VIT__NAME(polynomial)(c, 7, f);
+    static const float terms[] = {0.000153293105f, 0.00133909704f, 0.00961849932f,
+                                  0.0555035956f,   0.240226477f,   0.693147182f};
+    VIT__FLOATS p = VIT__FMA(VIT__NAME(polynomial)(terms, 6, f), f, VIT__SET(1.0f));
     return (VIT__FLOATS)((VIT__WORDS)p + ((VIT__WORDS)shifted << 23));
 }
 
@@ -4680,25 +4664,17 @@ VIT__ACT_LIST(VIT__ACT_ROWS)
 #ifndef VIT__SUM_LANES
 #define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
 #define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
-#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)((VIT__FLOATS)(w))
 #define VIT__SUM(a, b) ((a) + (b))
 #define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
-
-VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__SUM);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__MAX);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
-    VIT__FLOATS a = (VIT__FLOATS)w;
-    VIT__FOLD(a, VIT__MAX_BITS);
-    return a[0];
-}
+#define VIT__FOLD_TO(name, op)                         \
+    VIT__INLINE float VIT__NAME(name)(VIT__FLOATS a) { \
+        VIT__FOLD(a, op);                              \
+        return a[0];                                   \
+    }
+VIT__FOLD_TO(sum_lanes, VIT__SUM)
+VIT__FOLD_TO(largest_lane, VIT__MAX)
+VIT__FOLD_TO(largest_word, VIT__MAX_BITS)
 #endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
@@ -4734,18 +4710,17 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     }
 }
 
-/* The row is padded with numbers whose exp is next to nothing. */
-VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
-    const int padded = (int)vit__round16(count);
-    for (int i = count; i < padded; i++) x[i] = -3.4e38f;
-    VIT__FLOATS most = VIT__LOAD(x);
-    for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__LARGEST_LANE(most);
-}
-
+/* The largest of each row, which is padded with numbers whose exp is next to nothing. */
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
-                                            float largests[VIT__TILE_ROWS]) {
-    for (int r = 0; r < rows; r++, x += stride) largests[r] = VIT__NAME(largest_of_row)(x, count);
+                                            float largest[VIT__TILE_ROWS]) {
+    const int padded = (int)vit__round16(count);
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int i = count; i < padded; i++) x[i] = -3.4e38f;
+        VIT__FLOATS most = VIT__LOAD(x);
+        for (int i = VIT__LANES; i < padded; i += VIT__LANES)
+            most = VIT__MAX(most, VIT__LOAD(x + i));
+        largest[r] = VIT__LARGEST_LANE(most);
+    }
 }
 
 /* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
@@ -4788,7 +4763,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
                 VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
                 VIT__FLOATS shifted = VIT__FMA(e, VIT__SET(4095.0f), shift);
                 probe = VIT__FMA(score, zero, probe);
-                sums += (shifted - shift);
+                sums += shifted - shift;
                 highs[v] = (VIT__WORDS)shifted >> 6 & 63u;
                 lows[v] = (VIT__WORDS)shifted & 63u;
             }
@@ -4811,61 +4786,49 @@ VIT__INLINE VIT__FLOATS VIT__NAME(load_f16)(const uint16_t *p) {
 }
 #endif
 
-/* The signed number that is left when the bits on either side of it are shifted out. */
-VIT__INLINE VIT__FLOATS VIT__NAME(field)(VIT__WORDS w, const int left, const int right) {
-    return VIT__TO_FLOAT((VIT__NAME(signed_words))(w << left) >> right);
-}
-
 VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
     for (size_t i = 0; i < count; i += VIT__LANES)
         VIT__STORE(out + i,
                    bf16 ? (VIT__FLOATS)(VIT__LOAD_HALVES(p + i) << 16) : VIT__LOAD_F16(p + i));
 }
 
-/* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
-static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const float *scales,
-                                    float *out) {
-    for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
+/* Integers of 8 bits in words [inputs / 4][16], or of 4 bits and 8 too large in words [inputs / 8][16],
+   where input j shares a byte with j + 4. */
+VIT__INLINE void VIT__NAME(unpack_integers)(const vit__matrix *m, size_t panel, size_t k,
+                                            size_t count, const int bits, float *out) {
+    const size_t groups = vit__groups(m->inputs);
+    const float *scales = bits == 8 ? m->scales + panel * VIT__PANEL : NULL;
+    const uint16_t *group_scales = bits == 8 ? NULL : m->group_scales + panel * groups * VIT__PANEL;
+    const unsigned char *p = m->weights + panel * m->panel_size + k * VIT__PANEL * (size_t)bits / 8;
+    for (const float *end = out + count * VIT__PANEL; out < end; k += 32 / (size_t)bits) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD(scales + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p);
+            const VIT__FLOATS scale =
+                bits == 8 ? VIT__LOAD(scales + n)
+                          : VIT__LOAD_F16(group_scales + k / VIT__GROUP * VIT__PANEL + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ (bits == 8 ? 0 : 0x88888888u);
             VIT__UNROLL
-            for (int j = 0; j < 4; j++)
-                VIT__STORE(out + j * VIT__PANEL + n, VIT__NAME(field)(w, 24 - 8 * j, 24) * scale);
-        }
-    }
-}
-
-/* [count / 8][16][4] bytes, input j beside j + 4, and the scales of groups of 32 inputs, [][16]. */
-static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, const uint16_t *scales,
-                                      float *out) {
-    for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
-        for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ 0x88888888u; /* w + 8 becomes signed */
-            VIT__UNROLL
-            for (int j = 0; j < 8; j++)
+            for (int j = 0; j < 32 / bits; j++) { /* the bits on either side are shifted out */
+                VIT__WORDS high = w << (32 - bits - j % 4 * 8 - j / 4 * 4);
                 VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__NAME(field)(w, 28 - j % 4 * 8 - j / 4 * 4, 28) * scale);
+                           VIT__TO_FLOAT(VIT__SIGNED(high) >> (32 - bits)) * scale);
+            }
         }
+        out += 32 / bits * VIT__PANEL;
     }
 }
 
 static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
                               float *out) {
-    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += count * VIT__PANEL) {
+    const size_t floats = count * VIT__PANEL;
+    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += floats) {
         const unsigned char *bytes = m->weights + i * m->panel_size;
         const uint16_t *halves = (const uint16_t *)(const void *)bytes + k * VIT__PANEL;
         if (m->dtype == VIT__F32)
-            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), count * VIT__PANEL * sizeof(float));
-        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 0, out);
-        else if (m->dtype == VIT__BF16)
-            VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 1, out);
-        else if (m->dtype == VIT__INT8)
-            VIT__NAME(unpack_bytes)(bytes + k * VIT__PANEL, count, m->scales + i * VIT__PANEL, out);
-        else VIT__NAME(unpack_nibbles)
-        (bytes + k / 2 * VIT__PANEL, count,
-         m->group_scales + (i * (vit__groups(m->inputs)) + k / VIT__GROUP) * VIT__PANEL, out);
+            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), floats * sizeof(float));
+        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, floats, 0, out);
+        else if (m->dtype == VIT__BF16) VIT__NAME(unpack_halves)(halves, floats, 1, out);
+        else if (m->dtype == VIT__INT8) VIT__NAME(unpack_integers)(m, i, k, count, 8, out);
+        else VIT__NAME(unpack_integers)(m, i, k, count, 4, out);
     }
 }
 
@@ -4951,7 +4914,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 
 #endif /* VIT__FLOAT_KERNEL */
 
-#ifndef VIT__INT8_KERNEL /* the products of integers are of this pass */
+#ifndef VIT__INT8_KERNEL /* the products of integers are this target's */
 #define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
 #ifdef VIT__DOT8_TWICE
@@ -4969,8 +4932,8 @@ VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     return zeros | bytes;
 }
 
-/* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
-   anything is stored, or compilers would read them again for each row. */
+/* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
+   them again for each row. */
 VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
                                     VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
@@ -5003,29 +4966,10 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
 
 #if VIT__TARGET == VIT__TARGET_MVE
 
-/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
-#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
-    do {                                                                                          \
-        uint32x4_t at = weights;                                                                  \
-        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
-        __asm__ volatile(                                                                         \
-            "wls lr, %10, 2f\n"                                                                   \
-            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
-            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
-            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
-            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
-            "le lr, 1b\n2:"                                                                       \
-            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
-              "+r"(c), "+w"(at)                                                                   \
-            : "r"(steps)                                                                          \
-            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
-    } while (0)
-#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
-
-/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
-   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+/* sums[r][n] of three rows, of which absent ones repeat the first; two outputs at a time, in steps of 16 k.
+   A register holds 16 k of an output or of a row; the addresses of the weights, those of 4 k each, are a
+   vector too. Compilers, given the instructions, take more of them. */
 static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
-    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -5033,11 +4977,24 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT
     const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
     for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
         int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
-        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        uint32x4_t at = vaddq_n_u32(weights, 4 * n);
+        const int8_t *a = x0, *b = x1, *c = x2;
+        __asm__ volatile(
+            "wls lr, %10, 2f\n"
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"
+            "le lr, 1b\n2:"
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b),
+              "+r"(c), "+w"(at)
+            : "r"(t->steps / 4)
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");
         sums[0][n] = a0, sums[0][n + 1] = a1;
         sums[1][n] = b0, sums[1][n + 1] = b1;
         sums[2][n] = c0, sums[2][n + 1] = c1;
     }
+    __asm__("" ::: "memory"); /* gcc 12 -Os loads vectors of the sums before they are stored */
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5045,7 +5002,6 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
-    VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
         const VIT__FLOATS scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
         const int32x4_t weight_sums = (int32x4_t)VIT__LOAD_WORDS(t->weight_sums + v);
@@ -5063,7 +5019,32 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #else
 
-/* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
+/* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
+                                  const int8_t *const *weights, size_t k, const int rows,
+                                  const int vectors, const int depth,
+                                  VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
+    VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
+    VIT__UNROLL
+    for (int i = 0; i < depth * vectors; i++) {
+        int d = i / vectors, v = i % vectors;
+        w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                  v % VIT__VECTORS * 4 * VIT__LANES);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+        x[0] = VIT__NAME(repeat4)(from);
+        x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+            else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+        }
+    }
+}
+
+/* vit__multiply8 where the compiler knows rows, panels and depth. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const void *weights[VIT__INT8_PANELS], *input[(VIT__INT8_ROWS + 2) / 3];
@@ -5080,46 +5061,16 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
         for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__UNROLL
-        for (int i = 0; i < depth * vectors; i++) {
-            int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD_WORDS((const int8_t *)weights[v / VIT__VECTORS] +
-                                      (k + 4 * (size_t)d) * VIT__PANEL +
-                                      v % VIT__VECTORS * 4 * VIT__LANES);
-        }
-        VIT__UNROLL
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *from =
-                (const uint8_t *)input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__NAME(repeat4)(from);
-            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
-            VIT__UNROLL
-            for (int v = 0; v < vectors; v++) {
-                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
-                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
-            }
-        }
+        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, sum);
     }
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_panels)(const vit__tile *t, const int panels,
-                                             const int depth) {
-#define VIT__CASE(n)                                                                \
-    case n:                                                                         \
-        if (n <= VIT__INT8_ROWS)                                                    \
-            VIT__NAME(multiply8_of)(t, n <= VIT__INT8_ROWS ? n : 1, panels, depth); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
     if (VIT__INT8_PANELS > 1 && t->panels > 1)
-        VIT__NAME(multiply8_panels)(t, VIT__INT8_PANELS, depth);
-    else VIT__NAME(multiply8_panels)(t, 1, depth);
+        VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), VIT__INT8_PANELS, depth)
+    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, depth)
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5140,7 +5091,7 @@ static const vit__kernels VIT__NAME(kernels) = {
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
     VIT__KERNEL_LIST(VIT__ENTRY)};
 
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #ifdef __clang__
 #pragma clang attribute pop
 #else
@@ -5187,11 +5138,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__INT8_KERNEL
 #undef VIT__ALL
 #undef VIT__LOAD_256
-#undef VIT__SWAPPED
-#undef VIT__SWAPPED4
 #undef VIT__IS_NARROW
-#undef VIT__DOT8_SIX
-#undef VIT__STORED
 
 #endif /* VIT__TARGET */
 
