@@ -4504,19 +4504,6 @@ VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOAT
 #define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
 #endif
 
-/* Where the panels begin, and every third of the rows. */
-VIT__INLINE void VIT__NAME(point_at)(const vit__tile *t, const int rows, const int panels,
-                                     const void **weights, const void **input) {
-    VIT__UNROLL
-    for (int p = 0; p < panels; p++)
-        weights[p] = (const unsigned char *)t->weights + (size_t)p * t->steps * VIT__STEP_WEIGHTS;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = (const unsigned char *)t->input + (size_t)r * t->input_stride;
-        VIT__OPAQUE(input[r / 3]);
-    }
-}
-
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
@@ -4542,13 +4529,20 @@ VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int
    panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
-    const void *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3];
+    const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
     const size_t next_step = t->next_step;
     uintptr_t next = t->next;
     VIT__FLOATS sum[VIT__F32_ROWS][VIT__F32_PANELS * VIT__TILE_VECTORS];
-    VIT__NAME(point_at)(t, rows, panels, weights, input);
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const float *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
@@ -4559,11 +4553,11 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
         VIT__FLOATS w[VIT__F32_PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD((const float *)weights[v / VIT__TILE_VECTORS] + first +
-                             k * VIT__PANEL + v % VIT__TILE_VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
+                             v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            const float x = ((const float *)input[r / 3])[(size_t)(r % 3) * input_stride + k];
+            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
@@ -5047,14 +5041,22 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
 /* vit__multiply8 where the compiler knows rows, panels and depth. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
-    const void *weights[VIT__INT8_PANELS], *input[(VIT__INT8_ROWS + 2) / 3];
+    const int8_t *weights[VIT__INT8_PANELS];
+    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
     const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
     VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
     const VIT__WORDS zeros = {0};
-    VIT__NAME(point_at)(t, rows, panels, weights, input);
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
