@@ -68,7 +68,7 @@
        VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
                              nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels
-                             (__FILE__ where that finds it, else "vit.h")
+                             (its own where the compiler tells that, else "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
 
@@ -273,7 +273,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__PASS /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -867,6 +867,10 @@ static size_t vit__larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+static size_t vit__smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 static int vit__min(int a, int b) {
     return a < b ? a : b;
 }
@@ -944,14 +948,14 @@ static float vit__expf(float x) {
 #define VIT_ERFF(x) vit__erff(x)
 /* The error function, within 2 ULP: near 0 it is x (1 + P(x^2)), then 1 - exp(-x P(x)). */
 static float vit__erff(float x) {
-    static const float small[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
+    static const float inner[] = {-0.000612119155f, 0.00501567917f, -0.0267796777f,
                                   0.112821043f,     -0.376125127f,  0.128379151f};
-    static const float large[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
+    static const float outer[] = {-0.000214924265f, 0.00322275911f, -0.0229152106f,
                                   0.105301604f,     0.635687828f,   1.12852347f};
     float a = x < 0 ? -x : x;
-    if (a < 0.875f) return x + x * vit__polynomial(small, 6, x * x);
+    if (a < 0.875f) return x + x * vit__polynomial(inner, 6, x * x);
     if (a > 4.0f) a = 4.0f;
-    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(large, 6, a));
+    float y = 1.0f - VIT_EXPF(-a * vit__polynomial(outer, 6, a));
     return x < 0 ? -y : y;
 }
 #endif
@@ -960,9 +964,9 @@ static float vit__erff(float x) {
 #define VIT_TANHF(x) vit__tanhf(x)
 /* The hyperbolic tangent, within 2 ULP: near 0 it is x + x^3 P(x^2). */
 static float vit__tanhf(float x) {
-    static const float small[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
+    static const float inner[] = {0.0172404423f, -0.053044986f, 0.133258715f, -0.333331436f};
     float a = x < 0 ? -x : x;
-    if (a < 0.5f) return x + x * (x * x * vit__polynomial(small, 4, x * x));
+    if (a < 0.5f) return x + x * (x * x * vit__polynomial(inner, 4, x * x));
     float y = 1.0f - 2.0f / (1.0f + VIT_EXPF(2.0f * a));
     return x < 0 ? -y : y;
 }
@@ -1168,7 +1172,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 /* A number of the header, after the sizes of the file's parts. */
 typedef enum vit__kind {
     VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
-    VIT__CHOICE,   /* u32, below `least`: what is not is a feature of a later version */
+    VIT__CHOICE,   /* u32, below `least`, which counts what this build computes */
     VIT__FINITE,   /* f32 */
     VIT__POSITIVE, /* f32, finite */
     VIT__NONZERO   /* f32, finite */
@@ -1180,7 +1184,7 @@ typedef struct vit__field {
     unsigned char size;  /* bytes there: an enum may take 1 */
     unsigned char count; /* of such numbers, one after the other */
     unsigned char kind;  /* vit__kind */
-    unsigned char least; /* or the number of choices */
+    unsigned char least; /* or the number of choices that are computed */
 } vit__field;
 
 #define VIT__HEADER(offset, member, count, kind, least)                                          \
@@ -1202,10 +1206,10 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
     VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 2),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
     VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_COUNT),
+    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
     VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
@@ -1214,11 +1218,11 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 2),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(272, pos_size, 2, VIT__COUNT, 0),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_SIGMOID),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(272, pos_size, 2, VIT__CHOICE, 1),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1391,8 +1395,8 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
     t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
     t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
     size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
-    t.padded_rows = vit__mul(rows, (size_t)t.rows_repeat);
-    t.padded_cols = vit__mul(vit__round16(t.cols), (size_t)t.cols_repeat);
+    t.padded_rows = rows * (size_t)t.rows_repeat;
+    t.padded_cols = vit__round16(t.cols) * (size_t)t.cols_repeat;
     return t;
 }
 
@@ -1473,7 +1477,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for an unknown choice. */
+/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
+   not compute. */
 static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
     uint32_t value = vit__u32(p);
     float number = vit__f32(p);
@@ -1524,13 +1529,9 @@ static int vit__config_is_valid(const vit_config *c) {
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
-/* Whether this build computes what a config asks for. */
+/* Whether this build computes what a config asks for, beyond its choices. */
 static int vit__has_layers(const vit_config *c) {
-    if (c->act > VIT_ACT_GELU_TANH || c->head_avg > 1 || c->final_norm == VIT_FINAL_NORM_NONE ||
-        c->num_classes == 0 || c->output != VIT_OUTPUT_SOFTMAX)
-        return 0;
-    if ((c->norm_pre | c->qk_norm | c->post_norm | c->pos_size[0] | c->pos_size[1]) != 0) return 0;
-    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
+    return c->num_classes > 0 && (VIT__TANH || c->pre_logits == 0);
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -2089,65 +2090,83 @@ typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
 
 /* A tile of a product: a few rows times one or two neighbouring panels,
      sums[r][p][n] = bias[p][n] + sum over k of input[r][k] * weights[p][k][n],
-   which output gets, or has added to it. */
-typedef struct vit__tile {
-    int rows, panels;
-    size_t inputs;
-    const float *input; /* [rows][inputs], rows input_stride floats apart */
-    size_t input_stride;
-    const float *weights, *bias; /* [panels][inputs][16], [panels][16] */
-    float *output;               /* [rows][panels][16], the strides apart */
-    size_t row_stride, panel_stride;
-    int add;
-    vit__act_kernel act; /* applied to each panel then, unless NULL */
-    uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each k */
-    size_t next_step;
-} vit__tile;
-
-/* A tile of a product in integers,
+   which output gets, or has added to it. One step takes 4 bytes of each row and 64 of each panel.
+   With VIT__OPERAND_F32 these are one float and [16] floats, with VIT__OPERAND_INT8 four bytes and
+   [16][4] bytes, and
      sums[r][p][n] = bias[p][n] + scales[p][n] * row_scales[r] * (
                      sum over k of input[r][k] * weights[p][k][n] - row_zeros[r] * weight_sums[p][n]),
    where 0 <= input, row_zeros <= 127 and |weights| <= 127, so that what is in parentheses is exact in
    32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. */
-typedef struct vit__tile8 {
+typedef struct vit__tile {
     int rows, panels;
-    size_t inputs;        /* a multiple of 16 */
-    const uint8_t *input; /* [rows][inputs], rows input_stride bytes apart */
+    size_t steps;      /* int8: a multiple of 4 */
+    const void *input; /* [rows][steps][4 bytes], rows input_stride bytes apart */
     size_t input_stride;
-    const float *row_scales;  /* [rows], as quantize_rows makes them with the input ... */
-    const int32_t *row_zeros; /* ... these too */
-    const int8_t *weights;    /* [panels][inputs / 4][16][4]: 4 neighbouring k lie together */
-    int narrow; /* weights or input are at most 63: faster where products are summed in 16 bits */
-    const float *scales, *bias; /* [panels][16] */
-    const int32_t *weight_sums; /* [panels][16]: over all k */
-    float *output;              /* [rows][panels][16], the strides apart */
+    const void *weights;        /* [panels][steps][64 bytes] */
+    const float *bias;          /* [panels][16] */
+    const float *scales;        /* int8: [panels][16] */
+    const int32_t *weight_sums; /* int8: [panels][16], over all k */
+    const float *row_scales;    /* int8: [rows], as quantize_rows makes them with the input ... */
+    const int32_t *row_zeros;   /* ... these too */
+    int narrow; /* int8: weights or input are at most 63, faster where products are summed in 16 bits */
+    float *output; /* [rows][panels][16], the strides apart */
     size_t row_stride, panel_stride;
     int add;
-    vit__act_kernel act; /* multiply8 applies it to each panel then, unless NULL */
-    uintptr_t next;      /* as in vit__tile, but next_step bytes with every 4 k */
+    vit__act_kernel act; /* for the driver to apply to each panel of the output then, unless NULL */
+    uintptr_t next; /* what is read soon: bytes to be fetched meanwhile, next_step with each step */
     size_t next_step;
-} vit__tile8;
+} vit__tile;
 
+#define VIT__STEP_INPUT 4 /* bytes of a row in a step, and of a panel: */
+#define VIT__STEP_WEIGHTS (VIT__PANEL * VIT__STEP_INPUT)
 #define VIT__MAX_INPUTS8 133136
 
-/* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
-struct vit__kernels {
+/* Kinds of numbers that are multiplied. Rows and panels of any but floats have to be packed. */
+typedef enum vit__operand { VIT__OPERAND_F32, VIT__OPERAND_INT8, VIT__OPERAND_COUNT } vit__operand;
+
+/* Bytes of an input, for each kind. */
+static const unsigned char vit__input_sizes[VIT__OPERAND_COUNT] = {sizeof(float), sizeof(int8_t)};
+
+/* The kernels for one kind of operand. */
+typedef struct vit__operand_kernels {
     int tile_rows, tile_panels; /* the most that multiply takes at a time */
     void (*multiply)(const vit__tile *tile);
-    vit__act_kernel gelu, gelu8, gelu_tanh;
-    void (*norm_row)(const float *x, const float *norm, int dim, size_t stride, float eps,
-                     float *out);
-    void (*softmax_rows)(float *x, size_t stride, int rows, int count, float scale);
-    void (*unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out);
-    int tile8_rows, tile8_panels; /* the most that multiply8 takes at a time */
-    void (*multiply8)(const vit__tile8 *tile);
-    void (*quantize_rows)(const float *x, size_t stride, int rows, size_t count, uint8_t *out,
-                          size_t out_stride, float *scales, int32_t *zeros);
-    void (*quantize_panel)(const float *x, size_t stride, int rows, int range, int8_t *panel,
-                           float *scales, int32_t *sums);
-    void (*softmax_rows8)(float *x, size_t stride, int rows, int count, float scale, uint8_t *high,
-                          uint8_t *low, float *units);
+    void (*pack_rows)(const float *x, size_t stride, int rows, size_t count, void *out,
+                      size_t out_stride, float *scales, int32_t *zeros);
+    void (*pack_panel)(const float *x, size_t stride, int rows, int range, void *panel,
+                       float *scales, int32_t *sums);
+} vit__operand_kernels;
+
+/* The activations: enum, function, whether this build has it. */
+#define VIT__ACT_LIST(X)           \
+    X(GELU, gelu, !VIT__ONLY_INT8) \
+    X(GELU8, gelu8, 1)             \
+    X(GELU_TANH, gelu_tanh, VIT__TANH)
+
+#define VIT__ACT_ENUM(NAME, name, kept) VIT__##NAME,
+typedef enum vit__activation { VIT__ACT_LIST(VIT__ACT_ENUM) VIT__ACTIVATION_COUNT } vit__activation;
+
+/* The other kernels: name and parameters. */
+#define VIT__KERNEL_LIST(X)                                                                      \
+    X(norm_row,                                                                                  \
+      (const float *x, const float *norm, int dim, size_t stride, float eps, float *out))        \
+    X(softmax_rows, (float *x, size_t stride, int rows, int count, float scale))                 \
+    X(softmax_rows8, (float *x, size_t stride, int rows, int count, float scale, uint8_t *high,  \
+                      uint8_t *low, float *units))                                               \
+    X(unpack, (const vit__matrix *m, int panel, int panels, size_t k, size_t count, float *out)) \
+    X(transpose, (const float *rows, size_t stride, int count, size_t width, float *out))
+
+/* The kernels of one instruction set. Those in plain C follow: they say what each has to do. */
+#define VIT__KERNEL_MEMBER(name, parameters) void(*name) parameters;
+struct vit__kernels {
+    vit__operand_kernels operands[VIT__OPERAND_COUNT];
+    vit__act_kernel act[VIT__ACTIVATION_COUNT];
+    VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
+
+static const void *vit__tile_row(const vit__tile *t, int row) {
+    return (const unsigned char *)t->input + (size_t)row * t->input_stride;
+}
 
 /* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
 #if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
@@ -2160,15 +2179,15 @@ struct vit__kernels {
    is taken in the order of k by the same statement, whatever rows it shares the tile with (absent
    ones repeat the first): that makes results independent of threads and batch. */
 static void vit__multiply(const vit__tile *t) {
-    const float *x0 = t->input;
-    const float *x1 = t->rows > 1 ? t->input + t->input_stride : t->input;
-    const float *x2 = t->rows > 2 ? t->input + 2 * t->input_stride : t->input;
-    const float *x3 = t->rows > 3 ? t->input + 3 * t->input_stride : t->input;
+    const float *x0 = (const float *)t->input;
+    const float *x1 = t->rows > 1 ? (const float *)vit__tile_row(t, 1) : x0;
+    const float *x2 = t->rows > 2 ? (const float *)vit__tile_row(t, 2) : x0;
+    const float *x3 = t->rows > 3 ? (const float *)vit__tile_row(t, 3) : x0;
     for (size_t first = 0; first < VIT__PANEL; first += 4) {
         float sums[4][4];
-        const float *weights = t->weights + first;
+        const float *weights = (const float *)t->weights + first;
         for (int r = 0; r < 4; r++) memcpy(sums[r], t->bias + first, sizeof(sums[r]));
-        for (size_t k = 0; k < t->inputs; k++, weights += VIT__PANEL) {
+        for (size_t k = 0; k < t->steps; k++, weights += VIT__PANEL) {
             VIT__UNROLL_SCALARS
             for (int n = 0; n < 4; n++) sums[0][n] += x0[k] * weights[n];
             VIT__UNROLL_SCALARS
@@ -2192,9 +2211,9 @@ static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
 
-/* The same within 5e-5 for |x| <= 30, in half the time, for rows that become integers of 7 bits:
-   Phi is 1/2 and an odd polynomial, which is fitted to the error of the product, and 1/2 at 4.4 and
-   behind. */
+/* The same within 5e-5 for |x| <= 30, in half the time, for rows that become integers of 7 bits: Phi(x)
+   is 1/2 + x * P(x^2), where P is fitted to the error of x * Phi(x), with x limited to 4.4, where
+   x * P(x^2) is 1/2. */
 static const float vit__gelu8_terms[] = {3.56956166e-11f,  -3.75416986e-09f, 1.74089521e-07f,
                                          -4.72497504e-06f, 8.42944646e-05f,  -0.00105500442f,
                                          0.00964308437f,   -0.0660765618f,   0.39876169f};
@@ -2208,23 +2227,14 @@ static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
 }
 
-static void vit__gelu_rows(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu(x[n]);
+/* The kernel of an activation: vit__gelu_rows and so on. */
+#define VIT__PLAIN_ACT(NAME, name, kept)                                   \
+    static void vit__##name##_rows(float *x, size_t stride, int rows) {    \
+        for (; rows > 0; rows--, x += stride) {                            \
+            for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__##name(x[n]); \
+        }                                                                  \
     }
-}
-
-static void vit__gelu8_rows(float *x, size_t stride, int rows) {
-    for (; rows > 0; rows--, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu8(x[n]);
-    }
-}
-
-static void vit__gelu_tanh_rows(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int n = 0; n < VIT__PANEL; n++) x[n] = vit__gelu_tanh(x[n]);
-    }
-}
+VIT__ACT_LIST(VIT__PLAIN_ACT)
 
 /* The sum of x - mean, or of its squares, in 16 partial sums, which keeps rounding small. */
 static float vit__sum(const float *x, int count, float mean, int squares) {
@@ -2248,27 +2258,34 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
     for (size_t i = 0; i < stride; i++) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
 }
 
-/* exp(scale * x) in place, over the largest, so that nothing overflows. */
-static void vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0];
-    for (int i = 1; i < count; i++) largest = x[i] > largest ? x[i] : largest;
+/* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
+   of the row is a NaN or infinite. */
+static float vit__exp_row(float *x, int count, float scale) {
+    float largest = x[0], probe = 0;
+    for (int i = 0; i < count; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+        probe += x[i] * 0.0f;
+    }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
+    return probe;
 }
 
-/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what lies
-   behind count is lost. */
+/* Divides a row by its sum, to which `probe` is added. */
+static void vit__divide_row(float *x, int count, float probe) {
+    float factor = 1.0f / (vit__sum(x, count, 0, 0) + probe);
+    for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* Softmax of scale * x of up to 12 rows, in place. A row has room for a multiple of 16 floats; what is
+   there after count is lost. A row with a NaN or an infinity becomes NaN throughout. */
 static void vit__softmax_rows(float *x, size_t stride, int rows, int count, float scale) {
-    for (; rows > 0; rows--, x += stride) {
-        vit__exp_row(x, count, scale);
-        float factor = 1.0f / vit__sum(x, count, 0, 0);
-        for (int i = 0; i < count; i++) x[i] *= factor;
-    }
+    for (; rows > 0; rows--, x += stride) vit__divide_row(x, count, vit__exp_row(x, count, scale));
 }
 
 #define VIT__PLAIN_ROWS8 4
 
 /* What becomes of the integer sums of a panel. */
-static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PANEL]) {
+static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANEL]) {
     const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
     const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
     float *out = t->output + (size_t)panel * t->panel_stride;
@@ -2282,155 +2299,94 @@ static void vit__finish8(const vit__tile8 *t, int panel, int32_t sums[][VIT__PAN
             row[n] = t->add ? row[n] + y : y;
         }
     }
-    if (t->act != NULL) t->act(out, t->row_stride, t->rows);
 }
 
 /* sums[n] of a row and a panel: the products of integers. */
-static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
+static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
-    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
-        for (size_t n = 0; n < VIT__PANEL; n++) {
-            const int8_t *w = weights + 4 * n;
-            sums[n] +=
-                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
-        }
+    for (; steps > 0; steps--, input += 4) {
+        for (size_t n = 0; n < VIT__PANEL; n++, weights += 4)
+            sums[n] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2] +
+                       input[3] * weights[3];
     }
 }
 
-/* One row at a time. */
-static void vit__multiply8(const vit__tile8 *t) {
+/* A tile of int8 in plain C, one row at a time. */
+static void vit__multiply8(const vit__tile *t) {
     int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
     for (int r = 0; r < t->rows; r++)
-        vit__dot8(t->input + (size_t)r * t->input_stride, t->inputs, t->weights, sums[r]);
+        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps, (const int8_t *)t->weights,
+                  sums[r]);
     vit__finish8(t, 0, sums);
 }
 
-#ifdef VIT__DSP
-/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
-#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
-#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
-/* Four k of one output times four rows; compilers, given the instructions, spill. */
-#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
-    do {                                                                              \
-        uint32_t bytes, pair;                                                         \
-        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
-                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
-                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
-                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
-                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
-                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
-                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
-                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
-                  "=&r"(bytes), "=&r"(pair)                                           \
-                :                                                                     \
-                : "r4", "r5", "r6", "r8", "memory");                                  \
-    } while (0)
-#define VIT__DSP_PANELS 2
-#define VIT__DSP_INPUTS 64 /* at a time */
-
-/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
-static void vit__pair_dsp(const vit__tile8 *t, size_t k, size_t count, uint32_t *pairs) {
-    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
-        const uint8_t *row = t->input + (size_t)vit__min(r, t->rows - 1) * t->input_stride + k;
-        uint32_t *out = pairs + r;
-        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
-            uint32_t bytes;
-            memcpy(&bytes, row, sizeof(bytes));
-            VIT__EVEN8(out[0], bytes);
-            VIT__ODD8(out[4], bytes);
-        }
-    }
-}
-
-/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
-static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
-                          int32_t sums[][VIT__PANEL]) {
-    const uint32_t *end = pairs + 2 * count;
-    for (int n = 0; n < VIT__PANEL; n++) {
-        const uint32_t *p = pairs;
-        const int8_t *w = weights + 4 * n;
-        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        if (count > 0) {
-            do {
-                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
-                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
-            } while (p < end);
-        }
-        sums[0][n] = first ? s0 : sums[0][n] + s0;
-        sums[1][n] = first ? s1 : sums[1][n] + s1;
-        sums[2][n] = first ? s2 : sums[2][n] + s2;
-        sums[3][n] = first ? s3 : sums[3][n] + s3;
-    }
-}
-
-static void vit__multiply8_dsp(const vit__tile8 *t) {
-    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
-    uint32_t pairs[VIT__DSP_INPUTS * 2];
-    size_t k = 0;
-    do {
-        size_t left = t->inputs - k, count = left < VIT__DSP_INPUTS ? left : VIT__DSP_INPUTS;
-        vit__pair_dsp(t, k, count, pairs);
-        for (int p = 0; p < t->panels; p++)
-            vit__dot8_dsp(pairs, count, t->weights + ((size_t)p * t->inputs + k) * VIT__PANEL,
-                          k == 0, sums[p]);
-        k += count;
-    } while (k < t->inputs);
-    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
-}
-#endif
-
 /* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
-typedef struct vit__grid {
+typedef struct vit__quantizer {
     float scale, inverse;
     int32_t zero;
-} vit__grid;
+} vit__quantizer;
 
-/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows that are next to nothing become
-   zeros, or 1 / scale would overflow; what is not finite makes a scale that is not either. */
-static vit__grid vit__grid_of(float low, float high) {
-    vit__grid grid;
+/* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows narrower than 1e-30 become zeros,
+   since 1 / scale would overflow. The scale is NaN where low, high or what is between is not finite. */
+static vit__quantizer vit__quantizer_of(float low, float high) {
+    vit__quantizer q;
     float width = high - low;
-    grid.scale = width < 1e-30f ? 1.0f : width / 127.0f;
-    grid.inverse = 1.0f / grid.scale;
-    grid.zero = vit__min(127, vit__max(0, vit__nearest(-low * grid.inverse)));
-    return grid;
+    q.scale = width < 1e-30f ? 1.0f : width / 127.0f + width * 0.0f;
+    q.inverse = 1.0f / q.scale;
+    q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
+    return q;
+}
+
+/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+static int32_t vit__bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static float vit__float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
 }
 
 /* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
-   may start at one place, rows too. The same to the bit in every instruction set. A comparison with
-   NaN takes the NaN, so that a row of them has scale NaN. */
-static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, uint8_t *out,
+   may start at one place, rows too. Finite rows give the same bits in every instruction set. A row with
+   a NaN or an infinity has the scale NaN, so that all that is multiplied from it is NaN. */
+static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, void *bytes,
                                size_t out_stride, float *scales, int32_t *zeros) {
+    uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        float low = 0, high = 0;
+        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
         for (size_t i = 0; i < count; i++) {
-            low = low < x[i] ? low : x[i];
-            high = high > x[i] ? high : x[i];
+            int32_t bits = vit__bits_of(x[i]);
+            low = vit__max(low, bits ^ INT32_MIN);
+            high = vit__max(high, bits);
         }
-        vit__grid grid = vit__grid_of(low, high);
+        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
         for (size_t i = 0; i < count; i++) {
-            int32_t u = vit__nearest(x[i] * grid.inverse) + grid.zero;
+            int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
             out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
         }
-        *scales++ = grid.scale, *zeros++ = grid.zero;
+        *scales++ = q.scale, *zeros++ = q.zero;
     }
 }
 
 /* 16 numbers of each row become integers, -range to range, with a scale and a sum for each column: a
-   panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. The same to the bit in every
-   instruction set. */
-static void vit__quantize_panel(const float *x, size_t stride, int rows, int range, int8_t *panel,
+   panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. Finite columns give the same bits
+   in every instruction set; one with a NaN or an infinity has the scale NaN. */
+static void vit__quantize_panel(const float *x, size_t stride, int rows, int range, void *bytes,
                                 float *scales, int32_t *sums) {
+    int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        float most = 1e-30f;
-        for (size_t r = 0; r < (size_t)rows; r++) {
-            float size = x[r * stride + n] < 0 ? -x[r * stride + n] : x[r * stride + n];
-            most = most > size ? most : size;
-        }
+        int32_t size = vit__bits_of(1e-30f);
+        for (size_t r = 0; r < (size_t)rows; r++)
+            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
+        float most = vit__float_of(size);
         float inverse = (float)range / most;
-        scales[n] = most / (float)range;
+        scales[n] = most / (float)range + most * 0.0f;
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -2441,13 +2397,12 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
 }
 
 /* Softmax as integers of two digits, in rows of round16(count) bytes: it is unit * (64 * high + low), the
-   largest having 64 * 63 + 63, and zeros behind count. The unit is 1 over the sum of the integers, so
-   that rounding makes no row heavier. x is lost. */
+   largest having 64 * 63 + 63, and zeros after count. The unit is 1 over the sum of the integers, so
+   that rounding makes no row heavier; it is NaN for a row with a NaN or an infinity. x is lost. */
 static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, float scale,
                                uint8_t *high, uint8_t *low, float *units) {
     for (; rows > 0; rows--, x += stride) {
-        float sum = 0;
-        vit__exp_row(x, count, scale);
+        float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
             uint32_t bits;
@@ -2461,9 +2416,8 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
 
 /* Half precision. Its exponent is 112 too small for a float then, subnormals included. */
 static float vit__from_f16(uint16_t half) {
-    uint32_t bits = (uint32_t)(half & 0x7FFF) << 13;
-    float x;
-    memcpy(&x, &bits, sizeof(x));
+    int32_t size = (half & 0x7FFF) << 13; /* from 31 << 23 on: infinity, NaN */
+    float x = vit__float_of(size | (size > 0x0F7FFFFF ? 0x7F800000 : 0));
     x *= 5.192296858534828e33f; /* 2^112 */
     return half & 0x8000 ? -x : x;
 }
@@ -2503,152 +2457,109 @@ static void vit__unpack(const vit__matrix *m, int panel, int panels, size_t k, s
     }
 }
 
-/* out[x][y] = in[y][x] for 4 x 4 floats; rows of `in` are stride apart, those of out 16. */
-static void vit__transpose4(const float *in, size_t stride, float *out) {
-#if defined(VIT__X86)
-    __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + stride);
-    __m128 c = _mm_loadu_ps(in + 2 * stride), d = _mm_loadu_ps(in + 3 * stride);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(out, a);
-    _mm_storeu_ps(out + VIT__PANEL, b);
-    _mm_storeu_ps(out + 2 * VIT__PANEL, c);
-    _mm_storeu_ps(out + 3 * VIT__PANEL, d);
-#elif defined(VIT__AARCH64)
-    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
-                              vld1q_f32(in + 3 * stride)}};
-    float rows[16];
-    vst4q_f32(rows, columns);
-    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
-#else
-    for (size_t x = 0; x < 4; x++) {
-        for (size_t y = 0; y < 4; y++) out[x * VIT__PANEL + y] = in[y * stride + x];
-    }
-#endif
-}
-
-/* Up to 16 rows become columns: [count][width] -> [width][16], zeros behind them; width is a multiple
-   of 4. */
+/* Up to 16 rows become columns: [count][width] -> [width][16], zeros after them; width is a multiple of
+   4. */
 static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
-    for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
-        float four[VIT__PANEL][4] = {{0}};
-        for (size_t y = 0; y < (size_t)count && count < VIT__PANEL; y++)
-            memcpy(four[y], rows + y * stride, sizeof(four[y]));
-        for (size_t y = 0; y < VIT__PANEL; y += 4) {
-            if (count < VIT__PANEL) vit__transpose4(four[y], 4, out + y);
-            else vit__transpose4(rows + y * stride, stride, out + y);
-        }
+    for (size_t x = 0; x < width; x++) {
+        for (int y = 0; y < VIT__PANEL; y++)
+            *out++ = y < count ? rows[(size_t)y * stride + x] : 0.0f;
     }
 }
 
-#if defined(VIT__X86) || defined(VIT__AARCH64)
-/* Four bytes for a vector to repeat. */
-static inline int32_t vit__load4(const uint8_t *p) {
-    int32_t bytes;
-    memcpy(&bytes, p, sizeof(bytes));
-    return bytes;
-}
-#endif
-
-#if defined(VIT__X86) && !defined(__clang__) && !defined(VIT__EMULATED)
-/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
-#define VIT__SUMS_BY_ASM
-#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
-#endif
-
-/* The vector kernels: this file includes itself, once for each instruction set, and takes [12]. */
-#ifndef VIT_SELF
+/* The targets: this file includes itself, once for each, and takes [12]. */
+#if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
+#define VIT_SELF __FILE_NAME__
+#elif !defined(VIT_SELF)
 #define VIT_SELF "vit.h"
+#endif
+#ifdef __has_include
+#if !__has_include(VIT_SELF)
+#error "vit.h: this file includes itself; define VIT_SELF as the name by which it can"
+#endif
 #endif
 #ifndef VIT_MAX_ISA
 #define VIT_MAX_ISA VIT_ISA_AVX512
 #endif
-#define VIT__PASS_NEON 1
-#define VIT__PASS_SIMD128 2
-#define VIT__PASS_AVX2 3
-#define VIT__PASS_AVXVNNI 4 /* the kernels of AVX2, but for multiply8 */
-#define VIT__PASS_AVX512 5
-#define VIT__PASS_AVX512VNNI 6 /* likewise */
-#define VIT__PASS_MVE 7
+#define VIT__TARGET_DSP 1
+#define VIT__TARGET_MVE 2
+#define VIT__TARGET_NEON 3
+#define VIT__TARGET_SIMD128 4
+#define VIT__TARGET_AVX2 5 /* and FMA */
+#define VIT__TARGET_AVXVNNI 6
+#define VIT__TARGET_AVX512 7 /* AVX-512 F and BW; only Xeon Phi has F without BW */
+#define VIT__TARGET_AVX512VNNI 8
 
+/* The kernels in plain C, with some products of integers. */
+#define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
+#define VIT__PLAIN_ENTRY(name, parameters) vit__##name,
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                             \
+    {                                                                                      \
+        {{4, 1, vit__multiply, NULL, NULL},                                                \
+         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}}, \
+            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)}, VIT__KERNEL_LIST(VIT__PLAIN_ENTRY)      \
+    }
+
+static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
+
+#ifdef VIT__DSP
+#define VIT__TARGET VIT__TARGET_DSP
+#include VIT_SELF
+#endif
 #ifdef VIT__MVE
-#define VIT__PASS VIT__PASS_MVE
+#define VIT__TARGET VIT__TARGET_MVE
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__AARCH64
-#define VIT__PASS VIT__PASS_NEON
+#define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__WASM
-#define VIT__PASS VIT__PASS_SIMD128
+#define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-
 #ifdef VIT__X86
-#define VIT__PASS VIT__PASS_AVX2
+#define VIT__TARGET VIT__TARGET_AVX2
 #include VIT_SELF
-#undef VIT__PASS
 #ifdef VIT__HAVE_AVXVNNI
-#define VIT__PASS VIT__PASS_AVXVNNI
+#define VIT__TARGET VIT__TARGET_AVXVNNI
 #include VIT_SELF
-#undef VIT__PASS
 #endif
-#define VIT__PASS VIT__PASS_AVX512
+#define VIT__TARGET VIT__TARGET_AVX512
 #include VIT_SELF
-#undef VIT__PASS
-#define VIT__PASS VIT__PASS_AVX512VNNI
+#define VIT__TARGET VIT__TARGET_AVX512VNNI
 #include VIT_SELF
-#undef VIT__PASS
 #endif
 
-/* What a variant may need of the processor and the operating system. */
-#define VIT__HAS_AVX2 1u /* and FMA */
-#define VIT__HAS_AVXVNNI 2u
-#define VIT__HAS_AVX512 4u /* F and BW, which only a Xeon Phi has not both */
-#define VIT__HAS_AVX512VNNI 8u
+#ifdef VIT__TARGET /* each inclusion ends with its #undef */
+#error "vit.h: what was included is another file; define VIT_SELF as the name of this one"
+#endif
 
-/* Intel's manual, volume 1, 14.3 and 15.2. */
-static unsigned vit__features(void) {
-    unsigned features = 0;
+/* The targets, as bits, that this machine can run of those that not every one of its processors can:
+   Intel's manual, volume 1, 14.3 and 15.2. */
+#define VIT__BIT(target) (1u << VIT__TARGET_##target)
+static unsigned vit__targets_here(void) {
+    unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
-    features = VIT__HAS_AVX2 | VIT__HAS_AVXVNNI | VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI;
+    here = ~0u;
 #elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     const unsigned avx2 = 1u << 5, avx512f = 1u << 16, avx512bw = 1u << 30;
     const unsigned avx512vnni = 1u << 11, avxvnni = 1u << 4;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return here;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
-        return 0;
-    features = VIT__HAS_AVX2;
+        return here;
+    here |= VIT__BIT(AVX2);
     if ((~low & 0xE6u) == 0 && (~b & (avx512f | avx512bw)) == 0) {
-        features |= VIT__HAS_AVX512;
-        if ((c & avx512vnni) != 0) features |= VIT__HAS_AVX512VNNI;
+        here |= VIT__BIT(AVX512);
+        if ((c & avx512vnni) != 0) here |= VIT__BIT(AVX512VNNI);
     }
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0)
-        features |= VIT__HAS_AVXVNNI;
+        here |= VIT__BIT(AVXVNNI);
 #endif
-    return features;
+    return here;
 }
-
-#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                     \
-    {                                                                                              \
-        4, 1, vit__multiply, VIT__ONLY_INT8 ? NULL : vit__gelu_rows, vit__gelu8_rows,              \
-            VIT__TANH ? vit__gelu_tanh_rows : NULL, vit__norm_row, vit__softmax_rows, vit__unpack, \
-            VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel,         \
-            vit__softmax_rows8                                                                     \
-    }
-
-static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
-#ifdef VIT__DSP
-static const vit__kernels vit__kernels_dsp =
-    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
-#endif
 
 typedef struct vit__variant {
     vit_isa isa;
@@ -2673,20 +2584,20 @@ static const vit__variant vit__variants[] = {
 #endif
 #ifdef VIT__X86
 #ifdef VIT__HAVE_AVXVNNI
-    {VIT_ISA_AVX2, VIT__HAS_AVX2 | VIT__HAS_AVXVNNI, &vit__kernels_avxvnni},
+    {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
 #endif
-    {VIT_ISA_AVX2, VIT__HAS_AVX2, &vit__kernels_avx2},
-    {VIT_ISA_AVX512, VIT__HAS_AVX512 | VIT__HAS_AVX512VNNI, &vit__kernels_avx512vnni},
-    {VIT_ISA_AVX512, VIT__HAS_AVX512, &vit__kernels_avx512},
+    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},
+    {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},
+    {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
 #endif
 };
 
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
-    unsigned features = isa == VIT_ISA_PORTABLE ? 0 : vit__features();
+    unsigned here = isa == VIT_ISA_PORTABLE ? 0 : vit__targets_here();
     for (size_t i = 0; i < sizeof(vit__variants) / sizeof(vit__variants[0]); i++) {
         const vit__variant *v = &vit__variants[i];
-        if (v->isa == isa && (v->needs & ~features) == 0) return v->kernels;
+        if (v->isa == isa && (v->needs & ~here) == 0) return v->kernels;
     }
     return NULL;
 }
@@ -2709,424 +2620,284 @@ VIT_API vit_isa vit_isa_find(const char *name) {
     return (vit_isa)isa;
 }
 
-/* ---- [8] LAYERS ---------------------------------------------------------------------------- */
+/* ---- [8] PRODUCTS -------------------------------------------------------------------------- */
 
-/* Rows of floats, so many apart. */
+/* Rows, stride floats apart. Packed ones, which take less room, begin where floats would. */
 typedef struct vit__table {
     float *data;
     size_t stride;
 } vit__table;
 
-/* One pass over some images. Widths are padded to multiples of 16; what is in the padding is zero.
-   Shapes are for `images` images. T: tokens, D: dim, I: inner, M: mlp, T16: T padded, W: width of a
-   head, H: heads_at_once. What is quantized lies as bytes at the start of its row. */
+/* One forward pass over some images. Widths are padded to multiples of 16; the padding is zero. In a
+   shape, T stands for tokens, D for dim, I for inner, M for mlp, T16 for padded_tokens, W for
+   head_width and H for heads_at_once. */
 typedef struct vit__pass {
     const vit_model *model;
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    int integer;           /* the blocks' matrices are multiplied as integers ... */
-    int integer_attention; /* ... and in attention, which costs int8x too much of its accuracy */
+    const void *pixels;         /* of these images */
+    vit__operand block_operand; /* what the products with the blocks' matrices are made of, ... */
+    vit__operand attention_operand; /* ... and those of attention: floats if int8 costs accuracy */
     int images;
-    int tokens;         /* T: of an image */
+    int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
-    int heads, heads_at_once;     /* H: heads whose keys and values there is room for */
-    int mlp_rows;                 /* of an image, that go through the MLP at a time */
-    int few_patches, few_queries; /* that a worker has in its scratch */
-    size_t dim, head_width, inner;
+    int heads, heads_at_once; /* all, and those whose keys and values there is room for ... */
+    int first_head;           /* ... from this one on */
+    int patches_at_once, queries_at_once; /* that there is room for in a worker's rows */
+    int mlp_rows_at_once;                 /* of an image */
+    size_t dim, head_width, inner, patch_stride;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
-    vit__table normalized; /* [images][T][D], quantized where the matrices are integers */
-    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to } these, */
-    float *keys;           /* [images][H][T16 / 16][W][16]                            } or one */
-    float *values;         /* [images][H][W / 16][T][16]                              } of the */
-    int8_t *keys8;         /* instead of keys: [images][H][T16 / 16][W / 4][16][4],   } next  */
-    float *key_scales;     /* [images][H][T16],                                       } four,  */
-    int32_t *key_sums;     /* [images][H][T16]                                        } in one */
-    int8_t *values8;       /* instead of values: [images][H][W / 16][T16 / 4][16][4], } memory */
-    float *value_scales;   /* [images][H][W],                                         }        */
-    int32_t *value_sums;   /* [images][H][W]                                          }        */
-    vit__table hidden;     /* [images][mlp_rows][M]                                   }        */
+    vit__table normalized; /* [images][T][D], as the blocks' operands */
+    float *row_scales;     /* [images][T], of packed rows */
+    int32_t *row_zeros;    /* [images][T] */
+    unsigned char
+        *shared;        /* what holds first those of attention, then hidden, and last the others: */
+    vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
+    float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
+    float *values;      /* [images][H][W / 16][T][16], likewise; packed ones have T16 tokens */
+    float *key_scales;  /* [images][H][T16], of packed keys */
+    int32_t *key_sums;  /* [images][H][T16] */
+    float *value_scales;   /* [images][H][W], of packed values */
+    int32_t *value_sums;   /* [images][H][W] */
+    vit__table hidden;     /* [images][mlp_rows_at_once][M] */
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
-    float *scratch;        /* [threads]: a slice of weights; behind it a few rows */
-    float *row_scales;     /* [images][T] } of quantized rows */
-    int32_t *row_zeros;    /* [images][T] } */
-    size_t x_size, normalized_size, shared_size; /* of an image, in floats */
-    size_t scratch_size;                         /* of a thread */
-    size_t slice_inputs;                         /* of weights that are unpacked at a time: */
-    size_t slice_size;                           /* [2][slice_inputs][16] */
+    float *scratch;        /* [threads][scratch_size]: a slice of weights, then a few rows */
+    size_t x_size, normalized_size; /* of an image, in floats ... */
+    size_t shared_size;             /* ... and in bytes */
+    size_t scratch_size;            /* of a worker */
+    size_t slice_inputs;            /* inputs of weights that are unpacked at a time */
+    size_t slice_size;              /* [2][slice_inputs][16] */
 } vit__pass;
 
-/* Of rows that a tile reads side by side. Rows of a multiple of 2 KB would lie in too few sets of a
-   first level cache. */
+/* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
+   a first level cache, so they get 16 more floats. */
 static size_t vit__row_stride(size_t width) {
     return width % 512 == 0 ? vit__add(width, VIT__PANEL) : width;
 }
 
-/* What becomes of the sums of a product. */
-typedef enum vit__finish { VIT__ASSIGN, VIT__ADD, VIT__ACT } vit__finish;
+/* The operands of a pass, which a build for int8 alone knows. */
+static vit__operand vit__block_operand(const vit__pass *pass) {
+    return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->block_operand;
+}
 
-/* A product: some rows of each image, [images][rows][inputs], times some panels of a matrix. In the
-   output, images, rows and panels lie apart by the strides. */
-typedef struct vit__product {
-    const vit__pass *pass;
-    vit__matrix matrix;
-    int integer; /* the rows of input are quantized, and multiplied as integers */
-    vit__table input;
-    int input_rows;          /* of an image: `rows`, or more than are multiplied */
-    const float *row_scales; /* of the input, where it is quantized */
-    const int32_t *row_zeros;
-    int images, rows;
-    int first_panel, panels, task_panels;
-    vit__finish finish;
-    float *output; /* of the first panel */
-    size_t image_stride, row_stride, panel_stride;
-} vit__product;
+static vit__operand vit__attention_operand(const vit__pass *pass) {
+    return VIT__ONLY_INT8 ? VIT__OPERAND_INT8 : pass->attention_operand;
+}
 
-/* The biases of a product without. */
-static const float vit__zeros[VIT__TILE_PANELS * VIT__PANEL] = {0};
+/* The operand for a matrix. Those outside the blocks cost little and matter more: floats. */
+static vit__operand vit__operand_of(const vit__pass *pass, vit__role role) {
+    return vit__in_block(role) ? vit__block_operand(pass) : VIT__OPERAND_F32;
+}
 
-#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
+static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__operand operand) {
+    return &pass->kernels->operands[operand];
+}
+
+/* Floats that hold so many packed inputs, a multiple of 4. */
+static size_t vit__packed_size(vit__operand operand, size_t inputs) {
+    return inputs / (sizeof(float) / vit__input_sizes[operand]);
+}
+
+static size_t vit__steps(vit__operand operand, size_t inputs) {
+    return inputs * vit__input_sizes[operand] / VIT__STEP_INPUT;
+}
+
+static vit__act_kernel vit__act(const vit__pass *pass) {
+    if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH)
+        return pass->kernels->act[VIT__GELU_TANH];
+    return pass->kernels
+        ->act[vit__block_operand(pass) == VIT__OPERAND_INT8 ? VIT__GELU8 : VIT__GELU];
+}
+
+/* A worker's room for a slice of weights, [2][slice_inputs][16] ... */
+static float *vit__worker_slice(const vit__pass *pass, int worker) {
+    return pass->scratch + (size_t)worker * pass->scratch_size;
+}
+
+/* ... and for some rows: patches, scores, or one row on its way. */
+static float *vit__worker_rows(const vit__pass *pass, int worker) {
+    return vit__worker_slice(pass, worker) + pass->slice_size;
+}
 
 static int vit__divide_up(int n, int by) {
     return n / by + (n % by != 0);
 }
 
-/* The fields integer and integer_attention, which a build for int8 alone need not read. */
-static int vit__has_integers(const vit__pass *pass) {
-    return VIT__ONLY_INT8 || pass->integer;
+/* What a task works on: each image has some groups (its heads, or blocks of its rows), and each group
+   has `length` things (tokens, panels, ...), of which one task takes `most`. */
+typedef struct vit__part {
+    size_t image, group;
+    int first, count;
+} vit__part;
+
+static vit__part vit__part_of(int index, int groups, int length, int most) {
+    int parts = vit__divide_up(length, most), all = index / parts;
+    vit__part part = {(size_t)(all / groups), (size_t)(all % groups), index % parts * most, 0};
+    part.count = vit__min(most, length - part.first);
+    return part;
 }
 
-static int vit__attends_integers(const vit__pass *pass) {
-    return VIT__ONLY_INT8 || pass->integer_attention;
+static const void *vit__offset(const void *p, size_t bytes) {
+    return (const unsigned char *)p + bytes;
 }
 
-static vit__act_kernel vit__act(const vit__pass *pass) {
-    if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH) return pass->kernels->gelu_tanh;
-    return vit__has_integers(pass) ? pass->kernels->gelu8 : pass->kernels->gelu;
+/* Rows and panels whose outputs are next to each other; the weights are left to be set. */
+static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
+                              vit__table output) {
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
+    tile.input = input, tile.input_stride = input_stride;
+    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
+    return tile;
 }
 
-/* While so many tiles of rows pass by the panels of `tile`, those after them, and after those of the
-   other threads, come nearer. */
-static void vit__fetch_next(vit__tile *tile, int threads, int tiles) {
-    if (!VIT__FETCHES) return;
-    size_t size = (size_t)tile->panels * VIT__PANEL * sizeof(float); /* of one k */
-    tile->next = (uintptr_t)tile->weights + size * tile->inputs * (size_t)threads;
-    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
+/* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
+   Those of the other threads come in between. */
+static void vit__fetch_next(vit__tile *tile, const void *weights, size_t size, size_t steps,
+                            int threads) {
+    tile->next = (uintptr_t)weights + size * (size_t)threads;
+    tile->next_step = (size + steps - 1) / steps;
 }
 
-static void vit__fetch_next8(vit__tile8 *tile, int threads, int tiles) {
-    size_t size = (size_t)tile->panels * VIT__PANEL * 4; /* of 4 k */
-    tile->next = (uintptr_t)tile->weights + size * (tile->inputs / 4) * (size_t)threads;
-    tile->next_step = (size + (size_t)tiles - 1) / (size_t)tiles;
-}
-
-/* The next few rows, tile by tile, so that the panels stay in the cache while the rows pass by. */
-static void vit__multiply_rows(const vit__kernels *kernels, vit__tile *tile, int rows) {
+/* Any number of rows, a tile at a time, so that the panels stay in the cache while the rows pass. */
+static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *tile, int rows) {
     for (; rows > 0; rows -= tile->rows) {
         tile->rows = vit__min(kernels->tile_rows, rows);
         kernels->multiply(tile);
         for (int i = 0; tile->act != NULL && i < tile->panels; i++)
             tile->act(tile->output + (size_t)i * tile->panel_stride, tile->row_stride, tile->rows);
-        tile->input += (size_t)tile->rows * tile->input_stride;
+        tile->input = vit__tile_row(tile, tile->rows);
+        if (tile->row_scales != NULL) tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
         tile->output += (size_t)tile->rows * tile->row_stride;
-        if (VIT__FETCHES) tile->next += tile->inputs * tile->next_step;
+        if (VIT__FETCHES) tile->next += tile->steps * tile->next_step;
     }
 }
 
-/* The same of integers. */
-static void vit__multiply_rows8(const vit__kernels *kernels, vit__tile8 *tile, int threads,
-                                int rows) {
-    if (VIT__FETCHES) vit__fetch_next8(tile, threads, vit__divide_up(rows, kernels->tile8_rows));
-    for (; rows > 0; rows -= tile->rows) {
-        tile->rows = vit__min(kernels->tile8_rows, rows);
-        kernels->multiply8(tile);
-        tile->input += (size_t)tile->rows * tile->input_stride;
-        tile->row_scales += tile->rows, tile->row_zeros += tile->rows;
-        tile->output += (size_t)tile->rows * tile->row_stride;
-        if (VIT__FETCHES) tile->next += tile->inputs / 4 * tile->next_step;
-    }
-}
+/* Panels of a matrix from first_panel on, of which slice_inputs inputs at a time are unpacked to floats,
+   [panels][slice][16]: they stay in the first level cache while the rows pass. */
+typedef struct vit__unpacking {
+    const vit__pass *pass;
+    const vit__matrix *matrix;
+    int first_panel;
+    float *slice;
+} vit__unpacking;
 
-/* Likewise where the weights of `tile` are unpacked from those of m: what is read next lies behind
-   them. */
-static void vit__fetch_packed(const vit__pass *pass, const vit__matrix *m,
-                              const unsigned char *weights, vit__tile *tile) {
-    size_t bytes = m->panel_size * (size_t)tile->panels;
-    tile->next = (uintptr_t)weights + bytes * (size_t)vit__threads(pass->options);
-    tile->next_step =
-        tile->next_step * bytes / ((size_t)tile->panels * VIT__PANEL * sizeof(float) * m->inputs) +
-        1;
-}
+static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-static int vit__is_f32(const vit__matrix *m) {
-    return !VIT__ONLY_INT8 && m->dtype == VIT__F32;
-}
-
-/* Some rows times one or two panels of a matrix. Weights of other types than f32 are unpacked a slice
-   of inputs at a time, [panels][slice][16], which stays in the first level cache while the rows pass
-   by; the sums of the slices add up in the output. */
-static void vit__multiply_floats(const vit__pass *pass, const vit__matrix *m, int panel,
-                                 vit__tile tile, int rows, float *slice) {
-    const unsigned char *weights = m->weights + (size_t)panel * m->panel_size;
-    const float *input = tile.input;
-    float *output = tile.output;
-    vit__act_kernel act = tile.act;
-    size_t step = vit__is_f32(m) ? m->inputs : pass->slice_inputs;
-    for (size_t k = 0; k < m->inputs; k += step) {
-        tile.inputs = step < m->inputs - k ? step : m->inputs - k;
-        tile.input = input + k;
-        tile.output = output;
-        tile.bias = k > 0 ? vit__zeros : m->bias + (size_t)panel * VIT__PANEL;
-        tile.add = tile.add || k > 0;
-        tile.act = k + tile.inputs < m->inputs ? NULL : act;
-        tile.weights = vit__is_f32(m) ? (const float *)(const void *)weights : slice;
-        if (!vit__is_f32(m)) pass->kernels->unpack(m, panel, tile.panels, k, tile.inputs, slice);
-        vit__fetch_next(&tile, vit__threads(pass->options),
-                        vit__divide_up(rows, pass->kernels->tile_rows));
-        if (VIT__FETCHES && !vit__is_f32(m)) vit__fetch_packed(pass, m, weights, &tile);
-        vit__multiply_rows(pass->kernels, &tile, rows);
-    }
-}
-
-/* The same of quantized rows, from first_row on, as integers. */
-static void vit__multiply_integers(const vit__product *p, int panel, const vit__tile *tile,
-                                   int first_row, int rows) {
-    const vit__matrix *m = &p->matrix;
-    const size_t n = (size_t)panel * VIT__PANEL;
-    vit__tile8 t;
-    memset(&t, 0, sizeof(t));
-    t.panels = tile->panels;
-    t.inputs = m->inputs;
-    t.input = (const uint8_t *)tile->input;
-    t.input_stride = tile->input_stride * sizeof(float);
-    t.row_scales = p->row_scales + first_row, t.row_zeros = p->row_zeros + first_row;
-    t.weights = (const int8_t *)(m->weights + (size_t)panel * m->panel_size);
-    t.narrow = m->range <= 63;
-    t.scales = m->scales + n, t.bias = m->bias + n, t.weight_sums = m->sums + n;
-    t.output = tile->output;
-    t.row_stride = tile->row_stride, t.panel_stride = tile->panel_stride;
-    t.add = tile->add, t.act = tile->act;
-    vit__multiply_rows8(p->pass->kernels, &t, vit__threads(p->pass->options), rows);
-}
-
-/* One or two panels times some rows of an image. */
-static void vit__product_panels(const vit__product *p, int image, int row, int row_end, int panel,
-                                int panels, float *scratch) {
-    const vit__pass *pass = p->pass;
-    int first_row = image * p->input_rows + row, rows = row_end - row;
+/* Any number of rows and panels; the panels after them are for threads - 1 others. Unless `unpacking` is
+   NULL, the sums of its slices add up in the output. */
+static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit__tile *all,
+                                 int threads, const vit__unpacking *unpacking) {
+    const size_t panel_size =
+        unpacking == NULL ? all->steps * VIT__STEP_WEIGHTS : unpacking->matrix->panel_size;
+    const size_t most = unpacking == NULL ? all->steps : unpacking->pass->slice_inputs;
+    const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
     vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.panels = panels, tile.add = p->finish == VIT__ADD;
-    if (p->finish == VIT__ACT) tile.act = vit__act(pass);
-    tile.input = p->input.data + (size_t)first_row * p->input.stride;
-    tile.input_stride = p->input.stride;
-    tile.output = p->output + (size_t)image * p->image_stride + (size_t)row * p->row_stride +
-                  (size_t)(panel - p->first_panel) * p->panel_stride;
-    tile.row_stride = p->row_stride, tile.panel_stride = p->panel_stride;
-    if (p->integer) vit__multiply_integers(p, panel, &tile, first_row, rows);
-    else vit__multiply_floats(pass, &p->matrix, panel, tile, rows, scratch);
+    for (int panel = 0; panel < all->panels; panel += tile.panels) {
+        const void *weights = vit__offset(all->weights, (size_t)panel * panel_size);
+        const size_t n = (size_t)panel * VIT__PANEL;
+        for (size_t k = 0; k < all->steps; k += tile.steps) {
+            tile = *all;
+            tile.panels = vit__min(kernels->tile_panels, all->panels - panel);
+            tile.steps = vit__smaller(most, all->steps - k);
+            tile.input = vit__offset(all->input, k * VIT__STEP_INPUT);
+            tile.output += (size_t)panel * all->panel_stride;
+            tile.weights = weights;
+            tile.bias = k > 0 || all->bias == NULL ? vit__no_bias : all->bias + n;
+            if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
+            tile.add = all->add || k > 0;
+            if (k + tile.steps < all->steps) tile.act = NULL;
+            if (unpacking != NULL) {
+                unpacking->pass->kernels->unpack(unpacking->matrix, unpacking->first_panel + panel,
+                                                 tile.panels, k, tile.steps, unpacking->slice);
+                tile.weights = unpacking->slice;
+            }
+            if (VIT__FETCHES)
+                vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
+                                tiles * all->steps, threads);
+            vit__multiply_rows(kernels, &tile, all->rows);
+        }
+    }
 }
 
-/* One task of a product: a block of rows of an image times a few panels. */
+/* The panels of m from first_panel on come to what else `all` says. Floats are multiplied by weights
+   of any type; packed rows have the type of the weights. */
+static void vit__multiply_matrix(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
+                                 int first_panel, vit__tile *all, int worker) {
+    const size_t n = (size_t)first_panel * VIT__PANEL;
+    const int unpacks = operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    vit__unpacking unpacking = {pass, m, first_panel, vit__worker_slice(pass, worker)};
+    all->steps = vit__steps(operand, m->inputs);
+    all->weights = m->weights + (size_t)first_panel * m->panel_size;
+    all->bias = m->bias + n;
+    if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
+    all->narrow = m->range <= 63;
+    vit__multiply_panels(vit__kernels_for(pass, operand), all, vit__threads(pass->options),
+                         unpacks ? &unpacking : NULL);
+}
+
+/* Rows of each image, [images][input_rows][inputs], times panels of a matrix. */
+typedef struct vit__product {
+    const vit__pass *pass;
+    vit__operand operand;
+    vit__matrix matrix;
+    vit__tile all; /* rows and panels of the first image */
+    int images, input_rows, first_panel, task_panels;
+    size_t image_stride; /* of the output */
+} vit__product;
+
+#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
+
+/* One task of a product: a few panels times a block of rows of an image. */
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
-    int groups = vit__divide_up(p->panels, p->task_panels);
-    int blocks = vit__divide_up(p->rows, VIT__TASK_ROWS);
-    int panel = p->first_panel + index % groups * p->task_panels, image = index / groups / blocks;
-    int row = index / groups % blocks * VIT__TASK_ROWS;
-    int panel_end = vit__min(p->first_panel + p->panels, panel + p->task_panels);
-    int row_end = vit__min(p->rows, row + VIT__TASK_ROWS);
-    float *scratch = p->pass->scratch + (size_t)worker * p->pass->scratch_size;
-    int most = p->integer ? p->pass->kernels->tile8_panels : p->pass->kernels->tile_panels;
-    for (int panels; panel < panel_end; panel += panels) {
-        panels = vit__min(most, panel_end - panel);
-        vit__product_panels(p, image, row, row_end, panel, panels, scratch);
-    }
+    int blocks = vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    vit__part part = vit__part_of(index, blocks, p->all.panels, p->task_panels);
+    size_t row = part.group * VIT__TASK_ROWS, input_row = part.image * (size_t)p->input_rows + row;
+    vit__tile tile = p->all;
+    tile.rows = vit__min(VIT__TASK_ROWS, p->all.rows - (int)row), tile.panels = part.count;
+    tile.input = vit__offset(tile.input, input_row * tile.input_stride);
+    tile.row_scales += input_row, tile.row_zeros += input_row;
+    tile.output += part.image * p->image_stride + row * tile.row_stride +
+                   (size_t)part.first * tile.panel_stride;
+    vit__multiply_matrix(p->pass, p->operand, &p->matrix, p->first_panel + part.first, &tile,
+                         worker);
 }
 
 static void vit__run_product(vit__product *p) {
-    int blocks = p->images * vit__divide_up(p->rows, VIT__TASK_ROWS);
-    p->task_panels = p->images * p->rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
-    vit__parallel(p->pass->options, blocks * vit__divide_up(p->panels, p->task_panels),
+    int blocks = p->images * vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    p->task_panels = p->images * p->all.rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
+    vit__parallel(p->pass->options, blocks * vit__divide_up(p->all.panels, p->task_panels),
                   vit__product_task, p);
 }
 
-/* Matrices of the blocks are multiplied as integers where they are of 8 bits; the others, at the ends
-   of the model, cost little and matter more. */
-static int vit__is_integer(const vit__pass *pass, vit__role role) {
-    return vit__has_integers(pass) && vit__in_block(role);
-}
-
-/* The product of rows with the matrix of a role; where it goes is left to say. */
+/* Rows, all in one image, times all of a role's matrix, to rows. */
 static vit__product vit__product_of(const vit__pass *pass, vit__role role, int block,
-                                    vit__table input, int rows) {
+                                    vit__table input, int rows, vit__table output) {
     vit__product p;
     memset(&p, 0, sizeof(p));
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
-    p.integer = vit__is_integer(pass, role);
-    p.input = input;
-    p.row_scales = pass->row_scales, p.row_zeros = pass->row_zeros;
-    p.images = 1, p.rows = p.input_rows = rows;
-    p.panels = (int)(p.matrix.outputs / VIT__PANEL);
+    p.operand = vit__operand_of(pass, role);
+    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
+    p.images = 1, p.input_rows = rows;
     return p;
-}
-
-/* From rows to rows. */
-static void vit__run_linear(vit__product *p, vit__finish finish, vit__table output) {
-    p->finish = finish;
-    p->output = output.data;
-    p->row_stride = output.stride, p->panel_stride = VIT__PANEL;
-    vit__run_product(p);
 }
 
 static void vit__linear(const vit__pass *pass, vit__role role, int block, vit__table input,
-                        int rows, vit__finish finish, vit__table output) {
-    vit__product p = vit__product_of(pass, role, block, input, rows);
-    vit__run_linear(&p, finish, output);
-}
-
-/* normalized [images][T], of which `rows` of each image, times the panels of H heads of q, k or v. */
-static vit__product vit__heads_product(const vit__pass *pass, vit__role role, int block, int head,
-                                       int rows) {
-    vit__product p = vit__product_of(pass, role, block, pass->normalized, pass->tokens);
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    p.images = pass->images, p.rows = rows;
-    p.first_panel = head * panels;
-    p.panels = vit__min(pass->heads_at_once, pass->heads - head) * panels;
-    return p;
-}
-
-/* To rows in the place of the queries, [images][rows][I]. */
-static void vit__make_rows(const vit__pass *pass, vit__role role, int block, int head, int rows) {
-    vit__product p = vit__heads_product(pass, role, block, head, rows);
-    vit__table output = pass->queries;
-    output.data += (size_t)head * pass->head_width;
-    p.image_stride = (size_t)rows * output.stride;
-    vit__run_linear(&p, VIT__ASSIGN, output);
-}
-
-/* To values: panels, by which attention multiplies its weights. */
-static void vit__make_float_values(const vit__pass *pass, int block, int head) {
-    vit__product p = vit__heads_product(pass, VIT__V, block, head, pass->tokens);
-    p.output = pass->values;
-    p.row_stride = VIT__PANEL, p.panel_stride = (size_t)pass->tokens * VIT__PANEL;
-    p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
+                        int rows, int add, vit__table output) {
+    vit__product p = vit__product_of(pass, role, block, input, rows, output);
+    p.all.add = add;
     vit__run_product(&p);
 }
 
-/* Heads whose keys and values are there, up to H of them: what the tasks of attention work on. */
-typedef struct vit__heads {
-    const vit__pass *pass;
-    int first_head, heads;
-} vit__heads;
-
-/* One task of the keys: 16 rows of a head, which lie in the place of the queries, become a panel, so that
-   the scores are a product with panels too. Tokens behind the last are zero; what comes out of them is
-   not used. */
-static void vit__key_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), first = index % blocks * VIT__PANEL;
-    int count = vit__min(VIT__PANEL, pass->tokens - first);
-    size_t head = (size_t)(index / blocks % h->heads), image = (size_t)(index / blocks / h->heads);
-    size_t width = pass->head_width, stride = pass->queries.stride;
-    size_t at = (image * (size_t)pass->heads_at_once + head) * pass->padded_tokens + (size_t)first;
-    const float *rows = pass->queries.data +
-                        (image * (size_t)pass->tokens + (size_t)first) * stride +
-                        ((size_t)h->first_head + head) * width;
-    int integers = vit__attends_integers(pass);
-    float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
-    float *columns = integers ? few : pass->keys + at * width;
-    vit__transpose(rows, stride, count, width, columns);
-    if (integers)
-        pass->kernels->quantize_panel(columns, VIT__PANEL, (int)width, 63, pass->keys8 + at * width,
-                                      pass->key_scales + at, pass->key_sums + at);
-}
-
-/* normalized -> keys of H heads, by way of the queries' place */
-static void vit__make_keys(const vit__pass *pass, int block, int head) {
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL);
-    vit__make_rows(pass, VIT__K, block, head, pass->tokens);
-    vit__parallel(pass->options, pass->images * heads.heads * blocks, vit__key_task, &heads);
-}
-
-/* One task of the values in integers: 16 outputs of a head, whose rows lie in the place of the queries,
-   become a panel. */
-static void vit__value_panel_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    size_t head = (size_t)(index / panels % h->heads), image = (size_t)(index / panels / h->heads);
-    size_t first = (size_t)(index % panels) * VIT__PANEL, width = pass->head_width;
-    size_t at = (image * (size_t)pass->heads_at_once + head) * width + first;
-    const float *rows = pass->queries.data + image * (size_t)pass->tokens * pass->queries.stride +
-                        ((size_t)h->first_head + head) * width + first;
-    (void)worker;
-    pass->kernels->quantize_panel(rows, pass->queries.stride, pass->tokens, 127,
-                                  pass->values8 + at * pass->padded_tokens, pass->value_scales + at,
-                                  pass->value_sums + at);
-}
-
-/* normalized -> values of H heads */
-static void vit__make_values(const vit__pass *pass, int block, int head) {
-    if (!vit__attends_integers(pass)) {
-        vit__make_float_values(pass, block, head);
-        return;
-    }
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int panels = (int)(pass->head_width / VIT__PANEL);
-    vit__make_rows(pass, VIT__V, block, head, pass->tokens);
-    vit__parallel(pass->options, pass->images * heads.heads * panels, vit__value_panel_task,
-                  &heads);
-}
-
-static int vit__rows_in_use(const vit__pass *pass) {
-    return pass->images * pass->rows_per_image;
-}
-
-/* More rows and panels than a tile has; `tile` says where the first are. No bias means zeros. */
-static void vit__multiply_all(const vit__kernels *kernels, vit__tile tile, int rows, int panels) {
-    const float *input = tile.input, *bias = tile.bias;
-    float *output = tile.output;
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        tile.panels = vit__min(kernels->tile_panels, panels - panel);
-        tile.bias = bias == NULL ? vit__zeros : bias + (size_t)panel * VIT__PANEL;
-        tile.input = input;
-        tile.output = output + (size_t)panel * tile.panel_stride;
-        vit__fetch_next(&tile, 1, vit__divide_up(rows, kernels->tile_rows));
-        vit__multiply_rows(kernels, &tile, rows);
-        tile.weights += (size_t)tile.panels * VIT__PANEL * tile.inputs;
-    }
-}
-
-/* The same of integers, without a bias. */
-static void vit__multiply_all8(const vit__kernels *kernels, const vit__tile8 *first, int rows,
-                               int panels) {
-    vit__tile8 tile = *first;
-    tile.bias = vit__zeros;
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        size_t n = (size_t)panel * VIT__PANEL;
-        tile.panels = vit__min(kernels->tile8_panels, panels - panel);
-        tile.input = first->input;
-        tile.row_scales = first->row_scales, tile.row_zeros = first->row_zeros;
-        tile.weights = first->weights + n * tile.inputs;
-        tile.scales = first->scales + n, tile.weight_sums = first->weight_sums + n;
-        tile.output = first->output + n;
-        vit__multiply_rows8(kernels, &tile, 1, rows);
-    }
-}
-
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. A few patches at a time are read as rows
-   of pixels in the order channel, y, x, into the worker's scratch, and multiplied by the matrix. */
-typedef struct vit__patches {
-    const vit__pass *pass;
-    const void *pixels;
-} vit__patches;
+/* ---- [9] LAYERS ---------------------------------------------------------------------------- */
 
 /* A channel of a row of packed pixels, normalised. */
 static void vit__read_u8(const vit_config *c, int channel, const unsigned char *pixels,
@@ -3135,58 +2906,50 @@ static void vit__read_u8(const vit_config *c, int channel, const unsigned char *
         out[x] = vit__normalize(&c->preprocess, channel, pixels[channel]);
 }
 
-/* A patch of the image as a row [inputs], the padding zero. */
-static void vit__read_patch(const vit__patches *p, int image, int patch, float *out,
+/* A patch of an image as a row [inputs], in the order channel, y, x, and zeros. */
+static void vit__read_patch(const vit__pass *pass, size_t image, int patch, float *out,
                             size_t inputs) {
-    const vit_config *c = p->pass->config;
-    int height = c->img_size[0], width = c->img_size[1], patch_width = c->patch_size[1];
+    const vit_config *c = pass->config;
+    size_t height = (size_t)c->img_size[0], width = (size_t)c->img_size[1];
+    size_t channels = (size_t)c->in_chans, patch_width = (size_t)c->patch_size[1];
+    size_t left = (size_t)(patch % vit__grid_width(c)) * patch_width;
     int top = patch / vit__grid_width(c) * c->patch_size[0];
-    int left = patch % vit__grid_width(c) * patch_width;
     float *end = out + inputs;
     for (int channel = 0; channel < c->in_chans; channel++) {
-        size_t plane = (size_t)image * (size_t)c->in_chans + (size_t)channel;
+        size_t plane = image * channels + (size_t)channel;
         for (int y = top; y < top + c->patch_size[0]; y++, out += patch_width) {
-            size_t planar = (plane * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
-            size_t packed =
-                ((size_t)image * (size_t)height + (size_t)y) * (size_t)width + (size_t)left;
-            if (p->pass->options->pixel_type == VIT_PIXELS_F32)
-                memcpy(out, (const float *)p->pixels + planar, (size_t)patch_width * sizeof(float));
+            size_t planar = (plane * height + (size_t)y) * width + left;
+            size_t packed = (image * height + (size_t)y) * width + left;
+            if (pass->options->pixel_type == VIT_PIXELS_F32)
+                memcpy(out, (const float *)pass->pixels + planar, patch_width * sizeof(float));
             else
-                vit__read_u8(c, channel,
-                             (const unsigned char *)p->pixels + packed * (size_t)c->in_chans, out);
+                vit__read_u8(c, channel, (const unsigned char *)pass->pixels + packed * channels,
+                             out);
         }
     }
     memset(out, 0, (size_t)(end - out) * sizeof(float));
 }
 
-/* One task of the patch embedding: a few patches of one image, added to what x holds. */
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. One task: a few patches of an image become
+   the worker's rows, whose product is added to what x holds. */
 static void vit__patch_task(void *arg, int index, int worker) {
-    const vit__patches *p = (const vit__patches *)arg;
-    const vit__pass *pass = p->pass;
+    const vit__pass *pass = (const vit__pass *)arg;
+    const vit_config *c = pass->config;
+    vit__part part = vit__part_of(index, 1, vit__num_patches(c), pass->patches_at_once);
+    size_t token = part.image * (size_t)pass->tokens + (size_t)(c->prefix_tokens + part.first);
+    vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
+    float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    int patches = vit__num_patches(pass->config),
-        tiles = vit__divide_up(patches, pass->few_patches);
-    int image = index / tiles, first = index % tiles * pass->few_patches;
-    int rows = vit__min(pass->few_patches, patches - first), panels = (int)(m.outputs / VIT__PANEL);
-    size_t token =
-        (size_t)image * (size_t)pass->tokens + (size_t)(pass->config->prefix_tokens + first);
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
-    float *input = slice + pass->slice_size;
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.input = input, tile.input_stride = vit__row_stride(m.inputs);
-    tile.row_stride = pass->x.stride, tile.panel_stride = VIT__PANEL;
+    vit__tile tile =
+        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    for (int i = 0; i < part.count; i++)
+        vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
+                        m.inputs);
     tile.add = 1;
-    for (int i = 0; i < rows; i++)
-        vit__read_patch(p, image, first + i, input + (size_t)i * tile.input_stride, m.inputs);
-    for (int panel = 0; panel < panels; panel += tile.panels) {
-        tile.panels = vit__min(pass->kernels->tile_panels, panels - panel);
-        tile.output = pass->x.data + token * pass->x.stride + (size_t)panel * VIT__PANEL;
-        vit__multiply_floats(pass, &m, panel, tile, rows, slice);
-    }
+    vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, 0, &tile, worker);
 }
 
-/* Every token starts as its position; prefix tokens, the class token first, come on top. */
+/* Every token starts as its position; prefix tokens, the class token first, are added. */
 static void vit__put_positions(const vit__pass *pass) {
     const float *prefix = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
     const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
@@ -3200,230 +2963,313 @@ static void vit__put_positions(const vit__pass *pass) {
 }
 
 /* pixels -> x [images][T][D] */
-static void vit__embed(const vit__pass *pass, const void *pixels) {
-    vit__patches patches = {pass, pixels};
-    int tiles = vit__divide_up(vit__num_patches(pass->config), pass->few_patches);
+static void vit__embed(vit__pass *pass, const void *pixels) {
+    int parts = vit__divide_up(vit__num_patches(pass->config), pass->patches_at_once);
+    pass->pixels = pixels;
     vit__put_positions(pass);
-    vit__parallel(pass->options, pass->images * tiles, vit__patch_task, &patches);
+    vit__parallel(pass->options, pass->images * parts, vit__patch_task, pass);
+    VIT_PROFILE("embed");
 }
+
+/* Rows [rows][width] that become normalised, unless norm is NULL, and then what an operand is. */
+typedef struct vit__row_work {
+    const vit__pass *pass;
+    vit__table input, output;
+    int rows;
+    size_t width;
+    const float *norm;
+    vit__operand operand;
+} vit__row_work;
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
-/* Rows made ready for a product, from input to output, which may be one: by LayerNorm unless norm is
-   NULL, then as integers if so said. */
-typedef struct vit__row_args {
-    const vit__pass *pass;
-    vit__table input, output;
-    const float *norm;
-    int integer;
-    int rows;
-    size_t width;
-} vit__row_args;
-
 static void vit__row_task(void *arg, int index, int worker) {
-    const vit__row_args *a = (const vit__row_args *)arg;
-    const vit__pass *pass = a->pass;
+    const vit__row_work *w = (const vit__row_work *)arg;
+    const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
-    int begin = index * VIT__TASK_LINES, end = vit__min(a->rows, begin + VIT__TASK_LINES);
-    float *few = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
-    for (int row = begin; row < end; row++) {
-        float *x = a->input.data + (size_t)row * a->input.stride;
-        float *out = a->output.data + (size_t)row * a->output.stride;
-        float *y = a->norm == NULL ? x : a->integer ? few : out;
-        if (a->norm != NULL)
-            pass->kernels->norm_row(x, a->norm, c->embed_dim, a->width, c->norm_eps, y);
-        if (a->integer)
-            pass->kernels->quantize_rows(y, 0, 1, a->width, (uint8_t *)out, 0,
-                                         pass->row_scales + row, pass->row_zeros + row);
+    const int packs = w->operand != VIT__OPERAND_F32;
+    int end = vit__min(w->rows, (index + 1) * VIT__TASK_LINES);
+    for (int row = index * VIT__TASK_LINES; row < end; row++) {
+        float *x = w->input.data + (size_t)row * w->input.stride;
+        float *out = w->output.data + (size_t)row * w->output.stride;
+        float *normalized = packs ? vit__worker_rows(pass, worker) : out;
+        if (w->norm != NULL) {
+            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
+            x = normalized;
+        }
+        if (packs)
+            vit__kernels_for(pass, w->operand)
+                ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row,
+                            pass->row_zeros + row);
     }
 }
 
-static void vit__run_rows(vit__row_args *args) {
-    vit__parallel(args->pass->options, vit__divide_up(args->rows, VIT__TASK_LINES), vit__row_task,
-                  args);
+static void vit__run_rows(vit__row_work *work) {
+    vit__parallel(work->pass->options, vit__divide_up(work->rows, VIT__TASK_LINES), vit__row_task,
+                  work);
 }
 
-/* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them. */
+/* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them; output may be input. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_args args = {pass, input, output,   vit__tensor_data(pass->model, role, block),
-                          0,    rows,  pass->dim};
-    args.integer = vit__is_integer(pass, next);
-    vit__run_rows(&args);
+    vit__row_work work = {pass,
+                          input,
+                          output,
+                          rows,
+                          pass->dim,
+                          vit__tensor_data(pass->model, role, block),
+                          vit__operand_of(pass, next)};
+    vit__run_rows(&work);
 }
 
-/* Rows of floats [rows][width] in a block, as its matrices take them. */
-static void vit__make_ready(const vit__pass *pass, vit__table table, int rows, size_t width) {
-    vit__row_args args = {pass, table, table, NULL, 1, rows, width};
-    if (vit__has_integers(pass)) vit__run_rows(&args);
+/* Rows of floats [rows][width] become the blocks' operands, in place. */
+static void vit__pack_rows(const vit__pass *pass, vit__table table, int rows, size_t width) {
+    vit__row_work work = {pass, table, table, rows, width, NULL, vit__block_operand(pass)};
+    if (work.operand != VIT__OPERAND_F32) vit__run_rows(&work);
 }
 
-/* The scores of a few queries of a head, [rows][T16], as floats ... */
-static void vit__score(const vit__pass *pass, const float *queries, int rows, size_t at,
+static int vit__rows_in_use(const vit__pass *pass) {
+    return pass->images * pass->rows_per_image;
+}
+
+/* Heads whose keys and values there are now. */
+static int vit__heads_now(const vit__pass *pass) {
+    return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
+}
+
+/* A task for each part of each of these heads. */
+static void vit__run_heads(vit__pass *pass, int length, int most, vit__task task) {
+    int parts = vit__divide_up(length, most);
+    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
+}
+
+/* The index of a head among these, of all images. */
+static size_t vit__head_of(const vit__pass *pass, vit__part part) {
+    return part.image * (size_t)pass->heads_at_once + part.group;
+}
+
+/* A head's columns of a row in the queries' buffer, [images][rows_per_image][I]. */
+static float *vit__head_row(const vit__pass *pass, vit__part part, int rows_per_image, int row) {
+    size_t at = part.image * (size_t)rows_per_image + (size_t)row;
+    return pass->queries.data + at * pass->queries.stride +
+           ((size_t)pass->first_head + part.group) * pass->head_width;
+}
+
+/* normalized [images][T][D], the first `rows` of each image, times the panels of H heads of q, k or v, to
+   [images][rows][I] in the queries' buffer */
+static vit__product vit__heads_product(const vit__pass *pass, vit__role role, int block, int rows) {
+    vit__product p = vit__product_of(pass, role, block, pass->normalized, rows, pass->queries);
+    int panels = (int)(pass->head_width / VIT__PANEL);
+    p.images = pass->images, p.input_rows = pass->tokens;
+    p.first_panel = pass->first_head * panels, p.all.panels = vit__heads_now(pass) * panels;
+    p.all.output += (size_t)pass->first_head * pass->head_width;
+    p.image_stride = (size_t)rows * pass->queries.stride;
+    return p;
+}
+
+static void vit__project_heads(const vit__pass *pass, vit__role role, int block, int rows) {
+    vit__product p = vit__heads_product(pass, role, block, rows);
+    vit__run_product(&p);
+}
+
+/* One task of the keys: 16 rows of a head become a panel, so that the scores are a product with panels
+   too. Tokens after the last are zero; their scores are not used. */
+static void vit__key_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__operand operand = vit__attention_operand(pass);
+    vit__part part = vit__part_of(index, vit__heads_now(pass), pass->tokens, VIT__PANEL);
+    size_t at = vit__head_of(pass, part) * pass->padded_tokens + (size_t)part.first;
+    float *panel = pass->keys + vit__packed_size(operand, at * pass->head_width);
+    float *columns = operand == VIT__OPERAND_F32 ? panel : vit__worker_rows(pass, worker);
+    pass->kernels->transpose(vit__head_row(pass, part, pass->tokens, part.first),
+                             pass->queries.stride, part.count, pass->head_width, columns);
+    if (operand != VIT__OPERAND_F32)
+        vit__kernels_for(pass, operand)
+            ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, 63, panel,
+                         pass->key_scales + at, pass->key_sums + at);
+}
+
+/* normalized -> keys of H heads; the queries' buffer holds their rows in between */
+static void vit__make_keys(vit__pass *pass, int block) {
+    vit__project_heads(pass, VIT__K, block, pass->tokens);
+    vit__run_heads(pass, pass->tokens, VIT__PANEL, vit__key_task);
+}
+
+/* One task of packed values: 16 outputs of a head become a panel. */
+static void vit__value_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__operand operand = vit__attention_operand(pass);
+    vit__part part = vit__part_of(index, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL);
+    size_t at = vit__head_of(pass, part) * pass->head_width + (size_t)part.first;
+    float *panel = pass->values + vit__packed_size(operand, at * pass->padded_tokens);
+    (void)worker;
+    vit__kernels_for(pass, operand)
+        ->pack_panel(vit__head_row(pass, part, pass->tokens, 0) + part.first, pass->queries.stride,
+                     pass->tokens, 127, panel, pass->value_scales + at, pass->value_sums + at);
+}
+
+/* normalized -> values of H heads: floats are panels at once, others are rows first as keys are */
+static void vit__make_values(vit__pass *pass, int block) {
+    vit__product p = vit__heads_product(pass, VIT__V, block, pass->tokens);
+    if (vit__attention_operand(pass) == VIT__OPERAND_F32) {
+        p.all.output = pass->values;
+        p.all.row_stride = VIT__PANEL, p.all.panel_stride = (size_t)pass->tokens * VIT__PANEL;
+        p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
+    }
+    vit__run_product(&p);
+    if (vit__attention_operand(pass) != VIT__OPERAND_F32)
+        vit__run_heads(pass, (int)pass->head_width, VIT__PANEL, vit__value_task);
+}
+
+/* The scores of a few queries of a head, [rows][T16]. The queries are packed in place. */
+static void vit__score(const vit__pass *pass, vit__table queries, int rows, size_t head,
                        float *scores) {
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.inputs = pass->head_width;
-    tile.input = queries, tile.input_stride = pass->queries.stride;
-    tile.weights = pass->keys + at * pass->head_width;
-    tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(pass->kernels, tile, rows, (int)(pass->padded_tokens / VIT__PANEL));
-}
-
-/* ... and as integers: the queries are quantized where they lie. */
-static void vit__score_integers(const vit__pass *pass, float *queries, int rows, size_t at,
-                                float *scores) {
-    size_t width = pass->head_width, stride = pass->queries.stride;
-    float scales[VIT__TILE_ROWS];
-    int32_t middles[VIT__TILE_ROWS];
-    vit__tile8 tile;
-    memset(&tile, 0, sizeof(tile));
-    pass->kernels->quantize_rows(queries, stride, rows, width, (uint8_t *)queries,
-                                 stride * sizeof(float), scales, middles);
-    tile.inputs = width, tile.narrow = 1;
-    tile.input = (const uint8_t *)queries, tile.input_stride = stride * sizeof(float);
-    tile.row_scales = scales, tile.row_zeros = middles;
-    tile.weights = pass->keys8 + at * width;
-    tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
-    tile.output = scores, tile.row_stride = pass->padded_tokens, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all8(pass->kernels, &tile, rows, (int)(pass->padded_tokens / VIT__PANEL));
+    const vit__operand operand = vit__attention_operand(pass);
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
+    const size_t width = pass->head_width, stride = queries.stride * sizeof(float);
+    const size_t at = head * pass->padded_tokens;
+    float row_scales[VIT__TILE_ROWS];
+    int32_t row_zeros[VIT__TILE_ROWS];
+    vit__table output = {scores, pass->padded_tokens};
+    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
+    tile.steps = vit__steps(operand, width);
+    tile.weights = pass->keys + vit__packed_size(operand, at * width);
+    if (operand != VIT__OPERAND_F32) {
+        kernels->pack_rows(queries.data, queries.stride, rows, width, queries.data, stride,
+                           row_scales, row_zeros);
+        tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
+        tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
+    }
+    vit__multiply_panels(kernels, &tile, 1, NULL);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
-                        float *out) {
-    size_t tokens = (size_t)pass->tokens, width = pass->head_width;
-    vit__tile tile;
-    pass->kernels->softmax_rows(scores, pass->padded_tokens, rows, pass->tokens, scale);
-    memset(&tile, 0, sizeof(tile));
-    tile.inputs = tokens;
-    tile.input = scores, tile.input_stride = pass->padded_tokens;
-    tile.weights = pass->values + head * width * tokens;
-    tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
-    vit__multiply_all(pass->kernels, tile, rows, (int)(width / VIT__PANEL));
+                        vit__table output) {
+    const size_t stride = pass->padded_tokens, width = pass->head_width;
+    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
+    pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
+    vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
 }
 
-/* ... and as integers: a product for each digit, which lie behind the scores. One digit of 7 bits would
-   add a third to the error of the logits; two cost half as much as floats. */
+/* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
+   bits would add a third to the error of the logits; two cost half as much as floats. */
 static void vit__attend_integers(const vit__pass *pass, float *scores, int rows, size_t head,
-                                 float scale, float *out) {
-    size_t wide = pass->padded_tokens, width = pass->head_width;
-    size_t apart = (size_t)pass->few_queries * wide;
-    uint8_t *high = (uint8_t *)(scores + apart), *low = high + apart;
+                                 float scale, vit__table output) {
+    const size_t stride = pass->padded_tokens, at = head * pass->head_width;
+    const size_t all_scores = (size_t)pass->queries_at_once * stride;
+    uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
-    const int32_t zeros[VIT__TILE_ROWS] = {0};
-    vit__tile8 tile;
-    pass->kernels->softmax_rows8(scores, wide, rows, pass->tokens, scale, high, low, units[0]);
+    const int32_t row_zeros[VIT__TILE_ROWS] = {0};
+    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
+    tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
+    tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
+    tile.row_zeros = row_zeros, tile.narrow = 1;
+    pass->kernels->softmax_rows8(scores, stride, rows, pass->tokens, scale, high, low, units[0]);
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
-    memset(&tile, 0, sizeof(tile));
-    tile.inputs = wide, tile.narrow = 1;
-    tile.input_stride = wide, tile.row_zeros = zeros;
-    tile.weights = pass->values8 + head * width * wide;
-    tile.scales = pass->value_scales + head * width;
-    tile.weight_sums = pass->value_sums + head * width;
-    tile.output = out, tile.row_stride = pass->queries.stride, tile.panel_stride = VIT__PANEL;
-    for (int digit = 0; digit < 2; digit++, tile.add = 1) {
-        tile.input = digit == 0 ? low : high, tile.row_scales = units[digit];
-        vit__multiply_all8(pass->kernels, &tile, rows, (int)(width / VIT__PANEL));
+    for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
+        tile.row_scales = units[digit];
+        vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1, NULL);
     }
 }
 
-/* One task of attention: a few queries of one head of one image, in whose place comes what they attend
-   to. Their scores stay in the worker's scratch. */
+/* One task of attention: a few queries of a head, which what they attend to replaces. Their scores stay in
+   the worker's rows. */
 static void vit__attention_task(void *arg, int index, int worker) {
-    const vit__heads *h = (const vit__heads *)arg;
-    const vit__pass *pass = h->pass;
-    int queries = pass->rows_per_image, tiles = vit__divide_up(queries, pass->few_queries);
-    int first = index % tiles * pass->few_queries,
-        rows = vit__min(pass->few_queries, queries - first);
-    size_t head = (size_t)(index / tiles % h->heads), image = (size_t)(index / tiles / h->heads);
-    size_t at = image * (size_t)pass->heads_at_once + head;
-    float *in_place = pass->queries.data +
-                      (image * (size_t)queries + (size_t)first) * pass->queries.stride +
-                      ((size_t)h->first_head + head) * pass->head_width;
-    float *scores = pass->scratch + (size_t)worker * pass->scratch_size + pass->slice_size;
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part =
+        vit__part_of(index, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once);
+    size_t head = vit__head_of(pass, part);
+    vit__table queries = {vit__head_row(pass, part, pass->rows_per_image, part.first),
+                          pass->queries.stride};
+    float *scores = vit__worker_rows(pass, worker);
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
-    if (vit__attends_integers(pass)) {
-        vit__score_integers(pass, in_place, rows, at * pass->padded_tokens, scores);
-        vit__attend_integers(pass, scores, rows, at, scale, in_place);
-    } else {
-        vit__score(pass, in_place, rows, at * pass->padded_tokens, scores);
-        vit__attend(pass, scores, rows, at, scale, in_place);
-    }
+    vit__score(pass, queries, part.count, head, scores);
+    if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
+        vit__attend_integers(pass, scores, part.count, head, scale, queries);
+    else vit__attend(pass, scores, part.count, head, scale, queries);
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
-   -> what these heads of the queries attend to, in their place */
-static void vit__attention(const vit__pass *pass, int head) {
-    vit__heads heads = {pass, head, vit__min(pass->heads_at_once, pass->heads - head)};
-    int tiles = vit__divide_up(pass->rows_per_image, pass->few_queries);
-    vit__parallel(pass->options, pass->images * heads.heads * tiles, vit__attention_task, &heads);
+   -> what these heads of the queries attend to, in the same buffer */
+static void vit__attention(vit__pass *pass) {
+    vit__run_heads(pass, pass->rows_per_image, pass->queries_at_once, vit__attention_task);
 }
 
-/* Only the first `keep` tokens of each image stay in x, rows packed. */
-static void vit__keep_tokens(const vit__pass *pass, int keep) {
-    size_t size = (size_t)keep * pass->x.stride, apart = (size_t)pass->tokens * pass->x.stride;
-    for (size_t image = 1; image < (size_t)pass->images; image++)
-        memmove(pass->x.data + image * size, pass->x.data + image * apart, size * sizeof(float));
+/* normalized -> what the queries attend to, H heads at a time, as an operand */
+static void vit__attend_heads(vit__pass *pass, int block) {
+    for (pass->first_head = 0; pass->first_head < pass->heads;
+         pass->first_head += pass->heads_at_once) {
+        vit__make_keys(pass, block);
+        vit__make_values(pass, block);
+        vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
+        VIT_PROFILE("q, k, v");
+        vit__attention(pass);
+    }
+    vit__pack_rows(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
 }
 
-/* The last block is asked for the head's tokens alone, unless the head reads the mean too. */
+/* Attention of the last block, where there are few queries: instead of projecting all tokens to keys and
+   values, the queries are projected by the keys' matrix, and what they attend to by the values'. With W
+   and b for keys or values, q . (W x + b) is (q W) . x and a term that is the same for all tokens x,
+   which softmax cancels, and the sum of p (W x + b) over the tokens, whose weights p add up to 1, is W
+   times the sum of p x, and b. So the tokens are keys and values of every head, and its query is
+   q W. */
+typedef struct vit__token_attention {
+    const vit__pass *pass;
+    int block;
+    vit__table queries; /* [images][rows_per_image][heads][D]: q W, then what that attended to */
+} vit__token_attention;
+
+/* The head's tokens are all that the last block computes, unless the head reads the mean too. */
 static int vit__last_block_tokens(const vit__pass *pass) {
     const vit_config *c = pass->config;
     return c->head_avg || pass->options->all_tokens ? pass->tokens : c->head_tokens;
 }
 
-/* The few queries of the last block need neither keys nor values of the tokens. With W and b for keys
-   or values, q . (W x + b) is (q W) . x and a term that is the same for all tokens x, which softmax
-   does not see, and the sum of p (W x + b) over the tokens, whose weights p add up to 1, is W times
-   the sum of p x, and b. So the tokens are keys and values of every head, and its query is q W. */
-typedef struct vit__few {
-    const vit__pass *pass;
-    vit__matrix keys, values;
-    vit__table queries; /* [images][rows_per_image][heads][D]: q W, then what that attended to */
-} vit__few;
-
-static int vit__has_few_queries(const vit__pass *pass, int block) {
-    int keep = vit__last_block_tokens(pass);
+static int vit__attends_to_tokens(const vit__pass *pass, int block) {
+    int queries = vit__last_block_tokens(pass);
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
-    return block == pass->config->depth - 1 && pass->dim <= room && !vit__has_integers(pass) &&
-           keep <= pass->tokens / (pass->heads + 1);
+    return block == pass->config->depth - 1 && pass->dim <= room &&
+           vit__block_operand(pass) == VIT__OPERAND_F32 &&
+           queries <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
-static void vit__token_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), image = index / blocks;
-    int first = index % blocks * VIT__PANEL, count = vit__min(VIT__PANEL, pass->tokens - first);
-    size_t tokens = (size_t)pass->tokens, stride = pass->normalized.stride, at = (size_t)image;
-    const float *in = pass->normalized.data + (at * tokens + (size_t)first) * stride;
-    float *keys = pass->keys + (at * pass->padded_tokens + (size_t)first) * pass->dim;
-    float *values = pass->values + (at * tokens * pass->dim + (size_t)first * VIT__PANEL);
+static void vit__token_panel_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, 1, pass->tokens, VIT__PANEL);
+    size_t tokens = (size_t)pass->tokens, stride = pass->normalized.stride;
+    size_t first = (size_t)part.first;
+    const float *in = pass->normalized.data + (part.image * tokens + first) * stride;
+    float *keys = pass->keys + (part.image * pass->padded_tokens + first) * pass->dim;
+    float *values = pass->values + part.image * tokens * pass->dim + first * VIT__PANEL;
     (void)worker;
-    vit__transpose(in, stride, count, pass->dim, keys);
+    pass->kernels->transpose(in, stride, part.count, pass->dim, keys);
     for (size_t d = 0; d < pass->dim; d += VIT__PANEL) {
-        for (size_t i = 0; i < (size_t)count; i++)
+        for (size_t i = 0; i < (size_t)part.count; i++)
             memcpy(values + d * tokens + i * VIT__PANEL, in + i * stride + d,
                    VIT__PANEL * sizeof(float));
     }
 }
 
-/* q W of one head, of the rows of queries [images * rows_per_image][I]. */
+/* q W of a head of one of the queries. */
 static void vit__query_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
-    const vit__matrix *m = &few->keys;
+    const vit__token_attention *t = (const vit__token_attention *)arg;
+    const vit__pass *pass = t->pass;
+    const vit__matrix m = vit__matrix_of(pass->model, VIT__K, t->block);
     size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
     const float *q = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
-    float *out = few->queries.data + (size_t)index * few->queries.stride;
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
+    float *out = t->queries.data + (size_t)index * t->queries.stride;
+    float *slice = vit__worker_slice(pass, worker);
     int panel = (int)(head * pass->head_width / VIT__PANEL);
     memset(out, 0, pass->dim * sizeof(float));
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
-        for (size_t k = 0, count; k < m->inputs; k += count) {
-            count = m->inputs - k < pass->slice_inputs ? m->inputs - k : pass->slice_inputs;
-            pass->kernels->unpack(m, panel, 1, k, count, slice);
+        for (size_t k = 0, count; k < m.inputs; k += count) {
+            count = vit__smaller(pass->slice_inputs, m.inputs - k);
+            pass->kernels->unpack(&m, panel, 1, k, count, slice);
             for (size_t i = 0; i < count; i++) {
                 const float *w = slice + i * VIT__PANEL;
                 float sum = 0;
@@ -3434,53 +3280,44 @@ static void vit__query_task(void *arg, int index, int worker) {
     }
 }
 
-/* What a head has attended to, times its values' matrix: [images][rows_per_image][heads][D] -> the
-   rows of queries. */
-static void vit__value_task(void *arg, int index, int worker) {
-    const vit__few *few = (const vit__few *)arg;
-    const vit__pass *pass = few->pass;
+/* What a head has attended to, times its values' matrix, to the rows of the queries. */
+static void vit__result_task(void *arg, int index, int worker) {
+    const vit__token_attention *t = (const vit__token_attention *)arg;
+    const vit__pass *pass = t->pass;
     size_t head = (size_t)(index % pass->heads), row = (size_t)(index / pass->heads);
-    float *slice = pass->scratch + (size_t)worker * pass->scratch_size;
-    int panel = (int)(head * pass->head_width / VIT__PANEL);
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.panels = 1;
-    tile.input = few->queries.data + (size_t)index * few->queries.stride;
-    tile.output = pass->queries.data + row * pass->queries.stride + head * pass->head_width;
-    for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
-        vit__multiply_floats(pass, &few->values, panel, tile, 1, slice);
-        tile.output += VIT__PANEL;
-    }
+    const vit__matrix m = vit__matrix_of(pass->model, VIT__V, t->block);
+    const float *input = t->queries.data + (size_t)index * t->queries.stride;
+    vit__table output = pass->queries;
+    output.data += row * output.stride + head * pass->head_width;
+    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
-/* normalized -> what the queries attend to, in their place */
-static void vit__few_queries(const vit__pass *pass, int block) {
-    vit__few few = {pass, vit__matrix_of(pass->model, VIT__K, block),
-                    vit__matrix_of(pass->model, VIT__V, block), pass->queries};
-    vit__pass heads = *pass; /* as a pass of one head, whose queries are those of all heads */
-    int blocks = (int)(pass->padded_tokens / VIT__PANEL), rows = vit__rows_in_use(pass);
-    vit__parallel(pass->options, pass->images * blocks, vit__token_task, &few);
-    for (int head = 0; head < pass->heads; head += pass->heads_at_once)
-        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
-    few.queries.data += (size_t)rows * few.queries.stride;
-    vit__parallel(pass->options, rows * pass->heads, vit__query_task, &few);
-    heads.queries = few.queries;
-    heads.rows_per_image = pass->rows_per_image * pass->heads;
-    heads.heads = heads.heads_at_once = 1, heads.head_width = heads.inner = pass->dim;
-    vit__attention(&heads, 0);
-    vit__parallel(pass->options, rows * pass->heads, vit__value_task, &few);
+/* normalized -> what the queries attend to, in their buffer */
+static void vit__attend_to_tokens(vit__pass *pass, int block) {
+    vit__token_attention t = {pass, block, pass->queries};
+    vit__pass one = *pass; /* with one head, whose queries are those of all heads */
+    int panels = vit__divide_up(pass->tokens, VIT__PANEL), rows = vit__rows_in_use(pass);
+    vit__parallel(pass->options, pass->images * panels, vit__token_panel_task, pass);
+    for (pass->first_head = 0; pass->first_head < pass->heads;
+         pass->first_head += pass->heads_at_once)
+        vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
+    t.queries.data += (size_t)rows * t.queries.stride;
+    vit__parallel(pass->options, rows * pass->heads, vit__query_task, &t);
+    one.queries = t.queries;
+    one.rows_per_image = pass->rows_per_image * pass->heads;
+    one.heads = one.heads_at_once = 1, one.first_head = 0;
+    one.head_width = one.inner = pass->dim;
+    vit__attention(&one);
+    vit__parallel(pass->options, rows * pass->heads, vit__result_task, &t);
 }
 
-/* The same where there are more, H heads after the other. */
-static void vit__many_queries(const vit__pass *pass, int block) {
-    for (int head = 0; head < pass->heads; head += pass->heads_at_once) {
-        vit__make_keys(pass, block, head);
-        vit__make_values(pass, block, head);
-        vit__make_rows(pass, VIT__Q, block, head, pass->rows_per_image);
-        VIT_PROFILE("q, k, v");
-        vit__attention(pass, head);
-    }
-    vit__make_ready(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
+/* Only the first `keep` tokens of each image stay in x, rows packed. */
+static void vit__keep_tokens(vit__pass *pass, int keep) {
+    size_t size = (size_t)keep * pass->x.stride, stride = (size_t)pass->tokens * pass->x.stride;
+    for (size_t image = 1; image < (size_t)pass->images; image++)
+        memmove(pass->x.data + image * size, pass->x.data + image * stride, size * sizeof(float));
+    pass->rows_per_image = keep;
 }
 
 /* x += proj(attention(norm1(x))) */
@@ -3488,14 +3325,11 @@ static void vit__attention_branch(vit__pass *pass, int block) {
     vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized,
                     VIT__Q);
     VIT_PROFILE("norm1");
-    if (block == pass->config->depth - 1) {
-        pass->rows_per_image = vit__last_block_tokens(pass);
-        vit__keep_tokens(pass, pass->rows_per_image);
-    }
-    if (vit__has_few_queries(pass, block)) vit__few_queries(pass, block);
-    else vit__many_queries(pass, block);
+    if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
+    if (vit__attends_to_tokens(pass, block)) vit__attend_to_tokens(pass, block);
+    else vit__attend_heads(pass, block);
     VIT_PROFILE("attention");
-    vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), VIT__ADD, pass->x);
+    vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), 1, pass->x);
     VIT_PROFILE("proj");
 }
 
@@ -3503,25 +3337,26 @@ static void vit__attention_branch(vit__pass *pass, int block) {
 static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows) {
     vit__table x = pass->x, normalized = pass->normalized;
     x.data += (size_t)first * x.stride, normalized.data += (size_t)first * normalized.stride;
-    vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows);
-    fc1.row_scales += first, fc1.row_zeros += first;
-    vit__run_linear(&fc1, VIT__ACT, pass->hidden);
-    vit__make_ready(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
+    vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows, pass->hidden);
+    fc1.all.row_scales += first, fc1.all.row_zeros += first;
+    fc1.all.act = vit__act(pass);
+    vit__run_product(&fc1);
+    vit__pack_rows(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
     VIT_PROFILE("fc1, act");
-    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, VIT__ADD, x);
+    vit__linear(pass, VIT__FC2, block, pass->hidden, rows, 1, x);
     VIT_PROFILE("fc2");
 }
 
 /* x += fc2(act(fc1(norm2(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
-    int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows;
+    int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows_at_once;
     vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized, VIT__FC1);
     VIT_PROFILE("norm2");
     for (int first = 0; first < rows; first += most)
         vit__mlp_rows(pass, block, first, vit__min(most, rows - first));
 }
 
-/* The tokens that the head reads, one behind the other: x -> pooled [images][pooled tokens][D] */
+/* The tokens that the head reads, one after the other: x -> pooled [images][pooled tokens][D] */
 static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
@@ -3539,77 +3374,94 @@ static void vit__pool(const vit__pass *pass) {
     }
 }
 
-/* Final norm, pooling, pre-logits, head: x -> logits [images][num_classes] */
-static void vit__head(const vit__pass *pass, float *logits) {
+/* x -> pooled, with the final norm before or after */
+static void vit__final_norm_and_pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
-    vit__table tokens = {pass->pooled.data, pass->dim}, input = pass->pooled;
+    vit__table tokens = {pass->pooled.data, pass->dim};
     if (c->final_norm == VIT_FINAL_NORM_TOKENS)
         vit__layer_norm(pass, VIT__NORM, 0, pass->x, vit__rows_in_use(pass), pass->x, VIT__HEAD);
     vit__pool(pass);
     if (c->final_norm == VIT_FINAL_NORM_POOLED)
         vit__layer_norm(pass, VIT__NORM, 0, tokens, pass->images * vit__pooled_tokens(c), tokens,
                         VIT__HEAD);
-    if (VIT__TANH && c->pre_logits > 0) {
-        vit__linear(pass, VIT__PRE_LOGITS, 0, input, pass->images, VIT__ASSIGN, pass->pre_logits);
-        for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
-            pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
-        input = pass->pre_logits;
-    }
-    vit__linear(pass, VIT__HEAD, 0, input, pass->images, VIT__ASSIGN, pass->logits);
+}
+
+/* pooled -> what the classifier reads: pre_logits where the model has that layer */
+static vit__table vit__pre_logits(const vit__pass *pass) {
+    if (!VIT__TANH || pass->config->pre_logits == 0) return pass->pooled;
+    vit__linear(pass, VIT__PRE_LOGITS, 0, pass->pooled, pass->images, 0, pass->pre_logits);
+    for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
+        pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
+    return pass->pre_logits;
+}
+
+/* features [images][...] -> logits [images][num_classes] */
+static void vit__classify(const vit__pass *pass, vit__table features, float *logits) {
+    const size_t classes = (size_t)pass->config->num_classes;
+    vit__linear(pass, VIT__HEAD, 0, features, pass->images, 0, pass->logits);
     for (size_t image = 0; image < (size_t)pass->images; image++)
-        memcpy(logits + image * (size_t)c->num_classes,
-               pass->logits.data + image * pass->logits.stride,
-               (size_t)c->num_classes * sizeof(float));
+        memcpy(logits + image * classes, pass->logits.data + image * pass->logits.stride,
+               classes * sizeof(float));
     VIT_PROFILE("head");
 }
 
-/* ---- [9] MODEL ----------------------------------------------------------------------------- */
+/* ---- [10] FORWARD -------------------------------------------------------------------------- */
 
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
                                                  0, VIT_ISA_BEST, 0};
 
-/* Of weights that are unpacked at a time: the most inputs that such a matrix has, within bounds. */
+static vit_status vit__check_arguments(const vit_model *model, const vit_options *options,
+                                       int batch) {
+    int valid = model != NULL && model->data != NULL && batch >= 1 && options->threads >= 0 &&
+                options->threads <= VIT__MAX_THREADS &&
+                (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
+    return valid ? VIT_OK : VIT_ERROR_ARGUMENT;
+}
+
+/* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
 static size_t vit__slice_inputs(const vit__pass *pass) {
     size_t most = pass->options->low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
     for (int i = 0; i < vit__tensor_count(pass->config); i++) {
         vit__tensor t = vit__tensor_at(pass->config, i);
-        if (t.order == VIT__PANELS && !vit__is_integer(pass, t.role))
+        if (t.order == VIT__PANELS && vit__operand_of(pass, t.role) == VIT__OPERAND_F32)
             inputs = vit__larger(inputs, t.padded_cols);
     }
-    return inputs < most ? inputs : most;
+    return vit__smaller(inputs, most);
 }
 
-/* Dimensions of a pass over as many images at a time as there are threads to share them. */
-static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
-                                 const vit_options *options, int batch) {
-    if (options == NULL) options = &vit__default_options;
-    if (model == NULL || model->data == NULL || batch < 1) return VIT_ERROR_ARGUMENT;
-    if (options->threads < 0 || options->threads > VIT__MAX_THREADS ||
-        (unsigned)options->pixel_type >= VIT_PIXELS_COUNT)
-        return VIT_ERROR_ARGUMENT;
+/* What is computed by what, and how much at a time: min(threads, batch) images. */
+static void vit__plan_work(vit__pass *pass, const vit_model *model, const vit_options *options,
+                           int batch) {
     const vit_config *c = &model->config;
+    const int low_memory = options->low_memory;
     memset(pass, 0, sizeof(*pass));
     pass->model = model, pass->config = c, pass->options = options;
     pass->kernels = model->kernels;
     if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    pass->integer_attention = VIT__ONLY_INT8 || vit_model_dtype(model) == VIT_INT8;
-    pass->integer = pass->integer_attention || vit_model_dtype(model) == VIT_INT8X;
+    if (vit_model_dtype(model) == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+    pass->block_operand = pass->attention_operand;
+    if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
-    pass->padded_tokens = vit__round16(pass->tokens);
     pass->heads = c->num_heads;
-    pass->heads_at_once = options->low_memory ? 1 : c->num_heads;
-    pass->few_patches =
-        vit__min(vit__num_patches(c), options->low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
-    pass->few_queries = options->low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+    pass->heads_at_once = low_memory ? 1 : c->num_heads;
+    pass->patches_at_once =
+        vit__min(vit__num_patches(c), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+    pass->queries_at_once = low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
+}
+
+static void vit__plan_widths(vit__pass *pass) {
+    const vit_config *c = pass->config;
+    pass->padded_tokens = vit__round16(pass->tokens);
     pass->dim = vit__round16(c->embed_dim);
     pass->head_width = vit__round16(c->head_dim);
     pass->inner = pass->head_width * (size_t)c->num_heads;
+    pass->patch_stride = vit__row_stride(vit__tensor_of(c, VIT__PATCH_EMBED, 0).padded_cols);
     pass->x.stride = pass->dim;
     pass->normalized.stride =
-        vit__row_stride(vit__has_integers(pass) ? pass->dim / sizeof(float) : pass->dim);
+        vit__row_stride(vit__packed_size(vit__block_operand(pass), pass->dim));
     pass->queries.stride = vit__row_stride(pass->inner);
     pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
@@ -3617,6 +3469,16 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     pass->logits.stride = vit__round16(c->num_classes);
     pass->slice_inputs = vit__slice_inputs(pass);
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
+}
+
+/* Checks the arguments and computes all sizes of a pass but those of its buffers. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (options == NULL) options = &vit__default_options;
+    vit_status status = vit__check_arguments(model, options, batch);
+    if (status != VIT_OK) return status;
+    vit__plan_work(pass, model, options, batch);
+    vit__plan_widths(pass);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
@@ -3624,87 +3486,82 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-static float *vit__arena_floats(vit__arena *arena, int count, size_t size) {
-    return (float *)vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
+/* `count` times `size` floats, or integers of 32 bits. */
+static void *vit__take(vit__arena *arena, int count, size_t size) {
+    return vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
 }
 
-/* Floats of an image for the keys and values of H heads. */
-static size_t vit__keys_size(const vit__pass *pass) {
-    size_t floats =
-        vit__attends_integers(pass) ? pass->head_width / sizeof(float) : pass->head_width;
-    return vit__mul(vit__mul((size_t)pass->heads_at_once, pass->padded_tokens), floats);
+static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
+    const vit__operand operand = vit__attention_operand(pass);
+    const int packed = operand != VIT__OPERAND_F32, heads = pass->images * pass->heads_at_once;
+    size_t keys = vit__packed_size(operand, pass->padded_tokens);
+    size_t values = packed ? keys : (size_t)pass->tokens;
+    pass->queries.data =
+        (float *)vit__take(arena, pass->images * pass->tokens, pass->queries.stride);
+    pass->values = (float *)vit__take(arena, heads, vit__mul(pass->head_width, values));
+    pass->keys = (float *)vit__take(arena, heads, vit__mul(pass->head_width, keys));
+    if (!packed) return;
+    pass->key_scales = (float *)vit__take(arena, heads, pass->padded_tokens);
+    pass->key_sums = (int32_t *)vit__take(arena, heads, pass->padded_tokens);
+    pass->value_scales = (float *)vit__take(arena, heads, pass->head_width);
+    pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
-static size_t vit__values_size(const vit__pass *pass) {
+/* Cuts up what is shared, for pass->images, and returns the bytes that it takes: those of attention, of
+   the MLP, and of what the head reads and writes are never needed together. */
+static size_t vit__carve_shared(vit__pass *pass) {
+    vit__arena attention = vit__arena_make(pass->shared), mlp = attention, head = attention;
+    vit__carve_attention(pass, &attention);
+    pass->hidden.data =
+        (float *)vit__take(&mlp, pass->images * pass->mlp_rows_at_once, pass->hidden.stride);
+    pass->pooled.data = (float *)vit__take(&head, pass->images, pass->pooled.stride);
+    pass->pre_logits.data = (float *)vit__take(&head, pass->images, pass->pre_logits.stride);
+    pass->logits.data = (float *)vit__take(&head, pass->images, pass->logits.stride);
+    return vit__larger(vit__larger(attention.used, mlp.used), head.used);
+}
+
+/* Of an image. Packed rows or little memory: as many rows as attention leaves room for, at least one, and
+   in equal parts. */
+static int vit__mlp_rows_at_once(const vit__pass *pass, size_t attention_size) {
     size_t tokens = (size_t)pass->tokens;
-    if (vit__attends_integers(pass)) tokens = pass->padded_tokens / sizeof(float);
-    return vit__mul((size_t)pass->heads_at_once * pass->head_width, tokens);
+    if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
+        return pass->tokens;
+    size_t most = vit__larger(1, attention_size / sizeof(float) / pass->hidden.stride);
+    size_t parts = vit__larger(1, (tokens + most - 1) / most);
+    size_t rows = (tokens + parts - 1) / parts;
+    size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
+    return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
-/* What shares memory: attention, the hidden rows of the MLP, and what the head reads and writes. */
-static void vit__share_memory(vit__pass *pass) {
-    size_t images = (size_t)pass->images, tokens = images * (size_t)pass->tokens;
-    size_t key_rows = images * (size_t)pass->heads_at_once * pass->padded_tokens;
-    size_t heads_width = (size_t)pass->heads_at_once * pass->head_width;
-    float *shared = pass->hidden.data;
-    pass->queries.data = pass->pooled.data = shared;
-    pass->values = shared + tokens * pass->queries.stride;
-    pass->keys = pass->values + images * vit__values_size(pass);
-    pass->keys8 = (int8_t *)pass->keys;
-    pass->values8 = (int8_t *)pass->values;
-    pass->key_scales = pass->keys + images * vit__keys_size(pass);
-    pass->key_sums = (int32_t *)(void *)(pass->key_scales + key_rows);
-    pass->value_scales = pass->key_scales + 2 * key_rows;
-    pass->value_sums = (int32_t *)(void *)(pass->value_scales + images * heads_width);
-    pass->pre_logits.data = shared + images * pass->pooled.stride;
-    pass->logits.data = pass->pre_logits.data + images * pass->pre_logits.stride;
-}
-
-/* Floats that attention shares. With integers or little memory the MLP has to make do with them, if
-   they hold a row, and takes its rows in equal parts. */
-static size_t vit__plan_shared(vit__pass *pass) {
-    size_t tokens = (size_t)pass->tokens, ends;
-    size_t scales =
-        vit__mul(2 * (size_t)pass->heads_at_once, vit__add(pass->padded_tokens, pass->head_width));
-    if (!vit__attends_integers(pass)) scales = 0;
-    size_t attention =
-        vit__add(vit__mul(tokens, pass->queries.stride),
-                 vit__add(vit__add(vit__keys_size(pass), scales), vit__values_size(pass)));
-    size_t rows = tokens;
-    if (vit__has_integers(pass) || pass->options->low_memory) {
-        size_t most = vit__larger(1, attention / pass->hidden.stride);
-        size_t parts = vit__larger(1, (tokens + most - 1) / most);
-        rows = (tokens + parts - 1) / parts;
-        size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
-        if (tiles <= most && tiles < tokens) rows = tiles;
-    }
-    pass->mlp_rows = (int)rows;
-    ends = pass->pooled.stride + pass->pre_logits.stride + pass->logits.stride;
-    return vit__larger(vit__larger(attention, vit__mul(rows, pass->hidden.stride)), ends);
+static void vit__plan_shared(vit__pass *pass) {
+    vit__pass one = *pass;
+    vit__arena attention = vit__arena_make(NULL);
+    one.images = 1;
+    vit__carve_attention(&one, &attention);
+    pass->mlp_rows_at_once = one.mlp_rows_at_once = vit__mlp_rows_at_once(pass, attention.used);
+    pass->shared_size = vit__carve_shared(&one);
 }
 
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t tokens = (size_t)pass->tokens;
-    size_t patch = vit__row_stride(vit__tensor_of(pass->config, VIT__PATCH_EMBED, 0).padded_cols);
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
-    if (vit__attends_integers(pass)) scores += scores / 2;
-    size_t few = vit__larger(vit__mul((size_t)pass->few_queries, scores),
-                             vit__mul((size_t)pass->few_patches, patch));
+    if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
+    size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
+                              vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
 
+    vit__plan_shared(pass);
     pass->x_size = vit__mul(tokens, pass->x.stride);
     pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
-    pass->shared_size = vit__plan_shared(pass);
-    pass->scratch_size = vit__add(pass->slice_size, vit__larger(few, columns));
+    pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
 
-    pass->x.data = vit__arena_floats(arena, pass->images, pass->x_size);
-    pass->normalized.data = vit__arena_floats(arena, pass->images, pass->normalized_size);
-    pass->hidden.data = vit__arena_floats(arena, pass->images, pass->shared_size);
-    pass->scratch = vit__arena_floats(arena, vit__threads(pass->options), pass->scratch_size);
-    pass->row_scales = vit__arena_floats(arena, pass->images, tokens);
-    pass->row_zeros =
-        (int32_t *)vit__arena_take(arena, vit__mul((size_t)pass->images, tokens), sizeof(int32_t));
-    if (arena->base != NULL) vit__share_memory(pass);
+    pass->x.data = (float *)vit__take(arena, pass->images, pass->x_size);
+    pass->normalized.data = (float *)vit__take(arena, pass->images, pass->normalized_size);
+    pass->shared = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->shared_size);
+    pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
+    pass->row_scales = (float *)vit__take(arena, pass->images, tokens);
+    pass->row_zeros = (int32_t *)vit__take(arena, pass->images, tokens);
+    vit__carve_shared(pass);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
@@ -3728,20 +3585,20 @@ static int vit__report_block(const vit__pass *pass, int block, int image) {
     return pass->options->on_block(pass->options->on_block_user, &output);
 }
 
-/* The whole way of some images, from pixels to logits; image is the index of the first of them. */
+/* From the pixels of some images to their logits; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *logits) {
     const vit_config *c = pass->config;
     size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
     size_t offset = (size_t)image * vit_pixels_count(pass->model) * pixel;
     pass->rows_per_image = pass->tokens;
-    vit__embed(pass, (const unsigned char *)pixels + offset);
-    VIT_PROFILE("embed");
+    vit__embed(pass, vit__offset(pixels, offset));
     for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
         vit__mlp_branch(pass, block);
         if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
     }
-    vit__head(pass, logits + (size_t)image * (size_t)c->num_classes);
+    vit__final_norm_and_pool(pass);
+    vit__classify(pass, vit__pre_logits(pass), logits + (size_t)image * (size_t)c->num_classes);
     return VIT_OK;
 }
 
@@ -3762,11 +3619,11 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.images = 1;
     pass.x.data += i * pass.x_size;
     pass.normalized.data += i * pass.normalized_size;
-    pass.hidden.data += i * pass.shared_size;
-    pass.scratch += i * pass.scratch_size;
+    pass.shared += i * pass.shared_size;
+    pass.scratch = vit__worker_slice(&pass, worker);
     pass.row_scales += i * (size_t)pass.tokens;
     pass.row_zeros += i * (size_t)pass.tokens;
-    vit__share_memory(&pass);
+    vit__carve_shared(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
@@ -3793,7 +3650,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        vit__share_memory(&pass);
+        vit__carve_shared(&pass);
         status = vit__run(&pass, pixels, image, logits);
     }
     return status;
@@ -3804,7 +3661,8 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
-    vit__softmax_rows(probabilities, 0, 1, num_classes, 1.0f);
+    vit__exp_row(probabilities, num_classes, 1.0f);
+    vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN behind all
@@ -4179,68 +4037,166 @@ VIT_API int vit_processor_count(void) {
 #endif
 #endif /* VIT_IMPLEMENTATION */
 
-#else /* VIT__PASS */
+#else /* VIT__TARGET */
 
-/* ---- [12] VECTOR KERNELS ---------------------------------------------------------------------
+/* ---- [12] TARGETS ----------------------------------------------------------------------------
 
-   Written once with the operations below; VIT__PASS says for which instruction set. A vector V has
-   VIT__LANES floats, an I as many integers; a tile takes VIT__ROWS rows and VIT__PANELS panels, one
-   of integers VIT__ROWS8 and VIT__PANELS8, as many as keep its sums in registers. DOT8 adds to each
-   integer of sum four products of bytes, w signed and x 0..127; DOT8_TWICE, where it is, adds eight,
-   for |w| <= 63. STORE8 writes 16 integers as bytes, limited to 0..127. */
+   What is written for one instruction set. [7] includes this section once for each target, which
+   VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
+   VIT__NAME(name) is the target's name of a function.
 
-#if VIT__PASS == VIT__PASS_NEON
+   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t, which wrap around.
+   C's operators work on them lane by lane, and a number beside a vector stands for a vector of it.
+   A target defines what C has no operator for (each with VIT__ in front):
+
+     operation                  for each lane                    of NaN           range
+     SET(x)                     x                                NaN
+     FMA(a, b, c)               a * b + c                        NaN
+     FNMA(a, b, c)              c - a * b                        NaN
+     FMA_SCALAR(x, b, c)        x * b + c, x being a float       NaN
+     MIN(a, b), MAX(a, b)       the smaller, the larger          NaN where b is, else a number or NaN
+     IF_NEGATIVE(x, a, b)       x < 0 ? a : b                    a or b           not -0
+     NEAREST(a)                 a as word, halves to even        any word         |a| < 2^31
+     TO_FLOAT(w)                w, which is signed               -
+     MAX_WORDS(w, v)            the larger, as signed            -
+     LOAD(p), STORE(p, a)       float p[lane]                    kept
+     LOAD_WORDS, STORE_WORDS    the 4 bytes at p + 4 * lane      -
+     LOAD_F16, LOAD_BF16        uint16_t p[lane] as float        NaN
+     FOLD(a, op)                a becomes op of all its lanes, in lane 0 at least
+     DOT8(sum, x, w)            sum += products of 4 bytes       -                w signed, x 0..127
+     DOT8_TWICE(sum, x, w, y, v)  ... of 8; where it helps       -                |w|, |v| or x, y <= 63
+     STORE8(p, w)               16 words as bytes, limited       -                any words
+                                to 0..127
+
+   simd128 rounds FMA twice, and FNMA makes up for it. A target also says how many rows and panels a
+   tile has: as many as keep its sums in registers. */
+
+#if VIT__TARGET == VIT__TARGET_DSP
+
+/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
+#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
+#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
+/* Four k of one output times four rows; compilers, given the instructions, spill. */
+#define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
+    do {                                                                              \
+        uint32_t bytes, pair;                                                         \
+        __asm__("ldr %6, [%5], #64\n\tsxtb16 %7, %6\n\t"                              \
+                "ldmia %4!, {r4, r5, r6, r8}\n\t"                                     \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3\n\t"                    \
+                "ldmia %4!, {r4, r5, r6, r8}\n\tsxtb16 %7, %6, ror #8\n\t"            \
+                "smlad %0, r4, %7, %0\n\tsmlad %1, r5, %7, %1\n\t"                    \
+                "smlad %2, r6, %7, %2\n\tsmlad %3, r8, %7, %3"                        \
+                : "+r"(s0), "+r"(s1), "+r"(s2), "+r"(s3), "+r"(pairs), "+r"(weights), \
+                  "=&r"(bytes), "=&r"(pair)                                           \
+                :                                                                     \
+                : "r4", "r5", "r6", "r8", "memory");                                  \
+    } while (0)
+#define VIT__DSP_PANELS 2
+#define VIT__DSP_INPUTS 64 /* at a time */
+
+/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
+    for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
+        const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
+        uint32_t *out = pairs + r;
+        for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
+            uint32_t bytes;
+            memcpy(&bytes, row, sizeof(bytes));
+            VIT__EVEN8(out[0], bytes);
+            VIT__ODD8(out[4], bytes);
+        }
+    }
+}
+
+/* sums[r][n] of a panel and four rows of pairs; those of the inputs before are added. */
+static void vit__dot8_dsp(const uint32_t *pairs, size_t count, const int8_t *weights, int first,
+                          int32_t sums[][VIT__PANEL]) {
+    const uint32_t *end = pairs + 2 * count;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        const uint32_t *p = pairs;
+        const int8_t *w = weights + 4 * n;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        if (count > 0) {
+            do {
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+                VIT__DOT8_FOUR(s0, s1, s2, s3, p, w);
+            } while (p < end);
+        }
+        sums[0][n] = first ? s0 : sums[0][n] + s0;
+        sums[1][n] = first ? s1 : sums[1][n] + s1;
+        sums[2][n] = first ? s2 : sums[2][n] + s2;
+        sums[3][n] = first ? s3 : sums[3][n] + s3;
+    }
+}
+
+static void vit__multiply8_dsp(const vit__tile *t) {
+    int32_t sums[VIT__DSP_PANELS][VIT__PLAIN_ROWS8][VIT__PANEL];
+    uint32_t pairs[VIT__DSP_INPUTS * 2];
+    const size_t inputs = t->steps * 4;
+    size_t k = 0;
+    do {
+        size_t count = vit__smaller(inputs - k, VIT__DSP_INPUTS);
+        const int8_t *weights = (const int8_t *)t->weights + k * VIT__PANEL;
+        vit__pair_dsp(t, k, count, pairs);
+        for (int p = 0; p < t->panels; p++, weights += inputs * VIT__PANEL)
+            vit__dot8_dsp(pairs, count, weights, k == 0, sums[p]);
+        k += count;
+    } while (k < inputs);
+    for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
+}
+static const vit__kernels vit__kernels_dsp =
+    VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
+
+#else
+
+#ifdef VIT__X86
+#if !defined(__clang__) && !defined(VIT__EMULATED)
+/* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
+#define VIT__SUMS_BY_ASM
+#define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
+#else
+#define VIT__ADD_TO(sum, a) sum += (VIT__WORDS)(a)
+#endif
+#define VIT__LOAD_128(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define VIT__STORE_128(p, a) _mm_storeu_si128((__m128i *)(void *)(p), a)
+#define VIT__TRANSPOSE4(in, stride, out)                                                     \
+    do {                                                                                     \
+        __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps((in) + (stride));                      \
+        __m128 c = _mm_loadu_ps((in) + 2 * (stride)), d = _mm_loadu_ps((in) + 3 * (stride)); \
+        _MM_TRANSPOSE4_PS(a, b, c, d);                                                       \
+        _mm_storeu_ps(out, a), _mm_storeu_ps((out) + VIT__PANEL, b);                         \
+        _mm_storeu_ps((out) + 2 * VIT__PANEL, c), _mm_storeu_ps((out) + 3 * VIT__PANEL, d);  \
+    } while (0)
+#endif
+
+#if VIT__TARGET == VIT__TARGET_NEON
 
 #define VIT__NAME(name) vit__##name##_neon
-#define VIT__V float32x4_t
 #define VIT__LANES 4
-#define VIT__ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
-#define VIT__PANELS 1
-#define VIT__LOAD(p) vld1q_f32(p)
-#define VIT__STORE(p, a) vst1q_f32(p, a)
+#define VIT__F32_ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
-#define VIT__ADD(a, b) vaddq_f32(a, b)
-#define VIT__SUB(a, b) vsubq_f32(a, b)
-#define VIT__MUL(a, b) vmulq_f32(a, b)
-#define VIT__DIV(a, b) vdivq_f32(a, b)
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
 #define VIT__MIN(a, b) vminq_f32(a, b)
 #define VIT__MAX(a, b) vmaxq_f32(a, b)
-#define VIT__ABS(a) vabsq_f32(a)
-#define VIT__LOAD_INTS(p) vreinterpretq_s32_u8(vld1q_u8(p))
-#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int)(bits)))
-#define VIT__FIELD(a, left, right) \
-    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
-#define VIT__LOAD_F16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
-#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
-#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)  /* a * b + c */
-#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b) /* c - a * b */
-#define VIT__ADD_EXPONENT(a, n) \
-    vreinterpretq_f32_s32(      \
-        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
 #define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltzq_f32(x), a, b)
-#define VIT__I int32x4_t
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) vld1q_s32(p)
-#define VIT__SET_I(x) vdupq_n_s32(x)
-#define VIT__ADD_I(a, b) vaddq_s32(a, b)
-#define VIT__SUB_I(a, b) vsubq_s32(a, b)
-#define VIT__MUL_I(a, b) vmulq_s32(a, b)
-#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
-#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
-#define VIT__BITS(a) vreinterpretq_s32_f32(a)
-#define VIT__AND_I(a, bits) vandq_s32(a, vdupq_n_s32(bits))
-#define VIT__LEFT_I(a, n) vshlq_s32(a, vdupq_n_s32(n))
-#define VIT__RIGHT_I(a, n) vshlq_s32(a, vdupq_n_s32(-(n)))
-#define VIT__STORE_I(p, a) vst1q_s32((int32_t *)(void *)(p), a)
-#define VIT__BYTES int8x16_t
-#define VIT__LOAD8(p) vld1q_s8(p)
-#define VIT__SET8(p) vreinterpretq_s8_s32(vdupq_n_s32(vit__load4(p)))
+#define VIT__NEAREST(a) (VIT__WORDS) vcvtnq_s32_f32(a)
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
 #ifdef __ARM_FEATURE_DOTPROD
-#define VIT__DOT8(sum, x, w) sum = vdotq_s32(sum, w, x)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vdotq_s32((int32x4_t)(sum), (int8x16_t)(w), (int8x16_t)(x))
 #else
-#define VIT__DOT8(sum, x, w) sum = vit__dot8_neon(sum, x, w)
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_neon(sum, x0, w0, x1, w1)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_neon((int32x4_t)(sum), (int8x16_t)(x), (int8x16_t)(w))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                   \
+    sum = (VIT__WORDS)vit__dot8_twice_neon((int32x4_t)(sum), (int8x16_t)(x0), (int8x16_t)(w0), \
+                                           (int8x16_t)(x1), (int8x16_t)(w1))
 
 /* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258. */
 static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) {
@@ -4248,7 +4204,7 @@ static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) 
     return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(x, w)));
 }
 
-/* And so are two pairs for |w| <= 63: 4 * 127 * 63 = 32004. */
+/* Two pairs are exact for |w| <= 63: 4 * 127 * 63 = 32004. */
 static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x16_t w0,
                                              int8x16_t x1, int8x16_t w1) {
     int16x8_t low = vmull_s8(vget_low_s8(x0), vget_low_s8(w0));
@@ -4257,74 +4213,66 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
     return vpadalq_s16(sum, vpaddq_s16(low, vmlal_high_s8(high, x1, w1)));
 }
 #endif
-#define VIT__STORE8(p, a) vit__store8_neon(p, a)
+#define VIT__NARROW(a) vqmovn_s32((int32x4_t)(a))
+#define VIT__STORE8(p, a)                                                       \
+    vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
+                     vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
 
-static inline void vit__store8_neon(uint8_t *p, const int32x4_t a[4]) {
-    int16x8_t low = vcombine_s16(vqmovn_s32(a[0]), vqmovn_s32(a[1]));
-    int16x8_t high = vcombine_s16(vqmovn_s32(a[2]), vqmovn_s32(a[3]));
+static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
     int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
 }
 
-#elif VIT__PASS == VIT__PASS_SIMD128
+#define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
+
+static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
+    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
+                              vld1q_f32(in + 3 * stride)}};
+    float rows[16];
+    vst4q_f32(rows, columns);
+    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
+}
+
+#elif VIT__TARGET == VIT__TARGET_SIMD128
 
 #define VIT__NAME(name) vit__##name##_simd128
-#define VIT__V v128_t
 #define VIT__LANES 4
-#define VIT__ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
-#define VIT__PANELS 1
-#define VIT__LOAD(p) wasm_v128_load(p)
-#define VIT__STORE(p, a) wasm_v128_store(p, a)
-#define VIT__SET(x) wasm_f32x4_splat(x)
-#define VIT__ADD(a, b) wasm_f32x4_add(a, b)
-#define VIT__SUB(a, b) wasm_f32x4_sub(a, b)
-#define VIT__MUL(a, b) wasm_f32x4_mul(a, b)
-#define VIT__DIV(a, b) wasm_f32x4_div(a, b)
-#define VIT__MIN(a, b) wasm_f32x4_pmin(b, a) /* b where one is NaN; min is slow on x86 */
-#define VIT__MAX(a, b) wasm_f32x4_pmax(b, a)
-#define VIT__ABS(a) wasm_f32x4_abs(a)
-#define VIT__LOAD_INTS(p) wasm_v128_load(p)
-#define VIT__XOR_INTS(a, bits) wasm_v128_xor(a, wasm_i32x4_splat((int)(bits)))
-#define VIT__FIELD(a, left, right) \
-    wasm_f32x4_convert_i32x4(wasm_i32x4_shr(wasm_i32x4_shl(a, (unsigned)(left)), (unsigned)(right)))
-#define VIT__LOAD_F16(p) vit__load_f16_simd128(p)
-#define VIT__LOAD_BF16(p) wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16)
+#define VIT__F32_ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 2
+#define VIT__INT8_PANELS 1
+#define VIT__SET(x) (VIT__FLOATS) wasm_f32x4_splat(x)
 #ifdef __wasm_relaxed_simd__
-#define VIT__FMA(a, b, c) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
+#define VIT__FMA(a, b, c) (VIT__FLOATS) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
 #else
-#define VIT__FMA(a, b, c) wasm_f32x4_add(c, wasm_f32x4_mul(a, b)) /* in two roundings */
+#define VIT__FMA(a, b, c) ((c) + (a) * (b)) /* in two roundings */
 #endif
-#define VIT__FNMA(a, b, c) vit__fnma_simd128(a, b, c)
-#define VIT__I v128_t
-#define VIT__ROWS8 2
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) wasm_v128_load(p)
-#define VIT__SET_I(x) wasm_i32x4_splat(x)
-#define VIT__ADD_I(a, b) wasm_i32x4_add(a, b)
-#define VIT__SUB_I(a, b) wasm_i32x4_sub(a, b)
-#define VIT__MUL_I(a, b) wasm_i32x4_mul(a, b)
-#define VIT__TO_FLOAT(a) wasm_f32x4_convert_i32x4(a)
-#define VIT__NEAREST(a) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a))
-#define VIT__BITS(a) (a)
-#define VIT__AND_I(a, bits) wasm_v128_and(a, wasm_i32x4_splat(bits))
-#define VIT__LEFT_I(a, n) wasm_i32x4_shl(a, (uint32_t)(n))
-#define VIT__RIGHT_I(a, n) wasm_i32x4_shr(a, n)
-#define VIT__STORE_I(p, a) wasm_v128_store(p, a)
-#define VIT__BYTES v128_t
-#define VIT__LOAD8(p) wasm_v128_load(p)
-#define VIT__SET8(p) wasm_v128_load32_splat(p)
-#define VIT__DOT8(sum, x, w) sum = vit__dot8_simd128(sum, x, w)
-#ifdef __wasm_relaxed_simd__
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) sum = vit__dot8_twice_simd128(sum, x0, w0, x1, w1)
-#endif
-#define VIT__STORE8(p, a) vit__store8_simd128(p, a)
-#define VIT__ADD_EXPONENT(a, n) wasm_i32x4_add(a, wasm_i32x4_shl(n, 23))
-#define VIT__IF_NEGATIVE(x, a, b) wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, wasm_f32x4_splat(0)))
+#define VIT__MIN(a, b) \
+    (VIT__FLOATS) wasm_f32x4_pmin((v128_t)(b), (v128_t)(a)) /* min is slow on x86 */
+#define VIT__MAX(a, b) (VIT__FLOATS) wasm_f32x4_pmax((v128_t)(b), (v128_t)(a))
+#define VIT__IF_NEGATIVE(x, a, b) \
+    (VIT__FLOATS) wasm_v128_bitselect((v128_t)(a), (v128_t)(b), (v128_t)((x) < 0.0f))
+#define VIT__NEAREST(a) (VIT__WORDS) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)(a)))
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) wasm_i32x4_max((v128_t)(a), (v128_t)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) wasm_u32x4_load16x4(p)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_simd128((v128_t)(sum), (v128_t)(x), (v128_t)(w))
+#define VIT__STORE8(p, a)                                                           \
+    vit__store8_simd128(p, wasm_i16x8_narrow_i32x4((v128_t)(a)[0], (v128_t)(a)[1]), \
+                        wasm_i16x8_narrow_i32x4((v128_t)(a)[2], (v128_t)(a)[3]))
+
+static inline void vit__store8_simd128(uint8_t *p, v128_t low, v128_t high) {
+    v128_t bytes = wasm_i8x16_narrow_i16x8(low, high);
+    wasm_v128_store(p, wasm_i8x16_max(bytes, wasm_i8x16_splat(0)));
+}
 
 #ifdef __wasm_relaxed_simd__
-/* It leaves open what an x of 8 bits gives; these have 7. As for AVX2, two sums fit 16 bits. Node 20
-   gets the instruction wrong that adds to a sum of 32 bits too. */
+/* The instruction is unspecified for an x of 8 bits; ours have 7. As for AVX2, two sums fit 16 bits. Node
+   20 gets the instruction wrong that adds to a sum of 32 bits too. */
 #define VIT__DOT8_I16(x, w) __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(w, x)
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                             \
+    sum = (VIT__WORDS)vit__dot8_twice_simd128((v128_t)(sum), (v128_t)(x0), (v128_t)(w0), \
+                                              (v128_t)(x1), (v128_t)(w1))
 
 static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
     return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(VIT__DOT8_I16(x, w)));
@@ -4345,340 +4293,225 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 }
 #endif
 
-static inline void vit__store8_simd128(uint8_t *p, const v128_t a[4]) {
-    v128_t low = wasm_i16x8_narrow_i32x4(a[0], a[1]), high = wasm_i16x8_narrow_i32x4(a[2], a[3]);
-    v128_t bytes = wasm_i8x16_narrow_i16x8(low, high);
-    wasm_v128_store(p, wasm_i8x16_max(bytes, wasm_i8x16_splat(0)));
-}
-
-/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
-   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
-   for extending the available precision". */
-static inline v128_t vit__fnma_simd128(v128_t a, v128_t b, v128_t c) {
-    const v128_t upper = wasm_i32x4_splat(~0xFFF);
-    v128_t a1 = wasm_v128_and(a, upper), a2 = wasm_f32x4_sub(a, a1);
-    v128_t b1 = wasm_v128_and(b, upper), b2 = wasm_f32x4_sub(b, b1);
-    v128_t product = wasm_f32x4_mul(a, b);
-    v128_t rest = wasm_f32x4_sub(product, wasm_f32x4_mul(a1, b1));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a1, b2));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b1));
-    rest = wasm_f32x4_sub(rest, wasm_f32x4_mul(a2, b2));
-    return wasm_f32x4_add(wasm_f32x4_sub(c, product), rest);
-}
-
-/* As vit__from_f16. */
-static inline v128_t vit__load_f16_simd128(const uint16_t *p) {
-    v128_t half = wasm_u32x4_load16x4(p), sign = wasm_i32x4_splat(0x8000);
-    v128_t x = wasm_i32x4_shl(wasm_v128_andnot(half, sign), 13);
-    x = wasm_f32x4_mul(x, wasm_f32x4_splat(5.192296858534828e33f));
-    return wasm_v128_or(x, wasm_i32x4_shl(wasm_v128_and(half, sign), 16));
-}
-
-#elif VIT__PASS == VIT__PASS_MVE
+#elif VIT__TARGET == VIT__TARGET_MVE
 
 #define VIT__NAME(name) vit__##name##_mve
-#define VIT__V float32x4_t
 #define VIT__LANES 4
-#define VIT__ROWS 3
-#define VIT__PANELS 1
+#define VIT__F32_ROWS 3
+#define VIT__F32_PANELS 1
 #define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
-#define VIT__LOAD(p) vldrwq_f32(p)
-#define VIT__STORE(p, a) vstrwq_f32(p, a)
+#define VIT__INT8_ROWS 3
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
-#define VIT__ADD(a, b) vaddq_f32(a, b)
-#define VIT__SUB(a, b) vsubq_f32(a, b)
-#define VIT__MUL(a, b) vmulq_f32(a, b)
-#define VIT__DIV(a, b) vit__div_mve(a, b)
-/* b where one is NaN: "less" is true then, vminnm and vmaxnm take the other */
-#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
-#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
-#define VIT__ABS(a) vabsq_f32(a)
-#define VIT__LOAD_INTS(p) vldrwq_s32((const int32_t *)(const void *)(p))
-#define VIT__XOR_INTS(a, bits) veorq_s32(a, vdupq_n_s32((int32_t)(bits)))
-#define VIT__FIELD(a, left, right) \
-    vcvtq_f32_s32(vshlq_s32(vshlq_s32(a, vdupq_n_s32(left)), vdupq_n_s32(-(right))))
-#define VIT__LOAD_F16(p) vit__load_f16_mve(p)
-#define VIT__LOAD_BF16(p) vreinterpretq_f32_u32(vshlq_n_u32(vldrhq_u32(p), 16))
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
-#define VIT__ADD_EXPONENT(a, n) \
-    vreinterpretq_f32_s32(      \
-        vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)))
+/* Of NaN "less" is true; vminnm and vmaxnm would drop it. */
+#define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
+#define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
 #define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
-#define VIT__I int32x4_t
-#define VIT__ROWS8 3
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) vldrwq_s32(p)
-#define VIT__SET_I(x) vdupq_n_s32(x)
-#define VIT__ADD_I(a, b) vaddq_s32(a, b)
-#define VIT__SUB_I(a, b) vsubq_s32(a, b)
-#define VIT__MUL_I(a, b) vmulq_s32(a, b)
-#define VIT__TO_FLOAT(a) vcvtq_f32_s32(a)
-#define VIT__NEAREST(a) vcvtnq_s32_f32(a)
-#define VIT__BITS(a) vreinterpretq_s32_f32(a)
-#define VIT__AND_I(a, bits) vandq_s32(a, vdupq_n_s32(bits))
-#define VIT__LEFT_I(a, n) vshlq_s32(a, vdupq_n_s32(n))
-#define VIT__RIGHT_I(a, n) vshlq_s32(a, vdupq_n_s32(-(n)))
-#define VIT__STORE_I(p, a) vstrwq_s32((int32_t *)(void *)(p), a)
-#define VIT__STORE8(p, a) vit__store8_mve(p, a)
-/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
-#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
-    do {                                                                                          \
-        uint32x4_t at = weights;                                                                  \
-        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
-        __asm__ volatile(                                                                         \
-            "wls lr, %10, 2f\n"                                                                   \
-            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
-            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
-            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
-            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
-            "le lr, 1b\n2:"                                                                       \
-            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
-              "+r"(c), "+w"(at)                                                                   \
-            : "r"(steps)                                                                          \
-            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
-    } while (0)
-#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
-/* There is no division of vectors. */
-static inline float32x4_t vit__div_mve(float32x4_t a, float32x4_t b) {
-    float32x4_t quotients = a;
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 0) / vgetq_lane_f32(b, 0), quotients, 0);
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 1) / vgetq_lane_f32(b, 1), quotients, 1);
-    quotients = vsetq_lane_f32(vgetq_lane_f32(a, 2) / vgetq_lane_f32(b, 2), quotients, 2);
-    return vsetq_lane_f32(vgetq_lane_f32(a, 3) / vgetq_lane_f32(b, 3), quotients, 3);
+#define VIT__NEAREST(a) (VIT__WORDS) vcvtnq_s32_f32(a)
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32((int32x4_t)(a)) /* gcc 12 takes a number at a time */
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) vldrhq_u32(p)
+#define VIT__SUM_LANES(a) vit__sum_lanes_mve(a)
+#define VIT__LARGEST_LANE(a) vmaxnmvq_f32((a)[0], a)
+#define VIT__LARGEST_WORD(w) vit__float_of(vmaxvq_s32(0, (int32x4_t)(w)))
+#define VIT__STORE8(p, a) \
+    for (int v = 0; v < 4; v++) vit__store8_mve((int8_t *)(p) + 4 * v, (int32x4_t)(a)[v])
+
+static inline float vit__sum_lanes_mve(float32x4_t a) {
+    return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
-/* As vit__from_f16: gcc's assembler gets the instruction for it wrong. */
-static inline float32x4_t vit__load_f16_mve(const uint16_t *p) {
-    uint32x4_t half = vldrhq_u32(p), sign = vandq_u32(half, vdupq_n_u32(0x8000));
-    float32x4_t x = vreinterpretq_f32_u32(vshlq_n_u32(veorq_u32(half, sign), 13));
-    x = vmulq_n_f32(x, 5.192296858534828e33f);
-    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(sign, 16)));
+static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
+    vstrbq_s32(p, vmaxq_s32(vminq_s32(a, vdupq_n_s32(127)), vdupq_n_s32(0)));
 }
 
-static inline void vit__store8_mve(uint8_t *p, const int32x4_t a[4]) {
-    const int32x4_t least = vdupq_n_s32(0), most = vdupq_n_s32(127);
-    for (int v = 0; v < 4; v++)
-        vstrbq_s32((int8_t *)p + 4 * v, vmaxq_s32(vminq_s32(a[v], most), least));
-}
+#elif VIT__TARGET == VIT__TARGET_AVX2 || VIT__TARGET == VIT__TARGET_AVXVNNI
 
-#elif VIT__PASS == VIT__PASS_AVX2 || VIT__PASS == VIT__PASS_AVXVNNI
-
-#if VIT__PASS == VIT__PASS_AVX2
+#if VIT__TARGET == VIT__TARGET_AVX2
 #define VIT__NAME(name) vit__##name##_avx2
-#define VIT__TARGET "avx2,fma,f16c"
-#define VIT__DOT8(sum, x, w) \
-    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)))
+#define VIT__FLAGS "avx2,fma,f16c"
+#define VIT__SUM8(sums) _mm256_madd_epi16(sums, _mm256_set1_epi16(1))
+#define VIT__PAIRS8(x, w) _mm256_maddubs_epi16((__m256i)(x), (__m256i)(w))
+#define VIT__DOT8(sum, x, w) VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(x, w)))
 /* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258; two pairs of narrow ones too: 32004. */
-#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                           \
-    VIT__ADD_TO(sum, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x0, w0),  \
-                                                        _mm256_maddubs_epi16(x1, w1)), \
-                                       _mm256_set1_epi16(1)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
+    VIT__ADD_TO(sum, VIT__SUM8(_mm256_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
 #else
 #define VIT__NAME(name) vit__##name##_avxvnni
-#define VIT__FLOATS(name) vit__##name##_avx2
-#define VIT__TARGET "avx2,fma,avxvnni"
+#define VIT__FLAGS "avx2,fma,avxvnni"
+#define VIT__FLOAT_KERNEL(name) vit__##name##_avx2
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
     __asm__("%{vex%} vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+x"(sum) : "x"(x), "x"(w))
 #else
-#define VIT__DOT8(sum, x, w) sum = _mm256_dpbusd_avx_epi32(sum, x, w)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)_mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(x), (__m256i)(w))
 #endif
 #endif
-#define VIT__I __m256i
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
-#define VIT__LOAD_I(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__SET_I(x) _mm256_set1_epi32(x)
-#define VIT__ADD_I(a, b) _mm256_add_epi32(a, b)
-#define VIT__SUB_I(a, b) _mm256_sub_epi32(a, b)
-#define VIT__MUL_I(a, b) _mm256_mullo_epi32(a, b)
-#define VIT__TO_FLOAT(a) _mm256_cvtepi32_ps(a)
-#define VIT__NEAREST(a) _mm256_cvtps_epi32(a)
-#define VIT__BITS(a) _mm256_castps_si256(a)
-#define VIT__AND_I(a, bits) _mm256_and_si256(a, _mm256_set1_epi32(bits))
-#define VIT__LEFT_I(a, n) _mm256_slli_epi32(a, n)
-#define VIT__RIGHT_I(a, n) _mm256_srli_epi32(a, n)
-#define VIT__STORE_I(p, a) _mm256_storeu_si256((__m256i *)(void *)(p), a)
-#define VIT__BYTES __m256i
-#define VIT__LOAD8(p) VIT__LOAD_I(p)
-#define VIT__SET8(p) _mm256_set1_epi32(vit__load4(p))
-#define VIT__STORE8(p, a)                              \
-    _mm_storeu_si128((__m128i *)(void *)(p),           \
-                     _mm_max_epi8(_mm_setzero_si128(), \
-                                  _mm_packs_epi16(VIT__PACK16((a)[0]), VIT__PACK16((a)[1]))))
-#define VIT__PACK16(a) _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1))
-#define VIT__V __m256
 #define VIT__LANES 8
-#define VIT__ROWS 6
-#define VIT__PANELS 1
-#define VIT__LOAD(p) _mm256_loadu_ps(p)
-#define VIT__STORE(p, a) _mm256_storeu_ps(p, a)
+#define VIT__F32_ROWS 6
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #define VIT__SET(x) _mm256_set1_ps(x)
-#define VIT__ADD(a, b) _mm256_add_ps(a, b)
-#define VIT__SUB(a, b) _mm256_sub_ps(a, b)
-#define VIT__MUL(a, b) _mm256_mul_ps(a, b)
-#define VIT__DIV(a, b) _mm256_div_ps(a, b)
-#define VIT__MIN(a, b) _mm256_min_ps(a, b) /* b where one is NaN */
-#define VIT__MAX(a, b) _mm256_max_ps(a, b)
-#define VIT__ABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
-#define VIT__LOAD_INTS(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__XOR_INTS(a, bits) _mm256_xor_si256(a, _mm256_set1_epi32((int)(bits)))
-#define VIT__FIELD(a, left, right) /* the signed number left when bits are shifted out */ \
-    _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(a, left), right))
-#define VIT__LOAD_128(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
-#define VIT__LOAD_F16(p) _mm256_cvtph_ps(VIT__LOAD_128(p))
-#define VIT__LOAD_BF16(p) \
-    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(VIT__LOAD_128(p)), 16))
 #define VIT__FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
-#define VIT__ADD_EXPONENT(a, n) /* a * 2^(the low bits of n, as an integer) */ \
-    _mm256_castsi256_ps(                                                       \
-        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)))
+#define VIT__MIN(a, b) _mm256_min_ps(a, b)
+#define VIT__MAX(a, b) _mm256_max_ps(a, b)
 #define VIT__IF_NEGATIVE(x, a, b) _mm256_blendv_ps(b, a, x)
-#define VIT__RETURN_FOLDED(op) /* op of all lanes of a */ \
-    a = op(a, _mm256_permute2f128_ps(a, a, 1));           \
-    a = op(a, _mm256_permute_ps(a, 0x4E));                \
-    return _mm256_cvtss_f32(op(a, _mm256_permute_ps(a, 0xB1)))
+#define VIT__NEAREST(a) (VIT__WORDS) _mm256_cvtps_epi32(a)
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) _mm256_max_epi32((__m256i)(a), (__m256i)(b))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm256_cvtepu16_epi32(VIT__LOAD_128(p))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) _mm256_cvtph_ps(VIT__LOAD_128(p))
+#define VIT__FOLD(a, op)                                     \
+    a = op(a, (VIT__FLOATS)_mm256_permute2f128_ps(a, a, 1)); \
+    a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0x4E));      \
+    a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0xB1))
+#define VIT__NARROW(a) \
+    _mm_packs_epi32(_mm256_castsi256_si128((__m256i)(a)), _mm256_extracti128_si256((__m256i)(a), 1))
+#define VIT__STORE8(p, a)                               \
+    VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
+                                   _mm_packs_epi16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1]))))
 
-#elif VIT__PASS == VIT__PASS_AVX512 || VIT__PASS == VIT__PASS_AVX512VNNI
+#elif VIT__TARGET == VIT__TARGET_AVX512 || VIT__TARGET == VIT__TARGET_AVX512VNNI
 
-#if VIT__PASS == VIT__PASS_AVX512
+#if VIT__TARGET == VIT__TARGET_AVX512
 #define VIT__NAME(name) vit__##name##_avx512
-#define VIT__TARGET "avx512f,avx512bw"
-#define VIT__INTEGERS(name) vit__##name##_avx2 /* as fast, on Zen 4 */
-#define VIT__ROWS8 4
-#define VIT__PANELS8 1
+#define VIT__FLAGS "avx512f,avx512bw"
+#define VIT__INT8_KERNEL(name) vit__##name##_avx2 /* as fast, on Zen 4 */
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 1
 #else
 #define VIT__NAME(name) vit__##name##_avx512vnni
-#define VIT__FLOATS(name) vit__##name##_avx512
-#define VIT__TARGET "avx512f,avx512bw,avx512vnni"
-#define VIT__ROWS8 12
-#define VIT__PANELS8 2
+#define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
+#define VIT__FLOAT_KERNEL(name) vit__##name##_avx512
+#define VIT__INT8_ROWS 12
+#define VIT__INT8_PANELS 2
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
     __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
 #else
-#define VIT__DOT8(sum, x, w) sum = _mm512_dpbusd_epi32(sum, x, w)
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w))
 #endif
 #endif
-#define VIT__I __m512i
-#define VIT__LOAD_I(p) _mm512_loadu_si512((const void *)(p))
-#define VIT__SET_I(x) _mm512_set1_epi32(x)
-#define VIT__ADD_I(a, b) _mm512_add_epi32(a, b)
-#define VIT__SUB_I(a, b) _mm512_sub_epi32(a, b)
-#define VIT__MUL_I(a, b) _mm512_mullo_epi32(a, b)
-#define VIT__TO_FLOAT(a) _mm512_maskz_cvtepi32_ps(VIT__ALL, a)
-#define VIT__NEAREST(a) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
-#define VIT__BITS(a) _mm512_castps_si512(a)
-#define VIT__AND_I(a, bits) _mm512_and_si512(a, _mm512_set1_epi32(bits))
-#define VIT__LEFT_I(a, n) _mm512_maskz_slli_epi32(VIT__ALL, a, (unsigned)(n))
-#define VIT__RIGHT_I(a, n) _mm512_maskz_srli_epi32(VIT__ALL, a, (unsigned)(n))
-#define VIT__STORE_I(p, a) _mm512_storeu_si512((void *)(p), a)
-#define VIT__BYTES __m512i
-#define VIT__LOAD8(p) VIT__LOAD_I(p)
-#define VIT__SET8(p) _mm512_set1_epi32(vit__load4(p))
-#define VIT__STORE8(p, a)       \
-    _mm_storeu_si128(           \
-        (__m128i *)(void *)(p), \
-        _mm_max_epi8(_mm_setzero_si128(), _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (a)[0])))
-#define VIT__V __m512
-#define VIT__LANES 16
-#define VIT__ROWS 12
-#define VIT__PANELS 2
-#define VIT__LOAD(p) _mm512_loadu_ps(p)
-#define VIT__STORE(p, a) _mm512_storeu_ps(p, a)
-#define VIT__SET(x) _mm512_set1_ps(x)
-#define VIT__ADD(a, b) _mm512_add_ps(a, b)
-#define VIT__SUB(a, b) _mm512_sub_ps(a, b)
-#define VIT__MUL(a, b) _mm512_mul_ps(a, b)
-#define VIT__DIV(a, b) _mm512_div_ps(a, b)
 #define VIT__ALL ((__mmask16)0xFFFF) /* g++ 12 warns of the forms without a mask, PR 105593 */
-#define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
-#define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
-#define VIT__ABS(a) _mm512_abs_ps(a)
-#define VIT__LOAD_INTS(p) _mm512_loadu_si512(p)
-#define VIT__XOR_INTS(a, bits) _mm512_xor_si512(a, _mm512_set1_epi32((int)(bits)))
-#define VIT__FIELD(a, left, right)                                                                \
-    _mm512_maskz_cvtepi32_ps(                                                                     \
-        VIT__ALL,                                                                                 \
-        _mm512_maskz_srai_epi32(VIT__ALL, _mm512_maskz_slli_epi32(VIT__ALL, a, (unsigned)(left)), \
-                                (unsigned)(right)))
-#define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
-#define VIT__LOAD_F16(p) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
-#define VIT__LOAD_BF16(p)                        \
-    _mm512_castsi512_ps(_mm512_maskz_slli_epi32( \
-        VIT__ALL, _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p)), 16))
+#define VIT__LANES 16
+#define VIT__F32_ROWS 12
+#define VIT__F32_PANELS 2
+#define VIT__SET(x) _mm512_set1_ps(x)
 #define VIT__FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define VIT__FNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
-#define VIT__ADD_EXPONENT(a, n) \
-    _mm512_castsi512_ps(        \
-        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)))
+#define VIT__MIN(a, b) _mm512_maskz_min_ps(VIT__ALL, a, b)
+#define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__IF_NEGATIVE(x, a, b) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
+#define VIT__NEAREST(a) (VIT__WORDS) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
+#define VIT__MAX_WORDS(a, b) \
+    (VIT__WORDS) _mm512_maskz_max_epi32(VIT__ALL, (__m512i)(a), (__m512i)(b))
+#define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
 #define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
 #define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__RETURN_FOLDED(op)         \
-    a = op(a, VIT__SWAPPED(a, 0x4E));  \
-    a = op(a, VIT__SWAPPED(a, 0xB1));  \
-    a = op(a, VIT__SWAPPED4(a, 0x4E)); \
-    return _mm512_cvtss_f32(op(a, VIT__SWAPPED4(a, 0xB1)))
+#define VIT__FOLD(a, op)                            \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0x4E));  \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0xB1));  \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0x4E)); \
+    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0xB1))
+#define VIT__STORE8(p, a)                               \
+    VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
+                                   _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
 
 #endif
 
-#ifndef VIT__FMA_SCALAR
-#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
-#endif
-#ifndef VIT__ADD_TO
-#define VIT__ADD_TO(sum, a) sum = VIT__ADD_I(sum, a)
-#endif
+#ifndef VIT__FLOATS /* the same for every target */
+#define VIT__FLOATS VIT__NAME(floats)
+#define VIT__WORDS VIT__NAME(words)
+#define VIT__LOAD(p) ((VIT__FLOATS) * (const VIT__NAME(any_floats) *)(const void *)(p))
+#define VIT__STORE(p, a) (*(VIT__NAME(any_floats) *)(void *)(p) = (a))
+#define VIT__LOAD_WORDS(p) ((VIT__WORDS) * (const VIT__NAME(any_words) *)(const void *)(p))
+#define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
-#ifndef VIT__TILE_VECTORS
-#define VIT__TILE_VECTORS VIT__VECTORS /* so many of them at a time */
-#endif
 #define VIT__INLINE static inline __attribute__((always_inline))
-#define VIT__OPAQUE(p) __asm__("" : "+r"(p)) /* where p comes from is not to be known */
+#define VIT__OPAQUE(p) \
+    __asm__("" : "+r"(p)) /* hides the origin of p: one register for three rows */
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define VIT__UNROLL _Pragma("GCC unroll 16")
 #endif
+#endif
 
 #ifdef VIT__EMULATED
-#undef VIT__TARGET
+#undef VIT__FLAGS
 #endif
-#ifdef VIT__TARGET
+#ifdef VIT__FLAGS
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
-#define VIT__TARGET_BEGIN(isa) \
-    VIT__PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
-VIT__TARGET_BEGIN(VIT__TARGET)
+#define VIT__BEGIN(flags) \
+    VIT__PRAGMA(clang attribute push(__attribute__((target(flags))), apply_to = function))
 #else
-#define VIT__TARGET_BEGIN(isa) VIT__PRAGMA(GCC target(isa))
+#define VIT__BEGIN(flags) VIT__PRAGMA(GCC target(flags))
 #pragma GCC push_options
-VIT__TARGET_BEGIN(VIT__TARGET)
 #endif
+VIT__BEGIN(VIT__FLAGS)
 #endif
 
-#ifndef VIT__FLOATS /* the kernels of floats are of this pass */
-#define VIT__FLOATS(name) VIT__NAME(name)
+typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
+typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
+typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
+/* In memory, at any address. */
+typedef float VIT__NAME(any_floats)
+    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+typedef uint32_t VIT__NAME(any_words)
+    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+
+#ifndef VIT__FMA_SCALAR
+#define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
+#endif
+#ifndef VIT__TO_FLOAT
+#define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
+#endif
+#ifndef VIT__FNMA
+#define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
+
+/* c - a * b, with what the product loses in rounding added, so that a difference that cancels is as
+   exact as by FMA. Halves of 12 bits each have exact products: Dekker 1971, "A floating-point technique
+   for extending the available precision". */
+VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOATS c) {
+    const VIT__FLOATS a1 = (VIT__FLOATS)((VIT__WORDS)a & 0xFFFFF000u), a2 = a - a1;
+    const VIT__FLOATS b1 = (VIT__FLOATS)((VIT__WORDS)b & 0xFFFFF000u), b2 = b - b1;
+    const VIT__FLOATS product = a * b;
+    return (c - product) + (product - a1 * b1 - a1 * b2 - a2 * b1 - a2 * b2);
+}
+#endif
+#ifndef VIT__TILE_VECTORS
+#define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
+#endif
+
+#ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
+#define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
 /* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
    Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
-    const float *weights[VIT__PANELS], *input[(VIT__ROWS + 2) / 3]; /* three rows each */
+    const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__TILE_VECTORS;
-    const size_t inputs = t->inputs, input_stride = t->input_stride, next_step = t->next_step;
+    const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
+    const size_t next_step = t->next_step;
     uintptr_t next = t->next;
-    VIT__V sum[VIT__ROWS][VIT__PANELS * VIT__TILE_VECTORS];
+    VIT__FLOATS sum[VIT__F32_ROWS][VIT__F32_PANELS * VIT__TILE_VECTORS];
     VIT__UNROLL
     for (int p = 0; p < panels; p++)
-        weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL + first;
+        weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = t->input + (size_t)r * input_stride;
+        input[r / 3] = (const float *)t->input + (size_t)r * input_stride;
         VIT__OPAQUE(input[r / 3]);
     }
     VIT__UNROLL
@@ -4688,7 +4521,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
     }
     for (size_t k = 0; k < inputs; k++, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__V w[VIT__PANELS * VIT__TILE_VECTORS];
+        VIT__FLOATS w[VIT__F32_PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
             w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
@@ -4709,7 +4542,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
         for (int v = 0; v < vectors; v++) {
             float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
                         v % VIT__TILE_VECTORS * VIT__LANES;
-            VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), sum[r][v]) : sum[r][v]);
+            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
         }
     }
 }
@@ -4719,179 +4552,162 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
-static void VIT__NAME(multiply)(const vit__tile *t) {
-#if VIT__PANELS > 1
-#define VIT__CASE(rows)                                                  \
-    case rows:                                                           \
-        if (t->panels > 1) VIT__NAME(multiply_of)(t, rows, VIT__PANELS); \
-        else VIT__NAME(multiply_of)(t, rows, 1);                         \
+/* A tile of any number of rows up to 12, which the compiler knows in each case. */
+#define VIT__CASES \
+    VIT__CASE(1);  \
+    VIT__CASE(2);  \
+    VIT__CASE(3);  \
+    VIT__CASE(4);  \
+    VIT__CASE(5);  \
+    VIT__CASE(6);  \
+    VIT__CASE(7);  \
+    VIT__CASE(8);  \
+    VIT__CASE(9);  \
+    VIT__CASE(10); \
+    VIT__CASE(11); \
+    VIT__CASE(12)
+
+VIT__INLINE void VIT__NAME(multiply_panels)(const vit__tile *t, const int panels) {
+#define VIT__CASE(n)                                                                           \
+    case n:                                                                                    \
+        if (n <= VIT__F32_ROWS) VIT__NAME(multiply_of)(t, n <= VIT__F32_ROWS ? n : 1, panels); \
         break
-#else
-#define VIT__CASE(rows)                     \
-    case rows:                              \
-        VIT__NAME(multiply_of)(t, rows, 1); \
-        break
-#endif
-    switch (t->rows) {
-        VIT__CASE(1);
-        VIT__CASE(2);
-#if VIT__ROWS > 2
-        VIT__CASE(3);
-#endif
-#if VIT__ROWS > 3
-        VIT__CASE(4);
-        VIT__CASE(5);
-#endif
-#if VIT__ROWS > 5
-        VIT__CASE(6);
-#endif
-#if VIT__ROWS > 6
-        VIT__CASE(7);
-        VIT__CASE(8);
-        VIT__CASE(9);
-        VIT__CASE(10);
-        VIT__CASE(11);
-        VIT__CASE(12);
-#endif
-    }
+    switch (t->rows) { VIT__CASES; }
 #undef VIT__CASE
 }
 
+static void VIT__NAME(multiply)(const vit__tile *t) {
+    if (VIT__F32_PANELS > 1 && t->panels > 1) VIT__NAME(multiply_panels)(t, VIT__F32_PANELS);
+    else VIT__NAME(multiply_panels)(t, 1);
+}
+
+/* c[0] x^(count - 1) + ... + c[count - 1] */
+VIT__INLINE VIT__FLOATS VIT__NAME(polynomial)(const float *c, const int count, VIT__FLOATS x) {
+    VIT__FLOATS y = VIT__SET(c[0]);
+    VIT__UNROLL
+    for (int i = 1; i < count; i++) y = VIT__FMA(y, x, VIT__SET(c[i]));
+    return y;
+}
+
 /* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
-   hold n. The polynomial is fitted to the relative error (3e-9). */
-VIT__INLINE VIT__V VIT__NAME(exp2_of_parts)(VIT__V shifted, VIT__V f) {
-    VIT__V p = VIT__SET(0.000153293105f);
-    p = VIT__FMA(p, f, VIT__SET(0.00133909704f));
-    p = VIT__FMA(p, f, VIT__SET(0.00961849932f));
-    p = VIT__FMA(p, f, VIT__SET(0.0555035956f));
-    p = VIT__FMA(p, f, VIT__SET(0.240226477f));
-    p = VIT__FMA(p, f, VIT__SET(0.693147182f));
-    p = VIT__FMA(p, f, VIT__SET(1.0f));
-    return VIT__ADD_EXPONENT(p, shifted);
+   hold n. The polynomial is fitted to the relative error (3e-9). Of a NaN any number may come. */
+VIT__INLINE VIT__FLOATS VIT__NAME(exp2_of_parts)(VIT__FLOATS shifted, VIT__FLOATS f) {
+    static const float c[] = {0.000153293105f,
+                              0.00133909704f,
+                              0.00961849932f,
+                              0.0555035956f,
+                              0.240226477f,
+                              0.693147182f,
+                              1.0f};
+    VIT__FLOATS p = VIT__NAME(polynomial)(c, 7, f);
+    return (VIT__FLOATS)((VIT__WORDS)p + ((VIT__WORDS)shifted << 23));
 }
 
 /* 2^(c * x), within 2 ULP for -126 <= c * x <= 127; where VIT__FMA rounds twice, the rounding of c * x
    comes on top. */
-VIT__INLINE VIT__V VIT__NAME(exp2)(VIT__V x, VIT__V c) {
-    const VIT__V shift = VIT__SET(VIT__SHIFT);
-    VIT__V shifted = VIT__FMA(c, x, shift);
-    return VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(c, x, VIT__SUB(shift, shifted)));
+VIT__INLINE VIT__FLOATS VIT__NAME(exp2)(VIT__FLOATS x, VIT__FLOATS c) {
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT);
+    VIT__FLOATS shifted = VIT__FMA(c, x, shift);
+    return VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(c, x, shift - shifted));
 }
 
 /* x * Phi(x), within 8 ULP for x >= -12. With a = |x| and t = 1 / (1 + 0.343 * a),
    1 - Phi(a) = exp(-a * a / 2) * Q(t), where Q is a polynomial fitted to the relative error (2e-8),
-   so that nothing cancels for negative x. exp is 2 to the power of -c * a * a, with the rounding of c
-   made up for by Q and that of a * a by `low`. */
-VIT__INLINE VIT__V VIT__NAME(gelu_of)(VIT__V x) {
-    const VIT__V one = VIT__SET(1.0f), c = VIT__SET(0.72134752f);
-    VIT__V a = VIT__ABS(x), t = VIT__DIV(one, VIT__FMA(a, VIT__SET(0.343f), one));
-    VIT__V q = VIT__SET(-0.0281291958f);
-    q = VIT__FMA(q, t, VIT__SET(0.146075681f));
-    q = VIT__FMA(q, t, VIT__SET(-0.278160304f));
-    q = VIT__FMA(q, t, VIT__SET(0.19991836f));
-    q = VIT__FMA(q, t, VIT__SET(-0.0448572934f));
-    q = VIT__FMA(q, t, VIT__SET(0.115046605f));
-    q = VIT__FMA(q, t, VIT__SET(0.115968212f));
-    q = VIT__FMA(q, t, VIT__SET(0.137322277f));
-    q = VIT__FMA(q, t, VIT__SET(0.136815652f));
-    VIT__V b = VIT__MIN(VIT__SET(13.0f), a), square = VIT__MUL(b, b);
-    VIT__V low = VIT__FNMA(b, b, square); /* square - b * b */
-    VIT__V shifted = VIT__FNMA(square, c, VIT__SET(VIT__SHIFT));
-    VIT__V f = VIT__FNMA(square, c, VIT__SUB(VIT__SET(VIT__SHIFT), shifted));
-    VIT__V e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
-    VIT__V tail = VIT__MUL(e, VIT__MUL(q, t));
-    return VIT__MUL(x, VIT__IF_NEGATIVE(x, tail, VIT__SUB(one, tail)));
+   so that nothing cancels for negative x. exp is 2 to the power of -c * a * a; Q absorbs the rounding
+   error of c, `low` holds that of a * a. */
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu)(VIT__FLOATS x) {
+    static const float terms[] = {-0.0281291958f, 0.146075681f,   -0.278160304f,
+                                  0.19991836f,    -0.0448572934f, 0.115046605f,
+                                  0.115968212f,   0.137322277f,   0.136815652f};
+    const VIT__FLOATS one = VIT__SET(1.0f), c = VIT__SET(0.72134752f), shift = VIT__SET(VIT__SHIFT);
+    VIT__FLOATS a = (VIT__FLOATS)((VIT__WORDS)x & 0x7FFFFFFFu);
+    VIT__FLOATS t = one / VIT__FMA(a, VIT__SET(0.343f), one);
+    VIT__FLOATS q = VIT__NAME(polynomial)(terms, 9, t);
+    VIT__FLOATS b = VIT__MIN(VIT__SET(13.0f), a), square = b * b;
+    VIT__FLOATS low = VIT__FNMA(b, b, square); /* square - b * b */
+    VIT__FLOATS shifted = VIT__FNMA(square, c, shift);
+    VIT__FLOATS f = VIT__FNMA(square, c, shift - shifted);
+    VIT__FLOATS e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
+    VIT__FLOATS tail = e * (q * t);
+    return x * VIT__IF_NEGATIVE(x, tail, one - tail);
 }
 
 /* As vit__gelu8. */
-VIT__INLINE VIT__V VIT__NAME(gelu8_of)(VIT__V x) {
-    VIT__V a = VIT__MAX(VIT__SET(-4.4f), VIT__MIN(VIT__SET(4.4f), x)), square = VIT__MUL(a, a);
-    VIT__V p = VIT__SET(vit__gelu8_terms[0]);
-    VIT__UNROLL
-    for (int i = 1; i < 9; i++) p = VIT__FMA(p, square, VIT__SET(vit__gelu8_terms[i]));
-    return VIT__MUL(x, VIT__FMA(p, a, VIT__SET(0.5f)));
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu8)(VIT__FLOATS x) {
+    VIT__FLOATS a = VIT__MAX(VIT__SET(-4.4f), VIT__MIN(VIT__SET(4.4f), x));
+    VIT__FLOATS p = VIT__NAME(polynomial)(vit__gelu8_terms, 9, a * a);
+    return x * VIT__FMA(p, a, VIT__SET(0.5f));
 }
 
 /* The tanh form is x / (1 + exp(-2 * u)), u = sqrt(2 / pi) * (x + 0.044715 * x^3). */
-VIT__INLINE VIT__V VIT__NAME(gelu_tanh_of)(VIT__V x) {
-    VIT__V cubic = VIT__MUL(VIT__MUL(x, x), VIT__SET(0.044715f));
-    VIT__V u = VIT__FMA(cubic, x, x);
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu_tanh)(VIT__FLOATS x) {
+    VIT__FLOATS cubic = x * x * 0.044715f;
+    VIT__FLOATS u = VIT__FMA(cubic, x, x);
     u = VIT__MAX(VIT__SET(-54.0f), VIT__MIN(VIT__SET(54.0f), u));
-    VIT__V e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
-    return VIT__DIV(x, VIT__ADD(VIT__SET(1.0f), e));
+    VIT__FLOATS e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
+    return x / (1.0f + e);
 }
 
-static void VIT__NAME(gelu)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu_of)(VIT__LOAD(x + v)));
+/* The kernel of an activation: vit__gelu_rows and so on. */
+#define VIT__ACT_ROWS(NAME, name, kept)                                     \
+    static void VIT__NAME(name##_rows)(float *x, size_t stride, int rows) { \
+        for (int r = 0; r < rows; r++, x += stride) {                       \
+            for (int v = 0; v < VIT__PANEL; v += VIT__LANES)                \
+                VIT__STORE(x + v, VIT__NAME(name)(VIT__LOAD(x + v)));       \
+        }                                                                   \
     }
-}
+VIT__ACT_LIST(VIT__ACT_ROWS)
 
-static void VIT__NAME(gelu8)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu8_of)(VIT__LOAD(x + v)));
-    }
-}
-
-static void VIT__NAME(gelu_tanh)(float *x, size_t stride, int rows) {
-    for (int r = 0; r < rows; r++, x += stride) {
-        for (int v = 0; v < VIT__PANEL; v += VIT__LANES)
-            VIT__STORE(x + v, VIT__NAME(gelu_tanh_of)(VIT__LOAD(x + v)));
-    }
-}
-
-VIT__INLINE float VIT__NAME(sum_lanes)(VIT__V a) {
-#ifdef VIT__RETURN_FOLDED
-    VIT__RETURN_FOLDED(VIT__ADD);
-#else
-    float lanes[VIT__LANES];
-    VIT__STORE(lanes, a);
-    VIT__UNROLL
-    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
-        VIT__UNROLL
-        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    }
-    return lanes[0];
+#ifndef VIT__FOLD
+#define VIT__FOLD(a, op)                                         \
+    const VIT__FLOATS halves_swapped = {a[2], a[3], a[0], a[1]}; \
+    a = op(a, halves_swapped);                                   \
+    const VIT__FLOATS pairs_swapped = {a[1], a[0], a[3], a[2]};  \
+    a = op(a, pairs_swapped)
 #endif
+#ifndef VIT__SUM_LANES
+#define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
+#define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
+#define VIT__SUM(a, b) ((a) + (b))
+#define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
+
+VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
+    VIT__FOLD(a, VIT__SUM);
+    return a[0];
 }
 
-VIT__INLINE float VIT__NAME(largest_lane)(VIT__V a) {
-#ifdef VIT__RETURN_FOLDED
-    VIT__RETURN_FOLDED(VIT__MAX);
-#else
-    float lanes[VIT__LANES];
-    VIT__STORE(lanes, a);
-    VIT__UNROLL
-    for (int half = VIT__LANES / 2; half > 0; half /= 2) {
-        VIT__UNROLL
-        for (int i = 0; i < half; i++)
-            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
-    }
-    return lanes[0];
-#endif
+VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
+    VIT__FOLD(a, VIT__MAX);
+    return a[0];
 }
+
+VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
+    VIT__FLOATS a = (VIT__FLOATS)w;
+    VIT__FOLD(a, VIT__MAX_BITS);
+    return a[0];
+}
+#endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
 VIT__INLINE float VIT__NAME(sum)(const float *x, int count, float mean, const int squares) {
     const int whole = count / VIT__LANES * VIT__LANES;
-    VIT__V sums[4] = {VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f), VIT__SET(0.0f)};
+    VIT__FLOATS sums[4] = {{0}, {0}, {0}, {0}};
     float rest = 0;
     for (int i = 0; i < whole; i += 4 * VIT__LANES) {
         VIT__UNROLL
         for (int j = 0; j < 4; j++) {
             if (i + j * VIT__LANES >= whole) break;
-            VIT__V d = VIT__SUB(VIT__LOAD(x + i + j * VIT__LANES), VIT__SET(mean));
-            sums[j] = squares ? VIT__FMA(d, d, sums[j]) : VIT__ADD(sums[j], d);
+            VIT__FLOATS d = VIT__LOAD(x + i + j * VIT__LANES) - mean;
+            if (squares) sums[j] = VIT__FMA(d, d, sums[j]);
+            else sums[j] += d;
         }
     }
     for (int i = whole; i < count; i++) {
         float d = x[i] - mean;
         rest += squares ? d * d : d;
     }
-    sums[0] = VIT__ADD(VIT__ADD(sums[0], sums[1]), VIT__ADD(sums[2], sums[3]));
-    return rest + VIT__NAME(sum_lanes)(sums[0]);
+    return rest + VIT__SUM_LANES((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size_t stride,
@@ -4901,7 +4717,7 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     float variance = VIT__NAME(sum)(x, dim, mean, 1) / (float)dim;
     float scale = 1.0f / VIT_SQRTF(variance + eps);
     for (size_t i = 0; i < stride; i += VIT__LANES) {
-        VIT__V d = VIT__MUL(VIT__SUB(VIT__LOAD(x + i), VIT__SET(mean)), VIT__SET(scale));
+        VIT__FLOATS d = (VIT__LOAD(x + i) - mean) * scale;
         VIT__STORE(out + i, VIT__FMA(d, VIT__LOAD(weight + i), VIT__LOAD(bias + i)));
     }
 }
@@ -4910,9 +4726,9 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
 VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
     const int padded = (int)vit__round16(count);
     for (int i = count; i < padded; i++) x[i] = -3.4e38f;
-    VIT__V most = VIT__LOAD(x);
+    VIT__FLOATS most = VIT__LOAD(x);
     for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__NAME(largest_lane)(most);
+    return VIT__LARGEST_LANE(most);
 }
 
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
@@ -4920,31 +4736,78 @@ VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, i
     for (int r = 0; r < rows; r++, x += stride) largests[r] = VIT__NAME(largest_of_row)(x, count);
 }
 
-/* The largest of each row come first, so that no row waits for its own. */
+/* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
+   of the row is a NaN or infinite, which exp2 does not keep. */
 static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count, float scale) {
-    const VIT__V c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
-    const VIT__V least = VIT__SET(-87.0f / scale);
+    const VIT__FLOATS c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
+    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
     const int padded = (int)vit__round16(count);
     float largests[VIT__TILE_ROWS];
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
     for (int r = 0; r < rows; r++, x += stride) {
-        const VIT__V largest = VIT__SET(largests[r]);
-        VIT__V sums = VIT__SET(0.0f);
+        const VIT__FLOATS largest = VIT__SET(largests[r]);
+        VIT__FLOATS sums = {0}, probe = {0};
         for (int i = 0; i < padded; i += VIT__LANES) {
-            VIT__V d = VIT__MAX(least, VIT__SUB(VIT__LOAD(x + i), largest));
-            d = VIT__NAME(exp2)(d, c);
-            sums = VIT__ADD(sums, d);
-            VIT__STORE(x + i, d);
+            const VIT__FLOATS score = VIT__LOAD(x + i);
+            VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
+            probe = VIT__FMA(score, zero, probe);
+            sums += e;
+            VIT__STORE(x + i, e);
         }
-        VIT__V factor = VIT__SET(1.0f / VIT__NAME(sum_lanes)(sums));
-        for (int i = 0; i < padded; i += VIT__LANES)
-            VIT__STORE(x + i, VIT__MUL(VIT__LOAD(x + i), factor));
+        const float factor = 1.0f / VIT__SUM_LANES(sums + probe);
+        for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
+}
+
+static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int count, float scale,
+                                     uint8_t *high, uint8_t *low, float *units) {
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), c = VIT__SET(scale * 1.44269504f);
+    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
+    float largests[VIT__TILE_ROWS];
+    VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
+    for (int r = 0; r < rows; r++, x += stride) {
+        const VIT__FLOATS largest = VIT__SET(largests[r]);
+        VIT__FLOATS sums = {0}, probe = {0};
+        for (int i = 0; i < count; i += VIT__PANEL, high += VIT__PANEL, low += VIT__PANEL) {
+            VIT__WORDS highs[VIT__VECTORS], lows[VIT__VECTORS];
+            VIT__UNROLL
+            for (int v = 0; v < VIT__VECTORS; v++) {
+                const VIT__FLOATS score = VIT__LOAD(x + i + v * VIT__LANES);
+                VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
+                VIT__FLOATS shifted = VIT__FMA(e, VIT__SET(4095.0f), shift);
+                probe = VIT__FMA(score, zero, probe);
+                sums += (shifted - shift);
+                highs[v] = (VIT__WORDS)shifted >> 6 & 63u;
+                lows[v] = (VIT__WORDS)shifted & 63u;
+            }
+            VIT__STORE8(high, highs);
+            VIT__STORE8(low, lows);
+        }
+        units[r] = 1.0f / VIT__SUM_LANES(sums + probe);
+    }
+}
+
+#ifndef VIT__LOAD_F16
+#define VIT__LOAD_F16(p) VIT__NAME(load_f16)(p)
+
+/* As vit__from_f16. */
+VIT__INLINE VIT__FLOATS VIT__NAME(load_f16)(const uint16_t *p) {
+    const VIT__WORDS half = VIT__LOAD_HALVES(p), size = (half & 0x7FFFu) << 13;
+    const VIT__WORDS not_finite = (VIT__WORDS)(size > 0x0F7FFFFFu) & 0x7F800000u;
+    VIT__FLOATS x = (VIT__FLOATS)(size | not_finite) * 5.192296858534828e33f;
+    return (VIT__FLOATS)((VIT__WORDS)x | (half & 0x8000u) << 16);
+}
+#endif
+
+/* The signed number that is left when the bits on either side of it are shifted out. */
+VIT__INLINE VIT__FLOATS VIT__NAME(field)(VIT__WORDS w, const int left, const int right) {
+    return VIT__TO_FLOAT((VIT__NAME(signed_words))(w << left) >> right);
 }
 
 VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
     for (size_t i = 0; i < count; i += VIT__LANES)
-        VIT__STORE(out + i, bf16 ? VIT__LOAD_BF16(p + i) : VIT__LOAD_F16(p + i));
+        VIT__STORE(out + i,
+                   bf16 ? (VIT__FLOATS)(VIT__LOAD_HALVES(p + i) << 16) : VIT__LOAD_F16(p + i));
 }
 
 /* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
@@ -4952,12 +4815,11 @@ static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const 
                                     float *out) {
     for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            VIT__V scale = VIT__LOAD(scales + n);
-            VIT__I w = VIT__LOAD_INTS(p);
+            const VIT__FLOATS scale = VIT__LOAD(scales + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p);
             VIT__UNROLL
             for (int j = 0; j < 4; j++)
-                VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__MUL(VIT__FIELD(w, 24 - 8 * j, 24), scale));
+                VIT__STORE(out + j * VIT__PANEL + n, VIT__NAME(field)(w, 24 - 8 * j, 24) * scale);
         }
     }
 }
@@ -4967,12 +4829,12 @@ static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, cons
                                       float *out) {
     for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            VIT__V scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
-            VIT__I w = VIT__XOR_INTS(VIT__LOAD_INTS(p), 0x88888888u); /* w + 8 becomes signed */
+            const VIT__FLOATS scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ 0x88888888u; /* w + 8 becomes signed */
             VIT__UNROLL
             for (int j = 0; j < 8; j++)
                 VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__MUL(VIT__FIELD(w, 28 - j % 4 * 8 - j / 4 * 4, 28), scale));
+                           VIT__NAME(field)(w, 28 - j % 4 * 8 - j / 4 * 4, 28) * scale);
         }
     }
 }
@@ -4995,95 +4857,90 @@ static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_
     }
 }
 
-VIT__INLINE vit__grid VIT__NAME(grid_of_row)(const float *x, size_t count) {
-    VIT__V lows = VIT__SET(0.0f), highs = VIT__SET(0.0f);
-    for (size_t i = 0; i < count; i += VIT__LANES) {
-        lows = VIT__MIN(lows, VIT__LOAD(x + i)), highs = VIT__MAX(highs, VIT__LOAD(x + i));
+/* As vit__transpose, blocks of 4 x 4 floats at a time. */
+static void VIT__NAME(transpose)(const float *rows, size_t stride, int count, size_t width,
+                                 float *out) {
+#ifdef VIT__TRANSPOSE4
+    for (size_t x = 0; x < width; x += 4, rows += 4, out += 4 * VIT__PANEL) {
+        if (count < VIT__PANEL) {
+            float padded[VIT__PANEL][4] = {{0}};
+            for (size_t y = 0; y < (size_t)count; y++)
+                memcpy(padded[y], rows + y * stride, sizeof(padded[y]));
+            for (size_t y = 0; y < VIT__PANEL; y += 4) VIT__TRANSPOSE4(padded[y], 4, out + y);
+            continue;
+        }
+        for (size_t y = 0; y < VIT__PANEL; y += 4)
+            VIT__TRANSPOSE4(rows + y * stride, stride, out + y);
     }
-    float low = -VIT__NAME(largest_lane)(VIT__SUB(VIT__SET(0.0f), lows));
-    return vit__grid_of(low, VIT__NAME(largest_lane)(highs));
+#else
+    vit__transpose(rows, stride, count, width, out);
+#endif
 }
 
-/* The grids come first, so that no row waits for its own. */
+VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count) {
+    VIT__WORDS lows = {0}, highs = {0};
+    for (size_t i = 0; i < count; i += VIT__LANES) {
+        const VIT__WORDS bits = VIT__LOAD_WORDS(x + i);
+        lows = VIT__MAX_WORDS(lows, bits ^ 0x80000000u);
+        highs = VIT__MAX_WORDS(highs, bits);
+    }
+    return vit__quantizer_of(-VIT__LARGEST_WORD(lows), VIT__LARGEST_WORD(highs));
+}
+
+/* The quantizers come first, so that no row waits for its own. */
 static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, size_t count,
-                                     uint8_t *out, size_t out_stride, float *scales,
+                                     void *bytes, size_t out_stride, float *scales,
                                      int32_t *zeros) {
-    vit__grid grids[VIT__TILE_ROWS];
-    for (int r = 0; r < rows; r++) grids[r] = VIT__NAME(grid_of_row)(x + (size_t)r * stride, count);
+    uint8_t *out = (uint8_t *)bytes;
+    vit__quantizer quantizers[VIT__TILE_ROWS];
+    for (int r = 0; r < rows; r++)
+        quantizers[r] = VIT__NAME(quantizer_of_row)(x + (size_t)r * stride, count);
     for (int r = 0; r < rows; r++, x += stride, out += out_stride) {
+        const vit__quantizer q = quantizers[r];
         for (size_t i = 0; i < count; i += VIT__PANEL) {
-            VIT__I u[VIT__VECTORS];
+            VIT__WORDS u[VIT__VECTORS];
             VIT__UNROLL
             for (int v = 0; v < VIT__VECTORS; v++) {
-                VIT__V inverse = VIT__SET(grids[r].inverse);
-                VIT__V scaled = VIT__MUL(VIT__LOAD(x + i + v * VIT__LANES), inverse);
-                u[v] = VIT__ADD_I(VIT__NEAREST(scaled), VIT__SET_I(grids[r].zero));
+                VIT__FLOATS scaled = VIT__LOAD(x + i + v * VIT__LANES) * q.inverse;
+                u[v] = VIT__NEAREST(scaled) + (uint32_t)q.zero;
             }
             VIT__STORE8(out + i, u);
         }
-        scales[r] = grids[r].scale, zeros[r] = grids[r].zero;
+        scales[r] = q.scale, zeros[r] = q.zero;
     }
 }
 
 static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, int range,
-                                      int8_t *panel, float *scales, int32_t *sums) {
+                                      void *panel, float *scales, int32_t *sums) {
     const int padded = (int)vit__round16(rows);
-    const VIT__V shift = VIT__SET(VIT__SHIFT), ranges = VIT__SET((float)range);
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), ranges = VIT__SET((float)range);
     for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, x += VIT__LANES) {
-        VIT__V most = VIT__SET(1e-30f);
+        VIT__WORDS sizes = (VIT__WORDS)VIT__SET(1e-30f), sum = {0};
         for (int r = 0; r < rows; r++)
-            most = VIT__MAX(most, VIT__ABS(VIT__LOAD(x + (size_t)r * stride)));
-        const VIT__V inverse = VIT__DIV(ranges, most);
-        VIT__I sum = VIT__SET_I(0);
-        int8_t *out = panel + 4 * n;
+            sizes = VIT__MAX_WORDS(sizes, VIT__LOAD_WORDS(x + (size_t)r * stride) & 0x7FFFFFFFu);
+        const VIT__FLOATS most = (VIT__FLOATS)sizes, inverse = ranges / most;
+        int8_t *out = (int8_t *)panel + 4 * n;
         for (int r = 0; r < padded; r += 4, out += 4 * VIT__PANEL) {
-            VIT__I four = VIT__SET_I(0);
+            VIT__WORDS four = {0};
             VIT__UNROLL
             for (int j = 0; j < 4; j++) {
                 if (r + j >= rows) break;
-                VIT__V scaled = VIT__MUL(VIT__LOAD(x + (size_t)(r + j) * stride), inverse);
-                VIT__I bits = VIT__BITS(VIT__ADD(scaled, shift));
-                sum = VIT__ADD_I(sum, VIT__SUB_I(bits, VIT__BITS(shift)));
-                four = VIT__ADD_I(four, VIT__LEFT_I(VIT__AND_I(bits, 255), 8 * j));
+                VIT__FLOATS scaled = VIT__LOAD(x + (size_t)(r + j) * stride) * inverse;
+                VIT__WORDS bits = (VIT__WORDS)(scaled + shift);
+                sum += bits - (VIT__WORDS)shift;
+                four |= (bits & 255u) << 8 * j;
             }
-            VIT__STORE_I(out, four);
+            VIT__STORE_WORDS(out, four);
         }
-        VIT__STORE(scales + n, VIT__DIV(most, ranges));
-        VIT__STORE_I(sums + n, sum);
+        VIT__STORE(scales + n, most / ranges + most * 0.0f);
+        VIT__STORE_WORDS(sums + n, sum);
     }
 }
 
-static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int count, float scale,
-                                     uint8_t *high, uint8_t *low, float *units) {
-    const VIT__V shift = VIT__SET(VIT__SHIFT), c = VIT__SET(scale * 1.44269504f);
-    const VIT__V least = VIT__SET(-87.0f / scale);
-    float largests[VIT__TILE_ROWS];
-    VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
-    for (int r = 0; r < rows; r++, x += stride) {
-        const VIT__V largest = VIT__SET(largests[r]);
-        VIT__V sums = VIT__SET(0.0f);
-        for (int i = 0; i < count; i += VIT__PANEL, high += VIT__PANEL, low += VIT__PANEL) {
-            VIT__I highs[VIT__VECTORS], lows[VIT__VECTORS];
-            VIT__UNROLL
-            for (int v = 0; v < VIT__VECTORS; v++) {
-                VIT__V d = VIT__SUB(VIT__LOAD(x + i + v * VIT__LANES), largest);
-                d = VIT__NAME(exp2)(VIT__MAX(least, d), c);
-                VIT__V shifted = VIT__FMA(d, VIT__SET(4095.0f), shift);
-                sums = VIT__ADD(sums, VIT__SUB(shifted, shift));
-                highs[v] = VIT__AND_I(VIT__RIGHT_I(VIT__BITS(shifted), 6), 63);
-                lows[v] = VIT__AND_I(VIT__BITS(shifted), 63);
-            }
-            VIT__STORE8(high, highs);
-            VIT__STORE8(low, lows);
-        }
-        units[r] = 1.0f / VIT__NAME(sum_lanes)(sums);
-    }
-}
+#endif /* VIT__FLOAT_KERNEL */
 
-#endif /* VIT__FLOATS */
-
-#ifndef VIT__INTEGERS /* the products of integers are of this pass */
-#define VIT__INTEGERS(name) VIT__NAME(name)
+#ifndef VIT__INT8_KERNEL /* the products of integers are of this pass */
+#define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
 #ifdef VIT__DOT8_TWICE
 #define VIT__IS_NARROW(tile) (tile)->narrow
@@ -5092,45 +4949,71 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
 #define VIT__IS_NARROW(tile) 0
 #endif
 
+/* Four bytes, in every word. */
+VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
+    const VIT__WORDS zeros = {0};
+    uint32_t bytes;
+    memcpy(&bytes, p, sizeof(bytes));
+    return zeros | bytes;
+}
+
 /* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
    anything is stored, or compilers would read them again for each row. */
-VIT__INLINE void VIT__NAME(finish8)(const vit__tile8 *t, const int rows, const int vectors,
-                                    VIT__I sum[][VIT__PANELS8 * VIT__VECTORS]) {
+VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
+                                    VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
     const int32_t *row_zeros = t->row_zeros;
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     float *out = t->output;
-    VIT__V scales[VIT__PANELS8 * VIT__VECTORS], bias[VIT__PANELS8 * VIT__VECTORS];
-    VIT__I weight_sums[VIT__PANELS8 * VIT__VECTORS];
+    VIT__FLOATS scales[VIT__INT8_PANELS * VIT__VECTORS], bias[VIT__INT8_PANELS * VIT__VECTORS];
+    VIT__WORDS weight_sums[VIT__INT8_PANELS * VIT__VECTORS];
     VIT__UNROLL
     for (int v = 0; v < vectors; v++) {
         scales[v] = VIT__LOAD(t->scales + v * VIT__LANES);
         bias[v] = VIT__LOAD(t->bias + v * VIT__LANES);
-        weight_sums[v] = VIT__LOAD_I(t->weight_sums + v * VIT__LANES);
+        weight_sums[v] = VIT__LOAD_WORDS(t->weight_sums + v * VIT__LANES);
     }
     VIT__UNROLL
     for (int r = 0; r < rows; r++, out += row_stride) {
-        const VIT__V row_scale = VIT__SET(row_scales[r]);
-        const VIT__I row_zero = VIT__SET_I(row_zeros[r]);
+        const float row_scale = row_scales[r];
+        const uint32_t row_zero = (uint32_t)row_zeros[r];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
             float *to =
                 out + (size_t)(v / VIT__VECTORS) * panel_stride + v % VIT__VECTORS * VIT__LANES;
-            VIT__V exact =
-                VIT__TO_FLOAT(VIT__SUB_I(sum[r][v], VIT__MUL_I(weight_sums[v], row_zero)));
-            VIT__V y = VIT__FMA(VIT__MUL(scales[v], row_scale), exact, bias[v]);
-            VIT__STORE(to, add ? VIT__ADD(VIT__LOAD(to), y) : y);
+            VIT__FLOATS exact = VIT__TO_FLOAT(sum[r][v] - weight_sums[v] * row_zero);
+            VIT__FLOATS y = VIT__FMA(scales[v] * row_scale, exact, bias[v]);
+            VIT__STORE(to, add ? VIT__LOAD(to) + y : y);
         }
     }
 }
 
-#if VIT__PASS == VIT__PASS_MVE
+#if VIT__TARGET == VIT__TARGET_MVE
+
+/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
+#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
+    do {                                                                                          \
+        uint32x4_t at = weights;                                                                  \
+        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
+        __asm__ volatile(                                                                         \
+            "wls lr, %10, 2f\n"                                                                   \
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
+            "le lr, 1b\n2:"                                                                       \
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
+              "+r"(c), "+w"(at)                                                                   \
+            : "r"(steps)                                                                          \
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
+    } while (0)
+#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
 
 /* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
    or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
-static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__PANEL]) {
-    const size_t steps = t->inputs / 16;
+static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
+    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -5145,66 +5028,67 @@ static void VIT__NAME(dot8)(const vit__tile8 *t, int32_t sums[VIT__ROWS8][VIT__P
     }
 }
 
-static void VIT__NAME(multiply8)(const vit__tile8 *t) {
-    int32_t sums[VIT__ROWS8][VIT__PANEL];
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    int32_t sums[VIT__INT8_ROWS][VIT__PANEL];
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
     VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
-        const float32x4_t scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
-        const int32x4_t weight_sums = VIT__LOAD_I(t->weight_sums + v);
+        const VIT__FLOATS scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
+        const int32x4_t weight_sums = (int32x4_t)VIT__LOAD_WORDS(t->weight_sums + v);
         const float *row_scale = t->row_scales;
         const int32_t *row_zero = t->row_zeros, *row_sums = sums[0] + v;
         float *out = t->output + v;
         for (int r = 0; r < rows; r++, out += row_stride, row_sums += VIT__PANEL) {
             int32x4_t zeros = vmulq_n_s32(weight_sums, *row_zero++);
-            float32x4_t exact = VIT__TO_FLOAT(VIT__SUB_I(VIT__LOAD_I(row_sums), zeros));
-            float32x4_t y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
-            VIT__STORE(out, add ? VIT__ADD(VIT__LOAD(out), y) : y);
+            VIT__FLOATS exact = VIT__TO_FLOAT(VIT__LOAD_WORDS(row_sums) - (VIT__WORDS)zeros);
+            VIT__FLOATS y = VIT__FMA(vmulq_n_f32(scales, *row_scale++), exact, bias);
+            VIT__STORE(out, add ? VIT__LOAD(out) + y : y);
         }
     }
-    if (t->act != NULL) t->act(t->output, t->row_stride, rows);
 }
 
 #else
 
 /* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
-VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, const int panels,
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
-    const int8_t *weights[VIT__PANELS8];
-    const uint8_t *input[(VIT__ROWS8 + 2) / 3]; /* three rows each */
+    const int8_t *weights[VIT__INT8_PANELS];
+    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
-    const size_t inputs = t->inputs, input_stride = t->input_stride;
+    const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
-    VIT__I sum[VIT__ROWS8][VIT__PANELS8 * VIT__VECTORS];
+    VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
+    const VIT__WORDS zeros = {0};
     VIT__UNROLL
-    for (int p = 0; p < panels; p++) weights[p] = t->weights + (size_t)p * inputs * VIT__PANEL;
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
     VIT__UNROLL
     for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = t->input + (size_t)r * input_stride;
+        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
         VIT__OPAQUE(input[r / 3]);
     }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
-        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__SET_I(0);
+        for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__BYTES w[2][VIT__PANELS8 * VIT__VECTORS], x[2];
+        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
         VIT__UNROLL
         for (int i = 0; i < depth * vectors; i++) {
             int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD8(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
-                                 v % VIT__VECTORS * 4 * VIT__LANES);
+            w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                      v % VIT__VECTORS * 4 * VIT__LANES);
         }
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
             const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__SET8(from);
-            x[1] = depth > 1 ? VIT__SET8(from + 4) : x[0];
+            x[0] = VIT__NAME(repeat4)(from);
+            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) {
                 if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
@@ -5215,145 +5099,95 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile8 *t, const int rows, co
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_rows)(const vit__tile8 *t, const int panels, const int depth) {
-#define VIT__CASE(rows)                                  \
-    case rows:                                           \
-        VIT__NAME(multiply8_of)(t, rows, panels, depth); \
+VIT__INLINE void VIT__NAME(multiply8_panels)(const vit__tile *t, const int panels,
+                                             const int depth) {
+#define VIT__CASE(n)                                                                \
+    case n:                                                                         \
+        if (n <= VIT__INT8_ROWS)                                                    \
+            VIT__NAME(multiply8_of)(t, n <= VIT__INT8_ROWS ? n : 1, panels, depth); \
         break
-    switch (t->rows) {
-        VIT__CASE(1);
-        VIT__CASE(2);
-#if VIT__ROWS8 > 2
-        VIT__CASE(3);
-        VIT__CASE(4);
-#endif
-#if VIT__ROWS8 > 4
-        VIT__CASE(5);
-        VIT__CASE(6);
-#endif
-#if VIT__ROWS8 > 6
-        VIT__CASE(7);
-        VIT__CASE(8);
-        VIT__CASE(9);
-        VIT__CASE(10);
-        VIT__CASE(11);
-        VIT__CASE(12);
-#endif
-    }
+    switch (t->rows) { VIT__CASES; }
 #undef VIT__CASE
 }
 
-VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile8 *t, const int depth) {
-#if VIT__PANELS8 > 1
-    if (t->panels > 1) {
-        VIT__NAME(multiply8_rows)(t, VIT__PANELS8, depth);
-        return;
-    }
-#endif
-    VIT__NAME(multiply8_rows)(t, 1, depth);
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
+    if (VIT__INT8_PANELS > 1 && t->panels > 1)
+        VIT__NAME(multiply8_panels)(t, VIT__INT8_PANELS, depth);
+    else VIT__NAME(multiply8_panels)(t, 1, depth);
 }
 
-static void VIT__NAME(multiply8)(const vit__tile8 *t) {
+static void VIT__NAME(multiply8)(const vit__tile *t) {
     if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_deep)(t, 2);
     else VIT__NAME(multiply8_deep)(t, 1);
-    for (int p = 0; t->act != NULL && p < t->panels; p++)
-        t->act(t->output + (size_t)p * t->panel_stride, t->row_stride, t->rows);
 }
 
 #endif
-#endif /* VIT__INTEGERS */
+#endif /* VIT__INT8_KERNEL */
 
-static const vit__kernels VIT__NAME(kernels) = {VIT__ROWS,
-                                                VIT__PANELS,
-                                                VIT__FLOATS(multiply),
-                                                VIT__ONLY_INT8 ? NULL : VIT__FLOATS(gelu),
-                                                VIT__FLOATS(gelu8),
-                                                VIT__FLOATS(gelu_tanh),
-                                                VIT__FLOATS(norm_row),
-                                                VIT__FLOATS(softmax_rows),
-                                                VIT__FLOATS(unpack),
-                                                VIT__ROWS8,
-                                                VIT__PANELS8,
-                                                VIT__INTEGERS(multiply8),
-                                                VIT__FLOATS(quantize_rows),
-                                                VIT__FLOATS(quantize_panel),
-                                                VIT__FLOATS(softmax_rows8)};
+#define VIT__ACT_ENTRY(NAME, name, kept) (kept) ? VIT__FLOAT_KERNEL(name##_rows) : NULL,
+#define VIT__ENTRY(name, parameters) VIT__FLOAT_KERNEL(name),
 
-#ifdef VIT__TARGET
+static const vit__kernels VIT__NAME(kernels) = {
+    {{VIT__F32_ROWS, VIT__F32_PANELS, VIT__FLOAT_KERNEL(multiply), NULL, NULL},
+     {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8_KERNEL(multiply8),
+      VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)}},
+    {VIT__ACT_LIST(VIT__ACT_ENTRY)},
+    VIT__KERNEL_LIST(VIT__ENTRY)};
+
+#ifdef VIT__FLAGS
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
-#undef VIT__TARGET
-#undef VIT__TARGET_BEGIN
-#undef VIT__PRAGMA
 #endif
+
+#endif /* VIT__TARGET_DSP */
+
+#undef VIT__TARGET
+#undef VIT__ADD_TO
+#undef VIT__TRANSPOSE4
 #undef VIT__NAME
-#undef VIT__FLOATS
-#undef VIT__INTEGERS
-#undef VIT__I
-#undef VIT__ROWS8
-#undef VIT__PANELS8
-#undef VIT__LOAD_I
-#undef VIT__SET_I
-#undef VIT__ADD_I
-#undef VIT__SUB_I
-#undef VIT__MUL_I
-#undef VIT__TO_FLOAT
-#undef VIT__NEAREST
-#undef VIT__BITS
-#undef VIT__AND_I
-#undef VIT__LEFT_I
-#undef VIT__RIGHT_I
-#undef VIT__STORE_I
-#undef VIT__BYTES
-#undef VIT__LOAD8
-#undef VIT__SET8
-#undef VIT__DOT8
-#undef VIT__DOT8_TWICE
-#undef VIT__IS_NARROW
-#undef VIT__STORE8
-#undef VIT__PACK16
-#undef VIT__V
 #undef VIT__LANES
-#undef VIT__ROWS
-#undef VIT__PANELS
-#undef VIT__LOAD
-#undef VIT__STORE
+#undef VIT__F32_ROWS
+#undef VIT__F32_PANELS
+#undef VIT__INT8_ROWS
+#undef VIT__INT8_PANELS
 #undef VIT__SET
-#undef VIT__ADD
-#undef VIT__SUB
-#undef VIT__MUL
-#undef VIT__DIV
+#undef VIT__FMA
+#undef VIT__FNMA
 #undef VIT__MIN
 #undef VIT__MAX
-#undef VIT__ABS
-#undef VIT__LOAD_INTS
-#undef VIT__XOR_INTS
-#undef VIT__FIELD
-#undef VIT__LOAD_128
-#undef VIT__LOAD_256
-#undef VIT__LOAD_F16
-#undef VIT__LOAD_BF16
-#undef VIT__FMA
-#undef VIT__FMA_SCALAR
-#undef VIT__STORED
-#undef VIT__DOT8_SIX
-#undef VIT__TILE_VECTORS
-#undef VIT__FNMA
-#undef VIT__ADD_EXPONENT
 #undef VIT__IF_NEGATIVE
+#undef VIT__NEAREST
+#undef VIT__MAX_WORDS
+#undef VIT__LOAD_F16
+#undef VIT__LOAD_HALVES
+#undef VIT__DOT8
+#undef VIT__DOT8_TWICE
+#undef VIT__NARROW
+#undef VIT__STORE8
+#undef VIT__DOT8_I16
+#undef VIT__TILE_VECTORS
+#undef VIT__FMA_SCALAR
+#undef VIT__TO_FLOAT
+#undef VIT__FLAGS
+#undef VIT__SUM8
+#undef VIT__FLOAT_KERNEL
+#undef VIT__FOLD
+#undef VIT__SUM_LANES
+#undef VIT__LARGEST_LANE
+#undef VIT__LARGEST_WORD
+#undef VIT__INT8_KERNEL
+#undef VIT__ALL
+#undef VIT__LOAD_256
 #undef VIT__SWAPPED
 #undef VIT__SWAPPED4
-#undef VIT__RETURN_FOLDED
-#undef VIT__ALL
-#undef VIT__VECTORS
-#undef VIT__INLINE
-#undef VIT__OPAQUE
-#undef VIT__UNROLL
+#undef VIT__IS_NARROW
+#undef VIT__DOT8_SIX
+#undef VIT__STORED
 
-#endif /* VIT__PASS */
+#endif /* VIT__TARGET */
 
 /* ---- [13] LICENCE --------------------------------------------------------------------------
 

@@ -124,13 +124,74 @@ source "replaced allocator" \
     $CC -std=c99 $POSIX
 undefined "a replaced allocator is the only one" 'malloc|free|calloc|realloc'
 
-printf '%b\n' "$IMPLEMENTATION" >"$BUILD/source.c"
-if $CC -std=c99 $POSIX -ffast-math -I. -c -o "$BUILD/source.o" "$BUILD/source.c" 2>"$BUILD/log"; then
-    echo "FAILED  -ffast-math is accepted"
+# refused FLAGS...: the implementation does not compile with these flags, and says why
+refused() {
+    printf '%b\n' "$IMPLEMENTATION" >"$BUILD/source.c"
+    if $CC -std=c99 $POSIX "$@" -I. -c -o "$BUILD/source.o" "$BUILD/source.c" 2>"$BUILD/why"; then
+        echo "FAILED  $* is accepted"
+        failures=$((failures + 1))
+    else
+        report "$* is refused" grep -q '"vit.h: ' "$BUILD/why"
+    fi
+}
+
+# harmless FLAGS...: a part of fast-math that the compiler tells of by no macro changes no result
+harmless() {
+    for test in preprocess kernels; do
+        report "test_$test, $*" $CC -std=c99 $POSIX -O2 "$@" -I. -Itests -o "$BUILD/test_$test" \
+            tests/test_$test.c -lcmocka -lm -lpthread
+        report "test_$test, $*, run" "$BUILD/test_$test"
+    done
+}
+
+ASSOCIATIVE="-fassociative-math -fno-signed-zeros -fno-trapping-math"
+for flags in -ffast-math -Ofast -ffinite-math-only; do refused $flags; done
+for flags in -funsafe-math-optimizations "$ASSOCIATIVE" -freciprocal-math; do
+    if $CC --version | grep -q clang; then harmless $flags; else refused $flags; fi
+done
+if [ "$(uname -m)" = x86_64 ] && ! $CC --version | grep -q clang; then
+    for flags in -mfpmath=387 -mfpmath=both; do refused $flags; done
+fi
+
+# Names that platforms define: windows.h and its rpcndr.h, X11, Arduino, Qt.
+PLATFORM="-Dnear= -Dfar= -Dpascal= -Dcdecl= -DIN= -DOUT= -DOPTIONAL= -DERROR=0 -DNO_ERROR=0 -Dsmall=char
+    -Dhyper=long -Dinterface=struct -DNone=0 -DBool=int -DStatus=int -DTrue=1 -DFalse=0 -DSuccess=0
+    -DAlways=2 -DHIGH=1 -DLOW=0 -DPI=3.14 -DF=1 -DB1=1 -DD0=1 -Demit= -Dslots= -Dsignals=public"
+for parts in "" -DVIT_FREESTANDING; do
+    source "macros of platforms $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $PLATFORM $parts
+    source "macros of platforms, C++ $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts $PLATFORM
+done
+
+# The header under another name, from elsewhere, beside another vit.h: it finds itself, or says what
+# to define.
+other=$BUILD/other
+mkdir -p "$other/folder"
+cp vit.h "$other/folder/vit-0.1.h"
+printf '#define VIT_IMPLEMENTATION\n#include "vit-0.1.h"\n' >"$other/program.c"
+cp "$other/program.c" "$other/folder/program.c"
+renamed() {
+    name=$1
+    shift
+    report "another name, $name" $CC -std=c99 $POSIX "$@" -c -o "$BUILD/source.o"
+}
+renamed "in the folder of the program" "$other/folder/program.c"
+renamed "by a relative path" "-I$other/folder" "$other/program.c"
+renamed "by an absolute path" "-I$(cd "$other/folder" && pwd)" "$other/program.c"
+renamed "with VIT_SELF" '-DVIT_SELF="vit-0.1.h"' "-I$other/folder" "$other/program.c"
+renamed "on a compiler that does not tell it, with VIT_SELF" -U__FILE_NAME__ '-DVIT_SELF="vit-0.1.h"' \
+    "-I$other/folder" "$other/program.c"
+printf '/* another version */\n' >"$other/vit.h"
+renamed "beside another vit.h" "-I$other" "-I$other/folder" "$other/program.c"
+if $CC -std=c99 $POSIX -U__FILE_NAME__ "-I$other" "-I$other/folder" -c -o "$BUILD/source.o" \
+    "$other/program.c" 2>"$BUILD/why"; then
+    echo "FAILED  another vit.h is taken for this one"
     failures=$((failures + 1))
 else
-    echo "ok      -ffast-math is refused"
+    report "another vit.h is told apart" grep -q VIT_SELF "$BUILD/why"
 fi
+rm -f "$other/vit.h"
+
+printf '%b\n' "$IMPLEMENTATION" >"$BUILD/source.c"
 
 # No name but vit_ and vit__ (VIT_ and VIT__) is defined by the header.
 $CC -std=c99 $POSIX -I. -c -o "$BUILD/source.o" "$BUILD/source.c"

@@ -301,6 +301,94 @@ static void test_the_size_of_a_matrix_follows_from_its_dtype(void **state) {
     }
 }
 
+/* ---- integers beyond their range ---- */
+
+/* A byte of the first matrix of int8 that is beyond the range that the directory states. */
+static void check_byte(vit_dtype dtype, int value, int place, int valid) {
+    model_parts parts = tiny_parts();
+    parts.config.embed_dim = 40, parts.config.mlp_dim = 48;
+    parts.dtype = dtype;
+    model_file file = model_make(&parts, 6);
+    vit_model model;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    int index = vit__tensor_index(&parts.config, VIT__FC1, 0);
+    vit__matrix m = vit__matrix_of(&model, VIT__FC1, 0);
+    size_t size = m.outputs * m.inputs;
+    file.data[(size_t)(m.weights - file.data) + (size_t)place % size] = (unsigned char)value;
+    seal(file.data);
+    vit_status want = valid || !VIT__SUMS_16 ? VIT_OK : VIT_ERROR_RANGE;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    assert_status(vit_model_verify_tensor(&model, index), want, "the tensor");
+    assert_status(vit_model_verify_tensor(&model, index - 1), VIT_OK, "another tensor");
+    assert_status(vit_model_verify(&model), want, "all");
+    model_free(&file);
+}
+
+static void test_integers_beyond_the_range_of_their_tensor_are_found(void **state) {
+    (void)state;
+    for (int value = -128; value < 128; value++) {
+        check_byte(VIT_INT8, value, (value + 128) * 37, value >= -63 && value <= 63);
+        check_byte(VIT_INT8X, value, (value + 128) * 37, value >= -127);
+    }
+    for (int place = 0; place < 64; place++) check_byte(VIT_INT8, 64, place, 0);
+}
+
+/* ---- the public lookups ---- */
+
+static void test_tensors_are_told_as_the_directory_has_them(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(all_dtypes); i++) {
+        model_parts parts = full_parts();
+        parts.dtype = all_dtypes[i];
+        parts.config.pre_logits = 9;
+        model_file file = model_make(&parts, 8);
+        vit_model model;
+        vit_tensor t;
+        assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+        int count = vit_model_tensor_count(&model);
+        assert_int_equal(count, 6 + 8 * parts.config.depth);
+        for (int j = 0; j < count; j++) {
+            const unsigned char *entry = file.data + 384 + 48 * j;
+            assert_status(vit_model_tensor(&model, j, &t), VIT_OK, "tensor");
+            int in_blocks = j >= 3 && j < count - 3;
+            assert_int_equal(t.block, in_blocks ? (int)vit__u32(entry + 4) : -1);
+            assert_int_equal(t.is_matrix, vit__u32(entry + 12));
+            assert_int_equal(t.rows, vit__u32(entry + 16));
+            assert_int_equal(t.cols, vit__u32(entry + 20));
+            assert_int_equal(t.checksum, vit__u32(entry + 28));
+            assert_int_equal(t.offset, vit__u64(entry + 32));
+            assert_int_equal(t.size, vit__u64(entry + 40));
+            if (in_blocks && t.is_matrix) assert_int_equal(t.dtype, parts.dtype);
+            if (!t.is_matrix) assert_int_equal(t.dtype, VIT_F32);
+        }
+        assert_int_equal(vit_model_tensor(&model, -1, &t), VIT_ERROR_ARGUMENT);
+        assert_int_equal(vit_model_tensor(&model, count, &t), VIT_ERROR_ARGUMENT);
+        assert_int_equal(vit_model_tensor(&model, 0, NULL), VIT_ERROR_ARGUMENT);
+        assert_int_equal(vit_model_tensor(NULL, 0, &t), VIT_ERROR_ARGUMENT);
+        assert_int_equal(vit_model_verify_tensor(&model, count), VIT_ERROR_ARGUMENT);
+        assert_status(vit_model_tensor(&model, 0, &t), VIT_OK, "first");
+        assert_string_equal(t.name, "patch_embed");
+        assert_status(vit_model_tensor(&model, count - 1, &t), VIT_OK, "last");
+        assert_string_equal(t.name, "head");
+        assert_status(vit_model_tensor(&model, 4, &t), VIT_OK, "q");
+        assert_string_equal(t.name, "q");
+        model_free(&file);
+    }
+}
+
+static void test_names_are_found(void **state) {
+    (void)state;
+    for (int i = 0; i < VIT_DTYPE_COUNT; i++)
+        assert_int_equal(vit_dtype_find(vit_dtype_name((vit_dtype)i)), i);
+    for (int i = 0; i < VIT_ISA_COUNT; i++)
+        assert_int_equal(vit_isa_find(vit_isa_name((vit_isa)i)), i);
+    static const char *const others[] = {"", "int", "int88", "F32", "unknown", "avx", "avx5122"};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        assert_int_equal(vit_dtype_find(others[i]), VIT_DTYPE_COUNT);
+        assert_int_equal(vit_isa_find(others[i]), VIT_ISA_COUNT);
+    }
+}
+
 /* ---- the directory follows from the config ---- */
 
 static vit_config config_of_depth(int depth, int pre_logits) {
@@ -492,7 +580,7 @@ static const malformation in_the_config[] = {
     {"post_norm", 268, 1, SET32, VIT_ERROR_FEATURE},
     {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
     {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
-    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"first spare byte", 280, 1, SET32, VIT_ERROR_FEATURE},
     {"last spare byte", 380, 0x01000000, SET32, VIT_ERROR_FEATURE},
     {"a spare byte and a count out of range", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
@@ -997,6 +1085,9 @@ int main(void) {
         cmocka_unit_test(test_models_of_every_dtype_open),
         cmocka_unit_test(test_every_part_of_a_matrix_is_found),
         cmocka_unit_test(test_the_size_of_a_matrix_follows_from_its_dtype),
+        cmocka_unit_test(test_integers_beyond_the_range_of_their_tensor_are_found),
+        cmocka_unit_test(test_tensors_are_told_as_the_directory_has_them),
+        cmocka_unit_test(test_names_are_found),
         cmocka_unit_test(test_index_and_role_of_a_tensor_agree),
         cmocka_unit_test(test_every_tensor_is_found_where_the_directory_says),
         cmocka_unit_test(test_each_error_of_the_header_has_its_status),

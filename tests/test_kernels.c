@@ -254,7 +254,7 @@ static int next_vector_isa(int isa) {
     const vit__kernels *plain = vit__kernels_of(VIT_ISA_PORTABLE), *kernels;
     while ((isa = next_isa(isa)) < VIT_ISA_COUNT) {
         kernels = vit__kernels_of((vit_isa)isa);
-        if (kernels->gelu != plain->gelu) break;
+        if (kernels->act[VIT__GELU] != plain->act[VIT__GELU]) break;
     }
     return isa;
 }
@@ -296,14 +296,16 @@ static tile_rig tile_rig_make(size_t inputs, uint32_t *random) {
 /* Some rows from `row` on times one or two panels, into output[panel][row][40]. */
 static void multiply(const vit__kernels *kernels, const tile_rig *rig, int row, int rows,
                      int panels, int add, float *output) {
+    size_t stride = rig->inputs + GAP;
     vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
     tile.rows = rows, tile.panels = panels;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
-    tile.input = rig->input + (size_t)row * tile.input_stride;
+    tile.steps = rig->inputs, tile.input_stride = stride * sizeof(float);
+    tile.input = rig->input + (size_t)row * stride;
     tile.weights = rig->weights, tile.bias = rig->bias;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
-    tile.act = NULL, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply(&tile);
+    tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
+    kernels->operands[VIT__OPERAND_F32].multiply(&tile);
 }
 
 /* Every row near the exact result, the same to the bit alone and in company, added where asked for,
@@ -342,13 +344,14 @@ static void test_every_product_equals_the_naive_one(void **state) {
     (void)state;
     for (int isa = 0; (isa = next_isa(isa)) < VIT_ISA_COUNT;) {
         const vit__kernels *kernels = vit__kernels_of((vit_isa)isa);
-        assert_in_range(kernels->tile_rows, 1, VIT__TILE_ROWS);
-        assert_in_range(kernels->tile_panels, 1, VIT__TILE_PANELS);
-        assert_int_equal(VIT__TASK_ROWS % kernels->tile_rows, 0);
+        const vit__operand_kernels *f32 = &kernels->operands[VIT__OPERAND_F32];
+        assert_in_range(f32->tile_rows, 1, VIT__TILE_ROWS);
+        assert_in_range(f32->tile_panels, 1, VIT__TILE_PANELS);
+        assert_int_equal(VIT__TASK_ROWS % f32->tile_rows, 0);
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             tile_rig rig = tile_rig_make(sizes[i], &random);
-            for (int rows = 1; rows <= kernels->tile_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile_panels; panels++)
+            for (int rows = 1; rows <= f32->tile_rows; rows++) {
+                for (int panels = 1; panels <= f32->tile_panels; panels++)
                     check_multiply(kernels, &rig, rows, panels);
             }
             free(rig.input);
@@ -363,7 +366,7 @@ static void test_every_product_equals_the_naive_one(void **state) {
 static const vit__kernels *next_variant(size_t *index) {
     while (*index < COUNT_OF(vit__variants)) {
         const vit__variant *variant = &vit__variants[(*index)++];
-        if ((variant->needs & ~vit__features()) == 0) return variant->kernels;
+        if ((variant->needs & ~vit__targets_here()) == 0) return variant->kernels;
     }
     return NULL;
 }
@@ -410,12 +413,12 @@ static void tile8_rig_free(tile8_rig *rig) {
     free(rig->weights);
 }
 
-/* Like multiply. */
+/* Like multiply, and activated where asked for. */
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
-    vit__tile8 tile;
+    vit__tile tile;
     tile.rows = rows, tile.panels = panels, tile.narrow = rig->most * rig->range <= 127 * 63;
-    tile.inputs = rig->inputs, tile.input_stride = rig->inputs + GAP;
+    tile.steps = rig->inputs / 4, tile.input_stride = rig->inputs + GAP;
     tile.input = rig->input + (size_t)row * tile.input_stride;
     tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
     tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
@@ -423,7 +426,7 @@ static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row
     tile.weight_sums = rig->weight_sums + panel * 16;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
     tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    kernels->multiply8(&tile);
+    vit__multiply_rows(&kernels->operands[VIT__OPERAND_INT8], &tile, rows);
 }
 
 /* What the product is in integers. */
@@ -444,7 +447,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
     multiply8(kernels, rig, 0, rows, 0, panels, 0, NULL, together);
     multiply8(kernels, rig, 0, rows, 0, panels, 1, NULL, sums);
-    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->gelu, act);
+    multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->act[VIT__GELU], act);
     for (int i = 0; i < 2 * PANEL_STRIDE; i++) {
         int panel = i / PANEL_STRIDE, r = i % PANEL_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
         if (panel >= panels || r >= rows || n >= 16) {
@@ -464,7 +467,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
             int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
             multiply8(kernels, rig, r, 1, panel, 1, 0, NULL, alone);
             assert_same_bits(together + at, alone, 16);
-            kernels->gelu(alone, 16, 1);
+            kernels->act[VIT__GELU](alone, 16, 1);
             assert_same_bits(act + at, alone, 16);
         }
     }
@@ -480,11 +483,12 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
         const vit__kernels *kernels;
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-            assert_in_range(kernels->tile8_rows, 1, VIT__TILE_ROWS);
-            assert_in_range(kernels->tile8_panels, 1, VIT__TILE_PANELS);
-            assert_int_equal(VIT__TASK_ROWS % kernels->tile8_rows, 0);
-            for (int rows = 1; rows <= kernels->tile8_rows; rows++) {
-                for (int panels = 1; panels <= kernels->tile8_panels; panels++)
+            const vit__operand_kernels *int8 = &kernels->operands[VIT__OPERAND_INT8];
+            assert_in_range(int8->tile_rows, 1, VIT__TILE_ROWS);
+            assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
+            assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
+            for (int rows = 1; rows <= int8->tile_rows; rows++) {
+                for (int panels = 1; panels <= int8->tile_panels; panels++)
                     check_multiply8(kernels, &rig, rows, panels);
             }
         }
@@ -513,7 +517,8 @@ static void check_extremes8(size_t inputs, int most, int range) {
     tile8_rig_sum_weights(&rig);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float out[2 * PANEL_STRIDE];
-        int rows = kernels->tile8_rows, panels = kernels->tile8_panels;
+        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        int panels = kernels->operands[VIT__OPERAND_INT8].tile_panels;
         multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
         for (int i = 0; i < panels * rows * 16; i++) {
             int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
@@ -547,7 +552,8 @@ static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTI
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->quantize_rows(x, 0, 1, count, got.bytes, 0, &got_scale, &got_zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, count, got.bytes, 0, &got_scale,
+                                                       &got_zero);
         assert_memory_equal(got.bytes, out, count);
         assert_same_bits(&got_scale, scale, 1);
         assert_int_equal(got_zero, *zero);
@@ -629,31 +635,13 @@ static void test_quantization_of_rows_together_and_in_place(void **state) {
         int32_t zeros[VIT__TILE_ROWS], zero;
         random_floats(&random, x, COUNT_OF(x));
         for (int r = 0; r < VIT__TILE_ROWS; r++)
-            kernels->quantize_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0, &scale, &zero);
-        kernels->quantize_rows(x, STRIDE, VIT__TILE_ROWS, COUNT, (uint8_t *)x, 4 * STRIDE, scales,
-                               zeros);
+            kernels->operands[VIT__OPERAND_INT8].pack_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0,
+                                                           &scale, &zero);
+        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, STRIDE, VIT__TILE_ROWS, COUNT,
+                                                       (uint8_t *)x, 4 * STRIDE, scales, zeros);
         for (int r = 0; r < VIT__TILE_ROWS; r++)
             assert_memory_equal(x + r * STRIDE, alone[r], COUNT);
         assert_true(scales[VIT__TILE_ROWS - 1] == scale && zeros[VIT__TILE_ROWS - 1] == zero);
-    }
-}
-
-static void test_quantization_keeps_what_is_not_finite_visible(void **state) {
-    const vit__kernels *kernels;
-    (void)state;
-    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        for (int i = 0; i < 5; i++) {
-            const float values[5] = {NAN, INFINITY, -INFINITY, NAN, FLT_MAX};
-            guarded out = guarded_make(32, 3);
-            float x[32], scale = 0;
-            int32_t zero = -1;
-            for (int k = 0; k < 32; k++) x[k] = k == 9 || i < 3 ? values[i] : -FLT_MAX;
-            kernels->quantize_rows(x, 0, 1, 32, out.bytes, 0, &scale, &zero);
-            if (i != 3) assert_true(!vit__is_finite(scale)); /* one NaN alone may be lost */
-            for (int k = 0; k < 32; k++) assert_in_range(out.bytes[k], 0, 127);
-            assert_in_range(zero, 0, 127);
-            guarded_free(&out);
-        }
     }
 }
 
@@ -683,7 +671,8 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
         guarded got = guarded_make(size, 4);
         float got_scales[16];
         int32_t got_sums[16];
-        kernels->quantize_panel(x, stride, rows, range, (int8_t *)got.bytes, got_scales, got_sums);
+        kernels->operands[VIT__OPERAND_INT8].pack_panel(x, stride, rows, range, (int8_t *)got.bytes,
+                                                        got_scales, got_sums);
         assert_memory_equal(got.bytes, want, size);
         assert_same_bits(got_scales, scales, 16);
         assert_memory_equal(got_sums, sums, sizeof(sums));
@@ -745,29 +734,233 @@ static void test_every_softmax_in_integers_is_near(void **state) {
     }
 }
 
-static void test_softmax_in_integers_keeps_what_is_not_a_number_visible(void **state) {
+/* ---- NaN and infinity: never hidden, whatever the instruction set ---- */
+
+/* NaN with and without a payload or a sign, quiet or not, and the infinities; the largest number is in
+   the rows beside them. */
+static const uint32_t not_finite[] = {0x7FC00000, 0x7FC00001, 0xFFC001FF, 0x7F800001,
+                                      0xFF800001, 0x7FFFFFFF, 0x7F800000, 0xFF800000};
+enum { NANS = 6 }; /* of them, the first */
+
+/* A call of a kernel on three rows of `count` numbers, of which the second gets one that is not finite
+   at `at`; it asserts that what comes of that row says so, and that the others are as without it. */
+typedef void (*row_check)(const vit__kernels *kernels, const float *rows, size_t stride, int count,
+                          int at, uint32_t bits);
+
+/* Each such number at each position of rows of several widths, for each variant. */
+static void check_each_position(const int *counts, size_t count_of_counts, row_check check) {
+    enum { STRIDE = 224 };
     const vit__kernels *kernels;
-    (void)state;
+    uint32_t random = 40;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        float x[32], unit = 0;
-        uint8_t high[32], low[32];
-        for (int i = 0; i < 32; i++) x[i] = NAN;
-        kernels->softmax_rows8(x, 0, 1, 20, 0.125f, high, low, &unit);
-        assert_true(!vit__is_finite(unit));
-        for (int i = 0; i < 32; i++) assert_true(high[i] <= 63 && low[i] <= 63);
+        for (size_t c = 0; c < count_of_counts; c++) {
+            for (size_t i = 0; i < (size_t)counts[c] * COUNT_OF(not_finite); i++) {
+                float rows[3 * STRIDE];
+                random_floats(&random, rows, COUNT_OF(rows));
+                check(kernels, rows, STRIDE, counts[c], (int)(i / COUNT_OF(not_finite)),
+                      not_finite[i % COUNT_OF(not_finite)]);
+            }
+        }
     }
 }
 
-static void test_transpose_turns_rows_into_columns(void **state) {
+static void check_quantized_rows(const vit__kernels *kernels, const float *rows, size_t stride,
+                                 int count, int at, uint32_t bits) {
+    uint8_t want[3 * 224], got[3 * 224];
+    float x[3 * 224], scales[2][3];
+    int32_t zeros[2][3];
+    const vit__operand_kernels *integers = &kernels->operands[VIT__OPERAND_INT8];
+    memcpy(x, rows, sizeof(x));
+    integers->pack_rows(x, stride, 3, (size_t)count, want, stride, scales[0], zeros[0]);
+    memcpy(&x[stride + (size_t)at], &bits, sizeof(bits));
+    integers->pack_rows(x, stride, 3, (size_t)count, got, stride, scales[1], zeros[1]);
+    assert_true(isnan(scales[1][1]));
+    assert_in_range(zeros[1][1], 0, 127);
+    for (int i = 0; i < count; i++) assert_in_range(got[stride + (size_t)i], 0, 127);
+    for (size_t r = 0; r < 3; r += 2) {
+        assert_memory_equal(got + r * stride, want + r * stride, (size_t)count);
+        assert_true(scales[1][r] == scales[0][r] && zeros[1][r] == zeros[0][r]);
+    }
+}
+
+static void test_a_quantized_row_with_what_is_not_finite_has_no_scale(void **state) {
+    static const int counts[] = {16, 32, 48, 80, 208};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_quantized_rows);
+}
+
+static void check_softmax_rows(const vit__kernels *kernels, const float *rows, size_t stride,
+                               int count, int at, uint32_t bits) {
+    float want[3 * 224], got[3 * 224];
+    memcpy(want, rows, sizeof(want));
+    memcpy(got, rows, sizeof(got));
+    memcpy(&got[stride + (size_t)at], &bits, sizeof(bits));
+    kernels->softmax_rows(want, stride, 3, count, 0.125f);
+    kernels->softmax_rows(got, stride, 3, count, 0.125f);
+    for (int i = 0; i < count; i++) assert_true(isnan(got[stride + (size_t)i]));
+    assert_same_bits(got, want, (size_t)count);
+    assert_same_bits(got + 2 * stride, want + 2 * stride, (size_t)count);
+}
+
+static void check_softmax_rows8(const vit__kernels *kernels, const float *rows, size_t stride,
+                                int count, int at, uint32_t bits) {
+    float x[3 * 224], units[2][3];
+    uint8_t high[2][3 * 224], low[2][3 * 224];
+    size_t width = vit__round16(count);
+    memcpy(x, rows, sizeof(x));
+    kernels->softmax_rows8(x, stride, 3, count, 0.125f, high[0], low[0], units[0]);
+    memcpy(x, rows, sizeof(x));
+    memcpy(&x[stride + (size_t)at], &bits, sizeof(bits));
+    kernels->softmax_rows8(x, stride, 3, count, 0.125f, high[1], low[1], units[1]);
+    assert_true(isnan(units[1][1]));
+    for (size_t i = 0; i < 3 * width; i++) {
+        assert_true(high[1][i] <= 63 && low[1][i] <= 63);
+        if (i / width != 1) assert_true(high[1][i] == high[0][i] && low[1][i] == low[0][i]);
+    }
+    assert_true(units[1][0] == units[0][0] && units[1][2] == units[0][2]);
+}
+
+static void test_a_softmax_of_what_is_not_finite_is_nan_throughout(void **state) {
+    static const int counts[] = {1, 2, 3, 15, 16, 17, 31, 50, 197};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_softmax_rows);
+    check_each_position(counts, COUNT_OF(counts), check_softmax_rows8);
+}
+
+/* Of a panel of `rows` rows, one number; the other columns are as without it. */
+static void check_quantized_column(const vit__kernels *kernels, int rows, size_t at,
+                                   uint32_t bits) {
+    enum { ROWS = 37, STRIDE = 21 };
+    float x[ROWS * STRIDE], scales[2][16];
+    int8_t panels[2][48 * 16];
+    int32_t sums[2][16];
+    const vit__operand_kernels *integers = &kernels->operands[VIT__OPERAND_INT8];
+    uint32_t random = 41;
+    random_floats(&random, x, COUNT_OF(x));
+    integers->pack_panel(x, STRIDE, rows, 63, panels[0], scales[0], sums[0]);
+    memcpy(&x[at / 16 * STRIDE + at % 16], &bits, sizeof(bits));
+    integers->pack_panel(x, STRIDE, rows, 63, panels[1], scales[1], sums[1]);
+    for (size_t n = 0; n < 16; n++) {
+        assert_true(n == at % 16 ? isnan(scales[1][n]) : scales[1][n] == scales[0][n]);
+        if (n != at % 16) assert_int_equal(sums[1][n], sums[0][n]);
+    }
+    for (size_t i = 0; i < vit__round16(rows) * 16; i++)
+        if (i % 64 / 4 != at % 16) assert_int_equal(panels[1][i], panels[0][i]);
+}
+
+static void test_a_quantized_column_with_what_is_not_finite_has_no_scale(void **state) {
+    static const int rows[] = {1, 2, 5, 16, 17, 37};
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (size_t r = 0; r < COUNT_OF(rows); r++) {
+            for (size_t i = 0; i < (size_t)rows[r] * 16 * COUNT_OF(not_finite); i++)
+                check_quantized_column(kernels, rows[r], i / COUNT_OF(not_finite),
+                                       not_finite[i % COUNT_OF(not_finite)]);
+        }
+    }
+}
+
+/* NaN stays NaN, +infinity stays infinity, and of -infinity comes nothing that is finite; the other
+   numbers are as without them. */
+static void test_no_activation_hides_what_is_not_finite(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (size_t i = 0; i < 16 * COUNT_OF(not_finite) * VIT__ACTIVATION_COUNT; i++) {
+            vit__act_kernel act = kernels->act[i % VIT__ACTIVATION_COUNT];
+            size_t at = i / VIT__ACTIVATION_COUNT % 16, which = i / VIT__ACTIVATION_COUNT / 16;
+            float want[16], got[16];
+            for (int n = 0; n < 16; n++) want[n] = got[n] = 0.3f * (float)(n - 8);
+            memcpy(&got[at], &not_finite[which], sizeof(float));
+            act(want, 16, 1);
+            act(got, 16, 1);
+            if (which < NANS) assert_true(isnan(got[at]));
+            else if (not_finite[which] == 0x7F800000) assert_true(got[at] > FLT_MAX);
+            else assert_true(!vit__is_finite(got[at]));
+            got[at] = want[at];
+            assert_same_bits(got, want, 16);
+        }
+    }
+}
+
+static void check_norm_row(const vit__kernels *kernels, const float *rows, size_t stride, int count,
+                           int at, uint32_t bits) {
+    float x[224] = {0}, norm[2 * 224] = {0}, out[224];
+    (void)stride;
+    memcpy(x, rows, (size_t)count * sizeof(float));
+    memcpy(norm, rows, (size_t)count * sizeof(float));
+    memcpy(&x[at], &bits, sizeof(bits));
+    kernels->norm_row(x, norm, count, vit__round16(count), 1e-6f, out);
+    for (int i = 0; i < count; i++) assert_true(isnan(out[i]));
+}
+
+static void test_layer_norm_of_what_is_not_finite_is_nan_throughout(void **state) {
+    static const int counts[] = {1, 15, 16, 17, 64, 197};
+    (void)state;
+    check_each_position(counts, COUNT_OF(counts), check_norm_row);
+}
+
+/* With a scale that is NaN every product is NaN, whatever the integers. */
+static void test_products_of_integers_keep_nan(void **state) {
+    uint32_t random = 42;
+    tile8_rig rig = tile8_rig_make(32, 127, 63, &random);
+    const vit__kernels *kernels;
+    (void)state;
+    tile8_rig_sum_weights(&rig);
+    for (size_t i = 0; i < 32; i++) rig.input[i] = (uint8_t)rig.row_zeros[0];
+    rig.row_scales[0] = rig.scales[3] = NAN;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float out[2 * PANEL_STRIDE];
+        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        multiply8(kernels, &rig, 0, rows, 0, 1, 0, NULL, out);
+        for (int i = 0; i < rows * 16; i++)
+            assert_true(!isnan(out[i / 16 * ROW_STRIDE + i % 16]) == (i >= 16 && i % 16 != 3));
+    }
+    tile8_rig_free(&rig);
+}
+
+/* Weights of 16 bits: NaN stays NaN and infinity infinity; those beside them are numbers. */
+static void check_unpacked_halves(const vit__kernels *kernels, vit__dtype dtype,
+                                  const uint16_t halves[6], float number) {
+    uint16_t weights[16 * 16];
+    float out[16 * 16];
+    vit__matrix m;
+    memset(&m, 0, sizeof(m));
+    m.dtype = dtype, m.weights = (const unsigned char *)weights;
+    m.inputs = m.outputs = 16, m.panel_size = sizeof(weights);
+    for (size_t i = 0; i < COUNT_OF(weights); i++) weights[i] = halves[i % 6];
+    kernels->unpack(&m, 0, 1, 0, 16, out);
+    for (size_t i = 0; i < COUNT_OF(out); i++) {
+        if (i % 6 == 0) assert_true(out[i] == number);
+        else if (i % 6 == 1) assert_true(out[i] > FLT_MAX);
+        else if (i % 6 == 2) assert_true(out[i] < -FLT_MAX);
+        else assert_true(isnan(out[i]));
+    }
+}
+
+static void test_weights_of_16_bits_keep_what_is_not_finite(void **state) {
+    static const uint16_t f16[] = {0x7BFF, 0x7C00, 0xFC00, 0x7E00, 0x7C01, 0xFFFF};
+    static const uint16_t bf16[] = {0x4780, 0x7F80, 0xFF80, 0x7FC0, 0x7F81, 0xFFFF};
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        check_unpacked_halves(kernels, VIT__F16, f16, 65504);
+        check_unpacked_halves(kernels, VIT__BF16, bf16, 65536);
+    }
+}
+
+static void test_every_transpose_turns_rows_into_columns(void **state) {
     float rows[16 * 37], columns[20 * 16];
+    const vit__kernels *kernels;
     (void)state;
     for (int i = 0; i < 16 * 37; i++) rows[i] = (float)(i + 1);
-    for (int count = 1; count <= 16; count++) {
-        memset(columns, 0xFF, sizeof(columns));
-        vit__transpose(rows + 3, 37, count, 20, columns);
-        for (int x = 0; x < 20; x++) {
-            for (int y = 0; y < 16; y++)
-                assert_true(columns[x * 16 + y] == (y < count ? rows[y * 37 + 3 + x] : 0));
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int count = 1; count <= 16; count++) {
+            memset(columns, 0xFF, sizeof(columns));
+            kernels->transpose(rows + 3, 37, count, 20, columns);
+            for (int i = 0; i < 20 * 16; i++)
+                assert_true(columns[i] == (i % 16 < count ? rows[i % 16 * 37 + 3 + i / 16] : 0));
         }
     }
 }
@@ -786,8 +979,8 @@ static void test_every_gelu_keeps_its_bound(void **state) {
         for (int i = -12 * 1024; i <= 12 * 1024; i += 16) {
             float x[16], tanh_form[16];
             for (int n = 0; n < 16; n++) x[n] = tanh_form[n] = (float)(i + n) / 1024;
-            kernels->gelu(x, 16, 1);
-            kernels->gelu_tanh(tanh_form, 16, 1);
+            kernels->act[VIT__GELU](x, 16, 1);
+            kernels->act[VIT__GELU_TANH](tanh_form, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 1024.0,
                        u = sqrt(2 / acos(-1.0)) * (at + 0.044715 * at * at * at);
@@ -807,7 +1000,7 @@ static void test_every_gelu8_keeps_its_bound(void **state) {
         for (int i = -30 * 512; i <= 30 * 512; i += 16) {
             float x[16];
             for (int n = 0; n < 16; n++) x[n] = (float)(i + n) / 512;
-            kernels->gelu8(x, 16, 1);
+            kernels->act[VIT__GELU8](x, 16, 1);
             for (int n = 0; n < 16; n++) {
                 double at = (i + n) / 512.0, want = 0.5 * at * erfc(-at / sqrt(2.0));
                 if (!(fabs((double)x[n] - want) <= 5e-5))
@@ -821,7 +1014,7 @@ static void test_every_gelu_takes_large_numbers(void **state) {
     (void)state;
     for (int isa = VIT_ISA_PORTABLE; (isa = next_vector_isa(isa)) < VIT_ISA_COUNT;) {
         float x[16] = {30, 1e3f, 1e10f, 1e30f, FLT_MAX, -30, -1e3f, -1e10f, -1e30f, -FLT_MAX};
-        vit__kernels_of((vit_isa)isa)->gelu(x, 16, 1);
+        vit__kernels_of((vit_isa)isa)->act[VIT__GELU](x, 16, 1);
         assert_true(x[0] == 30 && x[2] == 1e10f && x[4] == FLT_MAX);
         for (int i = 5; i < 16; i++) assert_true(fabsf(x[i]) < 1e-30f);
     }
@@ -877,11 +1070,16 @@ int main(void) {
         cmocka_unit_test(test_quantization_rounds_to_even),
         cmocka_unit_test(test_quantization_of_rows_that_are_constant),
         cmocka_unit_test(test_quantization_of_rows_together_and_in_place),
-        cmocka_unit_test(test_quantization_keeps_what_is_not_finite_visible),
         cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
-        cmocka_unit_test(test_softmax_in_integers_keeps_what_is_not_a_number_visible),
-        cmocka_unit_test(test_transpose_turns_rows_into_columns),
+        cmocka_unit_test(test_a_quantized_row_with_what_is_not_finite_has_no_scale),
+        cmocka_unit_test(test_a_softmax_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_a_quantized_column_with_what_is_not_finite_has_no_scale),
+        cmocka_unit_test(test_no_activation_hides_what_is_not_finite),
+        cmocka_unit_test(test_layer_norm_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_products_of_integers_keep_nan),
+        cmocka_unit_test(test_weights_of_16_bits_keep_what_is_not_finite),
+        cmocka_unit_test(test_every_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_gelu8_keeps_its_bound),

@@ -25,7 +25,7 @@ static void rig_make(attention_rig *rig, int queries) {
     pass->images = IMAGES, pass->tokens = TOKENS, pass->rows_per_image = queries;
     pass->kernels = vit__kernels_of(vit_best_isa());
     pass->padded_tokens = 16, pass->heads = pass->heads_at_once = HEADS, pass->head_width = WIDE;
-    pass->inner = INNER, pass->few_queries = VIT__TILE_ROWS;
+    pass->inner = INNER, pass->queries_at_once = VIT__TILE_ROWS;
     pass->queries.stride = INNER;
     pass->queries.data = rig->memory, pass->values = rig->memory + rows;
     pass->scratch = pass->values + rows, pass->keys = pass->scratch + scratch;
@@ -62,12 +62,11 @@ static void check_attention(int queries) {
     float *golden = golden_floats("attention.f32", 4 * (size_t)size);
     attention_rig rig;
     rig_make(&rig, queries);
-    vit__heads heads = {&rig.pass, 0, HEADS};
     put_rows(&rig, golden + size, TOKENS);
-    for (int task = 0; task < IMAGES * HEADS; task++) vit__key_task(&heads, task, 0);
+    for (int task = 0; task < IMAGES * HEADS; task++) vit__key_task(&rig.pass, task, 0);
     put_values(&rig, golden + 2 * size);
     put_rows(&rig, golden, queries);
-    vit__attention(&rig.pass, 0);
+    vit__attention(&rig.pass);
     for (int row = 0; row < IMAGES * queries; row++) {
         for (int head = 0; head < HEADS; head++) {
             const float *got = rig.pass.queries.data + row * INNER + head * WIDE;

@@ -2,6 +2,7 @@
    Builds with VIT_NO_MMAP too. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
@@ -72,6 +73,7 @@ static int slow_close(int file) {
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #ifdef VIT_NO_MMAP
 #define CALLS_OF_A_LOAD(read) 1
@@ -418,6 +420,109 @@ static void test_destroying_a_pool_gives_all_memory_back(void **state) {
     }
 }
 
+/* Ends the child with status 0 where `child` returns; a child that hangs is killed. */
+static void in_a_fork(void (*child)(vit_pool *pool), vit_pool *pool) {
+    int status = -1;
+    fflush(NULL);
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process == 0) {
+        alarm(10);
+        child(pool);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_int_equal(status, 0);
+}
+
+static void count_index(void *arg, int index) {
+    int *runs = (int *)arg;
+    runs[index]++;
+}
+
+static void run_in_the_child(vit_pool *pool) {
+    int runs[100] = {0};
+    vit_pool_parallel_for(pool, 100, count_index, runs);
+    for (int i = 0; i < 100; i++) {
+        if (runs[i] != 1) _exit(1);
+    }
+    vit_pool_destroy(pool);
+}
+
+static void fork_within(void *arg, int index) {
+    if (index == 0) in_a_fork(run_in_the_child, (vit_pool *)arg);
+}
+
+/* A child has the pool's memory and none of its threads; it may have been busy, too. */
+static void test_a_pool_can_be_used_and_destroyed_in_a_forked_child(void **state) {
+    vit_pool *pool = vit_pool_create(4, NULL);
+    (void)state;
+    assert_non_null(pool);
+    in_a_fork(run_in_the_child, pool);
+    vit_pool_parallel_for(pool, 4, fork_within, pool);
+    vit_pool_destroy(pool);
+}
+
+#ifdef __linux__
+/* A file below the folder of the tests, whose path is given without the first '/'. */
+static void write_below(const char *root, const char *name, const char *text) {
+    char full[512];
+    snprintf(full, sizeof(full), "%s/%s", root, name);
+    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(full, 0700) != 0) assert_int_equal(errno, EEXIST);
+        *slash = '/';
+    }
+    FILE *file = fopen(full, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void test_processors_are_those_of_the_affinity_and_the_quota(void **state) {
+    static const struct {
+        const char *mask, *groups, *name, *text;
+        long want;
+    } cases[] = {
+        {"3", "0::/\n", "cpu.max", "max 100000\n", 2},
+        {"ffffffff,ffffffff", "0::/\n", "cpu.max", "max 100000\n", 64},
+        {"00000000,0000000f", "0::/a/b\n", "a/b/cpu.max", "150000 100000\n", 2},
+        {"f", "0::/a/b\n", "a/cpu.max", "100000 100000\n", 1},
+        {"f", "0::/a/b\n", "cpu.max", "1000 100000\n", 1},
+        {"f", "0::/a/b\n", "other/cpu.max", "100000 100000\n", 4},
+        {"f", "0::/a/b\n", "cpu.max", "nonsense\n", 4},
+        {"f", "0::/a/b\n", "cpu.max", "900000 100000\n", 4},
+        {"f", "4:memory:/x\n2:cpu,cpuacct:/x\n", "cpu/x/cpu.cfs_quota_us", "250000\n", 3},
+        {"f", "2:cpu,cpuacct:/gone\n", "cpu/cpu.cfs_quota_us", "200000\n", 2},
+        {"f", "2:cpu,cpuacct:/\n", "cpu/cpu.cfs_quota_us", "-1\n", 4},
+        {"f", "", "cpu.max", "100000 100000\n", 4},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char root[256], text[256], name[256];
+        snprintf(root, sizeof(root), "%s/root%zu", folder, i);
+        assert_int_equal(mkdir(root, 0700), 0);
+        snprintf(text, sizeof(text), "Name:\tx\nCpus_allowed:\t%s\nCpus_allowed_list:\t0-3\n",
+                 cases[i].mask);
+        write_below(root, "proc/self/status", text);
+        write_below(root, "proc/self/cgroup", cases[i].groups);
+        snprintf(name, sizeof(name), "sys/fs/cgroup/%s", cases[i].name);
+        write_below(root, name, cases[i].text);
+        char *quota = strstr(name, "cfs_quota_us");
+        if (quota != NULL) memcpy(quota, "cfs_period_us", 14);
+        if (quota != NULL) write_below(root, name, "100000\n");
+        long got = vit__within_quota(root, vit__allowed_processors(root));
+        if (got != cases[i].want) fail_msg("case %zu: %ld processors", i, got);
+    }
+    char command[256];
+    snprintf(command, sizeof(command), "rm -r %s/root*", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(vit__allowed_processors("/nowhere"), 0);
+    assert_int_equal(vit__within_quota("/nowhere", 7), 7);
+}
+#endif
+
 #define FILE_TEST(name) cmocka_unit_test_setup(name, write_tiny)
 
 int main(void) {
@@ -441,6 +546,10 @@ int main(void) {
         cmocka_unit_test(test_creating_a_pool_survives_the_failure_of_every_allocation),
         cmocka_unit_test(test_creating_a_pool_survives_the_failure_of_every_call_to_pthread),
         cmocka_unit_test(test_destroying_a_pool_gives_all_memory_back),
+        cmocka_unit_test(test_a_pool_can_be_used_and_destroyed_in_a_forked_child),
+#ifdef __linux__
+        cmocka_unit_test(test_processors_are_those_of_the_affinity_and_the_quota),
+#endif
     };
     return cmocka_run_group_tests_name("load", tests, make_folder, remove_folder);
 }

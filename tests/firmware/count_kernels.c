@@ -16,22 +16,23 @@ static float floats[16 * INPUTS], output[TOKENS * OUTPUTS], scales[OUTPUTS], bia
 static int32_t sums[OUTPUTS], zeros[TOKENS];
 
 static uint32_t count_integers(const vit__kernels *kernels, int inputs, int outputs) {
+    const vit__operand_kernels *int8 = &kernels->operands[VIT__OPERAND_INT8];
     uint32_t count = 0;
-    vit__tile8 tile;
+    vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.inputs = tile.input_stride = (size_t)inputs, tile.narrow = 1;
+    tile.steps = (size_t)inputs / 4, tile.input_stride = (size_t)inputs, tile.narrow = 1;
     tile.row_stride = (size_t)outputs, tile.panel_stride = VIT__PANEL;
     tile.next = (uintptr_t)weights;
     for (int n = 0; n < outputs; n += VIT__PANEL * tile.panels) {
-        tile.panels = vit__min(kernels->tile8_panels, (outputs - n) / VIT__PANEL);
+        tile.panels = vit__min(int8->tile_panels, (outputs - n) / VIT__PANEL);
         tile.weights = weights + n * inputs;
         tile.scales = scales + n, tile.bias = bias + n, tile.weight_sums = sums + n;
         for (int row = 0; row < TOKENS; row += tile.rows) {
-            tile.rows = vit__min(kernels->tile8_rows, TOKENS - row);
+            tile.rows = vit__min(int8->tile_rows, TOKENS - row);
             tile.input = input + row * inputs, tile.output = output + row * outputs + n;
             tile.row_scales = bias, tile.row_zeros = zeros + row;
             uint32_t start = instructions();
-            kernels->multiply8(&tile);
+            int8->multiply(&tile);
             count += instructions_since(start);
         }
     }
@@ -39,16 +40,17 @@ static uint32_t count_integers(const vit__kernels *kernels, int inputs, int outp
 }
 
 static uint32_t count_floats(const vit__kernels *kernels, int inputs) {
+    const vit__operand_kernels *f32 = &kernels->operands[VIT__OPERAND_F32];
     uint32_t count = 0;
     vit__tile tile;
     memset(&tile, 0, sizeof(tile));
-    tile.panels = 1, tile.inputs = tile.input_stride = (size_t)inputs;
+    tile.panels = 1, tile.steps = (size_t)inputs, tile.input_stride = tile.steps * sizeof(float);
     tile.input = output, tile.weights = floats, tile.bias = bias;
     tile.row_stride = VIT__PANEL, tile.output = output + OUTPUTS * TOKENS / 2;
     for (int row = 0; row < TOKENS; row += tile.rows) {
-        tile.rows = vit__min(kernels->tile_rows, TOKENS - row);
+        tile.rows = vit__min(f32->tile_rows, TOKENS - row);
         uint32_t start = instructions();
-        kernels->multiply(&tile);
+        f32->multiply(&tile);
         count += instructions_since(start);
     }
     return count;
