@@ -1489,9 +1489,8 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    for (int i = 0; i < 2; i++) {
-        if (c->preprocess.resize != VIT_RESIZE_NONE && c->preprocess.resize_size[i] < 1) return 0;
-    }
+    const int *resized = c->preprocess.resize_size;
+    if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
     size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
@@ -1598,8 +1597,8 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE) return VIT_ERROR_VERSION; /* of a time before version 1 */
-    if (header_size > head_size) return VIT_ERROR_HEAD;
-    if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
+    if (header_size > head_size || vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16))
+        return VIT_ERROR_HEAD;
     if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
     return VIT_OK;
 }
@@ -1744,16 +1743,15 @@ VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
 VIT_API vit_status vit_model_verify(const vit_model *model) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
     const unsigned char *file = model->data;
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        vit_status status = vit_model_verify_tensor(model, i);
-        if (status != VIT_OK) return status;
-    }
-    for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
+    vit_status status = VIT_OK;
+    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
+        status = vit_model_verify_tensor(model, i);
+    for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
-        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) status = VIT_ERROR_CHECKSUM;
     }
-    return VIT_OK;
+    return status;
 }
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
@@ -2354,13 +2352,13 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
+        float low = 0, high = 0, probe = 0; /* x * 0 is NaN where x is not finite */
         for (size_t i = 0; i < count; i++) {
-            int32_t bits = vit__bits_of(x[i]);
-            low = vit__max(low, bits ^ INT32_MIN);
-            high = vit__max(high, bits);
+            low = low < x[i] ? low : x[i];
+            high = high > x[i] ? high : x[i];
+            probe += x[i] * 0.0f;
         }
-        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
+        vit__quantizer q = vit__quantizer_of(low + probe, high);
         for (size_t i = 0; i < count; i++) {
             int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
             out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
@@ -2377,12 +2375,14 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        int32_t size = vit__bits_of(1e-30f);
-        for (size_t r = 0; r < (size_t)rows; r++)
-            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
-        float most = vit__float_of(size);
+        float most = 1e-30f, probe = 0;
+        for (size_t r = 0; r < (size_t)rows; r++) {
+            float size = x[r * stride + n] < 0 ? -x[r * stride + n] : x[r * stride + n];
+            most = most > size ? most : size;
+            probe += size * 0.0f;
+        }
         float inverse = (float)range / most;
-        scales[n] = most / (float)range + most * 0.0f;
+        scales[n] = most / (float)range + probe;
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -3643,7 +3643,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
     if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_workspace_size(model, options, batch);
+    size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
