@@ -2762,24 +2762,20 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
     }
 }
 
-/* Panels of a matrix from first_panel on, of which slice_inputs inputs at a time are unpacked to floats,
-   [panels][slice][16]: they stay in the first level cache while the rows pass. */
-typedef struct vit__unpacking {
-    const vit__pass *pass;
-    const vit__matrix *matrix;
-    int first_panel;
-    float *slice;
-} vit__unpacking;
-
 static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-/* Any number of rows and panels; the panels after them are for threads - 1 others. Unless `unpacking` is
-   NULL, the sums of its slices add up in the output. */
-static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit__tile *all,
-                                 int threads, const vit__unpacking *unpacking) {
-    const size_t panel_size =
-        unpacking == NULL ? all->steps * VIT__STEP_WEIGHTS : unpacking->matrix->panel_size;
-    const size_t most = unpacking == NULL ? all->steps : unpacking->pass->slice_inputs;
+/* Any number of rows and panels, the latter from first_panel of m on. If the type of m is not the
+   operand's, slice_inputs inputs at a time are unpacked to floats, [panels][slice][16], which stay in the
+   first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
+   panels that are no matrix and that the other threads have no part in. */
+static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
+                                 const vit__matrix *m, int first_panel, float *slice) {
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
+    const int unpacks =
+        m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    const int threads = m != NULL ? vit__threads(pass->options) : 1;
+    const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
+    const size_t most = unpacks ? pass->slice_inputs : all->steps;
     const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
     vit__tile tile;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
@@ -2791,16 +2787,13 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
             tile.steps = vit__smaller(most, all->steps - k);
             tile.input = vit__offset(all->input, k * VIT__STEP_INPUT);
             tile.output += (size_t)panel * all->panel_stride;
-            tile.weights = weights;
+            tile.weights = unpacks ? slice : weights;
             tile.bias = k > 0 || all->bias == NULL ? vit__no_bias : all->bias + n;
             if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
             tile.add = all->add || k > 0;
             if (k + tile.steps < all->steps) tile.act = NULL;
-            if (unpacking != NULL) {
-                unpacking->pass->kernels->unpack(unpacking->matrix, unpacking->first_panel + panel,
-                                                 tile.panels, k, tile.steps, unpacking->slice);
-                tile.weights = unpacking->slice;
-            }
+            if (unpacks)
+                pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
                                 tiles * all->steps, threads);
@@ -2814,15 +2807,12 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
 static void vit__multiply_matrix(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
                                  int first_panel, vit__tile *all, int worker) {
     const size_t n = (size_t)first_panel * VIT__PANEL;
-    const int unpacks = operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
-    vit__unpacking unpacking = {pass, m, first_panel, vit__worker_slice(pass, worker)};
     all->steps = vit__steps(operand, m->inputs);
     all->weights = m->weights + (size_t)first_panel * m->panel_size;
     all->bias = m->bias + n;
     if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
     all->narrow = m->range <= 63;
-    vit__multiply_panels(vit__kernels_for(pass, operand), all, vit__threads(pass->options),
-                         unpacks ? &unpacking : NULL);
+    vit__multiply_panels(pass, operand, all, m, first_panel, vit__worker_slice(pass, worker));
 }
 
 /* Rows of each image, [images][input_rows][inputs], times panels of a matrix. */
@@ -3121,7 +3111,7 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
         tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
         tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
     }
-    vit__multiply_panels(kernels, &tile, 1, NULL);
+    vit__multiply_panels(pass, operand, &tile, NULL, 0, NULL);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
@@ -3132,7 +3122,7 @@ static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t h
     vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
-    vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
+    vit__multiply_panels(pass, VIT__OPERAND_F32, &tile, NULL, 0, NULL);
 }
 
 /* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
@@ -3154,7 +3144,7 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
     for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
         tile.row_scales = units[digit];
-        vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1, NULL);
+        vit__multiply_panels(pass, VIT__OPERAND_INT8, &tile, NULL, 0, NULL);
     }
 }
 
