@@ -1,24 +1,27 @@
 # make                   builds everything into build/
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
-# make firmware          builds the images of examples/firmware into build/firmware/
+# make firmware          builds the images of examples/firmware in build/firmware/
 # make install PREFIX=/usr/local
 #
-# make lint              formatting, clang-tidy, cppcheck, both compilers as C and C++, all by clang
-# make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-# make check-isa         the tests with every instruction set, emulated where the machine lacks it
-# make check-firmware    what a firmware gets: no library, bounded code and stack; the kernels' tests
-#                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add;
-#                        the images of examples/firmware in qemu, compared with this machine
-# make check-parity      against PyTorch, torchvision and Pillow
+# make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
+#                        everything by clang
+# make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+# make check-isa         the tests with every instruction set, emulated if the machine lacks it
+# make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
+#                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
+#                        images of examples/firmware in qemu, compared with this machine
+# make check-parity      comparison with PyTorch, torchvision and Pillow
+# make check-containers  damaged and harmful checkpoints: one line of error, bounded time and memory
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
-#                        Fashion-MNIST's test set; DeiT-Tiny on photos, where VIT_TEST_DATA has them;
-#                        and tools/train, on tiny sets
-# make bench-accuracy    the same beside ONNX Runtime's float32 and int8, the times taken with care
-# make bench-open        what opening a model and including the header cost; see also build/vit-bench
-# make bench-peers       beside ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
+#                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
+#                        tools/train, on tiny sets
+# make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
+# make bench-open        the cost of opening a model and of including the header; see also
+#                        build/vit-bench
+# make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
-# demo, test and the check- targets install what they need from Debian's packages (tools/require.sh).
+# demo, test and the check- targets install the Debian packages that they need (tools/require.sh).
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
@@ -29,10 +32,10 @@ WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wund
 	-Wcast-qual -Wdouble-promotion -Werror
 CSTD = -std=c99 -D_POSIX_C_SOURCE=200809L -Wstrict-prototypes
 COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
-# stb_image lets sums and shifts overflow on damaged JPEG files: their value does not matter
+# sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev
+BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -46,16 +49,18 @@ LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(wildcard tools/convert/*.c)
+READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
+	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
-	tests/emulated/simde/*.h)
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
+	tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
 $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $(CONVERT) -lcjson -lm
+	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
 
 $(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
 	@mkdir -p $(@D)
@@ -93,23 +98,43 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
 
+$(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
+
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
+
+# see tests/fuzz/fuzz.h
+$(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	clang $(CSTD) $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined -I. -o $@ $< $(READERS) \
+		-lcjson -lz -lm
 
 $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tests/list_isas.c -lm -pthread
 
-$(BUILD)/vit-bench: tools/bench/bench.c $(wildcard tools/bench/*.h) tools/convert/dtypes.h vit.h
+# VIT_STATIC: the program's own implementation of vit.h is the one that is measured
+$(BUILD)/model_writer.o: tools/convert/model_writer.c $(wildcard tools/convert/*.h) vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/bench/bench.c -lcjson -lm -pthread
+	$(COMPILE) -DVIT_STATIC -c -o $@ $<
 
-$(BUILD)/bench-open: tools/bench/open.c tools/bench/random_model.h tools/convert/dtypes.h vit.h
+RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c) \
+	$(BUILD)/model_writer.o
+
+$(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/bench/open.c -lm -pthread
+	$(COMPILE) -o $@ tools/bench/bench.c $(RANDOM_MODEL) -lcjson -lm -pthread
 
-# What bench-peers compares with. npm's package of ONNX Runtime holds the library that is linked.
+$(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
+
+# The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
 DTYPES = f32,f16,bf16,int8,int8x,int4
 ORT = $(PEERS)/node_modules/onnxruntime-node/bin/napi-v6/linux/$(ORT_MACHINE)/libonnxruntime.so.1
@@ -141,7 +166,7 @@ test:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests
 
-# the best instruction set has all tests, and each other that is there those that it makes a difference to
+# All tests run with the best instruction set; those that depend on it also with each other one here.
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@failed=; for test in $(TESTS); do $$test || failed="$$failed $$test"; done; \
 	for isa in $$($(BUILD)/list_isas | sed 1d); do for test in layers model token0 programs; do \
@@ -174,8 +199,14 @@ check-parity:
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/pixels.py
 	$(PYTHON) tests/parity/configs.py $(BUILD)
+	$(PYTHON) tests/parity/containers.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
+
+check-containers:
+	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
+	$(PYTHON) -W ignore tests/parity/malformed.py $(BUILD)
 
 check-accuracy:
 	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
@@ -228,4 +259,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean

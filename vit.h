@@ -68,7 +68,7 @@
        VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
                              nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels
-                             (__FILE__ where that finds it, else "vit.h")
+                             (its own where the compiler tells that, else "vit.h")
        VIT_EXPF, VIT_ERFF, VIT_TANHF, VIT_SQRTF
                              replace the functions of math.h, which is then not included
 
@@ -76,8 +76,8 @@
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
    the model and the options alone, so a size computed on one machine holds on every other;
-   options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
-   an array. Opening it copies nothing.
+   options.low_memory makes it smaller. A model is used in place: in mapped memory, in flash, in an
+   array. Opening it copies nothing.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
    header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
@@ -401,7 +401,7 @@ typedef struct vit_preprocess_config {
     int resize_size[2]; /* height, width */
     vit_interpolation interpolation;
     vit_crop crop;
-    float rescale; /* x = u8 / rescale, 255 as a rule; then (x - mean) / std for each channel */
+    float rescale; /* x = u8 / rescale, usually 255; then (x - mean) / std for each channel */
     float mean[4];
     float std[4];
 } vit_preprocess_config;
@@ -441,8 +441,8 @@ typedef enum vit_isa {
     VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; likewise by AVX512-VNNI */
+    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI if present */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; the same by AVX512-VNNI if present */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -461,7 +461,7 @@ typedef enum vit_dtype {
     VIT_F16,   /* IEEE 754's half precision */
     VIT_BF16,  /* the upper half of a float */
     VIT_INT8,  /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127 likewise: closer to float32, and slower on some machines */
+    VIT_INT8X, /* -127 to 127: closer to float32, and slower on some machines */
     VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
@@ -484,7 +484,7 @@ typedef struct vit_model {
     void *malloc_context;
 } vit_model;
 
-/* Open the model that lies at data, size bytes, at a multiple of 16 (of 64 for full speed). The
+/* Open the model at data, size bytes, at a multiple of 16 (of 64 for full speed). The
    data must stay as it is while the model is in use; it is neither copied nor freed. The head of
    the file and every size and offset are checked; the weights are not (vit_model_verify). On an
    error the model may be closed but not used. */
@@ -604,6 +604,11 @@ typedef struct vit_options {
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
+/* The same for a model that is not at hand, from its config and the vit_dtype of its blocks: for a
+   program on the host that sizes a static array. */
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch);
+
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
@@ -698,7 +703,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 
 #ifdef VIT_FREESTANDING
-/* The square root, where it is one instruction. */
+/* The square root, if the processor has an instruction for it. */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
@@ -835,7 +840,7 @@ int memcmp(const void *a, const void *b, size_t size);
 #endif
 
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
-#define VIT__PANEL 16     /* outputs of a matrix that lie together */
+#define VIT__PANEL 16     /* outputs of a matrix that are stored together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
 #define VIT__MAX_THREADS 1024
@@ -1172,7 +1177,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 /* A number of the header, after the sizes of the file's parts. */
 typedef enum vit__kind {
     VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
-    VIT__CHOICE,   /* u32, below `least`: what is not is a feature of a later version */
+    VIT__CHOICE,   /* u32, below `least`, which counts what this build computes */
     VIT__FINITE,   /* f32 */
     VIT__POSITIVE, /* f32, finite */
     VIT__NONZERO   /* f32, finite */
@@ -1184,7 +1189,7 @@ typedef struct vit__field {
     unsigned char size;  /* bytes there: an enum may take 1 */
     unsigned char count; /* of such numbers, one after the other */
     unsigned char kind;  /* vit__kind */
-    unsigned char least; /* or the number of choices */
+    unsigned char least; /* or the number of choices that are computed */
 } vit__field;
 
 #define VIT__HEADER(offset, member, count, kind, least)                                          \
@@ -1206,10 +1211,10 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
     VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_COUNT),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 2),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
     VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_COUNT),
+    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
     VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
@@ -1218,11 +1223,11 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 2),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 2),
-    VIT__HEADER(272, pos_size, 2, VIT__COUNT, 0),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_SIGMOID),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
+    VIT__HEADER(272, pos_size, 2, VIT__CHOICE, 1),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1265,33 +1270,29 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 #undef VIT__ROLE_NAME
 
 /* Sizes that follow from a config c, of which the shapes of its tensors are made. */
-#define VIT__SIZE_LIST(X)                                           \
-    X(ONE, 1)                                                       \
-    X(TWO, 2) /* weight and bias of a norm */                       \
-    X(NORM_PRE, 2 * c->norm_pre)                                    \
-    X(QK_NORM, 2 * c->qk_norm)                                      \
-    X(FINAL_NORM, c->final_norm == VIT_FINAL_NORM_NONE ? 0 : 2)     \
-    X(DIM, c->embed_dim)                                            \
-    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])     \
-    X(PREFIX, c->prefix_tokens)                                     \
-    X(TOKENS, vit__num_tokens(c))                                   \
-    X(HEAD_DIM, c->head_dim)                                        \
-    X(HEADS, c->num_heads)                                          \
-    X(MLP, c->mlp_dim)                                              \
-    X(GATES, c->act == VIT_ACT_SWIGLU ? 2 : 1)                      \
-    X(POOLED, vit__pooled_tokens(c))                                \
-    X(PRE_LOGITS, c->pre_logits)                                    \
-    X(CLASSES, c->num_classes)                                      \
-    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim) \
+#define VIT__SIZE_LIST(X)                                                           \
+    X(ONE, 1)                                                                       \
+    X(TWO, 2) /* weight and bias of a norm; what is not computed yet is constant */ \
+    X(NORM_PRE, 0)                                                                  \
+    X(QK_NORM, 0)                                                                   \
+    X(FINAL_NORM, 2)                                                                \
+    X(DIM, c->embed_dim)                                                            \
+    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])                     \
+    X(PREFIX, c->prefix_tokens)                                                     \
+    X(TOKENS, vit__num_tokens(c))                                                   \
+    X(HEAD_DIM, c->head_dim)                                                        \
+    X(HEADS, c->num_heads)                                                          \
+    X(MLP, c->mlp_dim)                                                              \
+    X(GATES, 1)                                                                     \
+    X(POOLED, vit__pooled_tokens(c))                                                \
+    X(PRE_LOGITS, c->pre_logits)                                                    \
+    X(CLASSES, c->num_classes)                                                      \
+    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim)                 \
     X(HEAD_INPUTS, c->pre_logits > 0 ? 1 : vit__pooled_tokens(c))
 
 #define VIT__SIZE_NAME(name, value) VIT__SIZE_##name,
 enum { VIT__SIZE_LIST(VIT__SIZE_NAME) VIT__SIZE_COUNT };
 #undef VIT__SIZE_NAME
-
-typedef struct vit__sizes {
-    int of[VIT__SIZE_COUNT];
-} vit__sizes;
 
 typedef struct vit__role_shape {
     unsigned char order, rows, rows_repeat, cols, cols_repeat;
@@ -1351,34 +1352,34 @@ static int vit__pooled_tokens(const vit_config *c) {
     return c->head_tokens + (c->head_avg != 0);
 }
 
-static vit__sizes vit__sizes_of(const vit_config *c) {
-#define VIT__SIZE_VALUE(name, value) value,
-    vit__sizes sizes = {{VIT__SIZE_LIST(VIT__SIZE_VALUE)}};
-#undef VIT__SIZE_VALUE
-    return sizes;
+static int vit__size_of(const vit_config *c, int size) {
+#define VIT__SIZE_CASE(name, value) \
+    case VIT__SIZE_##name:          \
+        return value;
+    switch (size) { VIT__SIZE_LIST(VIT__SIZE_CASE) }
+#undef VIT__SIZE_CASE
+    return 0;
 }
 
 /* Tensors of the roles from first to last; of one block, where they are those of blocks. */
-static int vit__count_roles(const vit__sizes *sizes, int first, int last) {
+static int vit__count_roles(const vit_config *c, int first, int last) {
     int count = 0;
-    for (int role = first; role <= last; role++)
-        count += sizes->of[vit__role_shapes[role].rows] > 0;
+    for (; first <= last; first++) count += vit__size_of(c, vit__role_shapes[first].rows) > 0;
     return count;
 }
 
+static int vit__tensors_of_block(const vit_config *c) {
+    return vit__count_roles(c, VIT__NORM1, VIT__FC2);
+}
+
 static int vit__tensor_count(const vit_config *c) {
-    vit__sizes sizes = vit__sizes_of(c);
-    return vit__count_roles(&sizes, 0, VIT__HEAD) +
-           (c->depth - 1) * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, VIT__HEAD) + (c->depth - 1) * vit__tensors_of_block(c);
 }
 
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, (int)role - 1);
-    if (role < VIT__NORM1) return before;
     if (role > VIT__FC2) block = c->depth - 1;
-    return before + block * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, (int)role - 1) + block * vit__tensors_of_block(c);
 }
 
 /* Whether a role is that of a matrix in a block. */
@@ -1389,29 +1390,23 @@ static int vit__in_block(vit__role role) {
 /* The tensor of a role: its shape follows from the config. */
 static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block) {
     const vit__role_shape *shape = &vit__role_shapes[role];
-    vit__sizes sizes = vit__sizes_of(c);
     vit__tensor t;
     t.role = role, t.block = block, t.order = (vit__order)shape->order;
-    t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
-    t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
+    t.rows = vit__size_of(c, shape->rows), t.rows_repeat = vit__size_of(c, shape->rows_repeat);
+    t.cols = vit__size_of(c, shape->cols), t.cols_repeat = vit__size_of(c, shape->cols_repeat);
     size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
-    t.padded_rows = vit__mul(rows, (size_t)t.rows_repeat);
-    t.padded_cols = vit__mul(vit__round16(t.cols), (size_t)t.cols_repeat);
+    t.padded_rows = rows * (size_t)t.rows_repeat;
+    t.padded_cols = vit__round16(t.cols) * (size_t)t.cols_repeat;
     return t;
 }
 
 /* The tensor at an index of the directory, 0 <= index < vit__tensor_count. */
 static vit__tensor vit__tensor_at(const vit_config *c, int index) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, VIT__NORM1 - 1);
-    int each = vit__count_roles(&sizes, VIT__NORM1, VIT__FC2), block = 0, role = 0;
-    if (index >= before) {
-        block = vit__min((index - before) / each, c->depth - 1);
-        index -= block * each; /* as if there were that block alone */
-        if (index >= before + each) block = 0;
-    }
-    while (vit__count_roles(&sizes, 0, role) <= index) role++;
-    return vit__tensor_of(c, (vit__role)role, block);
+    int before = vit__count_roles(c, 0, VIT__NORM1 - 1), each = vit__tensors_of_block(c);
+    int block = index < before ? 0 : vit__min((index - before) / each, c->depth - 1), role = 0;
+    index -= block * each; /* as if there were that block alone */
+    while (vit__count_roles(c, 0, role) <= index) role++;
+    return vit__tensor_of(c, (vit__role)role, role > VIT__FC2 ? 0 : block);
 }
 
 /* Bytes of a panel: 16 outputs of `inputs` inputs. */
@@ -1477,7 +1472,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
                           (vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
 }
 
-/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for an unknown choice. */
+/* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
+   not compute. */
 static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
     uint32_t value = vit__u32(p);
     float number = vit__f32(p);
@@ -1487,26 +1483,6 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
     if (field->kind == VIT__POSITIVE) in_range &= number > 0;
     if (field->kind == VIT__NONZERO) in_range &= number != 0;
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
-}
-
-/* Config and recipe from the header's bytes, each number checked; whether they go together
-   vit__config_is_valid tells. A number out of range comes before a feature that is not there. */
-static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
-    vit_status worst = VIT_OK;
-    memset(c, 0, sizeof(*c));
-    c->architecture = (const char *)header + VIT__NAME_OFFSET;
-    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
-        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
-    }
-    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
-        for (size_t i = 0; i < f->count; i++) {
-            const unsigned char *p = header + 4 * (f->word + i);
-            vit_status status = vit__check_number(f, p);
-            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
-            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
-        }
-    }
-    return worst;
 }
 
 /* Whether every size that follows from the numbers fits an int. */
@@ -1528,13 +1504,33 @@ static int vit__config_is_valid(const vit_config *c) {
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
-/* Whether this build computes what a config asks for. */
-static int vit__has_layers(const vit_config *c) {
-    if (c->act > VIT_ACT_GELU_TANH || c->head_avg > 1 || c->final_norm == VIT_FINAL_NORM_NONE ||
-        c->num_classes == 0 || c->output != VIT_OUTPUT_SOFTMAX)
-        return 0;
-    if ((c->norm_pre | c->qk_norm | c->post_norm | c->pos_size[0] | c->pos_size[1]) != 0) return 0;
-    return VIT__TANH || (c->act != VIT_ACT_GELU_TANH && c->pre_logits == 0);
+/* Config and recipe as the header's bytes, which are zeros before. */
+static void vit__write_config(unsigned char *header, const vit_config *c) {
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++)
+            memcpy(header + 4 * (f->word + i), (const unsigned char *)c + f->place + i * f->size,
+                   f->size);
+    }
+}
+
+/* Config and recipe from the header's bytes, checked. */
+static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
+    memset(c, 0, sizeof(*c));
+    c->architecture = (const char *)header + VIT__NAME_OFFSET;
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++) {
+            const unsigned char *p = header + 4 * (f->word + i);
+            vit_status status = vit__check_number(f, p);
+            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+            if (status != VIT_OK) return status;
+        }
+    }
+    if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
+    if (c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0)) return VIT_ERROR_FEATURE;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) return VIT_ERROR_FEATURE;
+    }
+    return VIT_OK;
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -1699,15 +1695,11 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if (!vit__is_little_endian()) return VIT_ERROR_BYTE_ORDER;
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
-    vit_config config;
-    if ((status = vit__read_config(file, &config)) != VIT_OK) return status;
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + VIT__NAME_OFFSET))
-        return VIT_ERROR_CONFIG;
-    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
-    if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
-    if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
+    if ((status = vit__read_config(file, &model->config)) != VIT_OK) return status;
+    if (!vit__name_is_valid(file + VIT__NAME_OFFSET)) return VIT_ERROR_CONFIG;
+    if ((status = vit__check_labels(file, &model->config)) != VIT_OK) return status;
+    if ((status = vit__check_tensors(file, size, &model->config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
-    model->config = config;
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
@@ -1842,7 +1834,7 @@ VIT_API size_t vit_pixels_count(const vit_model *model) {
 #define VIT__WEIGHT_BITS 22 /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
 
 /* One axis of resize and crop: of `in` pixels resized to `out`, those from `start` on are wanted,
-   `size` of them. What lies outside [0, out) is black. */
+   `size` of them. What is outside [0, out) is black. */
 typedef struct vit__axis {
     int in, out, start, size;
     double scale;   /* in / out */
@@ -2465,12 +2457,9 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 }
 
 /* The targets: this file includes itself, once for each, and takes [12]. */
-#ifdef __has_include
-#if !defined(VIT_SELF) && __has_include(__FILE__)
-#define VIT_SELF __FILE__
-#endif
-#endif
-#ifndef VIT_SELF
+#if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
+#define VIT_SELF __FILE_NAME__
+#elif !defined(VIT_SELF)
 #define VIT_SELF "vit.h"
 #endif
 #ifdef __has_include
@@ -2626,8 +2615,9 @@ typedef struct vit__pass {
     const vit_options *options;
     const vit__kernels *kernels;
     const void *pixels;         /* of these images */
-    vit__operand block_operand; /* what the products with the blocks' matrices are made of, ... */
-    vit__operand attention_operand; /* ... and those of attention: floats if int8 costs accuracy */
+    vit__operand block_operand; /* of products with the blocks' matrices, ... */
+    vit__operand
+        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2642,12 +2632,13 @@ typedef struct vit__pass {
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
     unsigned char
-        *shared;        /* what holds first those of attention, then hidden, and last the others: */
+        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
     vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
     float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *values;      /* [images][H][W / 16][T][16], likewise; packed ones have T16 tokens */
-    float *key_scales;  /* [images][H][T16], of packed keys */
-    int32_t *key_sums;  /* [images][H][T16] */
+    float *
+        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    float *key_scales;     /* [images][H][T16], of packed keys */
+    int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
     int32_t *value_sums;   /* [images][H][W] */
     vit__table hidden;     /* [images][mlp_rows_at_once][M] */
@@ -2686,7 +2677,7 @@ static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__
     return &pass->kernels->operands[operand];
 }
 
-/* Floats that hold so many packed inputs, a multiple of 4. */
+/* Floats that hold `inputs` packed inputs, a multiple of 4. */
 static size_t vit__packed_size(vit__operand operand, size_t inputs) {
     return inputs / (sizeof(float) / vit__input_sizes[operand]);
 }
@@ -2730,19 +2721,23 @@ static vit__part vit__part_of(int index, int groups, int length, int most) {
     return part;
 }
 
+/* A task for each part of each image. */
+static void vit__run_parts(vit__pass *pass, int groups, int length, int most, vit__task task) {
+    int parts = pass->images * groups * vit__divide_up(length, most);
+    vit__parallel(pass->options, parts, task, pass);
+}
+
 static const void *vit__offset(const void *p, size_t bytes) {
     return (const unsigned char *)p + bytes;
 }
 
 /* Rows and panels whose outputs are next to each other; the weights are left to be set. */
-static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
-                              vit__table output) {
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
-    tile.input = input, tile.input_stride = input_stride;
-    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
-    return tile;
+static void vit__set_tile(vit__tile *tile, const void *input, size_t input_stride, int rows,
+                          size_t outputs, vit__table output) {
+    memset(tile, 0, sizeof(*tile));
+    tile->rows = rows, tile->panels = (int)(outputs / VIT__PANEL);
+    tile->input = input, tile->input_stride = input_stride;
+    tile->output = output.data, tile->row_stride = output.stride, tile->panel_stride = VIT__PANEL;
 }
 
 /* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
@@ -2873,7 +2868,7 @@ static vit__product vit__product_of(const vit__pass *pass, vit__role role, int b
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
     p.operand = vit__operand_of(pass, role);
-    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    vit__set_tile(&p.all, input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
     p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
     p.images = 1, p.input_rows = rows;
     return p;
@@ -2929,8 +2924,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    vit__tile tile =
-        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    vit__tile tile;
+    vit__set_tile(&tile, rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
     for (int i = 0; i < part.count; i++)
         vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
                         m.inputs);
@@ -2953,10 +2948,9 @@ static void vit__put_positions(const vit__pass *pass) {
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
-    int parts = vit__divide_up(vit__num_patches(pass->config), pass->patches_at_once);
     pass->pixels = pixels;
     vit__put_positions(pass);
-    vit__parallel(pass->options, pass->images * parts, vit__patch_task, pass);
+    vit__run_parts(pass, 1, vit__num_patches(pass->config), pass->patches_at_once, vit__patch_task);
     VIT_PROFILE("embed");
 }
 
@@ -2972,24 +2966,26 @@ typedef struct vit__row_work {
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
+static void vit__pack_row(const vit__row_work *w, const float *x, size_t row) {
+    const vit__pass *pass = w->pass;
+    float *out = w->output.data + row * w->output.stride;
+    vit__kernels_for(pass, w->operand)
+        ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row, pass->row_zeros + row);
+}
+
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_work *w = (const vit__row_work *)arg;
     const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
     const int packs = w->operand != VIT__OPERAND_F32;
-    int end = vit__min(w->rows, (index + 1) * VIT__TASK_LINES);
-    for (int row = index * VIT__TASK_LINES; row < end; row++) {
-        float *x = w->input.data + (size_t)row * w->input.stride;
-        float *out = w->output.data + (size_t)row * w->output.stride;
-        float *normalized = packs ? vit__worker_rows(pass, worker) : out;
-        if (w->norm != NULL) {
-            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
-            x = normalized;
-        }
-        if (packs)
-            vit__kernels_for(pass, w->operand)
-                ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row,
-                            pass->row_zeros + row);
+    vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
+    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++) {
+        float *x = w->input.data + row * w->input.stride;
+        float *out =
+            packs ? vit__worker_rows(pass, worker) : w->output.data + row * w->output.stride;
+        if (w->norm != NULL)
+            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, out);
+        if (packs) vit__pack_row(w, w->norm != NULL ? out : x, row);
     }
 }
 
@@ -3024,12 +3020,6 @@ static int vit__rows_in_use(const vit__pass *pass) {
 /* Heads whose keys and values there are now. */
 static int vit__heads_now(const vit__pass *pass) {
     return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
-}
-
-/* A task for each part of each of these heads. */
-static void vit__run_heads(vit__pass *pass, int length, int most, vit__task task) {
-    int parts = vit__divide_up(length, most);
-    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
 }
 
 /* The index of a head among these, of all images. */
@@ -3081,7 +3071,7 @@ static void vit__key_task(void *arg, int index, int worker) {
 /* normalized -> keys of H heads; the queries' buffer holds their rows in between */
 static void vit__make_keys(vit__pass *pass, int block) {
     vit__project_heads(pass, VIT__K, block, pass->tokens);
-    vit__run_heads(pass, pass->tokens, VIT__PANEL, vit__key_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->tokens, VIT__PANEL, vit__key_task);
 }
 
 /* One task of packed values: 16 outputs of a head become a panel. */
@@ -3107,7 +3097,8 @@ static void vit__make_values(vit__pass *pass, int block) {
     }
     vit__run_product(&p);
     if (vit__attention_operand(pass) != VIT__OPERAND_F32)
-        vit__run_heads(pass, (int)pass->head_width, VIT__PANEL, vit__value_task);
+        vit__run_parts(pass, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL,
+                       vit__value_task);
 }
 
 /* The scores of a few queries of a head, [rows][T16]. The queries are packed in place. */
@@ -3120,7 +3111,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     float row_scales[VIT__TILE_ROWS];
     int32_t row_zeros[VIT__TILE_ROWS];
     vit__table output = {scores, pass->padded_tokens};
-    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
+    vit__tile tile;
+    vit__set_tile(&tile, queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
     if (operand != VIT__OPERAND_F32) {
@@ -3136,7 +3128,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
                         vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
-    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
     vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
@@ -3151,7 +3144,8 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
     const int32_t row_zeros[VIT__TILE_ROWS] = {0};
-    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, low, stride, rows, pass->head_width, output);
     tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
     tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
     tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
@@ -3184,7 +3178,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
    -> what these heads of the queries attend to, in the same buffer */
 static void vit__attention(vit__pass *pass) {
-    vit__run_heads(pass, pass->rows_per_image, pass->queries_at_once, vit__attention_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once,
+                   vit__attention_task);
 }
 
 /* normalized -> what the queries attend to, H heads at a time, as an operand */
@@ -3280,7 +3275,8 @@ static void vit__result_task(void *arg, int index, int worker) {
     const float *input = t->queries.data + (size_t)index * t->queries.stride;
     vit__table output = pass->queries;
     output.data += row * output.stride + head * pass->head_width;
-    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, input, 0, 1, pass->head_width, output);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
@@ -3288,8 +3284,8 @@ static void vit__result_task(void *arg, int index, int worker) {
 static void vit__attend_to_tokens(vit__pass *pass, int block) {
     vit__token_attention t = {pass, block, pass->queries};
     vit__pass one = *pass; /* with one head, whose queries are those of all heads */
-    int panels = vit__divide_up(pass->tokens, VIT__PANEL), rows = vit__rows_in_use(pass);
-    vit__parallel(pass->options, pass->images * panels, vit__token_panel_task, pass);
+    int rows = vit__rows_in_use(pass);
+    vit__run_parts(pass, 1, pass->tokens, VIT__PANEL, vit__token_panel_task);
     for (pass->first_head = 0; pass->first_head < pass->heads;
          pass->first_head += pass->heads_at_once)
         vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
@@ -3403,12 +3399,9 @@ static void vit__classify(const vit__pass *pass, vit__table features, float *log
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
                                                  0, VIT_ISA_BEST, 0};
 
-static vit_status vit__check_arguments(const vit_model *model, const vit_options *options,
-                                       int batch) {
-    int valid = model != NULL && model->data != NULL && batch >= 1 && options->threads >= 0 &&
-                options->threads <= VIT__MAX_THREADS &&
-                (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
-    return valid ? VIT_OK : VIT_ERROR_ARGUMENT;
+static int vit__options_are_valid(const vit_options *options, int batch) {
+    return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
+           (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3423,17 +3416,14 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
 }
 
 /* What is computed by what, and how much at a time: min(threads, batch) images. */
-static void vit__plan_work(vit__pass *pass, const vit_model *model, const vit_options *options,
-                           int batch) {
-    const vit_config *c = &model->config;
+static void vit__plan_work(vit__pass *pass, const vit_config *c, vit_dtype dtype,
+                           const vit_options *options, int batch) {
     const int low_memory = options->low_memory;
     memset(pass, 0, sizeof(*pass));
-    pass->model = model, pass->config = c, pass->options = options;
-    pass->kernels = model->kernels;
-    if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    if (vit_model_dtype(model) == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+    pass->config = c, pass->options = options;
+    if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
     pass->block_operand = pass->attention_operand;
-    if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
+    if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->heads = c->num_heads;
@@ -3462,19 +3452,30 @@ static void vit__plan_widths(vit__pass *pass) {
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
 }
 
-/* Checks the arguments and computes all sizes of a pass but those of its buffers. */
-static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
-                                 const vit_options *options, int batch) {
+/* Checks the options and computes all sizes of a pass but those of its buffers. */
+static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit_dtype dtype,
+                                  const vit_options *options, int batch) {
     if (options == NULL) options = &vit__default_options;
-    vit_status status = vit__check_arguments(model, options, batch);
-    if (status != VIT_OK) return status;
-    vit__plan_work(pass, model, options, batch);
+    if (!vit__options_are_valid(options, batch)) return VIT_ERROR_ARGUMENT;
+    vit__plan_work(pass, config, dtype, options, batch);
     vit__plan_widths(pass);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
     int countable = vit__mul(rows, columns / VIT__PANEL) <= VIT__MAX_TASKS;
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
+}
+
+/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    vit_dtype dtype = VIT__ONLY_INT8 ? VIT_INT8 : vit_model_dtype(model);
+    vit_status status = vit__plan_sizes(pass, &model->config, dtype, options, batch);
+    if (status != VIT_OK) return status;
+    pass->model = model, pass->kernels = model->kernels;
+    if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
+    return VIT_OK;
 }
 
 /* `count` times `size` floats, or integers of 32 bits. */
@@ -3555,12 +3556,28 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     vit__carve_shared(pass);
 }
 
+static size_t vit__workspace_size(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(NULL);
+    vit__pass_carve(pass, &arena);
+    return vit__arena_size(&arena);
+}
+
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch) {
+    unsigned char header[VIT__HEADER_SIZE] = {0};
+    vit_config checked;
+    vit__pass pass;
+    if (config == NULL || (unsigned)dtype >= VIT_DTYPE_COUNT) return 0;
+    vit__write_config(header, config);
+    if (vit__read_config(header, &checked) != VIT_OK ||
+        vit__plan_sizes(&pass, &checked, dtype, options, batch) != VIT_OK)
+        return 0;
+    return vit__workspace_size(&pass);
+}
+
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
-    vit__arena arena = vit__arena_make(NULL);
-    if (vit__pass_plan(&pass, model, options, batch) != VIT_OK) return 0;
-    vit__pass_carve(&pass, &arena);
-    return vit__arena_size(&arena);
+    return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
@@ -3656,7 +3673,7 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
-/* Whether class a comes before class b: larger score, then smaller index; NaN behind all
+/* Whether class a comes before class b: larger score, then smaller index; NaN after all
    numbers. */
 static int vit__ranks_before(const float *scores, int a, int b) {
     float x = scores[a], y = scores[b];
@@ -3710,7 +3727,7 @@ static void *vit__map(const char *path, size_t *size) {
 }
 #endif
 
-/* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
+/* The rest of an open file after its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
     *size = vit__u64_size(header + 24);
@@ -3774,66 +3791,58 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #ifdef VIT__PTHREAD
 
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
-/* What follows reads /proc and /sys/fs/cgroup below `root`, which is empty but in tests. */
-
-/* Processors of the process's affinity; 0 where it is not told. */
-static int vit__allowed_processors(const char *root) {
-    int count = 0;
-    char line[4096]; /* of a mask for 8192 processors it takes 2,304 */
-    snprintf(line, sizeof(line), "%s/proc/self/status", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "Cpus_allowed:", 13) != 0) continue;
-        for (const char *p = line + 13; *p != 0; p++) {
-            int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
-            for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
-        }
-    }
-    if (file != NULL) fclose(file);
-    return count;
-}
-
-/* The numbers at the start of a file, two at most; returns how many there are. */
-static int vit__read_numbers(const char *folder, const char *name, long numbers[2]) {
-    char path[1400];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
+/* The first line of a file that begins with `key`; returns whether there is one. */
+static int vit__read_line(const char *folder, const char *name, const char *key, char *line,
+                          int size) {
+    char path[1200];
+    int found = 0;
+    snprintf(path, sizeof(path), "%s%s", folder, name);
     FILE *file = fopen(path, "r");
-    int count = file == NULL ? 0 : fscanf(file, "%ld %ld", &numbers[0], &numbers[1]);
+    while (file != NULL && !found && fgets(line, size, file) != NULL)
+        found = strncmp(line, key, strlen(key)) == 0;
     if (file != NULL) fclose(file);
+    return found;
+}
+
+/* Processors of the process's affinity; 0 where it is not told. root is empty except in tests. */
+static long vit__allowed_processors(const char *root) {
+    char line[4096]; /* a mask of 8192 processors takes 2,304 */
+    long count = 0;
+    if (!vit__read_line(root, "/proc/self/status", "Cpus_allowed:", line, sizeof(line))) return 0;
+    for (const char *p = line + 13; *p != 0; p++) {
+        int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
+        for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
+    }
     return count;
 }
 
-/* Processors that the quota of one cgroup allows, rounded up; 0: it has none. The Linux kernel's
-   Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
-static long vit__group_quota(const char *folder) {
-    long quota[2] = {0, 0}; /* microseconds in each period, the period */
-    if (vit__read_numbers(folder, "cpu.max", quota) < 2) {
-        long period[2] = {0, 0};
-        vit__read_numbers(folder, "cpu.cfs_quota_us", quota);
-        vit__read_numbers(folder, "cpu.cfs_period_us", period);
-        quota[1] = period[0];
-    }
-    return quota[0] > 0 && quota[1] > 0 ? (quota[0] - 1) / quota[1] + 1 : 0;
+/* `count`, or less where a cgroup has a quota, which is rounded up: microseconds in each period. The
+   Linux kernel's Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
+static long vit__within_quota(const char *folder, long count) {
+    char line[64];
+    long quota = 0, period = 0;
+    if (vit__read_line(folder, "/cpu.max", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld %ld", &quota, &period);
+    else if (vit__read_line(folder, "/cpu.cfs_quota_us", "", line, sizeof(line)) &&
+             sscanf(line, "%ld", &quota) == 1 &&
+             vit__read_line(folder, "/cpu.cfs_period_us", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld", &period);
+    if (quota < 1 || period < 1 || (quota - 1) / period >= count) return count;
+    return (quota - 1) / period + 1;
 }
 
-/* `count`, or less where the process's cgroup or one above it has a quota. */
-static long vit__within_quota(const char *root, long count) {
-    char line[512], folder[1200];
-    snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        char *group = strchr(line, '/');
-        int version2 = strncmp(line, "0::", 3) == 0;
-        if (group == NULL || (!version2 && strstr(line, "cpu") == NULL)) continue;
-        for (char *end = group + strcspn(group, "\n"); end != NULL; end = strrchr(group, '/')) {
-            *end = 0;
-            snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, version2 ? "" : "/cpu",
-                     group);
-            long quota = vit__group_quota(folder);
-            if (quota > 0 && quota < count) count = quota;
-        }
+/* The least of `count` and the quotas of the process's cgroup and those above it. */
+static long vit__within_quotas(const char *root, long count) {
+    char line[512], folder[1100];
+    snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup/cpu",
+             root); /* version 1, as containers see it */
+    count = vit__within_quota(folder, count);
+    if (!vit__read_line(root, "/proc/self/cgroup", "0::/", line, sizeof(line))) return count;
+    for (char *end = line + strcspn(line, "\n"); end != NULL; end = strrchr(line, '/')) {
+        *end = 0;
+        snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s", root, line + 3);
+        count = vit__within_quota(folder, count);
     }
-    if (file != NULL) fclose(file);
     return count;
 }
 #endif
@@ -3845,7 +3854,7 @@ VIT_API int vit_processor_count(void) {
 #endif
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
     long allowed = vit__allowed_processors("");
-    count = vit__within_quota("", allowed > 0 ? allowed : count);
+    count = vit__within_quotas("", allowed > 0 ? allowed : count);
 #endif
     return count < 1 ? 1 : count > VIT__MAX_THREADS ? VIT__MAX_THREADS : (int)count;
 }

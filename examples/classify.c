@@ -1,7 +1,7 @@
-/* vit-classify: what is in these pictures? See usage() for what it takes.
+/* vit-classify: what is in these pictures? See usage() for the options.
 
-   The program in the order of the data's flow: options, model, input (a picture or a tensor),
-   inference, then a table for people or JSON for programs. */
+   The program follows the data: options, model, input (a picture or a tensor), inference, then a
+   table for people or JSON for programs. */
 
 #define VIT_IMPLEMENTATION
 #include "vit.h"
@@ -37,13 +37,14 @@ static void usage(FILE *file) {
         "\n"
         "  -m, --model FILE    the model; without it the one that ships, which knows clothes\n"
         "  -k, --top N         how many classes to show (5)\n"
-        "  -t, --threads N     threads to compute with (all processors)\n"
+        "  -t, --threads N     threads to compute with (those processors that\n"
+        "                      this process may use)\n"
         "      --isa NAME      instruction set: portable, dsp, mve, neon, simd128, avx2 or\n"
         "                      avx512 (the best there is, or what the environment variable\n"
         "                      VIT_ISA says)\n"
         "      --json          a JSON object for each image, on a line of its own\n"
         "      --logits        the model's raw output for all classes, too\n"
-        "      --pixels FILE   before the images, a tensor that is ready for the model:\n"
+        "      --pixels FILE   classify a tensor, before the images: the model's input as\n"
         "                      float32 [channels][height][width], little-endian\n"
         "  -h, --help          show this\n"
         "      --version       show the version\n"
@@ -54,9 +55,8 @@ static void usage(FILE *file) {
         "has\n"
         "no names.\n"
         "\n"
-        "Exit status: 0 all went well, 1 an image or the model could not be used (the other "
-        "images\n"
-        "are classified all the same), 2 wrong usage.\n",
+        "Exit status: 0 success, 1 an image or the model could not be used (the other images are\n"
+        "still classified), 2 wrong usage.\n",
         file);
 }
 
@@ -66,18 +66,13 @@ typedef struct settings {
     const char *model_path; /* NULL: the one that ships */
     const char *pixels_path;
     int top;
-    int threads;
+    int threads; /* 0: as vit_pool_create chooses */
     vit_isa isa;
     int json;
     int logits;
 } settings;
 
-static int processors(void) {
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : (int)count;
-}
-
-/* A decimal number in [1, max]; anything else ends the program. */
+/* A decimal number in [1, max]; ends the program if it is anything else. */
 static int parse_count(const char *option, const char *text, long max) {
     char *end;
     long value = strtol(text, &end, 10);
@@ -89,65 +84,73 @@ static int parse_count(const char *option, const char *text, long max) {
     return (int)value;
 }
 
-/* VIT_ISA_BEST for NULL; an unknown name ends the program. */
+/* VIT_ISA_BEST for NULL; ends the program if the name is unknown. */
 static vit_isa parse_isa(const char *name) {
-    int isa = 0;
     if (name == NULL) return VIT_ISA_BEST;
-    while (isa < VIT_ISA_COUNT && strcmp(vit_isa_name((vit_isa)isa), name) != 0) isa++;
+    vit_isa isa = vit_isa_find(name);
     if (isa == VIT_ISA_COUNT) {
         fprintf(stderr, "vit-classify: there is no instruction set '%s'\n", name);
         exit(EXIT_USAGE);
     }
-    return (vit_isa)isa;
+    return isa;
+}
+
+enum { OPTION_ISA = 256, OPTION_JSON, OPTION_LOGITS, OPTION_PIXELS, OPTION_VERSION };
+
+static void parse_option(settings *s, int option, const char *text) {
+    switch (option) {
+    case 'm':
+        s->model_path = text;
+        break;
+    case 'k':
+        s->top = parse_count("-k", text, 1 << 20);
+        break;
+    case 't':
+        s->threads = parse_count("-t", text, MAX_THREADS);
+        break;
+    case OPTION_ISA:
+        s->isa = parse_isa(text);
+        break;
+    case OPTION_JSON:
+        s->json = 1;
+        break;
+    case OPTION_LOGITS:
+        s->logits = 1;
+        break;
+    case OPTION_PIXELS:
+        s->pixels_path = text;
+        break;
+    case OPTION_VERSION:
+        puts("vit-classify " TEXT(VIT_VERSION_MAJOR) "." TEXT(VIT_VERSION_MINOR) "." TEXT(
+            VIT_VERSION_PATCH));
+        exit(EXIT_SUCCESS);
+    case 'h':
+        usage(stdout);
+        exit(EXIT_SUCCESS);
+    default:
+        usage(stderr);
+        exit(EXIT_USAGE);
+    }
 }
 
 /* Fills in s; optind is left at the first IMAGE. */
 static void parse_options(settings *s, int argc, char **argv) {
-    enum { ISA = 256, JSON, LOGITS, PIXELS, VERSION };
     static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},     {"top", required_argument, NULL, 'k'},
-        {"threads", required_argument, NULL, 't'},   {"isa", required_argument, NULL, ISA},
-        {"json", no_argument, NULL, JSON},           {"logits", no_argument, NULL, LOGITS},
-        {"pixels", required_argument, NULL, PIXELS}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, VERSION},     {NULL, 0, NULL, 0},
+        {"model", required_argument, NULL, 'm'},
+        {"top", required_argument, NULL, 'k'},
+        {"threads", required_argument, NULL, 't'},
+        {"isa", required_argument, NULL, OPTION_ISA},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"logits", no_argument, NULL, OPTION_LOGITS},
+        {"pixels", required_argument, NULL, OPTION_PIXELS},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {NULL, 0, NULL, 0},
     };
     int option;
     s->isa = parse_isa(getenv("VIT_ISA"));
-    while ((option = getopt_long(argc, argv, "m:k:t:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'm':
-            s->model_path = optarg;
-            break;
-        case 'k':
-            s->top = parse_count("-k", optarg, 1 << 20);
-            break;
-        case 't':
-            s->threads = parse_count("-t", optarg, MAX_THREADS);
-            break;
-        case ISA:
-            s->isa = parse_isa(optarg);
-            break;
-        case JSON:
-            s->json = 1;
-            break;
-        case LOGITS:
-            s->logits = 1;
-            break;
-        case PIXELS:
-            s->pixels_path = optarg;
-            break;
-        case VERSION:
-            puts("vit-classify " TEXT(VIT_VERSION_MAJOR) "." TEXT(VIT_VERSION_MINOR) "." TEXT(
-                VIT_VERSION_PATCH));
-            exit(EXIT_SUCCESS);
-        case 'h':
-            usage(stdout);
-            exit(EXIT_SUCCESS);
-        default:
-            usage(stderr);
-            exit(EXIT_USAGE);
-        }
-    }
+    while ((option = getopt_long(argc, argv, "m:k:t:h", options, NULL)) != -1)
+        parse_option(s, option, optarg);
     if (optind == argc && s->pixels_path == NULL) {
         usage(stderr);
         exit(EXIT_USAGE);
@@ -156,7 +159,7 @@ static void parse_options(settings *s, int argc, char **argv) {
 
 /* ---- the model ---- */
 
-/* The folder that this program lies in. */
+/* The folder of this program. */
 static const char *program_dir(const char *argv0) {
     static char path[4096];
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -169,21 +172,21 @@ static const char *program_dir(const char *argv0) {
     return path;
 }
 
-/* The model that ships: installed with this program, in its checkout, or installed. NULL:
-   nowhere. */
+/* The model that ships: from this program's installation, its checkout, or VIT_MODEL_DIR. NULL: not
+   found. */
 static const char *find_default_model(const char *argv0) {
     static char path[4096 + 64];
-    static const char *const near[] = {"/../share/vit/", "/../examples/models/"};
+    static const char *const folders[] = {"/../share/vit/", "/../examples/models/"};
     const char *dir = program_dir(argv0);
-    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
-        snprintf(path, sizeof(path), "%s%s%s", dir, near[i], DEFAULT_MODEL);
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        snprintf(path, sizeof(path), "%s%s%s", dir, folders[i], DEFAULT_MODEL);
         if (access(path, R_OK) == 0) return path;
     }
     snprintf(path, sizeof(path), "%s/%s", VIT_MODEL_DIR, DEFAULT_MODEL);
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
-/* Tells a user who named no model what this one can and cannot see. */
+/* Tells a user who named no model which classes this one knows. */
 static void introduce(const char *path, const vit_model *model) {
     enum { SHOWN = 20 };
     int classes = vit_model_config(model)->num_classes;
@@ -220,7 +223,7 @@ static double milliseconds(void) {
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* Makes the workspace at least as large; 0 is what the size functions return on an error. */
+/* Makes the workspace at least this large. A size of 0 is an error of the size functions. */
 static int reserve(classifier *c, size_t size) {
     if (size == 0) return 0;
     if (size <= c->workspace_size) return 1;
@@ -241,7 +244,6 @@ static const char *start(classifier *c, const settings *s, const char *model_pat
     c->scores = (float *)malloc((size_t)classes * sizeof(float));
     c->top = (int *)malloc((size_t)c->top_count * sizeof(int));
     c->pool = vit_pool_create(s->threads, NULL);
-    c->options.threads = vit_pool_threads(c->pool);
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
     c->options.isa = s->isa;
@@ -282,7 +284,7 @@ static const char *pixels_from_picture(classifier *c, const char *path, timing *
 
     vit_status status = VIT_ERROR_MEMORY;
     size_t size = vit_preprocess_workspace_size(&c->model, &pic.image);
-    if (size == 0 || reserve(c, size)) /* where it is 0, vit_preprocess says why */
+    if (size == 0 || reserve(c, size)) /* if it is 0, vit_preprocess says why */
         status = vit_preprocess(&c->model, &pic.image, c->pixels, c->workspace, c->workspace_size);
     picture_free(&pic);
     t->decode = decoded - begin;
@@ -344,7 +346,7 @@ static void print_table(const classifier *c, const char *file, const timing *t, 
 
 /* ---- JSON for programs ---- */
 
-/* Length of the UTF-8 character that text starts with; 0 where it starts with none (RFC 3629). */
+/* Length of the UTF-8 character that text starts with; 0 if it starts with none (RFC 3629). */
 static size_t utf8_length(const unsigned char *text) {
     unsigned char first = text[0], low = 0x80, high = 0xBF; /* bounds of the second byte */
     size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
@@ -358,7 +360,7 @@ static size_t utf8_length(const unsigned char *text) {
     return length;
 }
 
-/* File names may hold any bytes, JSON only UTF-8: U+FFFD stands for what is not. */
+/* File names may hold any bytes, JSON only UTF-8: U+FFFD replaces the bytes that are not. */
 static cJSON *json_text(const char *text) {
     const unsigned char *in = (const unsigned char *)text;
     char *clean = (char *)malloc(strlen(text) * 3 + 1), *out = clean;
@@ -375,7 +377,7 @@ static cJSON *json_text(const char *text) {
     return string;
 }
 
-/* As many digits as bring the same float back. JSON has no infinity and no NaN. */
+/* With enough digits to read the same float back. JSON has no infinity and no NaN. */
 static cJSON *json_float(float x) {
     char digits[32];
     if (!isfinite(x)) return cJSON_CreateNull();
@@ -403,7 +405,7 @@ static cJSON *json_logits(const classifier *c) {
     return logits;
 }
 
-/* error NULL: the result is in the classifier. */
+/* error: NULL if the result is in the classifier. */
 static void print_json(const classifier *c, const char *file, const char *error, int logits) {
     cJSON *line = cJSON_CreateObject();
     cJSON_AddItemToObject(line, "file", json_text(file));
@@ -436,7 +438,7 @@ static int process(classifier *c, const settings *s, const char *file, read_pixe
 }
 
 int main(int argc, char **argv) {
-    settings s = {NULL, NULL, 5, processors(), VIT_ISA_BEST, 0, 0};
+    settings s = {NULL, NULL, 5, 0, VIT_ISA_BEST, 0, 0};
     classifier c = {0};
     parse_options(&s, argc, argv);
 

@@ -1,11 +1,11 @@
-/* Pictures for vit.h, see picture.h. A file is read, examined, decoded and turned upright, in this
-   order from top to bottom.
+/* Pictures for vit.h, see picture.h. This file is in the order of its steps: a picture's file is read,
+   examined, decoded and turned upright.
 
-   stb_image is checked from outside. Its release 2.27, which Debian 12 has, leaves its buffers for
-   a JPEG whose Huffman table claims more than 256 codes (nothings/stb issue 1289), for 16-bit PGM
-   (1166), and for a 16-bit PNG of 700 megapixels. So a JPEG's tables are examined first, PPM and
-   PGM are read here, and the size is bounded. Its heap buffers start as zeros, not as old
-   memory. */
+   stb_image needs checks before it decodes. Its release 2.27, which Debian 12 has, reads or writes
+   outside its buffers for a JPEG whose Huffman table claims more than 256 codes (nothings/stb issue
+   1289), for 16-bit PGM (1166), and for a 16-bit PNG of 700 megapixels. So a JPEG's tables are
+   examined first, PPM and PGM are read here, and the size is bounded. Its heap buffers are cleared, so
+   that no old memory gets into a picture. */
 
 #include "picture.h"
 
@@ -32,7 +32,7 @@ typedef unsigned char byte;
 
 #define CUT_SHORT "the file is cut short"
 
-/* What a file says about itself before its pixels are decoded. */
+/* What a file's headers say about the picture. */
 typedef struct picture_header {
     int width, height;
     int orientation;
@@ -92,7 +92,7 @@ const char *picture_read_file(const char *path, unsigned char **bytes, size_t *s
     return error;
 }
 
-/* ---- EXIF: a TIFF file of which only the first directory is looked at ---- */
+/* ---- EXIF: a TIFF file, of which only the first directory is read ---- */
 
 int picture_exif_orientation(const unsigned char *exif, size_t size) {
     enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_SIZE = 12 };
@@ -118,7 +118,7 @@ int picture_exif_orientation(const unsigned char *exif, size_t size) {
 
 /* ---- JPEG ---- */
 
-/* The next marker that starts a segment, and *at behind it; 0 at the end of the file. Stuffed zeros
+/* The next marker that starts a segment, or 0 at the end of the file; *at moves past it. Stuffed zeros
    and restart markers belong to the pixels. */
 static int next_jpeg_marker(const byte *bytes, size_t size, size_t *at) {
     for (size_t i = *at; i + 1 < size; i++) {
@@ -132,7 +132,7 @@ static int next_jpeg_marker(const byte *bytes, size_t size, size_t *at) {
 }
 
 /* Huffman tables: a byte of class and number, 16 counts of codes by length, then a byte for each
- * code. */
+   code. */
 static int jpeg_tables_are_sound(const byte *data, size_t size) {
     while (size > 0) {
         size_t codes = 0;
@@ -167,7 +167,7 @@ static const char *examine_jpeg_segment(int marker, const byte *data, size_t siz
         facts->components = data[5];
     } else if (marker >= 0xC3 && marker <= 0xCF) {
         return "arithmetic-coded, lossless and hierarchical JPEG are not supported";
-    } else if (marker == 0xDA) { /* SOS: EXIF has its place in front of it */
+    } else if (marker == 0xDA) { /* SOS: EXIF has to come before it */
         facts->seen_pixels = 1;
     } else if (marker == 0xE1 && holds(data, size, "Exif\0\0", 6)) { /* APP1: the first counts */
         if (!facts->seen_exif && !facts->seen_pixels)
@@ -188,8 +188,8 @@ static const char *examine_jpeg_facts(const jpeg_facts *facts) {
     return "CMYK JPEG without an Adobe marker that tells its colours";
 }
 
-/* Segments: marker, length u16 with its own two bytes, data. Behind SOS come pixels up to the
-   next. */
+/* Segments: marker, length u16 with its own two bytes, data. After SOS there are pixels until the next
+   marker. */
 static const char *examine_jpeg(const byte *bytes, size_t size, picture_header *header) {
     jpeg_facts facts = {0, -1, 0, 0};
     size_t at = 2;
@@ -234,8 +234,8 @@ static const char *examine_png(const byte *bytes, size_t size, picture_header *h
 
 /* ---- BMP ---- */
 
-/* File header: "BM", 8 bytes, u32 offset of the pixels; then the size of the header that follows:
-   12 with u16 width and height, or more with i32 ones, of which the height is negative for top-down
+/* File header: "BM", 8 bytes, u32 offset of the pixels. Then a second header, which starts with its own
+   size: 12 with u16 width and height, or more with i32 ones and a negative height for top-down
    pictures. */
 static const char *examine_bmp(const byte *bytes, size_t size, picture_header *header) {
     unsigned long width, height;
@@ -266,8 +266,8 @@ static int is_space(int c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* A number behind white space and comments, and *at behind the one character that ends it; -1 where
-   there is none. */
+/* A number after white space and comments, or -1 if there is none; *at moves past the number and the
+   one white space that ends it. */
 static long read_pnm_number(const byte *bytes, size_t size, size_t *at) {
     size_t i = *at;
     long number = 0;
@@ -330,7 +330,7 @@ static const char *decode_by_stb(const byte *bytes, size_t size, const picture_h
     if (size > INT_MAX) return "the file is too large";
     *rgb = stbi_load_from_memory(bytes, (int)size, &width, &height, &channels, 3);
     if (*rgb == NULL) {
-        error = stbi_failure_reason(); /* not set by every failure */
+        error = stbi_failure_reason(); /* NULL after some failures */
         return error != NULL ? error : "damaged, or too large for the memory";
     }
     if (width == header->width && height == header->height) return NULL;
@@ -364,11 +364,11 @@ void picture_orient(vit_image *image, int orientation) {
         image->row_stride = -image->row_stride;
     }
     if (transposed) { /* columns become rows, after the two above */
-        const vit_image lying = *image;
-        image->width = lying.height;
-        image->height = lying.width;
-        image->pixel_stride = lying.row_stride;
-        image->row_stride = lying.pixel_stride;
+        const vit_image before = *image;
+        image->width = before.height;
+        image->height = before.width;
+        image->pixel_stride = before.row_stride;
+        image->row_stride = before.pixel_stride;
     }
 }
 

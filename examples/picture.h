@@ -1,10 +1,10 @@
 /* Pictures for vit.h: a JPEG, PNG, BMP, PPM or PGM file in, an upright vit_image out.
 
    Copy picture.h and picture.c into your program. They need vit.h, stb_image.h (package libstb-dev
-   or stb) and -lm. Compile picture.c with -fwrapv where the compiler knows it, since stb_image lets
-   sums overflow on damaged JPEG files.
+   or stb) and -lm. Compile picture.c with -fwrapv if the compiler has it, since sums in stb_image
+   overflow on damaged JPEG files.
 
-   The pixels, next to Pillow's Image.open, ImageOps.exif_transpose, convert("RGB"):
+   The pixels, compared with Pillow's Image.open, ImageOps.exif_transpose, convert("RGB"):
 
      JPEG      within 3 levels of 255, as decoders round differently; more in the last two columns
                of 4:2:2 ones, where stb_image weighs the colours differently. CMYK and YCCK as
@@ -23,15 +23,15 @@
 
 #include "vit.h"
 
-#define PICTURE_MAX_PIXELS (1 << 28) /* larger ones are refused: a bomb, or damaged */
+#define PICTURE_MAX_PIXELS (1 << 28) /* larger ones are refused as bombs or damaged */
 
 typedef struct picture {
     vit_image image;    /* upright: its strides read rgb in the order that EXIF asks for */
     unsigned char *rgb; /* as decoded; belongs to the picture */
 } picture;
 
-/* These return NULL, or what is wrong, in English, as a constant string. A picture is to be freed
-   after success only. */
+/* These return NULL, or a constant string in English that says what is wrong. Free a picture after
+   success only. */
 const char *picture_load(picture *out, const char *path); /* "-" reads standard input */
 const char *picture_decode(picture *out, const unsigned char *bytes, size_t size);
 void picture_free(picture *out);
@@ -39,12 +39,12 @@ void picture_free(picture *out);
 /* A whole file in memory, for free(). "-" reads standard input. */
 const char *picture_read_file(const char *path, unsigned char **bytes, size_t *size);
 
-/* The orientation, 1 to 8, in a block of EXIF, which starts with II or MM; 1 where it has none or
-   is damaged. */
+/* The orientation, 1 to 8, in a block of EXIF, which starts with II or MM; 1 if it has none or is
+   damaged. */
 int picture_exif_orientation(const unsigned char *exif, size_t size);
 
-/* Turn and mirror an image by an EXIF orientation: only its strides, size and origin change. Its
-   row and pixel strides must be set; any other orientation than 2 to 8 leaves it as it is. */
+/* Turn and mirror an image by an EXIF orientation: only its strides, size and origin change. Its row
+   and pixel strides must be set; an orientation outside 2 to 8 changes nothing. */
 void picture_orient(vit_image *image, int orientation);
 
 #endif

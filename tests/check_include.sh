@@ -132,11 +132,11 @@ undefined "a replaced allocator is the only one" 'malloc|free|calloc|realloc'
 # refused FLAGS...: the implementation does not compile with these flags, and says why
 refused() {
     printf '%b\n' "$IMPLEMENTATION" >"$BUILD/source.c"
-    if $CC -std=c99 $POSIX "$@" -I. -c -o "$BUILD/source.o" "$BUILD/source.c" 2>"$BUILD/log"; then
+    if $CC -std=c99 $POSIX "$@" -I. -c -o "$BUILD/source.o" "$BUILD/source.c" 2>"$BUILD/why"; then
         echo "FAILED  $* is accepted"
         failures=$((failures + 1))
     else
-        report "$* is refused" grep -q '"vit.h: ' "$BUILD/log"
+        report "$* is refused" grep -q '"vit.h: ' "$BUILD/why"
     fi
 }
 
@@ -180,20 +180,19 @@ renamed() {
     report "another name, $name" $CC -std=c99 $POSIX "$@" -c -o "$BUILD/source.o"
 }
 renamed "in the folder of the program" "$other/folder/program.c"
+renamed "by a relative path" "-I$other/folder" "$other/program.c"
 renamed "by an absolute path" "-I$(cd "$other/folder" && pwd)" "$other/program.c"
 renamed "with VIT_SELF" '-DVIT_SELF="vit-0.1.h"' "-I$other/folder" "$other/program.c"
-rm -f "$other/vit.h"
-if $CC -std=c99 $POSIX -I"$other/folder" -c -o "$BUILD/source.o" "$other/program.c" 2>"$BUILD/log"; then
-    echo "ok      another name, by a relative path, finds itself"
-else
-    report "another name, by a relative path, says what to define" grep -q VIT_SELF "$BUILD/log"
-fi
+renamed "on a compiler that does not tell it, with VIT_SELF" -U__FILE_NAME__ '-DVIT_SELF="vit-0.1.h"' \
+    "-I$other/folder" "$other/program.c"
 printf '/* another version */\n' >"$other/vit.h"
-if $CC -std=c99 $POSIX -I"$other/folder" -I"$other" -c -o "$BUILD/source.o" "$other/program.c" \
-    2>"$BUILD/log"; then
-    echo "ok      another name beside another vit.h, finds itself"
+renamed "beside another vit.h" "-I$other" "-I$other/folder" "$other/program.c"
+if $CC -std=c99 $POSIX -U__FILE_NAME__ "-I$other" "-I$other/folder" -c -o "$BUILD/source.o" \
+    "$other/program.c" 2>"$BUILD/why"; then
+    echo "FAILED  another vit.h is taken for this one"
+    failures=$((failures + 1))
 else
-    report "another name beside another vit.h, says what to define" grep -q VIT_SELF "$BUILD/log"
+    report "another vit.h is told apart" grep -q VIT_SELF "$BUILD/why"
 fi
 rm -f "$other/vit.h"
 

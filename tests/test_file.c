@@ -580,7 +580,7 @@ static const malformation in_the_config[] = {
     {"post_norm", 268, 1, SET32, VIT_ERROR_FEATURE},
     {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
     {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
-    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_CONFIG},
+    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"first spare byte", 280, 1, SET32, VIT_ERROR_FEATURE},
     {"last spare byte", 380, 0x01000000, SET32, VIT_ERROR_FEATURE},
     {"a spare byte and a count out of range", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},

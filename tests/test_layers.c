@@ -192,6 +192,31 @@ static void test_logits_of_any_type_of_weights_agree_with_the_reference(void **s
         assert_true(t[dtype].off < t[dtype].logits / 7 + 1);
 }
 
+/* The size of a workspace from the config alone, for a program on the host. */
+static void test_the_size_of_the_workspace_follows_from_the_config(void **state) {
+    uint32_t random = 22;
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        vit_config c = random_config(&random);
+        vit_dtype dtype = (vit_dtype)(i % VIT_DTYPE_COUNT);
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_model model;
+        if (i % 10 == 0) c.embed_dim = 512, c.mlp_dim = 2048; /* rows are spaced */
+        model_file file = model_make_dtype(&c, dtype, 23, &model);
+        options.low_memory = random_below(&random, 2);
+        int batch = 1 + random_below(&random, 3);
+        size_t size = vit_workspace_size(&model, &options, batch);
+        assert_true(size > 0);
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, batch), size);
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, 0), 0);
+        assert_int_equal(vit_config_workspace_size(&c, VIT_DTYPE_COUNT, &options, batch), 0);
+        c.depth = 0; /* which no model has */
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, batch), 0);
+        model_free(&file);
+    }
+    assert_int_equal(vit_config_workspace_size(NULL, VIT_F32, NULL, 1), 0);
+}
+
 /* ---- patch embedding ---- */
 
 /* Keeps a copy of the rows, where they lie, behind a block. */
@@ -452,6 +477,7 @@ static void test_a_weight_that_is_not_finite_leaves_no_logit_finite(void **state
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_size_of_the_workspace_follows_from_the_config),
         cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
         cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
         cmocka_unit_test(test_logits_of_any_type_of_weights_agree_with_the_reference),

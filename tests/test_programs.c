@@ -1,5 +1,5 @@
-/* The programs as a user runs them: vit-convert, vit-info, vit-classify, minimal. Their output is
-   compared with golden files, their failures with what they promise. */
+/* The programs as a user runs them: vit-convert, vit-info, vit-classify, vit-bench, minimal. Their
+   output is compared with golden files, their failures with what they promise. */
 #include "test_util.h"
 
 #include <cjson/cJSON.h>
@@ -8,6 +8,7 @@
 
 #define TINY GOLDEN "tiny.vit"
 #define CHECKPOINT GOLDEN "tiny_timm"
+#define CONTAINERS GOLDEN "containers/"
 #define MODEL "examples/models/fashion-mnist.vit"
 #define SAMPLE "examples/images/9-ankle-boot-1.jpg"
 
@@ -249,6 +250,44 @@ static void test_a_file_of_float32_takes_another_type(void **state) {
     assert_int_equal(count_files("int4") + count_files("heads"), 0);
 }
 
+static void copy_file(const char *from, const char *to) {
+    size_t size;
+    unsigned char *bytes = read_file(from, &size);
+    write_file(to, bytes, size);
+    free(bytes);
+}
+
+static void assert_same_files(const char *got, const char *want) {
+    size_t got_size, want_size;
+    unsigned char *a = read_file(got, &got_size), *b = read_file(want, &want_size);
+    assert_int_equal(got_size, want_size);
+    assert_memory_equal(a, b, want_size);
+    free(a);
+    free(b);
+}
+
+/* The same weights in other files, of the same name, which a .vit file keeps. */
+static void test_other_containers_become_the_same_file(void **state) {
+    static const char *const names[][2] = {
+        {"zip.pth", "plain.pth"},         {"before_1_6.pt", "plain.pt"},
+        {"training.pth", "plain.pth"},    {"deflated.npz", "plain.npz"},
+        {"untyped.pth", "plain.pth.tar"}, {"parameters.bin", "plain.bin"}};
+    char path[128], command[128];
+    (void)state;
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        snprintf(path, sizeof(path), CONTAINERS "%s", names[i][0]);
+        copy_file(path, in_folder(names[i][1]));
+        snprintf(command, sizeof(command), "vit-convert --heads 2 --size 4 $T/%s $T/got.vit",
+                 names[i][1]);
+        assert_int_equal(run(command), 0);
+        assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    }
+    assert_int_equal(run("vit-convert --help"), 0);
+    assert_printed("out", "  state_dict_ema, model_ema, ");
+}
+
 /* ---- vit-info ---- */
 
 /* What vit-info says of the workspace is what the library says. */
@@ -340,12 +379,42 @@ static void test_standard_input_and_a_table(void **state) {
     assert_printed("out", "###");
 }
 
+/* Threads of vit-classify, counted while it waits on standard input for its second picture. */
+static int threads_under(const char *prefix) {
+    char script[2048];
+    snprintf(script, sizeof(script),
+             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " " SAMPLE
+             " - <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
+             "until grep -q Ankle $T/out || [ $((i += 1)) = 1000 ]; do sleep 0.01; done; "
+             "threads=$(ls /proc/$!/task | wc -l); exec 9>&-; rm $T/input; wait; exit $threads",
+             folder, prefix, BUILD);
+    int status = system(script);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_threads_are_as_many_as_processors_may_be_used(void **state) {
+    (void)state;
+    assert_int_equal(threads_under(""), vit_processor_count());
+    assert_int_equal(threads_under("taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')"), 1);
+}
+
 static void test_wrong_usage_is_status_2(void **state) {
     static const char *const commands[] = {"vit-classify",    "vit-classify -k 0 x",
                                            "vit-classify -?", "vit-convert",
                                            "vit-convert a",   "vit-convert --x"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(commands); i++) assert_int_equal(run(commands[i]), 2);
+}
+
+/* ---- vit-bench ---- */
+
+static void test_a_random_model_is_timed(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-bench --random ti --dtype int8 -n 1 --json"), 0);
+    assert_printed("out", "\"dtype\":\"int8\"");
+    assert_int_equal(run("vit-bench --random xl"), 1);
+    assert_printed("err", "size");
 }
 
 /* ---- minimal ---- */
@@ -369,12 +438,15 @@ int main(void) {
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
         cmocka_unit_test(test_a_file_of_float32_takes_another_type),
+        cmocka_unit_test(test_other_containers_become_the_same_file),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),
         cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
         cmocka_unit_test(test_standard_input_and_a_table),
+        cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
+        cmocka_unit_test(test_a_random_model_is_timed),
         cmocka_unit_test(test_the_minimal_program),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,4 +1,4 @@
-/* Ways of computing one image, by the memory that they need: what the tools say of each. */
+/* The ways of computing one image that differ in memory: the tools report the size for each. */
 #ifndef PLANS_H
 #define PLANS_H
 

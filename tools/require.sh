@@ -1,9 +1,9 @@
 #!/bin/sh
-# require.sh PACKAGE...: sees to it that what these Debian packages provide is there.
+# require.sh PACKAGE...: makes sure that what these Debian packages provide is there.
 #
-# What is missing is named, then installed with apt-get where that is possible (as root, or with
-# sudo); elsewhere the list is all there is, and the exit status 1. Nothing is fetched when nothing
-# is missing, so that a build works offline.
+# Missing packages are named, then installed with apt-get if that is possible (as root, or with sudo);
+# otherwise the exit status is 1. Nothing is fetched when nothing is missing, so that a build works
+# offline.
 
 has_header() {
     printf '#include <stddef.h>\n#include <stdarg.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <%s>\n' \
@@ -22,6 +22,7 @@ is_there() {
     libc6-dev) has_header stdio.h ;;
     libstb-dev) has_header stb/stb_image.h ;;
     libcjson-dev) has_header cjson/cJSON.h ;;
+    zlib1g-dev) has_header zlib.h ;;
     libcmocka-dev) has_header cmocka.h ;;
     libsimde-dev) has_header simde/simde-common.h ;;
     libclang-rt-dev-wasm32) [ -e "$(clang --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
@@ -68,7 +69,7 @@ fi
 echo "installing them with apt-get" >&2
 install="apt-get install -y -q --no-install-recommends$missing"
 export DEBIAN_FRONTEND=noninteractive
-# the package lists may be missing or old: fetch them only if it does not work without
+# the package lists may be missing or old: fetch them only if the installation fails without
 $root $install >/dev/null 2>&1 || { $root apt-get update -q >/dev/null && $root $install >/dev/null; } || {
     echo "That failed. By hand: $root $install" >&2
     exit 1

@@ -1,5 +1,5 @@
-/* Classifies the pictures that are linked to it, with the model that is linked to it, and says how long
-   that took and what it used. The same for every board. */
+/* Classifies the linked pictures with the linked model, and prints the instructions and memory that this
+   took. The same for every board. */
 #include "board.h"
 #include "weights.h" /* by vit-convert --c-array */
 #include "pictures.h"
@@ -39,7 +39,7 @@ static void write_hexadecimal(uint32_t number) {
     board_write(text);
 }
 
-/* The bits of each logit: for the check, which compares them with those of another machine. */
+/* The bits of each logit, which check.py compares with those of another machine. */
 static void write_logits(void) {
     board_write("logits");
     for (int i = 0; i < WEIGHTS_NUM_CLASSES; i++) {

@@ -1,4 +1,4 @@
-/* What the application needs of a board. */
+/* What the application needs from a board. */
 #ifndef BOARD_H
 #define BOARD_H
 
@@ -10,14 +10,15 @@ int app_main(void); /* called by the start-up code; its result is what board_exi
 void board_write(const char *text);
 void board_exit(int status);
 
-/* Instructions since the start; differences of it count. 0 where nothing counts them. */
+/* Instructions since some moment; 0 if nothing counts them. */
 uint64_t board_instructions(void);
 
-/* The start-up code paints the stack, so that board_stack sees how far it has been used. */
+/* Called by the start-up code: fills the stack with a pattern, so that board_stack can tell how much
+   was used. */
 void board_paint_stack(void);
 
-/* Bytes. flash: code, constants and the model, without the test pictures. ram: all that is static.
-   stack: the most so far. */
+/* Bytes. flash: code, constants and the model, without the test pictures. ram: all static memory.
+   stack: the most used so far. */
 size_t board_flash(void);
 size_t board_ram(void);
 size_t board_stack(void);

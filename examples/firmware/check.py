@@ -3,11 +3,12 @@
 
     check.py BUILD IMAGE...
 
-For every picture the class is the same, and the logits agree within TOLERANCE of the largest one: the
-products of integers are the same everywhere, but floats around them are rounded in another order,
-and a number may be quantized up here and down there, which adds up with the depth. Where the order is
-that of plain C (all but MVE), a program of this machine with the same arithmetic gives the same bits.
-Sizes have to stay within LIMITS. Ends with the boards' own lines of key=value pairs.
+For every picture the class has to be the same, and the logits have to agree within TOLERANCE of the
+largest one: the products of integers are the same everywhere, but the floats around them are rounded
+in another order, so an activation may be quantized up on one machine and down on the other, and this
+adds up with the depth. Where the order is that of plain C (all but MVE), a program of this machine
+with the same arithmetic has to give the same bits. Sizes have to stay within LIMITS. At the end it
+prints the boards' own lines of key=value pairs.
 """
 import concurrent.futures
 import os
@@ -43,7 +44,7 @@ def portable_of(image):
 
 
 def run(command):
-    """What it prints, on either stream."""
+    """What it prints, on both streams."""
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False)
     text = result.stdout.decode()

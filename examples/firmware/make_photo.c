@@ -1,8 +1,8 @@
-/* A photo as a model takes it, in C source: resized and cropped by the model's recipe, 8 bits a channel.
+/* Writes a photo as C source: resized and cropped by the model's recipe, 8 bits a channel.
 
        make_photo MODEL.vit FOLDER NAME
 
-   takes the first photo of FOLDER/index.tsv (lines of FILE, tab, CLASS) that the model classifies right
+   takes the first photo in FOLDER/index.tsv (lines of FILE, tab, CLASS) that the model classifies right
    on this machine, and writes NAME.c and NAME.h as make_pictures.py does. */
 #define VIT_IMPLEMENTATION
 #include "picture.h"
@@ -44,7 +44,7 @@ static float *preprocess(const vit_model *model, const char *path) {
     return pixels;
 }
 
-/* The byte that was normalised: there is no other so near. */
+/* The byte that was normalised: the nearest one. */
 static int byte_of(const vit_preprocess_config *recipe, int channel, float x) {
     return (int)((x * recipe->std[channel] + recipe->mean[channel]) * recipe->rescale + 0.5f);
 }
@@ -71,7 +71,7 @@ static int classify(const vit_model *model, const float *pixels) {
     return best;
 }
 
-/* Its pixels, and its class. */
+/* Returns its pixels; *class_index becomes its class. */
 static float *first_right_photo(const vit_model *model, const char *folder, int *class_index) {
     char path[4096], file[256];
     snprintf(path, sizeof(path), "%s/index.tsv", folder);

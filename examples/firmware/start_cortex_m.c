@@ -1,11 +1,11 @@
-/* Start-up of a Cortex-M, and semihosting: text and the exit status go to the debugger, or to qemu.
-   ARM's "Semihosting for AArch32 and AArch64" has the calls; the ARMv7-M and ARMv8-M reference manuals
-   the registers. */
+/* Start-up of a Cortex-M, and semihosting: text and the exit status go to the debugger, or to qemu. The
+   calls are in ARM's "Semihosting for AArch32 and AArch64", the registers in the ARMv7-M and ARMv8-M
+   reference manuals. */
 #include "board.h"
 
-/* By the linker script. */
+/* Defined by the linker script. */
 extern uint32_t data_load[], data_start[], data_end[], bss_start[], bss_end[];
-extern void initial_stack(void); /* the stack's end, as the table of functions has it */
+extern void initial_stack(void); /* the end of the stack, typed for the vector table */
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 #define SYSTICK_CONTROL REGISTER(0xE000E010)
@@ -33,8 +33,8 @@ void board_exit(int status) {
     }
 }
 
-/* ---- SysTick counts time, and a loop of known length says what an instruction takes of it, which is
-   always the same under qemu's -icount ---- */
+/* ---- SysTick counts time, and a loop of known length shows how much of it an instruction takes: under
+   qemu's -icount that is constant ---- */
 
 static volatile uint32_t wraps;
 static uint32_t loop_ticks; /* of LOOP instructions */

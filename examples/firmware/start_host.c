@@ -1,4 +1,4 @@
-/* The application as a program of the machine that builds it: what the boards are compared with. */
+/* The application as a program of the build machine, which the boards are compared with. */
 #include "board.h"
 
 #include <stdio.h>

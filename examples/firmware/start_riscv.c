@@ -1,7 +1,7 @@
 /* Start-up of RISC-V in machine mode, and semihosting as for ARM: "RISC-V Semihosting". */
 #include "board.h"
 
-extern uint32_t bss_start[], bss_end[]; /* by the linker script */
+extern uint32_t bss_start[], bss_end[]; /* defined by the linker script */
 
 void start(void);
 long semihosting(long operation, const void *argument);
@@ -22,7 +22,7 @@ __asm__(".section .start, \"ax\"\n"
         ".global semihosting\n"
         "semihosting:\n"
         ".option push\n"
-        ".option norvc\n" /* the three have to be as they are */
+        ".option norvc\n" /* the three have to be these 32-bit instructions */
         "slli zero, zero, 0x1f\n"
         "ebreak\n"
         "srai zero, zero, 7\n"

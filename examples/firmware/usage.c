@@ -1,4 +1,4 @@
-/* What an image uses, from the linker script and from the paint on its stack: the same for every board. */
+/* What an image uses, by the linker script and the pattern on its stack. The same for every board. */
 #include "board.h"
 
 extern uint32_t stack_start[], stack_end[];
@@ -16,7 +16,7 @@ size_t board_ram(void) {
 
 void board_paint_stack(void) {
     const uint32_t *end =
-        (const uint32_t *)__builtin_frame_address(0) - 16; /* below, it is in use */
+        (const uint32_t *)__builtin_frame_address(0) - 16; /* this function uses what is below */
     /* volatile: not by vectors, which may not be on yet */
     for (volatile uint32_t *p = stack_start; p < end;) *p++ = PAINT;
 }

@@ -1,3 +1,3 @@
-/* The library, for the board: which parts are left out is said where it is compiled. */
+/* The library. The Makefile's macros say which parts of it a board leaves out. */
 #define VIT_IMPLEMENTATION
 #include "vit.h"

@@ -47,7 +47,7 @@ HF_OUTER = {
 
 @dataclass
 class Checkpoint:
-    """Tensors by name and what lies beside them in the folder; without a config it is one file."""
+    """Tensors by name, and the other files of the folder; without a config it is a single file."""
 
     tensors: dict
     config: dict = None

@@ -8,8 +8,7 @@ import numpy as np
 
 
 def dtype_options(dtype):
-    """vit-convert's options for a type of weights: none for float32, which is what it writes unless
-    told otherwise."""
+    """vit-convert's options for a type of weights: none for float32, its default."""
     return [] if dtype == "f32" else ["--dtype", dtype]
 
 

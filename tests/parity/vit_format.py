@@ -128,10 +128,9 @@ def xxh32(data):
 
 def keys(header):
     """The tensors' keys in the order of the directory."""
-    absent = {"norm_pre"} if not header["norm_pre"] else set()
+    header = {**ABSENT, **header}
+    absent = {role for role in ("norm_pre", "prefix_tokens", "pre_logits") if not header[role]}
     absent |= {"q_norm", "k_norm"} if not header["qk_norm"] else set()
-    absent |= {"prefix_tokens"} if not header["prefix_tokens"] else set()
-    absent |= {"pre_logits"} if not header["pre_logits"] else set()
     yield from ((role, 0) for role in OUTER if role not in absent)
     for block in range(header["depth"]):
         yield from ((role, block) for role in BLOCK if role not in absent)
@@ -171,7 +170,7 @@ def matrix_shape(header, role):
 
 
 def pad_parts(array, axis, parts, size):
-    """Pad each of the parts that lie along an axis to a multiple of 16, with zeros."""
+    """Pad each of the parts along an axis to a multiple of 16, with zeros."""
     split = array.reshape(array.shape[:axis] + (parts, size) + array.shape[axis + 1 :])
     widths = [(0, 0)] * split.ndim
     widths[axis + 1] = (0, round_up(size, 16) - size)
@@ -194,7 +193,7 @@ def pack_rows(shape, value):
 
 
 def pack_panels(stored):
-    """The panels of a matrix as they lie in the file."""
+    """The panels of a matrix as they are in the file."""
     numbers, (n, k) = stored.numbers, stored.numbers.shape
     if stored.dtype == "int8":
         return numbers.astype("i1").reshape(n // 16, 16, k // 4, 4).transpose(0, 2, 1, 3)
@@ -268,14 +267,14 @@ def unpack_matrix(header, role, dtype, limit, data):
     require(len(data) == round_up(panels + 4 * n + scales, 64), "a matrix of another size")
     numbers = unpack_panels(dtype, data[:panels], n, k)
     stored = Stored(dtype, limit, numbers, np.frombuffer(data, "<f4", n, panels))
-    behind = panels + 4 * n
+    after_bias = panels + 4 * n
     if dtype == "int8":
         require(limit in (63, 127) and k <= 2**17, "range")
         require(np.abs(numbers.astype(int)).max() <= limit, "a weight beyond its range")
-        stored.scale = np.frombuffer(data, "<f4", n, behind)
+        stored.scale = np.frombuffer(data, "<f4", n, after_bias)
     elif dtype == "int4":
         require(limit == 8, "range")
-        scale = np.frombuffer(data, "<f2", n * groups, behind).reshape(n // 16, groups, 16)
+        scale = np.frombuffer(data, "<f2", n * groups, after_bias).reshape(n // 16, groups, 16)
         stored.scale = scale.transpose(0, 2, 1).reshape(n, groups)
     else:
         require(limit == 0, "range")
@@ -394,7 +393,7 @@ def read_stored(path, checksums=True):
         require(entry[2:7] == tuple(kind), f"{role} {block}: entry")
         require(again == body, f"{role} {block}: padding or sums")
         place += entry[9]
-    require(place == size, "bytes behind the last tensor")
+    require(place == size, "bytes after the last tensor")
     return header, tensors, read_labels(data, header["num_classes"])
 
 

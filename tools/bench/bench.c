@@ -1,10 +1,10 @@
-/* vit-bench: how long a forward pass takes, next to what the processor could do at most.
+/* vit-bench: how long a forward pass takes, compared with the most that the processor could do.
 
-   gflops is a rate at the median over the arithmetic that has to be done: all products, with the last
-   block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
-   independent fused multiply-adds reach in registers on as many threads, measured in the same run
-   between the passes; 0 where the instruction set has no such measure here. --profile, for a batch
-   of 1, adds the mean time of each step. */
+   gflops is the rate of the median pass. It counts the arithmetic that has to be done: all products,
+   the last block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
+   independent fused multiply-adds in registers reach on the same number of threads, measured in the
+   same run between the passes; 0 where this program has no such loop for the instruction set.
+   --profile, for a batch of 1, adds the mean time of each step. */
 
 static void profile_step(const char *step);
 
@@ -15,6 +15,7 @@ static void profile_step(const char *step);
 #include "clock.h"
 #include "peak.h"
 #include "random_model.h"
+#include "tools/convert/report.h"
 
 #include <cjson/cJSON.h>
 #include <getopt.h>
@@ -34,7 +35,6 @@ typedef struct settings {
 
 typedef struct bench {
     vit_model model;
-    void *memory; /* of a random model */
     vit_pool *pool;
     vit_options options;
     float *pixels, *logits;
@@ -44,11 +44,6 @@ typedef struct bench {
     double *peaks;        /* [runs] GFLOP/s */
 } bench;
 
-static void fail(const char *message) {
-    fprintf(stderr, "vit-bench: %s\n", message);
-    exit(1);
-}
-
 static int parse_count(const char *text) {
     char *end;
     long value = strtol(text, &end, 10);
@@ -57,19 +52,15 @@ static int parse_count(const char *text) {
 }
 
 static vit_isa parse_isa(const char *name) {
-    for (int isa = 0; isa < VIT_ISA_COUNT; isa++) {
-        if (strcmp(vit_isa_name((vit_isa)isa), name) == 0) return (vit_isa)isa;
-    }
-    fail("there is no such instruction set");
-    return VIT_ISA_BEST;
+    vit_isa isa = vit_isa_find(name);
+    if (isa == VIT_ISA_COUNT) fail("there is no such instruction set");
+    return isa;
 }
 
 static vit_dtype parse_dtype(const char *name) {
-    for (int dtype = 0; dtype < VIT_DTYPE_COUNT; dtype++) {
-        if (strcmp(vit_dtype_name((vit_dtype)dtype), name) == 0) return (vit_dtype)dtype;
-    }
-    fail("there is no such type of weights");
-    return VIT_F32;
+    vit_dtype dtype = vit_dtype_find(name);
+    if (dtype == VIT_DTYPE_COUNT) fail("there is no such type of weights");
+    return dtype;
 }
 
 static settings parse_options(int argc, char **argv) {
@@ -105,29 +96,30 @@ static settings parse_options(int argc, char **argv) {
 
 /* ---- the model and what it needs ---- */
 
-static vit_status open_random(bench *b, const char *name, vit_dtype dtype) {
+/* By way of a temporary file, which is read into memory. */
+static vit_status open_random(vit_model *model, const char *name, vit_dtype dtype) {
     static const struct {
         const char *name;
-        uint32_t embed_dim, depth, num_heads;
+        int embed_dim, depth, num_heads;
     } sizes[] = {{"ti", 192, 12, 3}, {"s", 384, 12, 6}, {"b", 768, 12, 12}, {"l", 1024, 24, 16}};
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        if (strcmp(sizes[i].name, name) == 0)
-            return random_model_make(&b->model, &b->memory, sizes[i].embed_dim, sizes[i].depth,
-                                     sizes[i].num_heads, dtype);
-    }
-    return VIT_ERROR_ARGUMENT;
-}
-
-static void *allocate(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    if (memory == NULL) fail("out of memory");
-    return memory;
+    const vit_load_options options = {1, 1, NULL};
+    char path[] = "/tmp/vit-bench-XXXXXX";
+    size_t i = 0, count = sizeof(sizes) / sizeof(sizes[0]);
+    while (i < count && strcmp(sizes[i].name, name) != 0) i++;
+    if (i == count) fail("there is no such size");
+    int file = mkstemp(path);
+    if (file < 0) fail("no temporary file in /tmp");
+    close(file);
+    random_model_write(path, sizes[i].embed_dim, sizes[i].depth, sizes[i].num_heads, dtype);
+    vit_status status = vit_model_load(model, path, &options);
+    unlink(path);
+    return status;
 }
 
 static void prepare(bench *b, const settings *s) {
-    vit_status status = s->random != NULL ? open_random(b, s->random, s->dtype)
+    vit_status status = s->random != NULL ? open_random(&b->model, s->random, s->dtype)
                                           : vit_model_load(&b->model, s->model_path, NULL);
-    if (status != VIT_OK) fail(vit_status_string(status));
+    if (status != VIT_OK) fail("%s", vit_status_string(status));
     size_t count = (size_t)s->batch * vit_pixels_count(&b->model);
     uint32_t state = 1;
     b->pool = vit_pool_create(s->threads, NULL);
@@ -140,8 +132,8 @@ static void prepare(bench *b, const settings *s) {
     if (b->workspace_size == 0) fail("this batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
     b->pixels = (float *)allocate(count, sizeof(float));
-    b->logits =
-        (float *)allocate((size_t)s->batch * (size_t)b->model.config.num_classes, sizeof(float));
+    b->logits = (float *)allocate(
+        (size_t)s->batch * (size_t)vit_model_config(&b->model)->num_classes, sizeof(float));
     b->milliseconds = (double *)allocate((size_t)s->runs, sizeof(double));
     b->peaks = (double *)allocate((size_t)s->runs, sizeof(double));
     for (size_t i = 0; i < count; i++) b->pixels[i] = 2 * random_float(&state);
@@ -162,7 +154,7 @@ typedef struct profile {
 
 static profile profiled;
 
-/* vit_forward calls this behind each step, all of them on this thread while the batch is 1. */
+/* vit_forward calls this after each step; with a batch of 1 always on this thread. */
 static void profile_step(const char *name) {
     double now;
     int i = 0;
@@ -175,21 +167,23 @@ static void profile_step(const char *name) {
     profiled.last = now;
 }
 
-/* ---- what there is to do ---- */
+/* ---- the arithmetic of a pass ---- */
 
-/* GFLOP of a step for an image, 0 for those without products. The names are VIT_PROFILE's. */
+/* GFLOP of a step (named as in VIT_PROFILE) for an image, 0 without products; of all for NULL. */
 static double gflop_of(const vit_config *c, const char *step) {
-    double tokens = vit__num_tokens(c), dim = c->embed_dim, mlp = c->mlp_dim;
+    double down = c->img_size[0] / c->patch_size[0], across = c->img_size[1] / c->patch_size[1];
+    double patches = down * across, tokens = c->prefix_tokens + patches;
+    double dim = c->embed_dim, mlp = c->mlp_dim;
     double inner = (double)c->num_heads * c->head_dim;
     double rows = c->head_avg ? tokens : c->head_tokens; /* of the last block */
     double all = tokens * (c->depth - 1) + rows;         /* rows of all blocks together */
-    double pooled = vit__pooled_tokens(c) * dim, classes = c->num_classes;
+    double pooled = (c->head_tokens + (c->head_avg > 0)) * dim, classes = c->num_classes;
     double patch = (double)c->in_chans * c->patch_size[0] * c->patch_size[1];
     double head = c->pre_logits > 0 ? (pooled + classes) * c->pre_logits : pooled * classes;
     const struct {
         const char *step;
         double products;
-    } steps[] = {{"embed", vit__num_patches(c) * patch * dim},
+    } steps[] = {{"embed", patches * patch * dim},
                  {"q, k, v", (all + 2 * tokens * c->depth) * dim * inner},
                  {"attention", all * 2 * tokens * inner},
                  {"proj", all * dim * inner},
@@ -217,8 +211,8 @@ static void run(bench *b, const settings *s) {
         vit_status status = vit_forward(&b->model, &b->options, b->pixels, s->batch, b->logits,
                                         b->workspace, b->workspace_size);
         double time = seconds() - begin;
-        if (status != VIT_OK) fail(vit_status_string(status));
-        /* only now is it known that the instruction set is there */
+        if (status != VIT_OK) fail("%s", vit_status_string(status));
+        /* after vit_forward, which has checked that the instruction set is there */
         double peak = measure_peak(&b->options);
         if (i < 0) continue;
         b->milliseconds[i] = time * 1e3;
@@ -228,13 +222,13 @@ static void run(bench *b, const settings *s) {
     qsort(b->peaks, (size_t)s->runs, sizeof(double), compare);
 }
 
-/* Milliseconds of a pass, and the share of the peak while the step lasts. */
+/* For each step, milliseconds and the share of the peak. */
 static void report_profile(const bench *b, const settings *s, double peak) {
     double sum = 0;
     for (int i = 0; i < profiled.count; i++) sum += profiled.steps[i].seconds;
     for (int i = 0; i < profiled.count; i++) {
         double time = profiled.steps[i].seconds / s->runs;
-        double rate = gflop_of(&b->model.config, profiled.steps[i].name) / time;
+        double rate = gflop_of(vit_model_config(&b->model), profiled.steps[i].name) / time;
         printf("  %-10s %8.3f ms %5.1f %%", profiled.steps[i].name, time * 1e3,
                100 * profiled.steps[i].seconds / sum);
         if (peak > 0 && rate > 0) printf(", %.1f %% of the FMA peak", 100 * rate / peak);
@@ -244,7 +238,7 @@ static void report_profile(const bench *b, const settings *s, double peak) {
 
 static void report(const bench *b, const settings *s) {
     double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
-    double gflops = gflop_of(&b->model.config, NULL) * s->batch / median * 1e3;
+    double gflops = gflop_of(vit_model_config(&b->model), NULL) * s->batch / median * 1e3;
     double share = peak > 0 ? gflops / peak : 0;
     const char *dtype = vit_dtype_name(vit_model_dtype(&b->model));
     if (!s->json) {
@@ -274,6 +268,7 @@ static void report(const bench *b, const settings *s) {
 }
 
 int main(int argc, char **argv) {
+    report_program = "vit-bench";
     settings s = parse_options(argc, argv);
     bench b;
     memset(&b, 0, sizeof(b));
@@ -282,7 +277,6 @@ int main(int argc, char **argv) {
     report(&b, &s);
     vit_pool_destroy(b.pool);
     vit_model_close(&b.model);
-    free(b.memory);
     free(b.workspace);
     free(b.pixels);
     free(b.logits);

@@ -1,4 +1,4 @@
-/* What the time is, in seconds since some moment. */
+/* Seconds since a fixed moment. */
 #ifndef CLOCK_H
 #define CLOCK_H
 

@@ -1,7 +1,7 @@
 /* bench-open: what it costs to open a ViT-B/16 of 344 MB, as a mapped file, without verification.
 
-   The weights are a hole in a temporary file: opening must not look at them. Prints the median of
-   101 runs of vit_model_load and of vit_model_open, and counts what they allocate. */
+   Opening must not read the weights. Prints the median of 101 runs of vit_model_load and of
+   vit_model_open, and counts their allocations. */
 
 static int allocations;
 
@@ -17,21 +17,14 @@ static void *count_malloc(size_t size) {
 #include "vit.h"
 
 #include "random_model.h"
+#include "tools/convert/file_map.h"
+#include "tools/convert/report.h"
 
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { RUNS = 101 };
-
-/* A file with a whole head and no weights; 0 on failure. */
-static int write_file(int file) {
-    static unsigned char head[RANDOM_HEAD_SIZE];
-    uint32_t head_size;
-    uint64_t file_size = random_model_head(head, &head_size, 768, 12, 12, VIT_F32);
-    return write(file, head, head_size) == (ssize_t)head_size &&
-           ftruncate(file, (off_t)file_size) == 0;
-}
 
 static double microseconds(void) {
     struct timespec now;
@@ -49,26 +42,27 @@ int main(void) {
     double load[RUNS], open_[RUNS];
     vit_load_options options = {1, 0, NULL};
     vit_model model, view;
-    size_t size = 0;
     int file = mkstemp(path);
-    if (file < 0 || !write_file(file)) return fprintf(stderr, "cannot write %s\n", path), 1;
+    report_program = "bench-open";
+    if (file < 0) fail("no temporary file in /tmp");
     close(file);
+    random_model_write(path, 768, 12, 12, VIT_F32);
+    file_map map = file_map_open(path);
     for (int i = 0; i < RUNS; i++) {
         double begin = microseconds();
         vit_status status = vit_model_load(&model, path, &options);
         load[i] = microseconds() - begin;
-        if (status != VIT_OK) return fprintf(stderr, "%s\n", vit_status_string(status)), 1;
-        size = model.size;
-        begin = microseconds();
-        vit_model_open(&view, model.data, model.size);
-        open_[i] = microseconds() - begin;
+        if (status != VIT_OK) fail("%s: %s", path, vit_status_string(status));
         vit_model_close(&model);
+        begin = microseconds();
+        vit_model_open(&view, map.data, map.size);
+        open_[i] = microseconds() - begin;
     }
     unlink(path);
     qsort(load, RUNS, sizeof(load[0]), compare);
     qsort(open_, RUNS, sizeof(open_[0]), compare);
     printf("ViT-B/16, %.1f MB: vit_model_load without verification %.1f us, vit_model_open %.1f us "
            "(medians of %d), %d allocations\n",
-           (double)size / 1e6, load[RUNS / 2], open_[RUNS / 2], RUNS, allocations);
+           (double)map.size / 1e6, load[RUNS / 2], open_[RUNS / 2], RUNS, allocations);
     return 0;
 }

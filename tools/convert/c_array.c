@@ -1,7 +1,3 @@
-#define VIT_STATIC
-#define VIT_NO_THREADS
-#define VIT_NO_SIMD /* it computes nothing */
-#define VIT_IMPLEMENTATION
 #include "c_array.h"
 
 #include "file_map.h"
@@ -10,6 +6,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* One of the two files while it is written. */
 typedef struct source {
@@ -58,7 +57,7 @@ static void check_section(const char *section) {
     }
 }
 
-/* The same in capitals, for macros. */
+/* A name in capitals, for macros. */
 static char *capitals_of(const char *name) {
     char *capitals = format_text("%s", name);
     for (char *p = capitals; *p != 0; p++) *p = (char)toupper((unsigned char)*p);
@@ -66,8 +65,8 @@ static char *capitals_of(const char *name) {
 }
 
 static void write_workspaces(FILE *file, const char *capitals, const vit_model *model) {
-    fprintf(file,
-            "\n/* vit_workspace_size of one image; what follows is the option that it takes. */\n");
+    fprintf(file, "\n/* vit_workspace_size of one image; the name's ending is the option that it "
+                  "needs. */\n");
     for (size_t i = 0; i < PLAN_COUNT; i++) {
         char *option = capitals_of(plans[i].name == NULL ? "" : plans[i].name);
         fprintf(file, "#define %s_WORKSPACE_SIZE%s%s %zuu\n", capitals, *option != 0 ? "_" : "",
@@ -76,14 +75,14 @@ static void write_workspaces(FILE *file, const char *capitals, const vit_model *
     }
 }
 
-static void write_header(FILE *file, const char *name, const vit_model *model) {
+static void write_header(FILE *file, const char *name, const vit_model *model, size_t size) {
     const vit_config *c = vit_model_config(model);
     char *capitals = capitals_of(name);
     fprintf(file, "/* Made by vit-convert: a model of %d x %d x %d pixels, %d classes, %s. */\n",
             c->img_size[0], c->img_size[1], c->in_chans, c->num_classes,
             vit_dtype_name(vit_model_dtype(model)));
     fprintf(file, "#ifndef %s_H\n#define %s_H\n\n", capitals, capitals);
-    fprintf(file, "#define %s_SIZE %zuu\n", capitals, model->size);
+    fprintf(file, "#define %s_SIZE %zuu\n", capitals, size);
     fprintf(file, "#define %s_PIXELS_COUNT %zuu\n", capitals, vit_pixels_count(model));
     fprintf(file, "#define %s_NUM_CLASSES %d\n", capitals, c->num_classes);
     write_workspaces(file, capitals, model);
@@ -92,7 +91,7 @@ static void write_header(FILE *file, const char *name, const vit_model *model) {
     free(capitals);
 }
 
-/* At a multiple of 64, as vit_model_open has it fastest. */
+/* Aligned to 64 bytes, which is fastest for vit_model_open. */
 static void write_definition(FILE *file, const char *name, const char *section) {
     char *capitals = capitals_of(name);
     fprintf(file, "#if defined(__GNUC__) || defined(__clang__)\n");
@@ -125,7 +124,7 @@ void c_array_write(const char *vit, const char *path, const char *section) {
     if (status != VIT_OK) fail("%s: %s", vit, vit_status_string(status));
 
     source header = source_open(stem, ".h");
-    write_header(header.file, name, &model);
+    write_header(header.file, name, &model, map.size);
     source_close(&header);
 
     source array = source_open(stem, ".c");

@@ -10,7 +10,7 @@ typedef struct file_map {
     size_t size;
 } file_map;
 
-/* Ends the program, naming the file, where it cannot be read. An empty file has data NULL. */
+/* Ends the program with the file's name if it cannot be read. An empty file has data NULL. */
 file_map file_map_open(const char *path);
 
 void file_map_close(file_map *map);

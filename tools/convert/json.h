@@ -1,4 +1,4 @@
-/* JSON by cJSON, with what a converter wants on top: errors that name the file and the key. */
+/* JSON by cJSON, with errors that name the file and the key. */
 #ifndef JSON_H
 #define JSON_H
 
@@ -11,15 +11,15 @@ typedef struct json {
     cJSON *node;
 } json;
 
-/* Parse size bytes of UTF-8, or a whole file; the latter absent where the file is. The caller frees
-   the result with cJSON_Delete(value.node). */
+/* Parse size bytes of UTF-8, or a whole file: absent if there is no such file. The caller frees the
+   result with cJSON_Delete(value.node). */
 json json_parse(const char *file, const void *data, size_t size);
 json json_read(const char *file);
 
 /* Member of an object. Anything but an object has no members. */
 json json_get(json object, const char *key);
 
-/* Members converted, fallback where absent; another type or range is an error. */
+/* A member's value, or fallback if it is absent; another type or range is an error. */
 const char *json_text(json object, const char *key, const char *fallback);
 double json_positive(json object, const char *key, double fallback);
 int json_int(json object, const char *key, int fallback, int min, int max);

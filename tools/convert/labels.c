@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names by class, and where they come from. */
+/* The names by class, and the file that they come from. */
 typedef struct labels {
     const char *file;
     const char **names; /* [count]; NULL: not seen yet */
@@ -52,7 +52,7 @@ static void set_json(labels *l, const cJSON *node) {
     else fail("%s: the labels are neither a list nor an object", l->file);
 }
 
-/* One name a line, after a byte order mark maybe; text is cut into lines. */
+/* One name a line, possibly after a byte order mark; text is cut into lines. */
 static void set_lines(labels *l, char *text) {
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3;
     for (int index = 0; *text != 0; index++) {
@@ -65,7 +65,7 @@ static void set_lines(labels *l, char *text) {
     }
 }
 
-/* All names in a row, each ended by NUL. */
+/* All names one after the other, each ended by NUL. */
 static char *join(const labels *l, size_t *size) {
     *size = 0;
     for (int i = 0; i < l->count; i++) {
@@ -100,7 +100,8 @@ static char *read_file(labels *l, size_t *size) {
     return joined;
 }
 
-/* timm's label_names, once labels, is with the recipe or beside it; Hugging Face's is id2label. */
+/* timm has label_names, in older files labels, in the recipe or at the top level; Hugging Face has
+   id2label. */
 static json find_labels(json config) {
     json recipe = json_get(config, "pretrained_cfg");
     const json found[] = {json_get(config, "id2label"), json_get(config, "label_names"),

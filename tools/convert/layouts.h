@@ -3,7 +3,7 @@
 #ifndef LAYOUTS_H
 #define LAYOUTS_H
 
-#include "safetensors.h"
+#include "checkpoint.h"
 #include "vit.h"
 
 typedef enum family { FAMILY_TIMM, FAMILY_HF_VIT, FAMILY_HF_DEIT, FAMILY_TORCHVISION } family;
@@ -48,8 +48,8 @@ typedef struct model {
     char architecture[64];
     int flat_patch_embed;  /* 1: its weight is a matrix, as in old timm files */
     const char *pos_embed; /* how position embeddings are computed; NULL: they are a tensor */
-    int pos_prefix;        /* rows in front of the patches in that tensor */
-    int qkv_bias;          /* 1: it has to be there, 0: it must not, -1: either */
+    int pos_prefix;        /* rows before the patches in that tensor */
+    int qkv_bias;          /* 1: has to be there, 0: must not, -1: either */
 } model;
 
 #define MODEL_MAX_SIZE (1 << 20) /* of everything that is counted, as in the .vit format */
@@ -62,13 +62,13 @@ typedef struct shape {
 /* Find out whose names the checkpoint uses and how large the model is. */
 void layout_recognise(model *m, checkpoint *c);
 
-/* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is not there, an
-   error that names it, or NULL for find. The shape is checked. */
+/* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is missing, need ends
+   the program with its name and find returns NULL. The shape is checked. */
 tensor *layout_need(const model *m, part p, int block, shape expected);
 tensor *layout_find_bias(const model *m, part p, int block, size_t size);
 tensor *layout_need_bias(const model *m, part p, int block, size_t size);
 
-/* Whether a tensor is there; its shape is not looked at. */
+/* Whether a tensor is there; its shape is not checked. */
 int layout_has(const model *m, part p);
 
 /* Rows of the position embeddings; 0 where there are none. */

@@ -1,6 +1,7 @@
-#define VIT_STATIC
+/* The one file of vit-convert with the implementation of vit.h, whose tables of header fields and roles
+   it walks. No kernels: the converter computes nothing. */
 #define VIT_NO_THREADS
-#define VIT_NO_SIMD /* it computes nothing */
+#define VIT_NO_SIMD
 #define VIT_IMPLEMENTATION
 #include "model_writer.h"
 
@@ -35,42 +36,27 @@ static void put_u32(unsigned char *p, size_t value) {
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(value >> 8 * i);
 }
 
-static void put_int(unsigned char *p, int value) {
-    put_u32(p, (size_t)value);
-}
-
 static void put_u64(unsigned char *p, uint64_t value) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(value >> 8 * i);
 }
 
-/* The config and the recipe, by vit.h's table of the header. */
-static void put_config(unsigned char *header, const vit_config *c) {
-    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) {
-        const vit__field *f = &vit__fields[i];
-        const unsigned char *from = (const unsigned char *)c + f->place;
-        for (size_t j = 0; j < f->count; j++)
-            memcpy(header + 4 * (f->word + j), from + j * f->size, f->size);
-    }
-    memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
-}
-
-/* A tensor's entry but for its checksum. */
+/* A tensor's entry without its checksum. */
 static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype stored,
                       uint64_t offset) {
     if (!vit__dtype_is_valid(t, stored.dtype, (uint32_t)stored.range))
         fail("--dtype: a matrix has too many inputs for 8 bits, which is %zu", t->padded_cols);
-    put_int(entry, (int)t->role);
-    put_int(entry + 4, t->block);
-    put_int(entry + 8, (int)stored.dtype);
-    put_int(entry + 12, (int)t->order);
-    put_int(entry + 16, t->rows * t->rows_repeat);
-    put_int(entry + 20, t->cols * t->cols_repeat);
-    put_int(entry + 24, stored.range);
+    put_u32(entry, (size_t)t->role);
+    put_u32(entry + 4, (size_t)t->block);
+    put_u32(entry + 8, (size_t)stored.dtype);
+    put_u32(entry + 12, (size_t)t->order);
+    put_u32(entry + 16, (size_t)(t->rows * t->rows_repeat));
+    put_u32(entry + 20, (size_t)(t->cols * t->cols_repeat));
+    put_u32(entry + 24, (size_t)stored.range);
     put_u64(entry + 32, offset);
     put_u64(entry + 40, vit__tensor_size(t, stored.dtype));
 }
 
-/* The head but for its checksum and those of the tensors. */
+/* The head without its checksum and those of the tensors. */
 static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, size_t head_size,
                        size_t labels_size) {
     size_t count = (size_t)vit__tensor_count(c),
@@ -94,13 +80,14 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
     put_u64(h + 24, offset);
 }
 
-/* The head, with the config checked as a reader will check it before any size is computed from
-   it. */
+/* Make the head. The config is checked as a reader checks it, before any size is computed from it. */
 static void make_head(model_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
-    put_config(header, config);
-    if (vit__read_config(header, &w->config) != VIT_OK || !vit__config_is_valid(&w->config))
+    vit__write_config(header, config);
+    memcpy(header + VIT__NAME_OFFSET, config->architecture,
+           strlen(config->architecture)); /* at most 63 */
+    if (vit__read_config(header, &w->config) != VIT_OK)
         fail("%s: a size or a number of the recipe is out of the format's range", w->path);
     size_t before_labels = VIT__HEADER_SIZE + (size_t)vit__tensor_count(config) * VIT__ENTRY_SIZE;
     w->head_size = vit__round_up(vit__add(before_labels, labels_size), VIT__ALIGN);
@@ -125,7 +112,7 @@ static void make_buffers(model_writer *w) {
     w->integers = allocate(longest, 1);
 }
 
-/* A new file beside the one to be written, which must not be a folder or a device. */
+/* A new file in the same folder as the one to be written, which must not be a folder or a device. */
 static void open_temporary(model_writer *w) {
     struct stat status;
     if (stat(w->path, &status) == 0 && !S_ISREG(status.st_mode))
@@ -161,14 +148,14 @@ static int all_finite(const float *values, size_t count) {
     return finite;
 }
 
-/* ---- one output of a matrix: w->padded, [K], into its panel; each says whether it fits ------ */
+/* ---- one output of a matrix: w->padded, [K], into its panel; returns whether it fits -------- */
 
-/* A place of the tensor at hand that vit__matrix_at has found. */
+/* The writable address in w->tensor for an address that vit__matrix_at has given. */
 static void *within(const model_writer *w, const vit__matrix *m, const void *place) {
     return w->tensor + ((const unsigned char *)place - m->weights);
 }
 
-/* Its panel, [K][16] or as the dtype has it. */
+/* The panel of output n, [K][16] or as the dtype has it. */
 static unsigned char *panel_of(const model_writer *w, const vit__matrix *m, size_t n) {
     return w->tensor + n / VIT__PANEL * m->panel_size;
 }
@@ -191,7 +178,7 @@ static int store_half(model_writer *w, const vit__matrix *m, size_t n) {
     return fits;
 }
 
-/* [K / 4][16][4] */
+/* Panels [K / 4][16][4]. */
 static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     if (!all_finite(w->padded, m->inputs)) return 0;
@@ -206,7 +193,7 @@ static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     return 1;
 }
 
-/* [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
+/* Panels [K / 8][16][4], k and k + 4 in one byte; scales [N / 16][G][16]. */
 static int store_int4(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     size_t groups = vit__groups(m->inputs);
@@ -283,6 +270,20 @@ void model_writer_add(model_writer *w, const char *name, row_reader read_row, co
             vit__xxh32(w->tensor, size));
 }
 
+int model_writer_next(const model_writer *w, vit_tensor *tensor) {
+#define ROLE_TEXT(role, name, order, rows, rows_repeat, cols, cols_repeat) name,
+    static const char *const names[VIT__ROLE_COUNT] = {VIT__ROLE_LIST(ROLE_TEXT)};
+#undef ROLE_TEXT
+    if (w->index >= vit__tensor_count(&w->config)) return 0;
+    vit__tensor t = vit__tensor_at(&w->config, w->index);
+    memset(tensor, 0, sizeof(*tensor));
+    tensor->name = names[t.role];
+    tensor->block = t.block;
+    tensor->is_matrix = t.order == VIT__PANELS;
+    tensor->rows = t.rows * t.rows_repeat, tensor->cols = t.cols * t.cols_repeat;
+    return 1;
+}
+
 void model_writer_end(model_writer *w) {
     assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
@@ -303,8 +304,37 @@ int text_is_valid(const char *text) {
     return vit__strings_are_valid((const unsigned char *)text, strlen(text) + 1, 1);
 }
 
-int dtype_find(const char *name) {
-    int dtype = VIT_DTYPE_COUNT - 1;
-    while (dtype >= 0 && strcmp(vit_dtype_name((vit_dtype)dtype), name) != 0) dtype--;
-    return dtype;
+/* ---- tensors of an open model --------------------------------------------------------------- */
+
+/* Index with padding of row (or input) i of repeat * part, each part padded to a multiple of 16. */
+static size_t padded_index(size_t i, int part) {
+    return i / (size_t)part * vit__round16(part) + i % (size_t)part;
+}
+
+/* The f32 data of tensor `index`, and its shape. */
+static const float *floats_of(const vit_model *model, int index, vit__tensor *t) {
+    *t = vit__tensor_at(&model->config, index);
+    return vit__tensor_data(model, t->role, t->block);
+}
+
+void model_read_row(const vit_model *model, int index, size_t row, float *values) {
+    vit__tensor t;
+    const float *floats = floats_of(model, index, &t);
+    size_t cols = (size_t)t.cols * (size_t)t.cols_repeat, n = padded_index(row, t.rows);
+    const float *panel = floats + n / VIT__PANEL * t.padded_cols * VIT__PANEL + n % VIT__PANEL;
+    for (size_t i = 0; i < cols; i++) {
+        values[i] = t.order == VIT__PANELS ? panel[padded_index(i, t.cols) * VIT__PANEL]
+                                           : floats[row * t.padded_cols + i];
+    }
+}
+
+float *model_read_bias(const vit_model *model, int index) {
+    vit__tensor t;
+    const float *floats = floats_of(model, index, &t);
+    size_t count = (size_t)t.rows * (size_t)t.rows_repeat;
+    if (t.order != VIT__PANELS) return NULL;
+    const float *from = floats + t.padded_rows * t.padded_cols;
+    float *bias = allocate(count, sizeof(float));
+    for (size_t i = 0; i < count; i++) bias[i] = from[padded_index(i, t.rows)];
+    return bias;
 }

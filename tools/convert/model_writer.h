@@ -1,4 +1,4 @@
-/* Writing a .vit file: the head's numbers and the order of the weights, as vit.h specifies them. */
+/* Writes a .vit file: header, directory and weights, as vit.h specifies them. */
 #ifndef MODEL_WRITER_H
 #define MODEL_WRITER_H
 
@@ -7,22 +7,22 @@
 #include <stdio.h>
 
 typedef struct model_writer {
-    vit_config config; /* as it is read back from the header */
+    vit_config config; /* as read back from the header */
     vit_dtype dtype;
     const char *path;
     char *temporary; /* in the same folder; renamed to path at the end */
     FILE *file;
-    unsigned char *head; /* filled in as the tensors pass */
+    unsigned char *head; /* completed tensor by tensor */
     size_t head_size;
     int index;             /* of the next tensor */
-    unsigned char *tensor; /* one tensor as it lies in the file; room for the largest */
-    float *row;            /* one row, not padded */
-    float *padded;         /* the same, padded */
-    signed char *integers; /* the same as integers */
+    unsigned char *tensor; /* one tensor as it is in the file; room for the largest */
+    float *row;            /* one row without padding */
+    float *padded;         /* one row with padding */
+    signed char *integers; /* one row as integers */
     int finite;            /* whether all values of the tensor are */
 } model_writer;
 
-/* Fetch one row of a tensor, not padded: the weights of one output of a matrix, or one row. */
+/* Fetches one row of a tensor without padding; of a matrix: the weights of one output. */
 typedef void (*row_reader)(const void *source, size_t row, float *values);
 
 /* Start a file. labels: the config's num_classes strings, each ended by NUL, or NULL. */
@@ -30,10 +30,13 @@ void model_writer_begin(model_writer *w, const char *path, const vit_config *con
                         vit_dtype dtype, const char *labels, size_t labels_size);
 
 /* Write the next tensor, in the order that vit.h lists. bias: [outputs] of a matrix, NULL: zeros.
-   Values that are not finite are noted by the tensor's name; where the dtype cannot have them, and
-   where values are too large for it, that is an error. */
+   Values that are not finite are noted with the tensor's name; they are an error if the dtype cannot
+   express them, as are values that are too large for it. */
 void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
                       const float *bias);
+
+/* The name, the block and the shape of the next tensor; 0 if all are written. */
+int model_writer_next(const model_writer *w, vit_tensor *t);
 
 /* Complete the file and give it its name. */
 void model_writer_end(model_writer *w);
@@ -41,7 +44,10 @@ void model_writer_end(model_writer *w);
 /* Whether a text can be a label: UTF-8 without control characters. */
 int text_is_valid(const char *text);
 
-/* The vit_dtype of a name; -1: there is none. */
-int dtype_find(const char *name);
+/* A row without padding, as row_reader gives it, of a tensor of f32 in an open model. */
+void model_read_row(const vit_model *model, int index, size_t row, float *values);
+
+/* The biases of such a matrix, to be freed; NULL if the tensor is none. */
+float *model_read_bias(const vit_model *model, int index);
 
 #endif

@@ -67,7 +67,7 @@ float quantize_int8(const float *weights, size_t count, int range, signed char *
     return scale;
 }
 
-/* A group and the best that was found for it so far. */
+/* A group, with the best scale and integers found so far. */
 typedef struct group {
     const float *weights;
     size_t count;
@@ -76,7 +76,7 @@ typedef struct group {
     signed char q[QUANTIZE_GROUP];
 } group;
 
-/* The nearest integers for a scale, kept where they are better than what there was. */
+/* The nearest integers for a scale, kept if they are better than those before. */
 static void try_scale(group *g, uint16_t half) {
     float scale = dequantize_f16(half);
     signed char q[QUANTIZE_GROUP];

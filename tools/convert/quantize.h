@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* To IEEE 754's binary16 and to bfloat16, rounded to nearest, halves to even; what is too large
-   becomes infinite. */
+/* To IEEE 754's binary16 and to bfloat16, rounded to nearest, halves to even; values that are too
+   large become infinite. */
 uint16_t quantize_f16(float x);
 uint16_t quantize_bf16(float x);
 

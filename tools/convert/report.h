@@ -1,4 +1,4 @@
-/* What every part of the converter says on stderr, and how it ends on an error. */
+/* What every part of the converter prints on stderr, and how it ends on an error. */
 #ifndef REPORT_H
 #define REPORT_H
 
@@ -12,16 +12,22 @@
 #define REPORT_NORETURN
 #endif
 
+/* What each line begins with: "vit-convert", unless another program that uses the writer sets it. */
+extern const char *report_program;
+
 /* One line. Control characters, which names in a file may contain, are shown as '?'. */
 REPORT_PRINTF void note(const char *format, ...);
 
 /* One line, then exit(1). model_writer.c removes its unfinished file at exit. */
 REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
 
-/* count * size bytes of zeros. Ends the program where there is no memory. */
+/* count * size bytes of zeros. Ends the program if there is no memory. */
 void *allocate(size_t count, size_t size);
 
-/* Text as printf makes it, in memory of its own. */
+/* The array, of count elements, with room for one more: in the same place, or moved. */
+void *make_room_for_one(void *array, size_t count, size_t *capacity, size_t size);
+
+/* Text as by printf, to be freed. */
 REPORT_PRINTF char *format_text(const char *format, ...);
 
 #endif

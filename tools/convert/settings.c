@@ -15,7 +15,7 @@ void settings_clear(settings *s) {
     s->act = s->fc_norm = s->qkv_bias = s->resize = s->interpolation = -1;
 }
 
-/* ---- what is read -------------------------------------------------------------------------- */
+/* ---- from the files -------------------------------------------------------------------------- */
 
 /* A size: a number for both, or [height, width]. */
 static void read_pair(json object, const char *key, int size[2]) {
@@ -57,7 +57,7 @@ static void set_channel(float values[4], int *count, float value) {
     set_channels(values, count, &value, 1);
 }
 
-/* A number of the config that a tensor's shape has already told. */
+/* A number of the config that the tensors' shapes also give. */
 static void expect(json object, const char *key, int from_tensors) {
     if (json_int(object, key, from_tensors, 0, INT_MAX) != from_tensors)
         fail("%s: %s does not fit the tensors, which say %d", object.file, key, from_tensors);
@@ -71,7 +71,7 @@ static void expect_patch_size(json object, const vit_config *config) {
              config->patch_size[0], config->patch_size[1]);
 }
 
-/* A name for the file's 64 bytes, cut where it is longer. */
+/* A name for the file's 64 bytes, cut if it is longer. */
 static void set_architecture(settings *s, const char *name) {
     size_t length = name == NULL ? 0 : strlen(name);
     if (length == 0 || s->architecture[0] != 0 || !text_is_valid(name)) return;
@@ -117,7 +117,7 @@ static void read_timm_pooling(settings *s, json config, json args, json recipe) 
     s->qkv_bias = json_bool(args, "qkv_bias", -1);
 }
 
-/* model_args is what the model was built with where that is not what its name says. */
+/* model_args: the arguments that the model was built with, where they differ from those of its name. */
 static void read_timm_model(settings *s, const model *m, json config, json args) {
     const char *name = json_text(config, "architecture", NULL);
     const char *act = json_text(args, "act_layer", "gelu");
@@ -157,7 +157,7 @@ static void read_timm_crop(settings *s, json recipe, const int input[2]) {
     memcpy(s->crop_size, input, sizeof(s->crop_size));
 }
 
-/* Where any of it is there, timm's own defaults stand for the rest. */
+/* Whether any key of a recipe is there: then timm's own defaults replace the missing ones. */
 static int has_timm_recipe(json object) {
     static const char *const keys[] = {"input_size", "interpolation", "crop_pct",
                                        "crop_mode",  "mean",          "std"};
@@ -303,7 +303,7 @@ void settings_read(settings *s, const model *m, json config, json processor) {
 
 /* ---- what is usual ------------------------------------------------------------------------- */
 
-/* timm's rule is 64 per head; the huge and giant models have 16 heads wherever they come from. */
+/* timm's rule is 64 per head; the huge and giant models have 16 heads in every library. */
 static void assume_heads(settings *s, const vit_config *config) {
     int dim = config->embed_dim;
     int wide = dim == 1152 || dim == 1280 || dim == 1408 || dim == 1664;
@@ -334,7 +334,7 @@ static void assume_pooling(settings *s, const model *m) {
     note("no config gives global_pool: assumed %s", avg ? "avg, as there is fc_norm" : "token");
 }
 
-/* The recipe of most published models of the family; it is for img_size, whatever that is. */
+/* The recipe of most published models of the family, for any img_size. */
 static void assume_recipe(settings *s, const model *m) {
     family f = m->layout->family;
     int torchvision = f == FAMILY_TORCHVISION, huge = torchvision && m->config.img_size[0] != 224;
@@ -361,22 +361,22 @@ static int root_of(int square) {
     return root * root == square ? root : 0;
 }
 
-/* img_size where nothing gives it: a square of as many patches as there are positions. timm has
-   models whose positions are for the patches alone. */
+/* img_size where nothing gives it: a square with one patch for each position. timm has models with
+   positions for the patches alone. */
 static void assume_img_size(settings *s, const model *m, int rows) {
     int timm = m->layout->family == FAMILY_TIMM;
     int side = rows > m->config.prefix_tokens ? root_of(rows - m->config.prefix_tokens) : 0;
     if (side == 0 && timm) side = root_of(rows);
     if (side == 0)
         fail("%s: %s has %d rows, which is not a square and %d tokens in front: give --size",
-             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows,
+             m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows,
              m->config.prefix_tokens);
     for (int i = 0; i < 2; i++) s->img_size[i] = side * m->config.patch_size[i];
     note("no config gives img_size: assumed %dx%d from %d position embeddings (--size)",
          s->img_size[0], s->img_size[1], rows);
 }
 
-/* The positions in the checkpoint are for all tokens, or for the patches alone. */
+/* The checkpoint has positions for all tokens, or for the patches alone. */
 static void apply_positions(model *m, int rows) {
     const vit_config *c = &m->config;
     long long patches =
@@ -387,7 +387,7 @@ static void apply_positions(model *m, int rows) {
     fail(
         "%s: %s has %d rows, but img_size %dx%d with patches of %dx%d makes %lld, and %d tokens in "
         "front",
-        m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
+        m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
         c->img_size[1], c->patch_size[0], c->patch_size[1], patches, c->prefix_tokens);
 }
 
@@ -395,9 +395,9 @@ static void apply_img_size(settings *s, model *m) {
     int rows = layout_pos_rows(m);
     if (rows == 0 && s->pos_embed == NULL)
         fail("%s: %s is missing: if the model's code computes the positions, give --pos-embed",
-             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0]);
+             m->checkpoint->file, m->layout->names[PART_POS_EMBED][0]);
     if (rows > 0 && s->pos_embed != NULL)
-        fail("%s: --pos-embed, but there is %s", m->checkpoint->files[0].path,
+        fail("%s: --pos-embed, but there is %s", m->checkpoint->file,
              m->layout->names[PART_POS_EMBED][0]);
     if (s->img_size[0] == 0 && rows == 0) fail("img_size is not known: give --size");
     if (s->img_size[0] == 0) assume_img_size(s, m, rows);
@@ -416,21 +416,19 @@ static void apply_heads(const settings *s, vit_config *config) {
     config->act = (vit_act)s->act;
 }
 
-/* With global_pool avg timm means fc_norm, unless it is told otherwise. */
+/* In timm global_pool avg implies fc_norm, unless the config says otherwise. */
 static void apply_pooling(const settings *s, model *m) {
     vit_config *c = &m->config;
     int avg = s->pooling == POOLING_AVG, fc_norm = layout_has(m, PART_FC_NORM);
     if (s->fc_norm >= 0 && s->fc_norm != fc_norm)
-        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config",
-             m->checkpoint->files[0].path, fc_norm ? "there" : "missing",
-             fc_norm ? "false" : "true");
+        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config", m->checkpoint->file,
+             fc_norm ? "there" : "missing", fc_norm ? "false" : "true");
     if (!avg && !layout_has(m, PART_CLASS_TOKEN))
-        fail("%s: %s is missing", m->checkpoint->files[0].path,
-             m->layout->names[PART_CLASS_TOKEN][0]);
+        fail("%s: %s is missing", m->checkpoint->file, m->layout->names[PART_CLASS_TOKEN][0]);
     if (avg && !fc_norm && s->fc_norm < 0)
         note("there is no fc_norm: assumed that norm comes before the average (fc_norm=False)");
     if (avg && layout_has(m, PART_HEAD_DIST))
-        fail("%s: two heads with global_pool avg", m->checkpoint->files[0].path);
+        fail("%s: two heads with global_pool avg", m->checkpoint->file);
     c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
     c->head_avg = avg;
     c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;

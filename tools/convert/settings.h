@@ -1,5 +1,6 @@
-/* What the tensors do not say about a model: from the options, else from the config files, else as
-   is usual where the checkpoint comes from. Each source fills in only what is still unknown. */
+/* What the tensors do not say about a model: from the options, otherwise from the config files,
+   otherwise what is usual for the checkpoint's library. Each source fills in only what is still
+   unknown. */
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
@@ -10,7 +11,7 @@ typedef enum pooling { POOLING_UNKNOWN, POOLING_TOKEN, POOLING_AVG } pooling;
 
 typedef struct settings {
     char architecture[64]; /* empty: not known */
-    int num_heads;         /* 0: not known; so with all where nothing else is said */
+    int num_heads;         /* 0: not known, as for every member without another comment */
     double norm_eps;
     int act; /* vit_act; -1: not known */
     int img_size[2];
@@ -28,7 +29,7 @@ typedef struct settings {
     double rescale;
     int means, stds; /* how many; one stands for all channels */
     float mean[4], std[4];
-    const char *pos_embed; /* "sincos1d", ...; NULL: a tensor */
+    const char *pos_embed; /* "sincos1d", ...; NULL: in a tensor */
 } settings;
 
 void settings_clear(settings *s);
@@ -36,8 +37,8 @@ void settings_clear(settings *s);
 /* Fill in from config.json and preprocessor_config.json, which may be absent. */
 void settings_read(settings *s, const model *m, json config, json processor);
 
-/* Complete the model: the family's defaults, each said on stderr, then all that follows. name: of
-   the architecture, where no config gives one. */
+/* Complete the model: the family's defaults, each noted on stderr, then everything that follows from
+   them. name: of the architecture, where no config gives one. */
 void settings_apply(settings *s, model *m, const char *name);
 
 #endif

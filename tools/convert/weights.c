@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A matrix of the .vit file: rows [first_row, first_row + rows) of one in the checkpoint, or two of
-   them side by side, times scale and, row by row, gamma. */
+/* A matrix of the .vit file: rows [first_row, first_row + rows) of one or two matrices in the
+   checkpoint (two: each row is a row of the first, then one of the second), times scale and gamma. */
 typedef struct matrix {
     const tensor *weight[2]; /* [..][cols]; [1] NULL: one alone */
     const tensor *bias[2];   /* [..]; NULL: zeros */
@@ -16,7 +16,7 @@ typedef struct matrix {
     float scale;
 } matrix;
 
-/* Rows from several tensors, one below the other. */
+/* Rows from several tensors, one tensor after the other. */
 typedef struct stack {
     const tensor *tensors[3]; /* NULL: zeros */
     size_t rows[3];
@@ -69,7 +69,7 @@ static void write_stack(model_writer *w, const stack *x, const char *name) {
     if (w != NULL) model_writer_add(w, name, read_stack_row, x, NULL);
 }
 
-/* The bias of all blocks or of none: one that is missing here and there is an error. */
+/* A bias that block 0 has has to be in all blocks. */
 static const tensor *find_bias(const model *m, part p, int block, size_t rows) {
     if (block > 0 && layout_find_bias(m, p, 0, rows) != NULL)
         return layout_need_bias(m, p, block, rows);
@@ -97,7 +97,7 @@ static void write_norm(const model *m, model_writer *w, part p, int block) {
     size_t dim = (size_t)m->config.embed_dim;
     stack x = {{NULL}, {1, 1, 0}, dim};
     x.tensors[0] = layout_need(m, p, block, (shape){1, {dim}});
-    x.tensors[1] = layout_need_bias(m, p, block, dim); /* without one it is no LayerNorm */
+    x.tensors[1] = layout_need_bias(m, p, block, dim); /* a LayerNorm has one */
     write_stack(w, &x, x.tensors[0]->name);
 }
 
@@ -175,7 +175,7 @@ static void sincos_half(double position, int count, float *values) {
     }
 }
 
-/* MAE: the column's half first. MoCo v3: the row's. Zeros for the tokens in front. */
+/* MAE: the column's half first. MoCo v3: the row's half first. Zeros for the prefix tokens. */
 static void read_sincos2d_row(const void *source, size_t row, float *values) {
     const model *m = source;
     const vit_config *c = &m->config;
@@ -213,7 +213,7 @@ static matrix find_head(const model *m, part p) {
     return find_matrix(m, p, 0, (size_t)m->config.num_classes, cols);
 }
 
-/* Two heads whose logits are averaged are one over both tokens, of half the weights. */
+/* Two heads whose logits are averaged become one head that reads both tokens, with half the weights. */
 static void write_head(const model *m, model_writer *w) {
     matrix x = find_head(m, PART_HEAD);
     if (m->config.head_tokens == 2) {

@@ -1,4 +1,4 @@
-/* vit-info: what is in a .vit file. It ends with status 1 where the file is damaged. */
+/* vit-info: shows what is in a .vit file. Exit status 1 if the file is damaged. */
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
@@ -7,14 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void print_config(const vit_config *c) {
     static const char *const acts[VIT_ACT_COUNT] = {"gelu", "gelu_tanh", "quick_gelu", "swiglu",
                                                     "relu"};
+    int down = c->img_size[0] / c->patch_size[0], across = c->img_size[1] / c->patch_size[1];
     printf("architecture   %s\n", c->architecture);
     printf("img_size       %d x %d\n", c->img_size[0], c->img_size[1]);
     printf("patch_size     %d x %d, %d patches\n", c->patch_size[0], c->patch_size[1],
-           vit__num_patches(c));
+           down * across);
     printf("in_chans       %d\n", c->in_chans);
     printf("num_classes    %d\n", c->num_classes);
     printf("embed_dim      %d\n", c->embed_dim);
@@ -25,14 +27,17 @@ static void print_config(const vit_config *c) {
     printf("norm_eps       %g\n", (double)c->norm_eps);
 }
 
-/* What the head reads, and what lies in between. */
+/* What the head reads, and what comes before it. */
 static void print_head(const vit_config *c) {
+    static const char *const means[] = {"", "the mean of the patch tokens",
+                                        "the mean of all tokens"};
+    static const char *const norms[VIT_FINAL_NORM_COUNT] = {
+        "normalised before pooling", "normalised after pooling", "not normalised"};
     printf("head           ");
     if (c->head_tokens == 1) printf("token 0");
     if (c->head_tokens > 1) printf("tokens 0 to %d", c->head_tokens - 1);
-    if (c->head_avg) printf("%sthe mean of the patch tokens", c->head_tokens > 0 ? " and " : "");
-    printf(", %s", c->final_norm == VIT_FINAL_NORM_POOLED ? "normalised after pooling"
-                                                          : "normalised before pooling");
+    printf("%s%s", c->head_tokens > 0 && c->head_avg ? " and " : "", means[c->head_avg]);
+    printf(", %s", norms[c->final_norm]);
     if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
     printf("\n");
 }
@@ -48,7 +53,7 @@ static void print_recipe(const vit_config *c) {
                interpolations[p->interpolation]);
     printf("\ncrop           %d x %d, %s\n", c->img_size[0], c->img_size[1], crops[p->crop]);
     printf("rescale        %.9g\nmean, std      ", (double)p->rescale);
-    for (int i = 0; i < vit__min(c->in_chans, 4); i++)
+    for (int i = 0; i < c->in_chans && i < 4; i++)
         printf("%s%g, %g", i > 0 ? "; " : "", (double)p->mean[i], (double)p->std[i]);
     printf("\n");
 }
@@ -58,60 +63,51 @@ static void print_labels(const vit_model *model) {
     if (first == NULL) printf("labels         none\n");
     else
         printf("labels         %s, ..., %s\n", first,
-               vit_model_label(model, model->config.num_classes - 1));
-}
-
-/* What a tensor is stored as. */
-static vit_dtype dtype_at(const vit_model *model, int index) {
-    const unsigned char *entry = vit__entry(model->data, index);
-    return vit__dtype_of((vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
+               vit_model_label(model, vit_model_config(model)->num_classes - 1));
 }
 
 /* Weights and biases, without padding. */
-static unsigned long long parameters_of(const vit__tensor *t) {
-    unsigned long long rows = (unsigned long long)t->rows * (unsigned)t->rows_repeat;
-    unsigned long long cols = (unsigned long long)t->cols * (unsigned)t->cols_repeat;
-    return rows * cols + (t->order == VIT__PANELS ? rows : 0);
+static unsigned long long parameters_of(const vit_tensor *t) {
+    unsigned long long rows = (unsigned)t->rows, cols = (unsigned)t->cols;
+    return rows * cols + (t->is_matrix ? rows : 0);
 }
 
-/* One line; returns whether the checksum is right. */
-static int print_tensor(const vit_model *model, int index) {
-    const unsigned char *entry = vit__entry(model->data, index);
-    vit__tensor t = vit__tensor_at(&model->config, index);
-    vit_tensor tensor;
-    if (vit_model_tensor(model, index, &tensor) != VIT_OK) return 0;
-    unsigned long long offset = vit__u64(entry + 32), size = vit__u64(entry + 40);
-    uint32_t checksum = vit__u32(entry + 28);
-    int right = vit__xxh32(model->data + offset, (size_t)size) == checksum;
+/* One line; returns what vit_model_verify_tensor does. */
+static vit_status print_tensor(const vit_model *model, int index, const vit_tensor *t) {
+    vit_status status = vit_model_verify_tensor(model, index);
     char name[32];
-    if (t.role >= VIT__NORM1 && t.role <= VIT__FC2)
-        snprintf(name, sizeof(name), "%d.%s", t.block, tensor.name);
-    else snprintf(name, sizeof(name), "%s", tensor.name);
-    printf("  %-14s %7d x %-7d %-5s %-7s %12llu %10llu  %08lx %s\n", name, t.rows * t.rows_repeat,
-           t.cols * t.cols_repeat, vit_dtype_name(dtype_at(model, index)),
-           t.order == VIT__PANELS ? "panels" : "rows", offset, size, (unsigned long)checksum,
-           right ? "ok" : "DAMAGED");
-    return right;
+    if (t->block >= 0) snprintf(name, sizeof(name), "%d.%s", t->block, t->name);
+    else snprintf(name, sizeof(name), "%s", t->name);
+    printf("  %-14s %7d x %-7d %-5s %-7s %12llu %10llu  %08lx %s\n", name, t->rows, t->cols,
+           vit_dtype_name(t->dtype), t->is_matrix ? "panels" : "rows",
+           (unsigned long long)t->offset, (unsigned long long)t->size, (unsigned long)t->checksum,
+           status == VIT_OK            ? "ok"
+           : status == VIT_ERROR_RANGE ? "OUT OF RANGE"
+                                       : "DAMAGED");
+    return status;
 }
 
-/* Returns whether every checksum is right. */
-static int print_tensors(const vit_model *model) {
-    int count = vit__tensor_count(&model->config), right = 1;
-    printf("tensors        %d\n", count);
+/* Returns VIT_OK, or the first error in a tensor. */
+static vit_status print_tensors(const vit_model *model) {
+    vit_status first = VIT_OK;
+    vit_tensor t;
+    printf("tensors        %d\n", vit_model_tensor_count(model));
     printf("  %-14s %7s x %-7s %-13s %12s %10s  checksum\n", "", "rows", "cols", "", "offset",
            "bytes");
-    for (int i = 0; i < count; i++) right &= print_tensor(model, i);
-    return right;
+    for (int i = 0; vit_model_tensor(model, i, &t) == VIT_OK; i++) {
+        vit_status status = print_tensor(model, i, &t);
+        if (first == VIT_OK) first = status;
+    }
+    return first;
 }
 
-/* How many parameters are stored as what, and the bits that each takes with scales and padding. */
+/* The parameters by dtype, with the bits that each takes, including scales and padding. */
 static void print_dtypes(const vit_model *model) {
     unsigned long long parameters[VIT_DTYPE_COUNT] = {0}, bytes[VIT_DTYPE_COUNT] = {0}, sum = 0;
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        vit__tensor t = vit__tensor_at(&model->config, i);
-        vit_dtype dtype = dtype_at(model, i);
-        parameters[dtype] += parameters_of(&t);
-        bytes[dtype] += vit__u64(vit__entry(model->data, i) + 40);
+    vit_tensor t;
+    for (int i = 0; vit_model_tensor(model, i, &t) == VIT_OK; i++) {
+        parameters[t.dtype] += parameters_of(&t);
+        bytes[t.dtype] += t.size;
         sum += parameters_of(&t);
     }
     printf("parameters     %llu\n", sum);
@@ -131,29 +127,34 @@ static void print_workspaces(const vit_model *model) {
     }
 }
 
+/* Returns what is wrong with the model, or VIT_OK. */
+static vit_status print_model(const vit_model *model) {
+    const vit_config *config = vit_model_config(model);
+    print_config(config);
+    printf("dtype          %s\n", vit_dtype_name(vit_model_dtype(model)));
+    print_head(config);
+    print_recipe(config);
+    print_labels(model);
+    print_workspaces(model);
+    vit_status status = print_tensors(model);
+    print_dtypes(model);
+    return status == VIT_OK ? vit_model_verify(model) : status; /* the chunks, too */
+}
+
 int main(int argc, char **argv) {
-    const vit_load_options options = {1, 0, NULL}; /* checksums are checked one by one below */
+    const vit_load_options options = {1, 0, NULL}; /* tensors are verified one by one */
     vit_model model;
+    struct stat file;
     if (argc != 2 || strcmp(argv[1], "--help") == 0) {
         fprintf(argc == 2 ? stdout : stderr, "usage: vit-info FILE.vit\n");
         return argc == 2 ? 0 : 2;
     }
     vit_status status = vit_model_load(&model, argv[1], &options);
-    if (status != VIT_OK) {
-        fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));
-        return 1;
+    if (status == VIT_OK) {
+        if (stat(argv[1], &file) == 0) printf("%s: %lld bytes\n", argv[1], (long long)file.st_size);
+        status = print_model(&model);
+        vit_model_close(&model);
     }
-    printf("%s: %llu bytes\n", argv[1], (unsigned long long)model.size);
-    print_config(&model.config);
-    printf("dtype          %s\n", vit_dtype_name(vit_model_dtype(&model)));
-    print_head(&model.config);
-    print_recipe(&model.config);
-    print_labels(&model);
-    print_workspaces(&model);
-    if (!print_tensors(&model)) status = VIT_ERROR_CHECKSUM;
-    print_dtypes(&model);
-    if (status == VIT_OK) status = vit_model_verify(&model); /* the chunks, too */
-    vit_model_close(&model);
     if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));
     return status == VIT_OK ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-"""The figures of one type of weights, the bounds that they have to keep, and the table."""
+"""The figures of one type of weights, their bounds, and the table."""
 from dataclasses import dataclass
 from statistics import median
 
@@ -38,7 +38,7 @@ class Figures:
 
 @dataclass
 class Bound:
-    """The most that a figure may be. timing: only where times are taken with care."""
+    """The most that a figure may be. timing: checked with --bench only."""
 
     subject: str
     name: str
@@ -95,7 +95,7 @@ def figures(result, base, classes):
 
 
 def check(subject, results, timing):
-    """Print how each bound is kept. Returns how many are not."""
+    """Print each bound and the figure. Returns how many bounds are missed."""
     failed = 0
     for bound in BOUNDS:
         if bound.subject != subject or bound.name not in results:
@@ -111,7 +111,7 @@ def check(subject, results, timing):
 
 
 def share(count, pictures):
-    """In per cent where there are many, else the count."""
+    """In per cent if there are many pictures, otherwise the count."""
     return f"{100 * count / pictures:.2f} %" if pictures >= 1000 else str(count)
 
 

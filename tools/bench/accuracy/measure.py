@@ -4,13 +4,13 @@
 
 On the model that ships with the 10,000 test pictures of Fashion-MNIST, and, where the environment's
 VIT_TEST_DATA names a folder with them (see tests/parity/photos.py), on DeiT-Tiny with photos. Prints
-a table for each in Markdown, and fails where a type does not keep what README promises of it.
+a table for each in Markdown, and fails if a type misses what README promises for it.
 
---bench takes the times with care, and puts ONNX Runtime beside, in float32 and in its dynamic int8.
-There the activations' scale is one for the whole tensor: batches of one, as for one picture.
+--bench times more carefully, and adds ONNX Runtime in float32 and in its dynamic int8. The latter has
+one scale of activations for the whole tensor, so it gets batches of one picture.
 
-Times are of one picture after the other on one thread, the median of rounds in which each has its
-turn. Everything is left in BUILD/accuracy.
+Times are for single pictures, one after the other on one thread: the median over rounds in which each
+type has one turn. All files stay in BUILD/accuracy.
 """
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ import sys
 import numpy as np
 import torch
 
-import subjects  # first: it tells Python where the modules of the other folders are
+import subjects  # first: it adds the other folders to Python's path
 import report
 from contestants import Contestant, rotated, turn
 from figures import Result, check, figures, markdown
@@ -34,7 +34,7 @@ NAMES = {"ort": "ONNX Runtime", "ort-int8": "ONNX Runtime, int8"}
 
 
 def convert(programs, subject, dtypes):
-    """{dtype: model file}. RuntimeError where the converter does not know one."""
+    """{dtype: model file}. RuntimeError if the converter refuses one."""
     models = {}
     for dtype in dtypes:
         models[dtype] = subject.path(f"{dtype}.vit")
@@ -96,7 +96,7 @@ def measure(subject, arguments):
 
 
 def the_subjects(build):
-    """Those that are there."""
+    """The subjects whose data are there."""
     places = {key: os.path.join(build, "accuracy", key) for key in ("fashion-mnist", "deit-tiny")}
     for place in places.values():
         os.makedirs(place, exist_ok=True)
@@ -109,8 +109,7 @@ def the_subjects(build):
 
 
 def check_shipped(subject):
-    """How many of the checks of the weights read back fail: the file made of them is the one that
-    ships."""
+    """Checks that the weights read back make the same file again; returns how many checks fail."""
     if subject.key != "fashion-mnist":
         return 0
     same = filecmp.cmp(subject.path("f32.vit"), subjects.SHIPPED, shallow=False)
@@ -119,7 +118,7 @@ def check_shipped(subject):
 
 
 def parse_arguments():
-    """The command line. Everything is compared with float32, which is always there."""
+    """The command line. Everything is compared with float32, so it is always measured."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("build")
     parser.add_argument("--bench", action="store_true")
@@ -130,7 +129,7 @@ def parse_arguments():
 
 
 def main():
-    """Measure and report. The exit status tells whether all bounds are kept."""
+    """Measure and report. Exit status 0 if all bounds are kept."""
     arguments = parse_arguments()
     torch.set_grad_enabled(False)
     names = {dtype: f"vit.h, {dtype}" for dtype in arguments.dtypes} | NAMES

@@ -1,7 +1,7 @@
-"""What is measured: a checkpoint, pictures as tensors, their classes.
+"""The subjects of the measurements: a checkpoint, pictures as tensors, their classes.
 
-The model that ships comes as a .vit file alone. Its weights are read back from it and written under
-timm's names, which loses nothing: converted again, the file is the same to the byte.
+The model that ships exists as a .vit file only. Its weights are read back from it and written under
+timm's names. That loses nothing: converted again, the file is the same to the byte.
 """
 import json
 import os

@@ -2,16 +2,16 @@
 
     bench.py [--quick] [--rounds N] [--models ti,s,b] [--peers ort,eager,frozen,...] FOLDER
 
-FOLDER is where make bench-peers puts what it makes. It gets peers.json (every number), peers.md
-(the tables, printed too) and peers.svg.
+FOLDER is the one that make bench-peers builds in. The results go there: peers.json (every number),
+peers.md (the tables, also printed) and peers.svg.
 
 In a round each contestant has one turn, in an order that changes from round to round, and none
-begins before the threads of the one before are asleep: so whatever else the machine does, it does to
-all of them. What counts are the ratios; the times drift. The logits of those that compute in
-float32 have to agree with those of vit.h; of the others it is said how far they are off.
+begins before the threads of the previous one are asleep: so other work on the machine affects all of
+them. The ratios are what counts; the times drift. The logits of the contestants that compute in
+float32 have to agree with those of vit.h; for the others the difference is reported.
 
-This process imports nothing large: the peak memory that the system tells of a child counts what it
-shares with its parent when it starts.
+This process imports nothing large: the peak memory that the system reports for a child includes what
+it shares with its parent when it starts.
 """
 import argparse
 import contextlib
@@ -38,7 +38,7 @@ def difference(logits, expected):
 
 
 def check(logits, what):
-    """name: difference to vit.h. Ends the program where they do not agree but should."""
+    """{name: difference from vit.h}. Ends the program if logits that have to agree do not."""
     errors = {name: difference(values, logits["vit"]) for name, values in logits.items()}
     for name, error in errors.items():
         if error > TOLERANCE and name in FLOAT32 or not math.isfinite(error):
@@ -66,8 +66,8 @@ def passes(folder, names, size, threads, rounds):
 
 
 def whole_process(folder, name, size):
-    """(milliseconds from its start until the logits are there, peak memory in MB, logits) of a
-    process on one thread."""
+    """(milliseconds from the start to the logits, peak memory in MB, logits) of a process on one
+    thread."""
     begin = time.perf_counter()
     process = start(command(name, folder, size, 1, 1))
     process.stdin.write(b"run\nlogits\n")
@@ -82,7 +82,7 @@ def whole_process(folder, name, size):
 
 
 def cold_starts(folder, names, size, rounds):
-    """Whole processes, the files in the page cache: a first round that does not count reads them."""
+    """Whole processes, with the files in the page cache: a first round, not counted, reads them."""
     times, memory = {name: [] for name in names}, {name: [] for name in names}
     for i in range(-1, rounds):
         logits = {}
@@ -96,8 +96,8 @@ def cold_starts(folder, names, size, rounds):
 
 
 def together(contestants):
-    """Pictures a second of processes of a batch of 8 together that run at the same time, each at its
-    own pace."""
+    """Pictures a second of processes that run at the same time, each at its own pace, with 8 pictures
+    in all of their batches together."""
     for _ in range(2):  # as in a turn, the first does not count
         for contestant in contestants:
             contestant.send("run")
@@ -123,10 +123,10 @@ def batches(folder, size, rounds):
 
 
 def race(arguments):
-    """Everything; the results as they are written to the JSON file."""
+    """Runs everything; returns the results as they go to the JSON file."""
     names = ["vit"] + [name for name in arguments.peers if name != "vit"]
     folder, rounds = arguments.folder, arguments.rounds
-    once = [name for name in names if name != "frozen"]  # who runs once does not compile first
+    once = [name for name in names if name != "frozen"]  # a process that runs once does not compile first
     results = {"about": report.about(folder), "passes": [], "cold": [], "batches": [],
                "files": report.file_sizes(folder, names, arguments.models)}
     for size in arguments.models:
@@ -140,7 +140,7 @@ def race(arguments):
 
 
 def choice(known):
-    """A parser of a list with commas, all of which have to be known."""
+    """A parser of a list with commas, whose words all have to be known."""
     def parse(text):
         words = text.split(",")
         if not set(words) <= set(known):

@@ -2,15 +2,15 @@
 
      CONTESTANT MODEL PIXELS THREADS BATCH [CHANNELS SIDE CLASSES]
 
-   PIXELS is a file with the tensors of pictures, of 3 x 224 x 224 unless told otherwise. A pass takes
-   BATCH of them, the first ones, over again where there are not as many. Each line of standard input
-   is a command, each answer a line of standard output:
+   PIXELS is a file with the tensors of pictures, 3 x 224 x 224 each without CHANNELS and SIDE. A pass
+   takes the first BATCH of them, and starts again from the first if there are fewer. Each line of
+   standard input is a command, each answer a line of standard output:
 
      run        makes a forward pass; milliseconds
-     logits     of the first picture, by the last pass
+     logits     those of the first picture in the last pass
      all PATH   classifies all pictures and writes their logits, float32, into a file; milliseconds
                 of the passes
-     peak       GFLOP/s of the processor at most, 0 where not known */
+     peak       the processor's peak in GFLOP/s, 0 if not known */
 #include "contestant.h"
 
 #include "../clock.h"
@@ -57,7 +57,7 @@ static void read_pictures(const contest *c, const char *path) {
     fclose(file);
 }
 
-/* The pixels of the next pass: a batch from this picture on. */
+/* Sets the pixels of the next pass: a batch that begins with picture `first`. */
 static void take(const contest *c, size_t first) {
     size_t size = picture_size(c);
     for (size_t i = 0; i < (size_t)c->batch; i++) {
@@ -123,5 +123,5 @@ int main(int argc, char **argv) {
         command[strcspn(command, "\n")] = 0;
         obey(&c, command);
     }
-    return 0; /* what is left, the system takes back */
+    return 0; /* the system frees the rest */
 }

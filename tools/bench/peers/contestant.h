@@ -16,13 +16,13 @@ typedef struct contest {
 /* Floats of a picture. */
 size_t picture_size(const contest *c);
 
-/* Everything up to the first pass. Never called twice. */
+/* Everything before the first pass. Called once. */
 void contestant_open(const contest *c);
 
 /* A pass: pixels become logits. */
 void contestant_run(const contest *c);
 
-/* GFLOP/s that the processor reaches at most, on the threads of the contest; 0: not known. */
+/* The processor's peak in GFLOP/s on the threads of the contest; 0: not known. */
 double contestant_peak(const contest *c);
 
 /* Print the message and exit. */

@@ -42,9 +42,9 @@ def command(name, folder, size, threads, batch):
 
 
 def environment():
-    """The environment without what steers OpenBLAS and OpenMP, and with the OpenBLAS in front that
-    shares PyTorch's OpenMP threads: those of the other builds and PyTorch's spin against each other,
-    and two threads are then 3 to 4 times slower."""
+    """The environment without the settings of OpenBLAS and OpenMP, and with the OpenBLAS first that
+    shares PyTorch's OpenMP threads: the threads of the other builds spin against PyTorch's, and two
+    threads are then 3 to 4 times slower."""
     steering = ("OPENBLAS_", "OMP_", "GOMP_", "MKL_")
     result = {key: value for key, value in os.environ.items() if not key.startswith(steering)}
     result["LD_LIBRARY_PATH"] = f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}/openblas-openmp"
@@ -106,8 +106,8 @@ class Contestant:
                     yield file.read().rpartition(")")[2].split()[0]
 
     def rest(self):
-        """Wait until all threads sleep: pools go on spinning for a while behind a pass, and would
-        take a core from the next contestant."""
+        """Wait until all threads sleep: pools spin for a while after a pass, and would take a core
+        from the next contestant."""
         for _ in range(200):
             time.sleep(0.01)
             if "R" not in self.states():
@@ -116,13 +116,13 @@ class Contestant:
 
 
 def rotated(items, by):
-    """The list, beginning elsewhere."""
+    """The list, rotated."""
     by %= len(items)
     return items[by:] + items[:by]
 
 
 def turn(contestant, word="run"):
-    """Milliseconds of a pass. One goes before it that does not count: it finds the threads asleep,
+    """Milliseconds of a pass, after one that does not count: that one finds the threads asleep,
     perhaps on one core, and the caches full of the other contestants' weights."""
     contestant.ask(word)
     milliseconds = contestant.ask(word)

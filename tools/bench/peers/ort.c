@@ -1,16 +1,16 @@
-/* The contestant ONNX Runtime, by its C interface: its own optimisations all on, the other options as
-   they come.
+/* The contestant ONNX Runtime, by its C interface, with all its optimisations on and its other options
+   at their defaults.
 
-   npm's package holds the library but no header. The interface is a table of functions whose order
-   never changes (the first 102 are those of version 1), so what is needed of it is declared here,
-   after include/onnxruntime/core/session/onnxruntime_c_api.h. */
+   npm's package has the library but no header. The interface is a table of functions whose order never
+   changes (the first 102 are those of version 1), so this file declares the ones that it needs, as in
+   include/onnxruntime/core/session/onnxruntime_c_api.h. */
 #include "contestant.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-typedef struct ort_status ort_status; /* NULL: well done */
+typedef struct ort_status ort_status; /* NULL: success */
 typedef struct ort_env ort_env;
 typedef struct ort_session ort_session;
 typedef struct ort_session_options ort_session_options;

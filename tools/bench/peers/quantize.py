@@ -1,7 +1,7 @@
-"""A float32 ONNX graph made into what onnxruntime's quantize_dynamic writes of it with per_channel
-and reduce_range: its linear layers in integers of 8 bits, the activations' scale found in each pass.
+"""Quantizes a float32 ONNX graph as onnxruntime's quantize_dynamic does with per_channel and
+reduce_range: linear layers in integers of 8 bits, the scale of the activations computed in each pass.
 
-Debian has no package of onnxruntime, and npm's holds the library alone: hence written here.
+Written here because Debian has no package of onnxruntime and npm's has the library only.
 
 The range of the weights is reduced to 7 bits, as onnxruntime's documentation advises: on processors
 without VNNI its kernels add pairs of products in 16 bits, which saturate where weights have all 8.
@@ -28,7 +28,7 @@ def constants(name, weights):
 
 def layer(node):
     """The nodes that a MatMul with constant weights becomes. ONNX Runtime makes one operator of them
-    and of the addition of the bias behind."""
+    and of the addition of the bias after them."""
     name = node.output[0]
     made = helper.make_node
     return [

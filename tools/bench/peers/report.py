@@ -1,4 +1,4 @@
-"""What the results look like: tables in Markdown, a plot in SVG."""
+"""Shows the results: tables in Markdown, a plot in SVG."""
 import datetime
 import json
 import os
@@ -63,31 +63,31 @@ def table(head, rows):
 
 
 def short(value):
-    """With three digits, or more where it has them before the point."""
+    """With three digits, or more if there are more before the point."""
     return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
 
 
 def floor_ms(entry):
-    """Milliseconds that the arithmetic takes at the FMA peak; 0 where that is not known."""
+    """Milliseconds that the arithmetic takes at the FMA peak; 0 if the peak is not known."""
     peak = median(entry["peak_gflops"])
     return gflop(entry["size"], 1) / peak * 1e3 if peak > 0 else 0
 
 
 def share(entry, name):
-    """How much of the FMA peak, by the arithmetic that is done. Nothing where no peak is known."""
+    """The share of the FMA peak, by the contestant's own arithmetic; empty if no peak is known."""
     peak = median(entry["peak_gflops"])
     work = gflop(entry["size"], 1) if name == "vit" else gflop(entry["size"])
     return f", {work / median(entry['ms'][name]) * 1e5 / peak:.0f} %" if peak > 0 else ""
 
 
 def ratio(values, ours):
-    """Of two contestants, round by round: the machine's drift falls out."""
+    """Median ratio of two contestants, round by round, so that the machine's drift cancels."""
     return median(a / b for a, b in zip(values, ours))
 
 
 def comparisons(names):
-    """Whose time is given as a multiple of whose: of float32 that of vit.h; vit.h's own of its other
-    types; another's int8 of vit.h's."""
+    """Pairs (a, b): the time of a is given as a multiple of that of b. Others' float32 is compared with
+    vit.h's, vit.h's float32 with its other types, others' int8 with vit.h's."""
     for name in names[1:]:
         if name.startswith("vit-"):
             yield "vit", name
@@ -154,19 +154,19 @@ def error_text(results):
     """How far the logits are from vit.h's in float32."""
     errors, names = worst_errors(results), full_names(results)
     float32 = max(error for name, error in errors.items() if name in FLOAT32)
-    others = "".join(f", {names[name]} by {error:.2g}" for name, error in errors.items()
+    others = "".join(f"; {error:.2g} in {names[name]}" for name, error in errors.items()
                      if name not in FLOAT32)
-    return ("Logits differ from vit.h's in float32, of the largest one, by at most "
+    return ("Largest difference of a logit from vit.h's in float32, relative to the largest logit: "
             f"{float32:.1e} in float32{others}.")
 
 
 def markdown(results):
-    """All tables, and how they came about."""
+    """All tables, and how they were measured."""
     facts = results["about"]
     rounds = len(results["passes"][0]["peak_gflops"])
     text = (f"Measured on {facts['date']}, {facts['cores']} cores of {facts['processor']}, "
-            f"random weights, float32 where nothing else is said, batch 1, {rounds} rounds. "
-            f"{error_text(results)} The shares of the FMA peak are of the arithmetic that each does: "
+            f"random weights, float32 unless the row says otherwise, batch 1, {rounds} rounds. "
+            f"{error_text(results)} Each share of the FMA peak counts the contestant's own arithmetic: "
             "vit.h computes the last block for token 0 alone.\n")
     return "\n".join([text, passes_table(results), cold_table(results), batches_table(results),
                       files_table(results)])

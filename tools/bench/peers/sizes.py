@@ -18,8 +18,8 @@ def parameters(size):
 
 
 def gflop(size, last=TOKENS):
-    """Arithmetic of all products for a picture, where the last block is computed for its first last
-    tokens: all of them, or the one that the head reads."""
+    """GFLOP of all products for a picture. last: number of tokens that the last block is computed for,
+    all of them or the one that the head reads."""
     dim, mlp = SIZES[size]["embed_dim"], SIZES[size]["mlp_dim"]
     rows = TOKENS * (BLOCKS - 1) + last
     products = (TOKENS - 1) * 3 * 16 * 16 * dim  # patches

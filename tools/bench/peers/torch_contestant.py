@@ -2,7 +2,8 @@
 
     torch_contestant.py eager|frozen MODEL PIXELS THREADS BATCH
 
-MODEL is a file of a whole module: nothing is made that the file's weights then replace.
+MODEL is a file of a whole module, so that no time goes into initial weights that the file's would
+replace.
 """
 import os
 import sys
@@ -17,7 +18,7 @@ import plain_vit  # noqa: E402,F401 (the module's classes)
 
 
 def load(mode, path, pixels):
-    """The model, in eval mode; frozen: traced, its weights constants, as TorchScript optimises."""
+    """The model, in eval mode; frozen: traced, with constant weights, optimised by TorchScript."""
     model = torch.load(path)
     if mode == "eager":
         return model

@@ -1,4 +1,4 @@
-/* The contestant vit.h: as a program would use it, the weights verified. */
+/* The contestant vit.h, used as a program would use it, with the weights verified. */
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
@@ -24,7 +24,8 @@ void contestant_open(const contest *c) {
     if (workspace_size == 0) fail("this batch is not possible here");
     workspace = malloc(workspace_size);
     if (workspace == NULL) fail("out of memory");
-    if (vit_pixels_count(&model) != picture_size(c) || model.config.num_classes != c->classes)
+    if (vit_pixels_count(&model) != picture_size(c) ||
+        vit_model_config(&model)->num_classes != c->classes)
         fail("this model is not one of the contest");
 }
 
