@@ -1725,19 +1725,24 @@ static int vit__bytes_are_within(const unsigned char *p, size_t size, int range)
     return beyond == 0;
 }
 
-VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
-    if (model == NULL || model->data == NULL || index < 0 ||
-        index >= vit__tensor_count(&model->config))
-        return VIT_ERROR_ARGUMENT;
+static vit_status vit__verify_tensor(const vit_model *model, int index) {
     const unsigned char *entry = vit__entry(model->data, index);
     const unsigned char *data = model->data + vit__u64_size(entry + 32);
     if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
         return VIT_ERROR_CHECKSUM;
-    vit__tensor t = vit__tensor_at(&model->config, index);
-    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
-        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
-        return VIT_ERROR_RANGE;
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8) {
+        vit__tensor t = vit__tensor_at(&model->config, index);
+        size_t size = t.padded_rows * t.padded_cols;
+        if (!vit__bytes_are_within(data, size, (int)vit__u32(entry + 24))) return VIT_ERROR_RANGE;
+    }
     return VIT_OK;
+}
+
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
+    if (model == NULL || model->data == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    return vit__verify_tensor(model, index);
 }
 
 VIT_API vit_status vit_model_verify(const vit_model *model) {
@@ -1745,7 +1750,7 @@ VIT_API vit_status vit_model_verify(const vit_model *model) {
     const unsigned char *file = model->data;
     vit_status status = VIT_OK;
     for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
-        status = vit_model_verify_tensor(model, i);
+        status = vit__verify_tensor(model, i);
     for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
