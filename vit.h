@@ -32,18 +32,19 @@
             files, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
-       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
-       [5]  the file: header, directory, labels, every number checked
+       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
+            steps that threads share
+       [5]  the file: tables of the header's fields and of the tensors' roles; every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm, softmax and quantization of rows,
-            in plain C; products by a Cortex-M's DSP instructions; the table of those for each
-            instruction set
-       [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
-       [9]  model: workspace plan, open, forward
-       [10] results: softmax, top-k
-       [11] convenience: load from a file, thread pool
-       [12] vector kernels: those of [7] once more, compiled for each instruction set
-       [13] licence
+       [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
+            of them this machine runs
+       [8]  products: rows times the panels of a matrix, for each type of operand
+       [9]  layers: patch embedding, norms, attention, MLP, pooling, head
+       [10] forward: sizes and workspace of a pass, blocks one after the other, batches
+       [11] results: softmax, top-k
+       [12] convenience: load from a file, thread pool
+       [13] targets: the kernels of [7] for each instruction set
+       [14] licence
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
@@ -273,7 +274,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [13] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -2461,7 +2462,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
     }
 }
 
-/* The targets: this file includes itself, once for each, and takes [12]. */
+/* The targets: this file includes itself, once for each, and takes [13]. */
 #if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
 #define VIT_SELF __FILE_NAME__
 #elif !defined(VIT_SELF)
@@ -3659,7 +3660,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     return status;
 }
 
-/* ---- [10] RESULTS -------------------------------------------------------------------------- */
+/* ---- [11] RESULTS -------------------------------------------------------------------------- */
 
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
@@ -3690,7 +3691,7 @@ VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices)
     return count;
 }
 
-/* ---- [11] CONVENIENCE ---------------------------------------------------------------------- */
+/* ---- [12] CONVENIENCE ---------------------------------------------------------------------- */
 
 VIT_API void vit_model_close(vit_model *model) {
     if (model == NULL) return;
@@ -4034,7 +4035,7 @@ VIT_API int vit_processor_count(void) {
 
 #else /* VIT__TARGET */
 
-/* ---- [12] TARGETS ----------------------------------------------------------------------------
+/* ---- [13] TARGETS ----------------------------------------------------------------------------
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
@@ -5139,7 +5140,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 
 #endif /* VIT__TARGET */
 
-/* ---- [13] LICENCE --------------------------------------------------------------------------
+/* ---- [14] LICENCE --------------------------------------------------------------------------
 
    MIT License. Copyright (c) 2026 the vit.h authors.
 
