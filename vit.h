@@ -32,18 +32,19 @@
             files, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
-       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
-       [5]  the file: header, directory, labels, every number checked
+       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
+            steps that threads share
+       [5]  the file: tables of the header's fields and of the tensors' roles; every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm, softmax and quantization of rows,
-            in plain C; products by a Cortex-M's DSP instructions; the table of those for each
-            instruction set
-       [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
-       [9]  model: workspace plan, open, forward
-       [10] results: softmax, top-k
-       [11] convenience: load from a file, thread pool
-       [12] vector kernels: those of [7] once more, compiled for each instruction set
-       [13] licence
+       [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
+            of them this machine runs
+       [8]  products: rows times the panels of a matrix, for each type of operand
+       [9]  layers: patch embedding, norms, attention, MLP, pooling, head
+       [10] forward: sizes and workspace of a pass, blocks one after the other, batches
+       [11] results: softmax, top-k
+       [12] convenience: load from a file, thread pool
+       [13] targets: the kernels of [7] for each instruction set
+       [14] licence
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
@@ -273,7 +274,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [13] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -1489,9 +1490,8 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    for (int i = 0; i < 2; i++) {
-        if (c->preprocess.resize != VIT_RESIZE_NONE && c->preprocess.resize_size[i] < 1) return 0;
-    }
+    const int *resized = c->preprocess.resize_size;
+    if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
     size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
@@ -1598,8 +1598,8 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE) return VIT_ERROR_VERSION; /* of a time before version 1 */
-    if (header_size > head_size) return VIT_ERROR_HEAD;
-    if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
+    if (header_size > head_size || vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16))
+        return VIT_ERROR_HEAD;
     if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
     return VIT_OK;
 }
@@ -1726,34 +1726,38 @@ static int vit__bytes_are_within(const unsigned char *p, size_t size, int range)
     return beyond == 0;
 }
 
-VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
-    if (model == NULL || model->data == NULL || index < 0 ||
-        index >= vit__tensor_count(&model->config))
-        return VIT_ERROR_ARGUMENT;
+static vit_status vit__verify_tensor(const vit_model *model, int index) {
     const unsigned char *entry = vit__entry(model->data, index);
     const unsigned char *data = model->data + vit__u64_size(entry + 32);
     if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
         return VIT_ERROR_CHECKSUM;
-    vit__tensor t = vit__tensor_at(&model->config, index);
-    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
-        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
-        return VIT_ERROR_RANGE;
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8) {
+        vit__tensor t = vit__tensor_at(&model->config, index);
+        size_t size = t.padded_rows * t.padded_cols;
+        if (!vit__bytes_are_within(data, size, (int)vit__u32(entry + 24))) return VIT_ERROR_RANGE;
+    }
     return VIT_OK;
+}
+
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
+    if (model == NULL || model->data == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    return vit__verify_tensor(model, index);
 }
 
 VIT_API vit_status vit_model_verify(const vit_model *model) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
     const unsigned char *file = model->data;
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        vit_status status = vit_model_verify_tensor(model, i);
-        if (status != VIT_OK) return status;
-    }
-    for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
+    vit_status status = VIT_OK;
+    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
+        status = vit__verify_tensor(model, i);
+    for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
-        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) status = VIT_ERROR_CHECKSUM;
     }
-    return VIT_OK;
+    return status;
 }
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
@@ -2354,13 +2358,13 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
+        float low = 0, high = 0, probe = 0; /* x * 0 is NaN where x is not finite */
         for (size_t i = 0; i < count; i++) {
-            int32_t bits = vit__bits_of(x[i]);
-            low = vit__max(low, bits ^ INT32_MIN);
-            high = vit__max(high, bits);
+            low = low < x[i] ? low : x[i];
+            high = high > x[i] ? high : x[i];
+            probe += x[i] * 0.0f;
         }
-        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
+        vit__quantizer q = vit__quantizer_of(low + probe, high);
         for (size_t i = 0; i < count; i++) {
             int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
             out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
@@ -2377,12 +2381,14 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        int32_t size = vit__bits_of(1e-30f);
-        for (size_t r = 0; r < (size_t)rows; r++)
-            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
-        float most = vit__float_of(size);
+        float most = 1e-30f, probe = 0;
+        for (size_t r = 0; r < (size_t)rows; r++) {
+            float size = x[r * stride + n] < 0 ? -x[r * stride + n] : x[r * stride + n];
+            most = most > size ? most : size;
+            probe += size * 0.0f;
+        }
         float inverse = (float)range / most;
-        scales[n] = most / (float)range + most * 0.0f;
+        scales[n] = most / (float)range + probe;
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -2456,7 +2462,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
     }
 }
 
-/* The targets: this file includes itself, once for each, and takes [12]. */
+/* The targets: this file includes itself, once for each, and takes [13]. */
 #if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
 #define VIT_SELF __FILE_NAME__
 #elif !defined(VIT_SELF)
@@ -3611,7 +3617,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
     if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_workspace_size(model, options, batch);
+    size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
@@ -3632,7 +3638,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     return status;
 }
 
-/* ---- [10] RESULTS -------------------------------------------------------------------------- */
+/* ---- [11] RESULTS -------------------------------------------------------------------------- */
 
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
@@ -3663,7 +3669,7 @@ VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices)
     return count;
 }
 
-/* ---- [11] CONVENIENCE ---------------------------------------------------------------------- */
+/* ---- [12] CONVENIENCE ---------------------------------------------------------------------- */
 
 VIT_API void vit_model_close(vit_model *model) {
     if (model == NULL) return;
@@ -4007,7 +4013,7 @@ VIT_API int vit_processor_count(void) {
 
 #else /* VIT__TARGET */
 
-/* ---- [12] TARGETS ----------------------------------------------------------------------------
+/* ---- [13] TARGETS ----------------------------------------------------------------------------
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
@@ -5112,7 +5118,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 
 #endif /* VIT__TARGET */
 
-/* ---- [13] LICENCE --------------------------------------------------------------------------
+/* ---- [14] LICENCE --------------------------------------------------------------------------
 
    MIT License. Copyright (c) 2026 the vit.h authors.
 
