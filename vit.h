@@ -2315,13 +2315,15 @@ static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANE
 }
 
 /* sums[n] of a row and a panel: the products of integers. */
-static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
+static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
-    for (; steps > 0; steps--, input += 4) {
-        for (size_t n = 0; n < VIT__PANEL; n++, weights += 4)
-            sums[n] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2] +
-                       input[3] * weights[3];
+    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n++) {
+            const int8_t *w = weights + 4 * n;
+            sums[n] +=
+                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
+        }
     }
 }
 
@@ -2329,7 +2331,7 @@ static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
 static void vit__multiply8(const vit__tile *t) {
     int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
     for (int r = 0; r < t->rows; r++)
-        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps, (const int8_t *)t->weights,
+        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps * 4, (const int8_t *)t->weights,
                   sums[r]);
     vit__finish8(t, 0, sums);
 }
@@ -4938,6 +4940,7 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
    A register holds 16 k of an output or of a row; the addresses of the weights, those of 4 k each, are a
    vector too. Compilers, given the instructions, take more of them. */
 static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
+    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -4956,7 +4959,7 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT
             "le lr, 1b\n2:"
             : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b),
               "+r"(c), "+w"(at)
-            : "r"(t->steps / 4)
+            : "r"(steps)
             : "q4", "q5", "q6", "q7", "lr", "cc", "memory");
         sums[0][n] = a0, sums[0][n + 1] = a1;
         sums[1][n] = b0, sums[1][n + 1] = b1;
