@@ -2163,7 +2163,7 @@ struct vit__kernels {
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
-/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+/* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
 static int32_t vit__bits_of(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof(bits));
@@ -2219,7 +2219,7 @@ static void vit__multiply(const vit__tile *t) {
     }
 }
 
-/* Of NaN these make NaN, of infinity infinity, of -infinity nothing that is finite. */
+/* NaN gives NaN, infinity infinity, and -infinity nothing that is finite, in every instruction set. */
 static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
@@ -2274,13 +2274,15 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
 /* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
    of the row is a NaN or infinite. */
 static float vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0], probe = 0;
+    float largest = x[0];
+    int32_t size =
+        0; /* bits of the largest magnitude: integers cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
-        probe += x[i] * 0.0f;
+        size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-    return probe;
+    return vit__float_of(size) * 0.0f;
 }
 
 /* Divides a row by its sum, to which `probe` is added. */
@@ -2360,13 +2362,13 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        float low = 0, high = 0, probe = 0; /* x * 0 is NaN where x is not finite */
+        int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
         for (size_t i = 0; i < count; i++) {
-            low = low < x[i] ? low : x[i];
-            high = high > x[i] ? high : x[i];
-            probe += x[i] * 0.0f;
+            int32_t bits = vit__bits_of(x[i]);
+            low = vit__max(low, bits ^ INT32_MIN);
+            high = vit__max(high, bits);
         }
-        vit__quantizer q = vit__quantizer_of(low + probe, high);
+        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
         for (size_t i = 0; i < count; i++) {
             int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
             out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
@@ -2383,14 +2385,12 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        float most = 1e-30f, probe = 0;
-        for (size_t r = 0; r < (size_t)rows; r++) {
-            float size = x[r * stride + n] < 0 ? -x[r * stride + n] : x[r * stride + n];
-            most = most > size ? most : size;
-            probe += size * 0.0f;
-        }
+        int32_t size = vit__bits_of(1e-30f);
+        for (size_t r = 0; r < (size_t)rows; r++)
+            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
+        float most = vit__float_of(size);
         float inverse = (float)range / most;
-        scales[n] = most / (float)range + probe;
+        scales[n] = most / (float)range + most * 0.0f;
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -2499,7 +2499,8 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-/* Each target, and the instruction set that its kernels are of; of one instruction set the best first. */
+/* The targets of a family of processors and their rows in the table below; of one instruction set the best
+   comes first. */
 #define VIT__BIT(target) (1u << VIT__TARGET_##target)
 #if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
@@ -2543,8 +2544,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #error "vit.h: what was included is another file; define VIT_SELF as the name of this one"
 #endif
 
-/* The targets, as bits, that this machine can run of those that not every one of its processors can:
-   Intel's manual, volume 1, 14.3 and 15.2. */
+/* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
+   volume 1, 14.3 and 15.2. */
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -4025,27 +4026,28 @@ VIT_API int vit_processor_count(void) {
    on both lane by lane, and a number beside a vector stands for a vector of it. A target defines what C
    has no operator for (each with VIT__ in front; those with * only where it has something better):
 
-     operation                for each lane                      of a NaN            range
+     operation                for each lane                      NaN gives           range
      SET(x)                   x                                  NaN
-     FMA(a, b, c)             a * b + c                          NaN
+     FMA(a, b, c)             a * b + c, rounded once; twice     NaN
+                              with simd128
      FNMA(a, b, c) *          c - a * b, rounded once            NaN
      FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
-     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN if b is; if a
-                                                                 is, b or NaN
-     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              x not -0
+     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
+                                                                 NaN from a
+     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              -0: a or b
      NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
-     TO_FLOAT(w) *            w as a float, which is signed
+     TO_FLOAT(w) *            w, which is signed, as a float
      MAX_WORDS(w, v)          the larger, which are signed
      LOAD_HALVES(p)           uint16_t p[lane] as a word
-     LOAD_F16(p) *            a half p[lane] as a float          NaN
-     DOT8(sum, x, w)          adds four products of bytes of x                       x 0..127
-                              and of w, which are signed, to sum
-     DOT8_TWICE(sum, x, w,    adds eight; only where it helps                        either x or w
-       y, v) *                                                                       at most 63
+     LOAD_F16(p) *            the half p[lane] as a float        NaN
+     DOT8(sum, x, w)          adds to sum four products of                           x 0..127
+                              bytes of x and of w, signed
+     DOT8_TWICE(sum, x0, w0,  adds eight; where it is faster                         all of x0 and x1, or
+       x1, w1) *                                                                     of w0 and w1, <= 63
      STORE8(p, w)             writes 16 words as bytes, limited to 0..127
-     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *            as +, MAX, MAX_WORDS
-     FOLD(a, op) *            a = op of a and of a with its halves swapped, its quarters ...
-     TRANSPOSE4(p, stride, q) *   4 rows of 4 floats become columns, 16 floats apart
+     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *    by +, MAX and MAX_WORDS
+     FOLD(a, op) *            a = op of a and of a with its halves swapped; then quarters, and so on
+     TRANSPOSE4(p, stride, q) *    4 rows of 4 floats become columns, 16 floats apart
 
    A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
 
@@ -4070,8 +4072,8 @@ VIT_API int vit_processor_count(void) {
 #define VIT__DSP_PANELS 2
 #define VIT__DSP_INPUTS 64 /* at a time */
 
-/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent rows
-   repeat the last. */
+/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent
+   rows repeat the last. */
 static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
         const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
@@ -4283,7 +4285,7 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
-/* Of NaN "less" is true; vminnm and vmaxnm would drop it. */
+/* b where either is NaN: "greater" is false then, "less" would be true, and vminnm takes the number. */
 #define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
 #define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
 #define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
@@ -4404,7 +4406,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
-/* function(tile, rows, ...), where the compiler knows rows, which is 1 to most, and most is up to 12. */
+/* Calls function(tile, rows, ...) so that the compiler knows rows, 1 to `most`, which is up to 12. */
 #define VIT__BY_ROWS(tile, most, function, ...)           \
     switch ((tile)->rows) {                               \
         VIT__CASES(1, tile, most, function, __VA_ARGS__); \
@@ -5015,7 +5017,7 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
     }
 }
 
-/* vit__multiply8 where the compiler knows rows, panels and depth. */
+/* vit__multiply8 where the compiler knows rows, panels and depth, as above. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const int8_t *weights[VIT__INT8_PANELS];
