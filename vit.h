@@ -2269,8 +2269,7 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
    of the row is a NaN or infinite. */
 static float vit__exp_row(float *x, int count, float scale) {
     float largest = x[0];
-    int32_t size =
-        0; /* bits of the largest magnitude: integers cost less where floats are emulated */
+    int32_t size = 0; /* bits of the largest |x|, which cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
         size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
