@@ -12,6 +12,7 @@
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
 # make check-parity      comparison with PyTorch, torchvision and Pillow
+# make check-containers  damaged and harmful checkpoints: one line of error, bounded time and memory
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
 #                        tools/train, on tiny sets
@@ -34,7 +35,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev
+BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -48,16 +49,18 @@ LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
 CONVERT = $(wildcard tools/convert/*.c)
+READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
+	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/parity/*.c tests/firmware/*.[ch] tests/emulated/*.h \
-	tests/emulated/simde/*.h)
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
+	tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
 $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $(CONVERT) -lcjson -lm
+	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
 
 $(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
 	@mkdir -p $(@D)
@@ -95,9 +98,21 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
 
+$(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
+
 $(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
+
+# see tests/fuzz/fuzz.h
+$(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h $(READERS) \
+		$(wildcard tools/convert/*.h)
+	@mkdir -p $(@D)
+	clang $(CSTD) $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined -I. -o $@ $< $(READERS) \
+		-lcjson -lz -lm
 
 $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
@@ -184,8 +199,14 @@ check-parity:
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/pixels.py
 	$(PYTHON) tests/parity/configs.py $(BUILD)
+	$(PYTHON) tests/parity/containers.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
+
+check-containers:
+	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
+	$(PYTHON) -W ignore tests/parity/malformed.py $(BUILD)
 
 check-accuracy:
 	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
@@ -238,4 +259,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean

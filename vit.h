@@ -76,8 +76,8 @@
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
    the model and the options alone, so a size computed on one machine holds on every other;
-   options.low_memory makes it smaller. A model is used where it lies: in mapped memory, in flash, in
-   an array. Opening it copies nothing.
+   options.low_memory makes it smaller. A model is used in place: in mapped memory, in flash, in an
+   array. Opening it copies nothing.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
    header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
@@ -401,7 +401,7 @@ typedef struct vit_preprocess_config {
     int resize_size[2]; /* height, width */
     vit_interpolation interpolation;
     vit_crop crop;
-    float rescale; /* x = u8 / rescale, 255 as a rule; then (x - mean) / std for each channel */
+    float rescale; /* x = u8 / rescale, usually 255; then (x - mean) / std for each channel */
     float mean[4];
     float std[4];
 } vit_preprocess_config;
@@ -441,8 +441,8 @@ typedef enum vit_isa {
     VIT_ISA_MVE,     /* Cortex-M55, with floats */
     VIT_ISA_NEON,    /* aarch64 */
     VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI where it is */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; likewise by AVX512-VNNI */
+    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI if present */
+    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; the same by AVX512-VNNI if present */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -461,7 +461,7 @@ typedef enum vit_dtype {
     VIT_F16,   /* IEEE 754's half precision */
     VIT_BF16,  /* the upper half of a float */
     VIT_INT8,  /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127 likewise: closer to float32, and slower on some machines */
+    VIT_INT8X, /* -127 to 127: closer to float32, and slower on some machines */
     VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
@@ -484,7 +484,7 @@ typedef struct vit_model {
     void *malloc_context;
 } vit_model;
 
-/* Open the model that lies at data, size bytes, at a multiple of 16 (of 64 for full speed). The
+/* Open the model at data, size bytes, at a multiple of 16 (of 64 for full speed). The
    data must stay as it is while the model is in use; it is neither copied nor freed. The head of
    the file and every size and offset are checked; the weights are not (vit_model_verify). On an
    error the model may be closed but not used. */
@@ -604,6 +604,11 @@ typedef struct vit_options {
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
+/* The same for a model that is not at hand, from its config and the vit_dtype of its blocks: for a
+   program on the host that sizes a static array. */
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch);
+
 /* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
    [batch][num_classes], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
@@ -698,7 +703,7 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #endif
 
 #ifdef VIT_FREESTANDING
-/* The square root, where it is one instruction. */
+/* The square root, if the processor has an instruction for it. */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(VIT__EMULATED)
 #if defined(__x86_64__)
 #define VIT__SQRT(root, x) __asm__("sqrtss {%1, %0|%0, %1}" : "=x"(root) : "x"(x))
@@ -835,7 +840,7 @@ int memcmp(const void *a, const void *b, size_t size);
 #endif
 
 #define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
-#define VIT__PANEL 16     /* outputs of a matrix that lie together */
+#define VIT__PANEL 16     /* outputs of a matrix that are stored together */
 #define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
 #define VIT__TILE_PANELS 2
 #define VIT__MAX_THREADS 1024
@@ -1265,33 +1270,29 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 #undef VIT__ROLE_NAME
 
 /* Sizes that follow from a config c, of which the shapes of its tensors are made. */
-#define VIT__SIZE_LIST(X)                                           \
-    X(ONE, 1)                                                       \
-    X(TWO, 2) /* weight and bias of a norm */                       \
-    X(NORM_PRE, 2 * c->norm_pre)                                    \
-    X(QK_NORM, 2 * c->qk_norm)                                      \
-    X(FINAL_NORM, c->final_norm == VIT_FINAL_NORM_NONE ? 0 : 2)     \
-    X(DIM, c->embed_dim)                                            \
-    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])     \
-    X(PREFIX, c->prefix_tokens)                                     \
-    X(TOKENS, vit__num_tokens(c))                                   \
-    X(HEAD_DIM, c->head_dim)                                        \
-    X(HEADS, c->num_heads)                                          \
-    X(MLP, c->mlp_dim)                                              \
-    X(GATES, c->act == VIT_ACT_SWIGLU ? 2 : 1)                      \
-    X(POOLED, vit__pooled_tokens(c))                                \
-    X(PRE_LOGITS, c->pre_logits)                                    \
-    X(CLASSES, c->num_classes)                                      \
-    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim) \
+#define VIT__SIZE_LIST(X)                                                           \
+    X(ONE, 1)                                                                       \
+    X(TWO, 2) /* weight and bias of a norm; what is not computed yet is constant */ \
+    X(NORM_PRE, 0)                                                                  \
+    X(QK_NORM, 0)                                                                   \
+    X(FINAL_NORM, 2)                                                                \
+    X(DIM, c->embed_dim)                                                            \
+    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])                     \
+    X(PREFIX, c->prefix_tokens)                                                     \
+    X(TOKENS, vit__num_tokens(c))                                                   \
+    X(HEAD_DIM, c->head_dim)                                                        \
+    X(HEADS, c->num_heads)                                                          \
+    X(MLP, c->mlp_dim)                                                              \
+    X(GATES, 1)                                                                     \
+    X(POOLED, vit__pooled_tokens(c))                                                \
+    X(PRE_LOGITS, c->pre_logits)                                                    \
+    X(CLASSES, c->num_classes)                                                      \
+    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim)                 \
     X(HEAD_INPUTS, c->pre_logits > 0 ? 1 : vit__pooled_tokens(c))
 
 #define VIT__SIZE_NAME(name, value) VIT__SIZE_##name,
 enum { VIT__SIZE_LIST(VIT__SIZE_NAME) VIT__SIZE_COUNT };
 #undef VIT__SIZE_NAME
-
-typedef struct vit__sizes {
-    int of[VIT__SIZE_COUNT];
-} vit__sizes;
 
 typedef struct vit__role_shape {
     unsigned char order, rows, rows_repeat, cols, cols_repeat;
@@ -1351,34 +1352,34 @@ static int vit__pooled_tokens(const vit_config *c) {
     return c->head_tokens + (c->head_avg != 0);
 }
 
-static vit__sizes vit__sizes_of(const vit_config *c) {
-#define VIT__SIZE_VALUE(name, value) value,
-    vit__sizes sizes = {{VIT__SIZE_LIST(VIT__SIZE_VALUE)}};
-#undef VIT__SIZE_VALUE
-    return sizes;
+static int vit__size_of(const vit_config *c, int size) {
+#define VIT__SIZE_CASE(name, value) \
+    case VIT__SIZE_##name:          \
+        return value;
+    switch (size) { VIT__SIZE_LIST(VIT__SIZE_CASE) }
+#undef VIT__SIZE_CASE
+    return 0;
 }
 
 /* Tensors of the roles from first to last; of one block, where they are those of blocks. */
-static int vit__count_roles(const vit__sizes *sizes, int first, int last) {
+static int vit__count_roles(const vit_config *c, int first, int last) {
     int count = 0;
-    for (int role = first; role <= last; role++)
-        count += sizes->of[vit__role_shapes[role].rows] > 0;
+    for (; first <= last; first++) count += vit__size_of(c, vit__role_shapes[first].rows) > 0;
     return count;
 }
 
+static int vit__tensors_of_block(const vit_config *c) {
+    return vit__count_roles(c, VIT__NORM1, VIT__FC2);
+}
+
 static int vit__tensor_count(const vit_config *c) {
-    vit__sizes sizes = vit__sizes_of(c);
-    return vit__count_roles(&sizes, 0, VIT__HEAD) +
-           (c->depth - 1) * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, VIT__HEAD) + (c->depth - 1) * vit__tensors_of_block(c);
 }
 
 /* Index in the directory. block is 0 for a role outside the blocks. */
 static int vit__tensor_index(const vit_config *c, vit__role role, int block) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, (int)role - 1);
-    if (role < VIT__NORM1) return before;
     if (role > VIT__FC2) block = c->depth - 1;
-    return before + block * vit__count_roles(&sizes, VIT__NORM1, VIT__FC2);
+    return vit__count_roles(c, 0, (int)role - 1) + block * vit__tensors_of_block(c);
 }
 
 /* Whether a role is that of a matrix in a block. */
@@ -1389,11 +1390,10 @@ static int vit__in_block(vit__role role) {
 /* The tensor of a role: its shape follows from the config. */
 static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block) {
     const vit__role_shape *shape = &vit__role_shapes[role];
-    vit__sizes sizes = vit__sizes_of(c);
     vit__tensor t;
     t.role = role, t.block = block, t.order = (vit__order)shape->order;
-    t.rows = sizes.of[shape->rows], t.rows_repeat = sizes.of[shape->rows_repeat];
-    t.cols = sizes.of[shape->cols], t.cols_repeat = sizes.of[shape->cols_repeat];
+    t.rows = vit__size_of(c, shape->rows), t.rows_repeat = vit__size_of(c, shape->rows_repeat);
+    t.cols = vit__size_of(c, shape->cols), t.cols_repeat = vit__size_of(c, shape->cols_repeat);
     size_t rows = t.order == VIT__ROWS ? (size_t)t.rows : vit__round16(t.rows);
     t.padded_rows = rows * (size_t)t.rows_repeat;
     t.padded_cols = vit__round16(t.cols) * (size_t)t.cols_repeat;
@@ -1402,16 +1402,11 @@ static vit__tensor vit__tensor_of(const vit_config *c, vit__role role, int block
 
 /* The tensor at an index of the directory, 0 <= index < vit__tensor_count. */
 static vit__tensor vit__tensor_at(const vit_config *c, int index) {
-    vit__sizes sizes = vit__sizes_of(c);
-    int before = vit__count_roles(&sizes, 0, VIT__NORM1 - 1);
-    int each = vit__count_roles(&sizes, VIT__NORM1, VIT__FC2), block = 0, role = 0;
-    if (index >= before) {
-        block = vit__min((index - before) / each, c->depth - 1);
-        index -= block * each; /* as if there were that block alone */
-        if (index >= before + each) block = 0;
-    }
-    while (vit__count_roles(&sizes, 0, role) <= index) role++;
-    return vit__tensor_of(c, (vit__role)role, block);
+    int before = vit__count_roles(c, 0, VIT__NORM1 - 1), each = vit__tensors_of_block(c);
+    int block = index < before ? 0 : vit__min((index - before) / each, c->depth - 1), role = 0;
+    index -= block * each; /* as if there were that block alone */
+    while (vit__count_roles(c, 0, role) <= index) role++;
+    return vit__tensor_of(c, (vit__role)role, role > VIT__FC2 ? 0 : block);
 }
 
 /* Bytes of a panel: 16 outputs of `inputs` inputs. */
@@ -1490,26 +1485,6 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
-/* Config and recipe from the header's bytes, each number checked; whether they go together
-   vit__config_is_valid tells. A number out of range comes before a feature that is not there. */
-static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
-    vit_status worst = VIT_OK;
-    memset(c, 0, sizeof(*c));
-    c->architecture = (const char *)header + VIT__NAME_OFFSET;
-    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
-        if (header[i] != 0) worst = VIT_ERROR_FEATURE;
-    }
-    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
-        for (size_t i = 0; i < f->count; i++) {
-            const unsigned char *p = header + 4 * (f->word + i);
-            vit_status status = vit__check_number(f, p);
-            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
-            if (status == VIT_ERROR_CONFIG || worst == VIT_OK) worst = status;
-        }
-    }
-    return worst;
-}
-
 /* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
@@ -1529,9 +1504,33 @@ static int vit__config_is_valid(const vit_config *c) {
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
-/* Whether this build computes what a config asks for, beyond its choices. */
-static int vit__has_layers(const vit_config *c) {
-    return c->num_classes > 0 && (VIT__TANH || c->pre_logits == 0);
+/* Config and recipe as the header's bytes, which are zeros before. */
+static void vit__write_config(unsigned char *header, const vit_config *c) {
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++)
+            memcpy(header + 4 * (f->word + i), (const unsigned char *)c + f->place + i * f->size,
+                   f->size);
+    }
+}
+
+/* Config and recipe from the header's bytes, checked. */
+static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
+    memset(c, 0, sizeof(*c));
+    c->architecture = (const char *)header + VIT__NAME_OFFSET;
+    for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
+        for (size_t i = 0; i < f->count; i++) {
+            const unsigned char *p = header + 4 * (f->word + i);
+            vit_status status = vit__check_number(f, p);
+            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+            if (status != VIT_OK) return status;
+        }
+    }
+    if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
+    if (c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0)) return VIT_ERROR_FEATURE;
+    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+        if (header[i] != 0) return VIT_ERROR_FEATURE;
+    }
+    return VIT_OK;
 }
 
 /* Length of the UTF-8 sequence at p, at most left bytes; 0 where there is none, or a control
@@ -1696,15 +1695,11 @@ VIT_API vit_status vit_model_open(vit_model *model, const void *data, size_t siz
     if (!vit__is_little_endian()) return VIT_ERROR_BYTE_ORDER;
     if ((uintptr_t)data % 16 != 0) return VIT_ERROR_ALIGNMENT;
     if ((status = vit__check_head(file, size)) != VIT_OK) return status;
-    vit_config config;
-    if ((status = vit__read_config(file, &config)) != VIT_OK) return status;
-    if (!vit__config_is_valid(&config) || !vit__name_is_valid(file + VIT__NAME_OFFSET))
-        return VIT_ERROR_CONFIG;
-    if (!vit__has_layers(&config)) return VIT_ERROR_FEATURE;
-    if ((status = vit__check_labels(file, &config)) != VIT_OK) return status;
-    if ((status = vit__check_tensors(file, size, &config, &end)) != VIT_OK) return status;
+    if ((status = vit__read_config(file, &model->config)) != VIT_OK) return status;
+    if (!vit__name_is_valid(file + VIT__NAME_OFFSET)) return VIT_ERROR_CONFIG;
+    if ((status = vit__check_labels(file, &model->config)) != VIT_OK) return status;
+    if ((status = vit__check_tensors(file, size, &model->config, &end)) != VIT_OK) return status;
     if ((status = vit__check_chunks(file, size, end)) != VIT_OK) return status;
-    model->config = config;
     model->kernels = vit__kernels_of(vit_best_isa());
     model->data = file;
     model->size = size;
@@ -1839,7 +1834,7 @@ VIT_API size_t vit_pixels_count(const vit_model *model) {
 #define VIT__WEIGHT_BITS 22 /* of the fixed-point weights of a resize, Pillow's PRECISION_BITS */
 
 /* One axis of resize and crop: of `in` pixels resized to `out`, those from `start` on are wanted,
-   `size` of them. What lies outside [0, out) is black. */
+   `size` of them. What is outside [0, out) is black. */
 typedef struct vit__axis {
     int in, out, start, size;
     double scale;   /* in / out */
@@ -2164,11 +2159,24 @@ struct vit__kernels {
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
+/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+static int32_t vit__bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static float vit__float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
 static const void *vit__tile_row(const vit__tile *t, int row) {
     return (const unsigned char *)t->input + (size_t)row * t->input_stride;
 }
 
-/* Sums that have to be numbers of their own, or gcc keeps them in memory; elsewhere they are vectors. */
+/* Unrolls by 4, so that scalar targets keep the sums in registers; those that vectorise need no hint. */
 #if !defined(__OPTIMIZE_SIZE__) && (defined(__ARM_ARCH_PROFILE) || defined(__riscv))
 #define VIT__UNROLL_SCALARS _Pragma("GCC unroll 4")
 #else
@@ -2207,6 +2215,7 @@ static void vit__multiply(const vit__tile *t) {
     }
 }
 
+/* Of NaN these make NaN, of infinity infinity, of -infinity nothing that is finite. */
 static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
@@ -2284,7 +2293,7 @@ static void vit__softmax_rows(float *x, size_t stride, int rows, int count, floa
 
 #define VIT__PLAIN_ROWS8 4
 
-/* What becomes of the integer sums of a panel. */
+/* Scales a panel's integer sums, adds the bias and stores them. */
 static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANEL]) {
     const float *scales = t->scales + panel * VIT__PANEL, *bias = t->bias + panel * VIT__PANEL;
     const int32_t *weight_sums = t->weight_sums + panel * VIT__PANEL;
@@ -2336,19 +2345,6 @@ static vit__quantizer vit__quantizer_of(float low, float high) {
     q.inverse = 1.0f / q.scale;
     q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
     return q;
-}
-
-/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
-static int32_t vit__bits_of(float x) {
-    int32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
-}
-
-static float vit__float_of(int32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
 }
 
 /* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
@@ -2405,8 +2401,7 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
         float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
-            uint32_t bits;
-            memcpy(&bits, &shifted, sizeof(bits));
+            int32_t bits = vit__bits_of(shifted);
             *high++ = (uint8_t)(bits >> 6 & 63), *low++ = (uint8_t)(bits & 63);
             sum += shifted - VIT__SHIFT;
         }
@@ -2414,19 +2409,13 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
     }
 }
 
-/* Half precision. Its exponent is 112 too small for a float then, subnormals included. */
+/* Half precision. As a float its exponent is 112 too small, subnormals included, unless it is 31: infinity
+   and NaN. */
 static float vit__from_f16(uint16_t half) {
-    int32_t size = (half & 0x7FFF) << 13; /* from 31 << 23 on: infinity, NaN */
-    float x = vit__float_of(size | (size > 0x0F7FFFFF ? 0x7F800000 : 0));
+    int32_t size = (half & 0x7FFF) << 13;
+    float x = vit__float_of(size < 31 << 23 ? size : size | 0x7F800000);
     x *= 5.192296858534828e33f; /* 2^112 */
     return half & 0x8000 ? -x : x;
-}
-
-static float vit__from_bf16(uint16_t upper) {
-    uint32_t bits = (uint32_t)upper << 16;
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
 }
 
 /* The weight of input k and output n of a panel. */
@@ -2439,7 +2428,8 @@ static float vit__weight(const vit__matrix *m, size_t panel, size_t k, size_t n)
     }
     if (m->dtype == VIT__F16) return vit__from_f16(halves[k * VIT__PANEL + n]);
     if (m->dtype == VIT__F32) return ((const float *)(const void *)bytes)[k * VIT__PANEL + n];
-    if (m->dtype == VIT__BF16) return vit__from_bf16(halves[k * VIT__PANEL + n]);
+    if (m->dtype == VIT__BF16)
+        return vit__float_of((int32_t)((uint32_t)halves[k * VIT__PANEL + n] << 16));
     size_t groups = vit__groups(m->inputs);
     int two = bytes[(k / 8 * VIT__PANEL + n) * 4 + k % 4];
     int w = (k % 8 < 4 ? two & 15 : two >> 4) - 8;
@@ -2457,8 +2447,8 @@ static void vit__unpack(const vit__matrix *m, int panel, int panels, size_t k, s
     }
 }
 
-/* Up to 16 rows become columns: [count][width] -> [width][16], zeros after them; width is a multiple of
-   4. */
+/* Up to 16 rows become columns, with zeros after them: [count][width] -> [width][16]; width is a multiple
+   of 4. */
 static void vit__transpose(const float *rows, size_t stride, int count, size_t width, float *out) {
     for (size_t x = 0; x < width; x++) {
         for (int y = 0; y < VIT__PANEL; y++)
@@ -2501,33 +2491,44 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-#ifdef VIT__DSP
+/* Each target, and the instruction set that its kernels are of; of one instruction set the best first. */
+#define VIT__BIT(target) (1u << VIT__TARGET_##target)
+#if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
 #include VIT_SELF
-#endif
-#ifdef VIT__MVE
+#define VIT__VARIANTS {VIT_ISA_DSP, 0, &vit__kernels_dsp},
+#elif defined(VIT__MVE)
 #define VIT__TARGET VIT__TARGET_MVE
 #include VIT_SELF
-#endif
-#ifdef VIT__AARCH64
+#define VIT__VARIANTS {VIT_ISA_MVE, 0, &vit__kernels_mve},
+#elif defined(VIT__AARCH64)
 #define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#endif
-#ifdef VIT__WASM
+#define VIT__VARIANTS {VIT_ISA_NEON, 0, &vit__kernels_neon},
+#elif defined(VIT__WASM)
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
-#endif
-#ifdef VIT__X86
+#define VIT__VARIANTS {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
+#elif defined(VIT__X86)
 #define VIT__TARGET VIT__TARGET_AVX2
 #include VIT_SELF
 #ifdef VIT__HAVE_AVXVNNI
 #define VIT__TARGET VIT__TARGET_AVXVNNI
 #include VIT_SELF
+#define VIT__AVXVNNI_VARIANT {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
+#else
+#define VIT__AVXVNNI_VARIANT
 #endif
 #define VIT__TARGET VIT__TARGET_AVX512
 #include VIT_SELF
 #define VIT__TARGET VIT__TARGET_AVX512VNNI
 #include VIT_SELF
+#define VIT__VARIANTS                                                       \
+    VIT__AVXVNNI_VARIANT{VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2}, \
+        {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},   \
+        {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
+#else
+#define VIT__VARIANTS
 #endif
 
 #ifdef VIT__TARGET /* each inclusion ends with its #undef */
@@ -2536,7 +2537,6 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 
 /* The targets, as bits, that this machine can run of those that not every one of its processors can:
    Intel's manual, volume 1, 14.3 and 15.2. */
-#define VIT__BIT(target) (1u << VIT__TARGET_##target)
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -2567,30 +2567,8 @@ typedef struct vit__variant {
     const vit__kernels *kernels;
 } vit__variant;
 
-/* All in this build; of an instruction set the best first. */
-static const vit__variant vit__variants[] = {
-    {VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
-#ifdef VIT__DSP
-    {VIT_ISA_DSP, 0, &vit__kernels_dsp},
-#endif
-#ifdef VIT__MVE
-    {VIT_ISA_MVE, 0, &vit__kernels_mve},
-#endif
-#ifdef VIT__AARCH64
-    {VIT_ISA_NEON, 0, &vit__kernels_neon},
-#endif
-#ifdef VIT__WASM
-    {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
-#endif
-#ifdef VIT__X86
-#ifdef VIT__HAVE_AVXVNNI
-    {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
-#endif
-    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},
-    {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},
-    {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
-#endif
-};
+static const vit__variant vit__variants[] = {{VIT_ISA_PORTABLE, 0, &vit__kernels_portable},
+                                             VIT__VARIANTS};
 
 /* The kernels for an instruction set; NULL where build or machine do not have it. */
 static const vit__kernels *vit__kernels_of(vit_isa isa) {
@@ -2637,8 +2615,9 @@ typedef struct vit__pass {
     const vit_options *options;
     const vit__kernels *kernels;
     const void *pixels;         /* of these images */
-    vit__operand block_operand; /* what the products with the blocks' matrices are made of, ... */
-    vit__operand attention_operand; /* ... and those of attention: floats if int8 costs accuracy */
+    vit__operand block_operand; /* of products with the blocks' matrices, ... */
+    vit__operand
+        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2653,12 +2632,13 @@ typedef struct vit__pass {
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
     unsigned char
-        *shared;        /* what holds first those of attention, then hidden, and last the others: */
+        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
     vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
     float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *values;      /* [images][H][W / 16][T][16], likewise; packed ones have T16 tokens */
-    float *key_scales;  /* [images][H][T16], of packed keys */
-    int32_t *key_sums;  /* [images][H][T16] */
+    float *
+        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    float *key_scales;     /* [images][H][T16], of packed keys */
+    int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
     int32_t *value_sums;   /* [images][H][W] */
     vit__table hidden;     /* [images][mlp_rows_at_once][M] */
@@ -2697,7 +2677,7 @@ static const vit__operand_kernels *vit__kernels_for(const vit__pass *pass, vit__
     return &pass->kernels->operands[operand];
 }
 
-/* Floats that hold so many packed inputs, a multiple of 4. */
+/* Floats that hold `inputs` packed inputs, a multiple of 4. */
 static size_t vit__packed_size(vit__operand operand, size_t inputs) {
     return inputs / (sizeof(float) / vit__input_sizes[operand]);
 }
@@ -2741,19 +2721,23 @@ static vit__part vit__part_of(int index, int groups, int length, int most) {
     return part;
 }
 
+/* A task for each part of each image. */
+static void vit__run_parts(vit__pass *pass, int groups, int length, int most, vit__task task) {
+    int parts = pass->images * groups * vit__divide_up(length, most);
+    vit__parallel(pass->options, parts, task, pass);
+}
+
 static const void *vit__offset(const void *p, size_t bytes) {
     return (const unsigned char *)p + bytes;
 }
 
 /* Rows and panels whose outputs are next to each other; the weights are left to be set. */
-static vit__tile vit__tile_of(const void *input, size_t input_stride, int rows, size_t outputs,
-                              vit__table output) {
-    vit__tile tile;
-    memset(&tile, 0, sizeof(tile));
-    tile.rows = rows, tile.panels = (int)(outputs / VIT__PANEL);
-    tile.input = input, tile.input_stride = input_stride;
-    tile.output = output.data, tile.row_stride = output.stride, tile.panel_stride = VIT__PANEL;
-    return tile;
+static void vit__set_tile(vit__tile *tile, const void *input, size_t input_stride, int rows,
+                          size_t outputs, vit__table output) {
+    memset(tile, 0, sizeof(*tile));
+    tile->rows = rows, tile->panels = (int)(outputs / VIT__PANEL);
+    tile->input = input, tile->input_stride = input_stride;
+    tile->output = output.data, tile->row_stride = output.stride, tile->panel_stride = VIT__PANEL;
 }
 
 /* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
@@ -2884,7 +2868,7 @@ static vit__product vit__product_of(const vit__pass *pass, vit__role role, int b
     p.pass = pass;
     p.matrix = vit__matrix_of(pass->model, role, block);
     p.operand = vit__operand_of(pass, role);
-    p.all = vit__tile_of(input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
+    vit__set_tile(&p.all, input.data, input.stride * sizeof(float), rows, p.matrix.outputs, output);
     p.all.row_scales = pass->row_scales, p.all.row_zeros = pass->row_zeros;
     p.images = 1, p.input_rows = rows;
     return p;
@@ -2940,8 +2924,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
     vit__matrix m = vit__matrix_of(pass->model, VIT__PATCH_EMBED, 0);
-    vit__tile tile =
-        vit__tile_of(rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
+    vit__tile tile;
+    vit__set_tile(&tile, rows, pass->patch_stride * sizeof(float), part.count, m.outputs, x);
     for (int i = 0; i < part.count; i++)
         vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
                         m.inputs);
@@ -2964,10 +2948,9 @@ static void vit__put_positions(const vit__pass *pass) {
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
-    int parts = vit__divide_up(vit__num_patches(pass->config), pass->patches_at_once);
     pass->pixels = pixels;
     vit__put_positions(pass);
-    vit__parallel(pass->options, pass->images * parts, vit__patch_task, pass);
+    vit__run_parts(pass, 1, vit__num_patches(pass->config), pass->patches_at_once, vit__patch_task);
     VIT_PROFILE("embed");
 }
 
@@ -2983,24 +2966,26 @@ typedef struct vit__row_work {
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
+static void vit__pack_row(const vit__row_work *w, const float *x, size_t row) {
+    const vit__pass *pass = w->pass;
+    float *out = w->output.data + row * w->output.stride;
+    vit__kernels_for(pass, w->operand)
+        ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row, pass->row_zeros + row);
+}
+
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_work *w = (const vit__row_work *)arg;
     const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
     const int packs = w->operand != VIT__OPERAND_F32;
-    int end = vit__min(w->rows, (index + 1) * VIT__TASK_LINES);
-    for (int row = index * VIT__TASK_LINES; row < end; row++) {
-        float *x = w->input.data + (size_t)row * w->input.stride;
-        float *out = w->output.data + (size_t)row * w->output.stride;
-        float *normalized = packs ? vit__worker_rows(pass, worker) : out;
-        if (w->norm != NULL) {
-            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
-            x = normalized;
-        }
-        if (packs)
-            vit__kernels_for(pass, w->operand)
-                ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row,
-                            pass->row_zeros + row);
+    vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
+    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++) {
+        float *x = w->input.data + row * w->input.stride;
+        float *out =
+            packs ? vit__worker_rows(pass, worker) : w->output.data + row * w->output.stride;
+        if (w->norm != NULL)
+            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, out);
+        if (packs) vit__pack_row(w, w->norm != NULL ? out : x, row);
     }
 }
 
@@ -3035,12 +3020,6 @@ static int vit__rows_in_use(const vit__pass *pass) {
 /* Heads whose keys and values there are now. */
 static int vit__heads_now(const vit__pass *pass) {
     return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
-}
-
-/* A task for each part of each of these heads. */
-static void vit__run_heads(vit__pass *pass, int length, int most, vit__task task) {
-    int parts = vit__divide_up(length, most);
-    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
 }
 
 /* The index of a head among these, of all images. */
@@ -3092,7 +3071,7 @@ static void vit__key_task(void *arg, int index, int worker) {
 /* normalized -> keys of H heads; the queries' buffer holds their rows in between */
 static void vit__make_keys(vit__pass *pass, int block) {
     vit__project_heads(pass, VIT__K, block, pass->tokens);
-    vit__run_heads(pass, pass->tokens, VIT__PANEL, vit__key_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->tokens, VIT__PANEL, vit__key_task);
 }
 
 /* One task of packed values: 16 outputs of a head become a panel. */
@@ -3118,7 +3097,8 @@ static void vit__make_values(vit__pass *pass, int block) {
     }
     vit__run_product(&p);
     if (vit__attention_operand(pass) != VIT__OPERAND_F32)
-        vit__run_heads(pass, (int)pass->head_width, VIT__PANEL, vit__value_task);
+        vit__run_parts(pass, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL,
+                       vit__value_task);
 }
 
 /* The scores of a few queries of a head, [rows][T16]. The queries are packed in place. */
@@ -3131,7 +3111,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     float row_scales[VIT__TILE_ROWS];
     int32_t row_zeros[VIT__TILE_ROWS];
     vit__table output = {scores, pass->padded_tokens};
-    vit__tile tile = vit__tile_of(queries.data, stride, rows, pass->padded_tokens, output);
+    vit__tile tile;
+    vit__set_tile(&tile, queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
     if (operand != VIT__OPERAND_F32) {
@@ -3147,7 +3128,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
 static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
                         vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
-    vit__tile tile = vit__tile_of(scores, stride * sizeof(float), rows, width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
     vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
@@ -3162,7 +3144,8 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
     const int32_t row_zeros[VIT__TILE_ROWS] = {0};
-    vit__tile tile = vit__tile_of(low, stride, rows, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, low, stride, rows, pass->head_width, output);
     tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
     tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
     tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
@@ -3195,7 +3178,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
    -> what these heads of the queries attend to, in the same buffer */
 static void vit__attention(vit__pass *pass) {
-    vit__run_heads(pass, pass->rows_per_image, pass->queries_at_once, vit__attention_task);
+    vit__run_parts(pass, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once,
+                   vit__attention_task);
 }
 
 /* normalized -> what the queries attend to, H heads at a time, as an operand */
@@ -3266,6 +3250,8 @@ static void vit__query_task(void *arg, int index, int worker) {
     float *slice = vit__worker_slice(pass, worker);
     int panel = (int)(head * pass->head_width / VIT__PANEL);
     memset(out, 0, pass->dim * sizeof(float));
+    for (size_t n = 0; n < pass->head_width; n++) /* q . b cancels, unless b is not finite */
+        out[0] += m.bias[head * pass->head_width + n] * 0.0f;
     for (size_t n = 0; n < pass->head_width; n += VIT__PANEL, panel++) {
         for (size_t k = 0, count; k < m.inputs; k += count) {
             count = vit__smaller(pass->slice_inputs, m.inputs - k);
@@ -3289,7 +3275,8 @@ static void vit__result_task(void *arg, int index, int worker) {
     const float *input = t->queries.data + (size_t)index * t->queries.stride;
     vit__table output = pass->queries;
     output.data += row * output.stride + head * pass->head_width;
-    vit__tile tile = vit__tile_of(input, 0, 1, pass->head_width, output);
+    vit__tile tile;
+    vit__set_tile(&tile, input, 0, 1, pass->head_width, output);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, (int)head * tile.panels, &tile, worker);
 }
 
@@ -3297,8 +3284,8 @@ static void vit__result_task(void *arg, int index, int worker) {
 static void vit__attend_to_tokens(vit__pass *pass, int block) {
     vit__token_attention t = {pass, block, pass->queries};
     vit__pass one = *pass; /* with one head, whose queries are those of all heads */
-    int panels = vit__divide_up(pass->tokens, VIT__PANEL), rows = vit__rows_in_use(pass);
-    vit__parallel(pass->options, pass->images * panels, vit__token_panel_task, pass);
+    int rows = vit__rows_in_use(pass);
+    vit__run_parts(pass, 1, pass->tokens, VIT__PANEL, vit__token_panel_task);
     for (pass->first_head = 0; pass->first_head < pass->heads;
          pass->first_head += pass->heads_at_once)
         vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
@@ -3412,12 +3399,9 @@ static void vit__classify(const vit__pass *pass, vit__table features, float *log
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
                                                  0, VIT_ISA_BEST, 0};
 
-static vit_status vit__check_arguments(const vit_model *model, const vit_options *options,
-                                       int batch) {
-    int valid = model != NULL && model->data != NULL && batch >= 1 && options->threads >= 0 &&
-                options->threads <= VIT__MAX_THREADS &&
-                (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
-    return valid ? VIT_OK : VIT_ERROR_ARGUMENT;
+static int vit__options_are_valid(const vit_options *options, int batch) {
+    return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
+           (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3432,17 +3416,14 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
 }
 
 /* What is computed by what, and how much at a time: min(threads, batch) images. */
-static void vit__plan_work(vit__pass *pass, const vit_model *model, const vit_options *options,
-                           int batch) {
-    const vit_config *c = &model->config;
+static void vit__plan_work(vit__pass *pass, const vit_config *c, vit_dtype dtype,
+                           const vit_options *options, int batch) {
     const int low_memory = options->low_memory;
     memset(pass, 0, sizeof(*pass));
-    pass->model = model, pass->config = c, pass->options = options;
-    pass->kernels = model->kernels;
-    if (options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(options->isa);
-    if (vit_model_dtype(model) == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+    pass->config = c, pass->options = options;
+    if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
     pass->block_operand = pass->attention_operand;
-    if (vit_model_dtype(model) == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
+    if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->heads = c->num_heads;
@@ -3471,19 +3452,30 @@ static void vit__plan_widths(vit__pass *pass) {
     pass->slice_size = VIT__TILE_PANELS * VIT__PANEL * pass->slice_inputs;
 }
 
-/* Checks the arguments and computes all sizes of a pass but those of its buffers. */
-static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
-                                 const vit_options *options, int batch) {
+/* Checks the options and computes all sizes of a pass but those of its buffers. */
+static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit_dtype dtype,
+                                  const vit_options *options, int batch) {
     if (options == NULL) options = &vit__default_options;
-    vit_status status = vit__check_arguments(model, options, batch);
-    if (status != VIT_OK) return status;
-    vit__plan_work(pass, model, options, batch);
+    if (!vit__options_are_valid(options, batch)) return VIT_ERROR_ARGUMENT;
+    vit__plan_work(pass, config, dtype, options, batch);
     vit__plan_widths(pass);
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
     int countable = vit__mul(rows, columns / VIT__PANEL) <= VIT__MAX_TASKS;
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
+}
+
+/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
+                                 const vit_options *options, int batch) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    vit_dtype dtype = VIT__ONLY_INT8 ? VIT_INT8 : vit_model_dtype(model);
+    vit_status status = vit__plan_sizes(pass, &model->config, dtype, options, batch);
+    if (status != VIT_OK) return status;
+    pass->model = model, pass->kernels = model->kernels;
+    if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
+    return VIT_OK;
 }
 
 /* `count` times `size` floats, or integers of 32 bits. */
@@ -3564,12 +3556,28 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     vit__carve_shared(pass);
 }
 
+static size_t vit__workspace_size(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(NULL);
+    vit__pass_carve(pass, &arena);
+    return vit__arena_size(&arena);
+}
+
+VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
+                                         const vit_options *options, int batch) {
+    unsigned char header[VIT__HEADER_SIZE] = {0};
+    vit_config checked;
+    vit__pass pass;
+    if (config == NULL || (unsigned)dtype >= VIT_DTYPE_COUNT) return 0;
+    vit__write_config(header, config);
+    if (vit__read_config(header, &checked) != VIT_OK ||
+        vit__plan_sizes(&pass, &checked, dtype, options, batch) != VIT_OK)
+        return 0;
+    return vit__workspace_size(&pass);
+}
+
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
-    vit__arena arena = vit__arena_make(NULL);
-    if (vit__pass_plan(&pass, model, options, batch) != VIT_OK) return 0;
-    vit__pass_carve(&pass, &arena);
-    return vit__arena_size(&arena);
+    return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
@@ -3665,7 +3673,7 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
 }
 
-/* Whether class a comes before class b: larger score, then smaller index; NaN behind all
+/* Whether class a comes before class b: larger score, then smaller index; NaN after all
    numbers. */
 static int vit__ranks_before(const float *scores, int a, int b) {
     float x = scores[a], y = scores[b];
@@ -3719,7 +3727,7 @@ static void *vit__map(const char *path, size_t *size) {
 }
 #endif
 
-/* The rest of an open file behind its header: into memory at a multiple of VIT__ALIGN. */
+/* The rest of an open file after its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
     *size = vit__u64_size(header + 24);
@@ -3783,66 +3791,58 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #ifdef VIT__PTHREAD
 
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
-/* What follows reads /proc and /sys/fs/cgroup below `root`, which is empty but in tests. */
-
-/* Processors of the process's affinity; 0 where it is not told. */
-static int vit__allowed_processors(const char *root) {
-    int count = 0;
-    char line[4096]; /* of a mask for 8192 processors it takes 2,304 */
-    snprintf(line, sizeof(line), "%s/proc/self/status", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "Cpus_allowed:", 13) != 0) continue;
-        for (const char *p = line + 13; *p != 0; p++) {
-            int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
-            for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
-        }
-    }
-    if (file != NULL) fclose(file);
-    return count;
-}
-
-/* The numbers at the start of a file, two at most; returns how many there are. */
-static int vit__read_numbers(const char *folder, const char *name, long numbers[2]) {
-    char path[1400];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
+/* The first line of a file that begins with `key`; returns whether there is one. */
+static int vit__read_line(const char *folder, const char *name, const char *key, char *line,
+                          int size) {
+    char path[1200];
+    int found = 0;
+    snprintf(path, sizeof(path), "%s%s", folder, name);
     FILE *file = fopen(path, "r");
-    int count = file == NULL ? 0 : fscanf(file, "%ld %ld", &numbers[0], &numbers[1]);
+    while (file != NULL && !found && fgets(line, size, file) != NULL)
+        found = strncmp(line, key, strlen(key)) == 0;
     if (file != NULL) fclose(file);
+    return found;
+}
+
+/* Processors of the process's affinity; 0 where it is not told. root is empty except in tests. */
+static long vit__allowed_processors(const char *root) {
+    char line[4096]; /* a mask of 8192 processors takes 2,304 */
+    long count = 0;
+    if (!vit__read_line(root, "/proc/self/status", "Cpus_allowed:", line, sizeof(line))) return 0;
+    for (const char *p = line + 13; *p != 0; p++) {
+        int digit = *p >= 'a' && *p <= 'f' ? *p - 'a' + 10 : *p - '0';
+        for (; digit > 0 && digit < 16; digit &= digit - 1) count++;
+    }
     return count;
 }
 
-/* Processors that the quota of one cgroup allows, rounded up; 0: it has none. The Linux kernel's
-   Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
-static long vit__group_quota(const char *folder) {
-    long quota[2] = {0, 0}; /* microseconds in each period, the period */
-    if (vit__read_numbers(folder, "cpu.max", quota) < 2) {
-        long period[2] = {0, 0};
-        vit__read_numbers(folder, "cpu.cfs_quota_us", quota);
-        vit__read_numbers(folder, "cpu.cfs_period_us", period);
-        quota[1] = period[0];
-    }
-    return quota[0] > 0 && quota[1] > 0 ? (quota[0] - 1) / quota[1] + 1 : 0;
+/* `count`, or less where a cgroup has a quota, which is rounded up: microseconds in each period. The
+   Linux kernel's Documentation/admin-guide/cgroup-v2.rst and, for version 1, scheduler/sched-bwc.rst. */
+static long vit__within_quota(const char *folder, long count) {
+    char line[64];
+    long quota = 0, period = 0;
+    if (vit__read_line(folder, "/cpu.max", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld %ld", &quota, &period);
+    else if (vit__read_line(folder, "/cpu.cfs_quota_us", "", line, sizeof(line)) &&
+             sscanf(line, "%ld", &quota) == 1 &&
+             vit__read_line(folder, "/cpu.cfs_period_us", "", line, sizeof(line)))
+        (void)sscanf(line, "%ld", &period);
+    if (quota < 1 || period < 1 || (quota - 1) / period >= count) return count;
+    return (quota - 1) / period + 1;
 }
 
-/* `count`, or less where the process's cgroup or one above it has a quota. */
-static long vit__within_quota(const char *root, long count) {
-    char line[512], folder[1200];
-    snprintf(line, sizeof(line), "%s/proc/self/cgroup", root);
-    FILE *file = fopen(line, "r");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        char *group = strchr(line, '/');
-        int version2 = strncmp(line, "0::", 3) == 0;
-        if (group == NULL || (!version2 && strstr(line, "cpu") == NULL)) continue;
-        for (char *end = group + strcspn(group, "\n"); end != NULL; end = strrchr(group, '/')) {
-            *end = 0;
-            snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s%s", root, version2 ? "" : "/cpu",
-                     group);
-            long quota = vit__group_quota(folder);
-            if (quota > 0 && quota < count) count = quota;
-        }
+/* The least of `count` and the quotas of the process's cgroup and those above it. */
+static long vit__within_quotas(const char *root, long count) {
+    char line[512], folder[1100];
+    snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup/cpu",
+             root); /* version 1, as containers see it */
+    count = vit__within_quota(folder, count);
+    if (!vit__read_line(root, "/proc/self/cgroup", "0::/", line, sizeof(line))) return count;
+    for (char *end = line + strcspn(line, "\n"); end != NULL; end = strrchr(line, '/')) {
+        *end = 0;
+        snprintf(folder, sizeof(folder), "%s/sys/fs/cgroup%s", root, line + 3);
+        count = vit__within_quota(folder, count);
     }
-    if (file != NULL) fclose(file);
     return count;
 }
 #endif
@@ -3854,7 +3854,7 @@ VIT_API int vit_processor_count(void) {
 #endif
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
     long allowed = vit__allowed_processors("");
-    count = vit__within_quota("", allowed > 0 ? allowed : count);
+    count = vit__within_quotas("", allowed > 0 ? allowed : count);
 #endif
     return count < 1 ? 1 : count > VIT__MAX_THREADS ? VIT__MAX_THREADS : (int)count;
 }
@@ -4043,39 +4043,38 @@ VIT_API int vit_processor_count(void) {
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
-   VIT__NAME(name) is the target's name of a function.
+   VIT__NAME(name) is the target's name of a function or type.
 
-   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t, which wrap around.
-   C's operators work on them lane by lane, and a number beside a vector stands for a vector of it.
-   A target defines what C has no operator for (each with VIT__ in front):
+   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t. C's operators work
+   on both lane by lane, and a number beside a vector stands for a vector of it. A target defines what C
+   has no operator for (each with VIT__ in front; those with * only where it has something better):
 
-     operation                  for each lane                    of NaN           range
-     SET(x)                     x                                NaN
-     FMA(a, b, c)               a * b + c                        NaN
-     FNMA(a, b, c)              c - a * b                        NaN
-     FMA_SCALAR(x, b, c)        x * b + c, x being a float       NaN
-     MIN(a, b), MAX(a, b)       the smaller, the larger          NaN where b is, else a number or NaN
-     IF_NEGATIVE(x, a, b)       x < 0 ? a : b                    a or b           not -0
-     NEAREST(a)                 a as word, halves to even        any word         |a| < 2^31
-     TO_FLOAT(w)                w, which is signed               -
-     MAX_WORDS(w, v)            the larger, as signed            -
-     LOAD(p), STORE(p, a)       float p[lane]                    kept
-     LOAD_WORDS, STORE_WORDS    the 4 bytes at p + 4 * lane      -
-     LOAD_F16, LOAD_BF16        uint16_t p[lane] as float        NaN
-     FOLD(a, op)                a becomes op of all its lanes, in lane 0 at least
-     DOT8(sum, x, w)            sum += products of 4 bytes       -                w signed, x 0..127
-     DOT8_TWICE(sum, x, w, y, v)  ... of 8; where it helps       -                |w|, |v| or x, y <= 63
-     STORE8(p, w)               16 words as bytes, limited       -                any words
-                                to 0..127
+     operation                for each lane                      of a NaN            range
+     SET(x)                   x                                  NaN
+     FMA(a, b, c)             a * b + c                          NaN
+     FNMA(a, b, c) *          c - a * b, rounded once            NaN
+     FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
+     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN if b is; if a
+                                                                 is, b or NaN
+     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              x not -0
+     NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
+     TO_FLOAT(w) *            w as a float, which is signed
+     MAX_WORDS(w, v)          the larger, which are signed
+     LOAD_HALVES(p)           uint16_t p[lane] as a word
+     LOAD_F16(p) *            a half p[lane] as a float          NaN
+     DOT8(sum, x, w)          adds four products of bytes of x                       x 0..127
+                              and of w, which are signed, to sum
+     DOT8_TWICE(sum, x, w,    adds eight; only where it helps                        either x or w
+       y, v) *                                                                       at most 63
+     STORE8(p, w)             writes 16 words as bytes, limited to 0..127
+     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *            as +, MAX, MAX_WORDS
+     FOLD(a, op) *            a = op of a and of a with its halves swapped, its quarters ...
+     TRANSPOSE4(p, stride, q) *   4 rows of 4 floats become columns, 16 floats apart
 
-   simd128 rounds FMA twice, and FNMA makes up for it. A target also says how many rows and panels a
-   tile has: as many as keep its sums in registers. */
+   A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
 
 #if VIT__TARGET == VIT__TARGET_DSP
 
-/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
-#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
-#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
 /* Four k of one output times four rows; compilers, given the instructions, spill. */
 #define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
     do {                                                                              \
@@ -4095,7 +4094,8 @@ VIT_API int vit_processor_count(void) {
 #define VIT__DSP_PANELS 2
 #define VIT__DSP_INPUTS 64 /* at a time */
 
-/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent rows
+   repeat the last. */
 static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
         const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
@@ -4103,8 +4103,8 @@ static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *
         for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
             uint32_t bytes;
             memcpy(&bytes, row, sizeof(bytes));
-            VIT__EVEN8(out[0], bytes);
-            VIT__ODD8(out[4], bytes);
+            __asm__("uxtb16 %0, %1" : "=r"(out[0]) : "r"(bytes));
+            __asm__("uxtb16 %0, %1, ror #8" : "=r"(out[4]) : "r"(bytes));
         }
     }
 }
@@ -4145,6 +4145,7 @@ static void vit__multiply8_dsp(const vit__tile *t) {
     } while (k < inputs);
     for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
 }
+
 static const vit__kernels vit__kernels_dsp =
     VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
 
@@ -4415,13 +4416,11 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p))
 #define VIT__LOAD_F16(p) (VIT__FLOATS) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
-#define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
-#define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__FOLD(a, op)                            \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0x4E));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0xB1));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0x4E)); \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0xB1))
+#define VIT__FOLD(a, op)                                                      \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0x4E)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0xB1)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0x4E));       \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0xB1))
 #define VIT__STORE8(p, a)                               \
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
@@ -4429,16 +4428,33 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
+/* function(tile, rows, ...), where the compiler knows rows, which is 1 to most, and most is up to 12. */
+#define VIT__BY_ROWS(tile, most, function, ...)           \
+    switch ((tile)->rows) {                               \
+        VIT__CASES(1, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(5, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(9, tile, most, function, __VA_ARGS__); \
+    }
+#define VIT__CASES(n, ...)         \
+    VIT__CASE(n, __VA_ARGS__);     \
+    VIT__CASE(n + 1, __VA_ARGS__); \
+    VIT__CASE(n + 2, __VA_ARGS__); \
+    VIT__CASE(n + 3, __VA_ARGS__)
+#define VIT__CASE(n, tile, most, function, ...)                            \
+    case n:                                                                \
+        if (n <= (most)) function(tile, n <= (most) ? n : 1, __VA_ARGS__); \
+        break
 #define VIT__FLOATS VIT__NAME(floats)
 #define VIT__WORDS VIT__NAME(words)
+#define VIT__SIGNED(w) ((VIT__NAME(signed_words))(w))
 #define VIT__LOAD(p) ((VIT__FLOATS) * (const VIT__NAME(any_floats) *)(const void *)(p))
 #define VIT__STORE(p, a) (*(VIT__NAME(any_floats) *)(void *)(p) = (a))
 #define VIT__LOAD_WORDS(p) ((VIT__WORDS) * (const VIT__NAME(any_words) *)(const void *)(p))
 #define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
-#define VIT__OPAQUE(p) \
-    __asm__("" : "+r"(p)) /* hides the origin of p: one register for three rows */
+/* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
+#define VIT__OPAQUE(p) __asm__("" : "+r"(p))
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -4446,10 +4462,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 #endif
 
-#ifdef VIT__EMULATED
-#undef VIT__FLAGS
-#endif
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
 #define VIT__BEGIN(flags) \
@@ -4465,16 +4478,14 @@ typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
 typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
 typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
 /* In memory, at any address. */
-typedef float VIT__NAME(any_floats)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
-typedef uint32_t VIT__NAME(any_words)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(1), may_alias));
+typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(1), may_alias));
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
 #endif
 #ifndef VIT__TO_FLOAT
-#define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
+#define VIT__TO_FLOAT(a) __builtin_convertvector(VIT__SIGNED(a), VIT__FLOATS)
 #endif
 #ifndef VIT__FNMA
 #define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
@@ -4496,8 +4507,26 @@ VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOAT
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
-   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+/* Stores the sums of a tile, which are those from output `first` on, or adds them. */
+VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int vectors,
+                                   const size_t first,
+                                   VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
+    const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
+    const int add = t->add;
+    float *out = t->output + first;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++, out += row_stride) {
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
+                        v % VIT__TILE_VECTORS * VIT__LANES;
+            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
+        }
+    }
+}
+
+/* vit__multiply where the compiler knows rows and panels, so that the sums stay in registers. Of each
+   panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
     const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
@@ -4533,18 +4562,7 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    float *out = t->output + first;
-    const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
-    const int add = t->add;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r++, out += row_stride) {
-        VIT__UNROLL
-        for (int v = 0; v < vectors; v++) {
-            float *to = out + (size_t)(v / VIT__TILE_VECTORS) * panel_stride +
-                        v % VIT__TILE_VECTORS * VIT__LANES;
-            VIT__STORE(to, add ? VIT__LOAD(to) + sum[r][v] : sum[r][v]);
-        }
-    }
+    VIT__NAME(finish)(t, rows, vectors, first, sum);
 }
 
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
@@ -4552,33 +4570,10 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
-/* A tile of any number of rows up to 12, which the compiler knows in each case. */
-#define VIT__CASES \
-    VIT__CASE(1);  \
-    VIT__CASE(2);  \
-    VIT__CASE(3);  \
-    VIT__CASE(4);  \
-    VIT__CASE(5);  \
-    VIT__CASE(6);  \
-    VIT__CASE(7);  \
-    VIT__CASE(8);  \
-    VIT__CASE(9);  \
-    VIT__CASE(10); \
-    VIT__CASE(11); \
-    VIT__CASE(12)
-
-VIT__INLINE void VIT__NAME(multiply_panels)(const vit__tile *t, const int panels) {
-#define VIT__CASE(n)                                                                           \
-    case n:                                                                                    \
-        if (n <= VIT__F32_ROWS) VIT__NAME(multiply_of)(t, n <= VIT__F32_ROWS ? n : 1, panels); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 static void VIT__NAME(multiply)(const vit__tile *t) {
-    if (VIT__F32_PANELS > 1 && t->panels > 1) VIT__NAME(multiply_panels)(t, VIT__F32_PANELS);
-    else VIT__NAME(multiply_panels)(t, 1);
+    if (VIT__F32_PANELS > 1 && t->panels > 1)
+        VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), VIT__F32_PANELS)
+    else VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), 1)
 }
 
 /* c[0] x^(count - 1) + ... + c[count - 1] */
@@ -4592,14 +4587,9 @@ VIT__INLINE VIT__FLOATS VIT__NAME(polynomial)(const float *c, const int count, V
 /* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
    hold n. The polynomial is fitted to the relative error (3e-9). Of a NaN any number may come. */
 VIT__INLINE VIT__FLOATS VIT__NAME(exp2_of_parts)(VIT__FLOATS shifted, VIT__FLOATS f) {
-    static const float c[] = {0.000153293105f,
-                              0.00133909704f,
-                              0.00961849932f,
-                              0.0555035956f,
-                              0.240226477f,
-                              0.693147182f,
-                              1.0f};
-    VIT__FLOATS p = VIT__NAME(polynomial)(c, 7, f);
+    static const float terms[] = {0.000153293105f, 0.00133909704f, 0.00961849932f,
+                                  0.0555035956f,   0.240226477f,   0.693147182f};
+    VIT__FLOATS p = VIT__FMA(VIT__NAME(polynomial)(terms, 6, f), f, VIT__SET(1.0f));
     return (VIT__FLOATS)((VIT__WORDS)p + ((VIT__WORDS)shifted << 23));
 }
 
@@ -4668,25 +4658,17 @@ VIT__ACT_LIST(VIT__ACT_ROWS)
 #ifndef VIT__SUM_LANES
 #define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
 #define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
-#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)((VIT__FLOATS)(w))
 #define VIT__SUM(a, b) ((a) + (b))
 #define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
-
-VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__SUM);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__MAX);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
-    VIT__FLOATS a = (VIT__FLOATS)w;
-    VIT__FOLD(a, VIT__MAX_BITS);
-    return a[0];
-}
+#define VIT__FOLD_TO(name, op)                         \
+    VIT__INLINE float VIT__NAME(name)(VIT__FLOATS a) { \
+        VIT__FOLD(a, op);                              \
+        return a[0];                                   \
+    }
+VIT__FOLD_TO(sum_lanes, VIT__SUM)
+VIT__FOLD_TO(largest_lane, VIT__MAX)
+VIT__FOLD_TO(largest_word, VIT__MAX_BITS)
 #endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
@@ -4722,18 +4704,17 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     }
 }
 
-/* The row is padded with numbers whose exp is next to nothing. */
-VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
-    const int padded = (int)vit__round16(count);
-    for (int i = count; i < padded; i++) x[i] = -3.4e38f;
-    VIT__FLOATS most = VIT__LOAD(x);
-    for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__LARGEST_LANE(most);
-}
-
+/* The largest of each row, which is padded with numbers whose exp is next to nothing. */
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
-                                            float largests[VIT__TILE_ROWS]) {
-    for (int r = 0; r < rows; r++, x += stride) largests[r] = VIT__NAME(largest_of_row)(x, count);
+                                            float largest[VIT__TILE_ROWS]) {
+    const int padded = (int)vit__round16(count);
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int i = count; i < padded; i++) x[i] = -3.4e38f;
+        VIT__FLOATS most = VIT__LOAD(x);
+        for (int i = VIT__LANES; i < padded; i += VIT__LANES)
+            most = VIT__MAX(most, VIT__LOAD(x + i));
+        largest[r] = VIT__LARGEST_LANE(most);
+    }
 }
 
 /* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
@@ -4776,7 +4757,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
                 VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
                 VIT__FLOATS shifted = VIT__FMA(e, VIT__SET(4095.0f), shift);
                 probe = VIT__FMA(score, zero, probe);
-                sums += (shifted - shift);
+                sums += shifted - shift;
                 highs[v] = (VIT__WORDS)shifted >> 6 & 63u;
                 lows[v] = (VIT__WORDS)shifted & 63u;
             }
@@ -4799,61 +4780,49 @@ VIT__INLINE VIT__FLOATS VIT__NAME(load_f16)(const uint16_t *p) {
 }
 #endif
 
-/* The signed number that is left when the bits on either side of it are shifted out. */
-VIT__INLINE VIT__FLOATS VIT__NAME(field)(VIT__WORDS w, const int left, const int right) {
-    return VIT__TO_FLOAT((VIT__NAME(signed_words))(w << left) >> right);
-}
-
 VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
     for (size_t i = 0; i < count; i += VIT__LANES)
         VIT__STORE(out + i,
                    bf16 ? (VIT__FLOATS)(VIT__LOAD_HALVES(p + i) << 16) : VIT__LOAD_F16(p + i));
 }
 
-/* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
-static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const float *scales,
-                                    float *out) {
-    for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
+/* Integers of 8 bits in words [inputs / 4][16], or of 4 bits and 8 too large in words [inputs / 8][16],
+   where input j shares a byte with j + 4. */
+VIT__INLINE void VIT__NAME(unpack_integers)(const vit__matrix *m, size_t panel, size_t k,
+                                            size_t count, const int bits, float *out) {
+    const size_t groups = vit__groups(m->inputs);
+    const float *scales = bits == 8 ? m->scales + panel * VIT__PANEL : NULL;
+    const uint16_t *group_scales = bits == 8 ? NULL : m->group_scales + panel * groups * VIT__PANEL;
+    const unsigned char *p = m->weights + panel * m->panel_size + k * VIT__PANEL * (size_t)bits / 8;
+    for (const float *end = out + count * VIT__PANEL; out < end; k += 32 / (size_t)bits) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD(scales + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p);
+            const VIT__FLOATS scale =
+                bits == 8 ? VIT__LOAD(scales + n)
+                          : VIT__LOAD_F16(group_scales + k / VIT__GROUP * VIT__PANEL + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ (bits == 8 ? 0 : 0x88888888u);
             VIT__UNROLL
-            for (int j = 0; j < 4; j++)
-                VIT__STORE(out + j * VIT__PANEL + n, VIT__NAME(field)(w, 24 - 8 * j, 24) * scale);
-        }
-    }
-}
-
-/* [count / 8][16][4] bytes, input j beside j + 4, and the scales of groups of 32 inputs, [][16]. */
-static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, const uint16_t *scales,
-                                      float *out) {
-    for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
-        for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ 0x88888888u; /* w + 8 becomes signed */
-            VIT__UNROLL
-            for (int j = 0; j < 8; j++)
+            for (int j = 0; j < 32 / bits; j++) { /* the bits on either side are shifted out */
+                VIT__WORDS high = w << (32 - bits - j % 4 * 8 - j / 4 * 4);
                 VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__NAME(field)(w, 28 - j % 4 * 8 - j / 4 * 4, 28) * scale);
+                           VIT__TO_FLOAT(VIT__SIGNED(high) >> (32 - bits)) * scale);
+            }
         }
+        out += 32 / bits * VIT__PANEL;
     }
 }
 
 static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
                               float *out) {
-    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += count * VIT__PANEL) {
+    const size_t floats = count * VIT__PANEL;
+    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += floats) {
         const unsigned char *bytes = m->weights + i * m->panel_size;
         const uint16_t *halves = (const uint16_t *)(const void *)bytes + k * VIT__PANEL;
         if (m->dtype == VIT__F32)
-            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), count * VIT__PANEL * sizeof(float));
-        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 0, out);
-        else if (m->dtype == VIT__BF16)
-            VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 1, out);
-        else if (m->dtype == VIT__INT8)
-            VIT__NAME(unpack_bytes)(bytes + k * VIT__PANEL, count, m->scales + i * VIT__PANEL, out);
-        else VIT__NAME(unpack_nibbles)
-        (bytes + k / 2 * VIT__PANEL, count,
-         m->group_scales + (i * (vit__groups(m->inputs)) + k / VIT__GROUP) * VIT__PANEL, out);
+            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), floats * sizeof(float));
+        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, floats, 0, out);
+        else if (m->dtype == VIT__BF16) VIT__NAME(unpack_halves)(halves, floats, 1, out);
+        else if (m->dtype == VIT__INT8) VIT__NAME(unpack_integers)(m, i, k, count, 8, out);
+        else VIT__NAME(unpack_integers)(m, i, k, count, 4, out);
     }
 }
 
@@ -4939,7 +4908,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 
 #endif /* VIT__FLOAT_KERNEL */
 
-#ifndef VIT__INT8_KERNEL /* the products of integers are of this pass */
+#ifndef VIT__INT8_KERNEL /* the products of integers are this target's */
 #define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
 #ifdef VIT__DOT8_TWICE
@@ -4957,8 +4926,8 @@ VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     return zeros | bytes;
 }
 
-/* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
-   anything is stored, or compilers would read them again for each row. */
+/* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
+   them again for each row. */
 VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
                                     VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
@@ -4991,29 +4960,10 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
 
 #if VIT__TARGET == VIT__TARGET_MVE
 
-/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
-#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
-    do {                                                                                          \
-        uint32x4_t at = weights;                                                                  \
-        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
-        __asm__ volatile(                                                                         \
-            "wls lr, %10, 2f\n"                                                                   \
-            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
-            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
-            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
-            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
-            "le lr, 1b\n2:"                                                                       \
-            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
-              "+r"(c), "+w"(at)                                                                   \
-            : "r"(steps)                                                                          \
-            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
-    } while (0)
-#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
-
-/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
-   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+/* sums[r][n] of three rows, of which absent ones repeat the first; two outputs at a time, in steps of 16 k.
+   A register holds 16 k of an output or of a row; the addresses of the weights, those of 4 k each, are a
+   vector too. Compilers, given the instructions, take more of them. */
 static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
-    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -5021,11 +4971,24 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT
     const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
     for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
         int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
-        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        uint32x4_t at = vaddq_n_u32(weights, 4 * n);
+        const int8_t *a = x0, *b = x1, *c = x2;
+        __asm__ volatile(
+            "wls lr, %10, 2f\n"
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"
+            "le lr, 1b\n2:"
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b),
+              "+r"(c), "+w"(at)
+            : "r"(t->steps / 4)
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");
         sums[0][n] = a0, sums[0][n + 1] = a1;
         sums[1][n] = b0, sums[1][n + 1] = b1;
         sums[2][n] = c0, sums[2][n + 1] = c1;
     }
+    __asm__("" ::: "memory"); /* gcc 12 -Os loads vectors of the sums before they are stored */
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5033,7 +4996,6 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
-    VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
         const VIT__FLOATS scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
         const int32x4_t weight_sums = (int32x4_t)VIT__LOAD_WORDS(t->weight_sums + v);
@@ -5051,7 +5013,32 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #else
 
-/* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
+/* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
+                                  const int8_t *const *weights, size_t k, const int rows,
+                                  const int vectors, const int depth,
+                                  VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
+    VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
+    VIT__UNROLL
+    for (int i = 0; i < depth * vectors; i++) {
+        int d = i / vectors, v = i % vectors;
+        w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                  v % VIT__VECTORS * 4 * VIT__LANES);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+        x[0] = VIT__NAME(repeat4)(from);
+        x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+            else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+        }
+    }
+}
+
+/* vit__multiply8 where the compiler knows rows, panels and depth. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const int8_t *weights[VIT__INT8_PANELS];
@@ -5076,44 +5063,16 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
         for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__UNROLL
-        for (int i = 0; i < depth * vectors; i++) {
-            int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
-                                      v % VIT__VECTORS * 4 * VIT__LANES);
-        }
-        VIT__UNROLL
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__NAME(repeat4)(from);
-            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
-            VIT__UNROLL
-            for (int v = 0; v < vectors; v++) {
-                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
-                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
-            }
-        }
+        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, sum);
     }
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_panels)(const vit__tile *t, const int panels,
-                                             const int depth) {
-#define VIT__CASE(n)                                                                \
-    case n:                                                                         \
-        if (n <= VIT__INT8_ROWS)                                                    \
-            VIT__NAME(multiply8_of)(t, n <= VIT__INT8_ROWS ? n : 1, panels, depth); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
     if (VIT__INT8_PANELS > 1 && t->panels > 1)
-        VIT__NAME(multiply8_panels)(t, VIT__INT8_PANELS, depth);
-    else VIT__NAME(multiply8_panels)(t, 1, depth);
+        VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), VIT__INT8_PANELS, depth)
+    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, depth)
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5134,7 +5093,7 @@ static const vit__kernels VIT__NAME(kernels) = {
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
     VIT__KERNEL_LIST(VIT__ENTRY)};
 
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #ifdef __clang__
 #pragma clang attribute pop
 #else
@@ -5181,11 +5140,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__INT8_KERNEL
 #undef VIT__ALL
 #undef VIT__LOAD_256
-#undef VIT__SWAPPED
-#undef VIT__SWAPPED4
 #undef VIT__IS_NARROW
-#undef VIT__DOT8_SIX
-#undef VIT__STORED
 
 #endif /* VIT__TARGET */
 

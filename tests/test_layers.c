@@ -192,6 +192,31 @@ static void test_logits_of_any_type_of_weights_agree_with_the_reference(void **s
         assert_true(t[dtype].off < t[dtype].logits / 7 + 1);
 }
 
+/* The size of a workspace from the config alone, for a program on the host. */
+static void test_the_size_of_the_workspace_follows_from_the_config(void **state) {
+    uint32_t random = 22;
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        vit_config c = random_config(&random);
+        vit_dtype dtype = (vit_dtype)(i % VIT_DTYPE_COUNT);
+        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_model model;
+        if (i % 10 == 0) c.embed_dim = 512, c.mlp_dim = 2048; /* rows are spaced */
+        model_file file = model_make_dtype(&c, dtype, 23, &model);
+        options.low_memory = random_below(&random, 2);
+        int batch = 1 + random_below(&random, 3);
+        size_t size = vit_workspace_size(&model, &options, batch);
+        assert_true(size > 0);
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, batch), size);
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, 0), 0);
+        assert_int_equal(vit_config_workspace_size(&c, VIT_DTYPE_COUNT, &options, batch), 0);
+        c.depth = 0; /* which no model has */
+        assert_int_equal(vit_config_workspace_size(&c, dtype, &options, batch), 0);
+        model_free(&file);
+    }
+    assert_int_equal(vit_config_workspace_size(NULL, VIT_F32, NULL, 1), 0);
+}
+
 /* ---- patch embedding ---- */
 
 /* Keeps a copy of the rows, where they lie, behind a block. */
@@ -342,8 +367,117 @@ static void test_pool_takes_the_prefix_and_the_mean_of_the_patches(void **state)
     }
 }
 
+/* ---- what is not finite in a pixel or a weight: no logit hides it, with any type of weights ---- */
+
+static int none_is_finite(const float *logits, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (vit__is_finite(logits[i])) return 0;
+    }
+    return 1;
+}
+
+static const float not_finite[] = {NAN, INFINITY, -INFINITY};
+
+/* Two images, of which the second has one pixel that is not finite. */
+static void check_pixel(const vit_model *model, size_t pixel, float value, int low_memory) {
+    size_t count = vit_pixels_count(model);
+    size_t classes = (size_t)vit_model_config(model)->num_classes;
+    float *pixels = allocate_floats(2 * count), *got = allocate_floats(2 * classes);
+    float *want = allocate_floats(2 * classes);
+    vit_options options;
+    uint32_t random = 50;
+    memset(&options, 0, sizeof(options));
+    options.low_memory = low_memory;
+    random_floats(&random, pixels, 2 * count);
+    assert_status(forward(model, &options, pixels, 2, want), VIT_OK, "finite");
+    pixels[count + pixel] = value;
+    assert_status(forward(model, &options, pixels, 2, got), VIT_OK, "not finite");
+    assert_same_bits(got, want, classes);
+    assert_true(none_is_finite(got + classes, classes));
+    free(pixels), free(got), free(want);
+}
+
+static void test_a_pixel_that_is_not_finite_leaves_no_logit_finite(void **state) {
+    const vit_config config = small_config();
+    (void)state;
+    for (int dtype = 0; dtype < VIT_DTYPE_COUNT; dtype++) {
+        vit_model model;
+        model_file file = model_make_dtype(&config, (vit_dtype)dtype, 51, &model);
+        for (size_t y = 0; y < 12; y += 5) { /* within the patches: 12 x 15 pixels of 13 x 17 */
+            for (size_t x = 0; x < 15; x++)
+                check_pixel(&model, (x % 3 * 13 + y) * 17 + x, not_finite[x / 3 % 3], (int)(x & 1));
+        }
+        model_free(&file);
+    }
+}
+
+/* Number i of a tensor becomes one that is not finite: a float of rows; with `bias` a bias; else a
+   weight or, where weights are integers, a scale. */
+static void spoil(const vit__tensor *t, unsigned char *data, vit__dtype dtype, int bias, int i,
+                  float value) {
+    unsigned char bytes[4];
+    int row = i % (t->rows * t->rows_repeat), col = i * 7 % (t->cols * t->cols_repeat);
+    size_t stride = (size_t)(t->cols + 15) / 16 * 16;
+    unsigned char *biases = data + biases_offset(t, dtype);
+    put_f32(bytes, value);
+    if (t->order == VIT__ROWS) memcpy(data + 4 * ((size_t)row * stride + (size_t)col), bytes, 4);
+    else if (bias) memcpy(biases + 4 * padded_index(row, t->rows), bytes, 4);
+    else if (dtype == VIT__F32) memcpy(data + 4 * weight_index(t, row, col), bytes, 4);
+    else if (dtype == VIT__BF16) memcpy(data + 2 * weight_index(t, row, col), bytes + 2, 2);
+    else if (dtype == VIT__INT8)
+        memcpy(biases + 4 * (padded_outputs(t) + padded_index(row, t->rows)), bytes, 4);
+    else {
+        const int half = isnan(value) ? 0x7E00 : value > 0 ? 0x7C00 : 0xFC00;
+        unsigned char *p = dtype == VIT__F16 ? data + 2 * weight_index(t, row, col)
+                                             : data + group_scale_offset(t, row, col);
+        p[0] = (unsigned char)(half & 255), p[1] = (unsigned char)(half >> 8);
+    }
+}
+
+/* In the head only the logit of that row is not finite. */
+static void check_spoilt(const vit_model *model, unsigned char *file, int index, int bias, int i) {
+    const vit__tensor t = vit__tensor_at(vit_model_config(model), index);
+    const unsigned char *entry = vit__entry(file, index);
+    unsigned char *data = file + vit__u64_size(entry + 32);
+    size_t size = vit__u64_size(entry + 40), count = vit_pixels_count(model);
+    unsigned char *kept = (unsigned char *)allocate(size);
+    float *pixels = allocate_floats(count), logits[5];
+    vit_options options;
+    uint32_t random = 52;
+    memset(&options, 0, sizeof(options));
+    options.low_memory = i & 1;
+    random_floats(&random, pixels, count);
+    memcpy(kept, data, size);
+    spoil(&t, data, (vit__dtype)vit__u32(entry + 8), bias, i, not_finite[i % 3]);
+    assert_status(forward(model, &options, pixels, 1, logits), VIT_OK, "spoilt");
+    if (t.role == VIT__HEAD) assert_true(none_is_finite(logits + i % 5, 1));
+    else if (!none_is_finite(logits, COUNT_OF(logits)))
+        fail_msg("role %d, block %d, bias %d, number %d", (int)t.role, t.block, bias, i);
+    memcpy(data, kept, size);
+    free(kept), free(pixels);
+}
+
+static void test_a_weight_that_is_not_finite_leaves_no_logit_finite(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    for (int i = 0; i < 2 * VIT_DTYPE_COUNT; i++) {
+        vit_model model;
+        config.act = (vit_act)(i % 2);
+        model_file file = model_make_dtype(&config, (vit_dtype)(i / 2), 53, &model);
+        for (int index = 0; index < vit__tensor_count(&config); index++) {
+            for (int number = 0; number < 12; number++) {
+                check_spoilt(&model, file.data, index, 0, number);
+                if (vit__tensor_at(&config, index).order != VIT__ROWS)
+                    check_spoilt(&model, file.data, index, 1, number);
+            }
+        }
+        model_free(&file);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_size_of_the_workspace_follows_from_the_config),
         cmocka_unit_test(test_attention_equals_pytorch_for_any_number_of_queries),
         cmocka_unit_test(test_logits_of_any_config_agree_with_the_reference),
         cmocka_unit_test(test_logits_of_any_type_of_weights_agree_with_the_reference),
@@ -353,6 +487,8 @@ int main(void) {
         cmocka_unit_test(test_padding_of_the_residual_stream_is_zero_in_every_block),
         cmocka_unit_test(test_keep_tokens_packs_the_first_of_each_image),
         cmocka_unit_test(test_pool_takes_the_prefix_and_the_mean_of_the_patches),
+        cmocka_unit_test(test_a_pixel_that_is_not_finite_leaves_no_logit_finite),
+        cmocka_unit_test(test_a_weight_that_is_not_finite_leaves_no_logit_finite),
     };
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

@@ -493,8 +493,8 @@ static void test_processors_are_those_of_the_affinity_and_the_quota(void **state
         {"f", "0::/a/b\n", "other/cpu.max", "100000 100000\n", 4},
         {"f", "0::/a/b\n", "cpu.max", "nonsense\n", 4},
         {"f", "0::/a/b\n", "cpu.max", "900000 100000\n", 4},
-        {"f", "4:memory:/x\n2:cpu,cpuacct:/x\n", "cpu/x/cpu.cfs_quota_us", "250000\n", 3},
-        {"f", "2:cpu,cpuacct:/gone\n", "cpu/cpu.cfs_quota_us", "200000\n", 2},
+        {"f", "4:memory:/x\n2:cpu,cpuacct:/x\n", "cpu/cpu.cfs_quota_us", "250000\n", 3},
+        {"f", "2:cpu,cpuacct:/\n0::/\n", "cpu/cpu.cfs_quota_us", "200000\n", 2},
         {"f", "2:cpu,cpuacct:/\n", "cpu/cpu.cfs_quota_us", "-1\n", 4},
         {"f", "", "cpu.max", "100000 100000\n", 4},
     };
@@ -512,14 +512,14 @@ static void test_processors_are_those_of_the_affinity_and_the_quota(void **state
         char *quota = strstr(name, "cfs_quota_us");
         if (quota != NULL) memcpy(quota, "cfs_period_us", 14);
         if (quota != NULL) write_below(root, name, "100000\n");
-        long got = vit__within_quota(root, vit__allowed_processors(root));
+        long got = vit__within_quotas(root, vit__allowed_processors(root));
         if (got != cases[i].want) fail_msg("case %zu: %ld processors", i, got);
     }
     char command[256];
     snprintf(command, sizeof(command), "rm -r %s/root*", folder);
     assert_int_equal(system(command), 0);
     assert_int_equal(vit__allowed_processors("/nowhere"), 0);
-    assert_int_equal(vit__within_quota("/nowhere", 7), 7);
+    assert_int_equal(vit__within_quotas("/nowhere", 7), 7);
 }
 #endif
 

@@ -8,6 +8,7 @@
 
 #define TINY GOLDEN "tiny.vit"
 #define CHECKPOINT GOLDEN "tiny_timm"
+#define CONTAINERS GOLDEN "containers/"
 #define MODEL "examples/models/fashion-mnist.vit"
 #define SAMPLE "examples/images/9-ankle-boot-1.jpg"
 
@@ -249,6 +250,44 @@ static void test_a_file_of_float32_takes_another_type(void **state) {
     assert_int_equal(count_files("int4") + count_files("heads"), 0);
 }
 
+static void copy_file(const char *from, const char *to) {
+    size_t size;
+    unsigned char *bytes = read_file(from, &size);
+    write_file(to, bytes, size);
+    free(bytes);
+}
+
+static void assert_same_files(const char *got, const char *want) {
+    size_t got_size, want_size;
+    unsigned char *a = read_file(got, &got_size), *b = read_file(want, &want_size);
+    assert_int_equal(got_size, want_size);
+    assert_memory_equal(a, b, want_size);
+    free(a);
+    free(b);
+}
+
+/* The same weights in other files, of the same name, which a .vit file keeps. */
+static void test_other_containers_become_the_same_file(void **state) {
+    static const char *const names[][2] = {
+        {"zip.pth", "plain.pth"},         {"before_1_6.pt", "plain.pt"},
+        {"training.pth", "plain.pth"},    {"deflated.npz", "plain.npz"},
+        {"untyped.pth", "plain.pth.tar"}, {"parameters.bin", "plain.bin"}};
+    char path[128], command[128];
+    (void)state;
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        snprintf(path, sizeof(path), CONTAINERS "%s", names[i][0]);
+        copy_file(path, in_folder(names[i][1]));
+        snprintf(command, sizeof(command), "vit-convert --heads 2 --size 4 $T/%s $T/got.vit",
+                 names[i][1]);
+        assert_int_equal(run(command), 0);
+        assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    }
+    assert_int_equal(run("vit-convert --help"), 0);
+    assert_printed("out", "  state_dict_ema, model_ema, ");
+}
+
 /* ---- vit-info ---- */
 
 /* What vit-info says of the workspace is what the library says. */
@@ -399,6 +438,7 @@ int main(void) {
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
         cmocka_unit_test(test_a_file_of_float32_takes_another_type),
+        cmocka_unit_test(test_other_containers_become_the_same_file),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),

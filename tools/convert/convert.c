@@ -1,14 +1,15 @@
 /* vit-convert: makes a .vit file of a checkpoint of timm, Hugging Face transformers or
    torchvision. */
 #include "c_array.h"
-#include "file_map.h"
+#include "container.h"
+#include "folder.h"
 #include "json.h"
 #include "labels.h"
 #include "layouts.h"
 #include "report.h"
 #include "rewrite.h"
-#include "safetensors.h"
 #include "settings.h"
+#include "torch.h"
 #include "weights.h"
 
 #include <getopt.h>
@@ -22,8 +23,8 @@ static const char usage[] =
     "usage: vit-convert [options] IN OUT.vit\n"
     "       vit-convert --c-array NAME.c [--section SECTION] FILE.vit\n"
     "\n"
-    "IN is a .safetensors file, or a folder with model.safetensors (or\n"
-    "model.safetensors.index.json and its shards), config.json and\n"
+    "IN is a file of safetensors, PyTorch (.pth, .pt, .bin, .ckpt), NumPy (.npz) or\n"
+    "vit.cpp, or a folder with one or with shards and their index, beside config.json and\n"
     "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
     "Or it is a .vit file of float32 weights, to which --dtype gives another type.\n"
@@ -40,6 +41,9 @@ static const char usage[] =
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
     "  --labels FILE        names of the classes: one a line, or a JSON list;\n"
     "                       imagenet-1k: the names of its 1000 classes\n"
+    "  --key NAME           take the tensors from this key of a PyTorch file (outer/inner\n"
+    "                       for one in another); without it, from the first of those\n"
+    "                       below that has any, or else the dict with most of them\n"
     "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
@@ -53,7 +57,7 @@ static const char usage[] =
 
 typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
-    const char *labels;
+    const char *labels, *key;
     const char *c_array, *section;
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
@@ -146,6 +150,7 @@ enum {
     OPTION_MEAN,
     OPTION_STD,
     OPTION_LABELS,
+    OPTION_KEY,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
     OPTION_C_ARRAY,
@@ -156,6 +161,12 @@ enum {
 
 static void show_usage(void) {
     fputs(usage, stdout);
+    printf("\nKeys of PyTorch files whose tensors are taken, in this order:\n");
+    for (size_t i = 0; torch_keys[i] != NULL; i++)
+        printf("%s%s%s", i % 6 == 0 ? "  " : "", torch_keys[i],
+               torch_keys[i + 1] == NULL ? "\n"
+               : i % 6 == 5              ? ",\n"
+                                         : ", ");
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
@@ -207,6 +218,9 @@ static void parse_option(int option, const char *text, arguments *a) {
     case OPTION_LABELS:
         a->labels = text, a->described = 1;
         break;
+    case OPTION_KEY:
+        a->key = text, a->described = 1;
+        break;
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
         break;
@@ -239,6 +253,7 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {"mean", 1, NULL, OPTION_MEAN},
         {"std", 1, NULL, OPTION_STD},
         {"labels", 1, NULL, OPTION_LABELS},
+        {"key", 1, NULL, OPTION_KEY},
         {"pos-embed", 1, NULL, OPTION_POS_EMBED},
         {"dtype", 1, NULL, OPTION_DTYPE},
         {"c-array", 1, NULL, OPTION_C_ARRAY},
@@ -264,28 +279,10 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         fail("%s: nothing is converted without an OUT.vit", a->out);
 }
 
-static int is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* model.safetensors in the folder, otherwise the index of its shards. */
-static checkpoint open_folder(const char *folder) {
-    char *file = format_text("%s/model.safetensors", folder);
-    char *index = format_text("%s/model.safetensors.index.json", folder);
-    int single = access(file, F_OK) == 0;
-    if (!single && access(index, F_OK) != 0)
-        fail("%s: there is neither model.safetensors nor model.safetensors.index.json", folder);
-    checkpoint c = single ? checkpoint_open(file) : checkpoint_open_index(index);
-    free(file);
-    free(index);
-    return c;
-}
-
 /* A config file of the folder; absent where IN is a file. */
 static json open_config(const char *in, const char *name) {
     json absent = {name, NULL};
-    if (!is_folder(in)) return absent;
+    if (!folder_is(in)) return absent;
     char *path = format_text("%s/%s", in, name);
     json config = json_read(path);
     if (config.node == NULL) note("%s is not there", path);
@@ -295,25 +292,34 @@ static json open_config(const char *in, const char *name) {
     return config;
 }
 
-/* The last part of the path, without .safetensors. */
+/* The last part of the path, without what tells the kind of file. */
 static char *name_of(const char *path) {
+    static const char *const endings[] = {".safetensors", ".pth.tar", ".pth", ".pt",
+                                          ".bin",         ".ckpt",    ".npz", ".npy"};
     size_t end = strlen(path), start;
     while (end > 0 && path[end - 1] == '/') end--;
     for (start = end; start > 0 && path[start - 1] != '/';) start--;
     char *name = format_text("%.*s", (int)(end - start), path + start);
-    char *suffix = strstr(name, ".safetensors");
-    if (suffix != NULL) *suffix = 0;
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        char *suffix = strstr(name, endings[i]);
+        if (suffix == NULL || suffix == name) continue;
+        *suffix = 0;
+        break;
+    }
     return name;
 }
 
-static int is_vit(const char *path) {
-    size_t length = strlen(path);
-    return length > 4 && strcmp(path + length - 4, ".vit") == 0 && !is_folder(path);
+/* config.json of the folder; where there is none, what the checkpoint itself says. */
+static json find_config(const arguments *a, checkpoint *weights) {
+    json own = {weights->file, weights->config};
+    if (weights->config == NULL) return open_config(a->in, "config.json");
+    weights->config = NULL;
+    return own;
 }
 
 static void convert(const arguments *a, settings *s) {
-    checkpoint weights = is_folder(a->in) ? open_folder(a->in) : checkpoint_open(a->in);
-    json config = open_config(a->in, "config.json");
+    checkpoint weights = checkpoint_open(a->in, a->key);
+    json config = find_config(a, &weights);
     model m;
     model_writer writer;
     size_t labels_size;
@@ -342,11 +348,11 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, NULL, NULL, VIT_F32, 0, 0};
+    arguments a = {NULL, NULL, NULL, NULL, NULL, NULL, VIT_F32, 0, 0};
     settings s;
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    if (a.in != NULL && is_vit(a.in)) {
+    if (a.in != NULL && container_is_vit(a.in)) {
         if (a.described) fail("%s: a .vit file takes no option but --dtype", a.in);
         rewrite(a.in, a.out, a.dtype);
     } else if (a.in != NULL) {

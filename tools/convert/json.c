@@ -8,7 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_JSON 100000000 /* bytes, the limit that safetensors sets for its header */
+#define MAX_JSON (32u << 20)    /* bytes; the header of 1000 tensors has 0.1 MB */
+#define MAX_MEMORY (128u << 20) /* bytes of all values: some 50 times the text, if it is nonsense */
+
+/* What is left of MAX_MEMORY while a text is parsed. */
+static size_t memory_left;
+
+static void *take_memory(size_t size) {
+    const size_t own = 32; /* of malloc, at most */
+    if (size > memory_left || memory_left - size < own) {
+        memory_left = 0;
+        return NULL;
+    }
+    memory_left -= size + own;
+    return malloc(size);
+}
+
+static cJSON *parse(const char *text, const char **end) {
+    cJSON_Hooks bounded = {take_memory, free};
+    memory_left = MAX_MEMORY;
+    cJSON_InitHooks(&bounded);
+    cJSON *node = cJSON_ParseWithOpts(text, end, 1);
+    cJSON_InitHooks(NULL);
+    return node;
+}
 
 json json_parse(const char *file, const void *data, size_t size) {
     json value = {file, NULL};
@@ -17,7 +40,10 @@ json json_parse(const char *file, const void *data, size_t size) {
     char *text = allocate(size + 1, 1);
     const char *end = text;
     if (size > 0) memcpy(text, data, size);
-    if (strlen(text) == size) value.node = cJSON_ParseWithOpts(text, &end, 1);
+    if (strlen(text) == size) value.node = parse(text, &end);
+    else end = text + strlen(text);
+    if (value.node == NULL && end < text + size && memory_left == 0)
+        fail("%s: %zu bytes of JSON have too many values", file, size);
     if (value.node == NULL)
         fail("%s: not valid JSON, from byte %zu on", file, (size_t)(end - text));
     free(text);

@@ -1,6 +1,7 @@
 #include "layouts.h"
 
 #include "report.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,19 +109,21 @@ static tensor *look_up(const model *m, part p, int block, int bias, char *name, 
 
 static void print_shape(char *text, size_t size, shape s) {
     int length = snprintf(text, size, "[");
-    for (size_t i = 0; i < s.rank && i < TENSOR_RANK; i++)
+    for (size_t i = 0; i < s.rank; i++)
         length += snprintf(text + length, size - (size_t)length, i ? ", %zu" : "%zu", s.sizes[i]);
-    snprintf(text + length, size - (size_t)length, s.rank > TENSOR_RANK ? ", ...]" : "]");
+    snprintf(text + length, size - (size_t)length, "]");
 }
 
 static shape shape_of(const tensor *t) {
-    shape s = {t->rank, {t->shape[0], t->shape[1], t->shape[2], t->shape[3]}};
+    shape s;
+    s.rank = t->rank;
+    memcpy(s.sizes, t->shape, sizeof(s.sizes));
     return s;
 }
 
 static int shapes_differ(shape a, shape b) {
     if (a.rank != b.rank) return 1;
-    for (size_t i = 0; i < a.rank && i < TENSOR_RANK; i++) {
+    for (size_t i = 0; i < a.rank; i++) {
         if (a.sizes[i] != b.sizes[i]) return 1;
     }
     return 0;
@@ -128,19 +131,21 @@ static int shapes_differ(shape a, shape b) {
 
 /* Mark a tensor as used, after a check of its shape and type. */
 static tensor *take(tensor *t, shape expected) {
-    char is[128], should[128];
+    char is[256], should[256]; /* TENSOR_RANK times 20 digits, a comma and a space at most */
     if (shapes_differ(shape_of(t), expected)) {
         print_shape(is, sizeof(is), shape_of(t));
         print_shape(should, sizeof(should), expected);
         fail("%s: %s has the shape %s, not %s", t->file, t->name, is, should);
     }
-    if (t->type == TENSOR_OTHER) fail("%s: %s is none of F32, F16 and BF16", t->file, t->name);
+    if (t->type == TENSOR_OTHER)
+        fail("%s: %s is of %s, which weights cannot be: F64, F32, F16 and BF16 are read", t->file,
+             t->name, t->dtype);
     t->used = 1;
     return t;
 }
 
 REPORT_NORETURN static void fail_missing(const model *m, part p, const char *name) {
-    fail("%s: %s is missing%s", m->checkpoint->files[0].path, name,
+    fail("%s: %s is missing%s", m->checkpoint->file, name,
          p == PART_HEAD ? ": the model has no classification head" : "");
 }
 
@@ -214,7 +219,7 @@ static const layout *find_layout(const checkpoint *c) {
     }
     fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
          "transformers or torchvision",
-         c->files[0].path, c->tensors[0].name);
+         c->file, c->tensors[0].name);
 }
 
 /* Old timm files have the patch embedding as a matrix, [embed_dim][3 * size * size]. */
@@ -223,7 +228,7 @@ static void guess_patch_size(model *m) {
     while (3 * size * size < inputs) size++;
     if (3 * size * size != inputs)
         fail("%s: patch_embed.proj.weight: %d inputs are not 3 channels of a square patch",
-             m->checkpoint->files[0].path, inputs);
+             m->checkpoint->file, inputs);
     m->flat_patch_embed = 1;
     m->config.in_chans = 3;
     m->config.patch_size[0] = m->config.patch_size[1] = size;
@@ -253,18 +258,13 @@ int layout_pos_rows(const model *m) {
     return layout_has(m, PART_POS_EMBED) ? size_of(m, PART_POS_EMBED, 1, 3, 3) : 0;
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 /* Why a tensor that the model does not use is left out; NULL: there is no good reason. */
 static const char *reason_to_leave_out(const model *m, const char *name) {
     int timm = m->layout->family == FAMILY_TIMM;
     if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
-    if (ends_with(name, "mask_token")) return "used in pre-training only";
-    if (ends_with(name, "position_ids")) return "an index, not a weight";
-    if (ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
+    if (text_ends_with(name, "mask_token")) return "used in pre-training only";
+    if (text_ends_with(name, "position_ids")) return "an index, not a weight";
+    if (text_ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
     if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
         return "an identity beside fc_norm";

@@ -3,7 +3,7 @@
 #ifndef LAYOUTS_H
 #define LAYOUTS_H
 
-#include "safetensors.h"
+#include "checkpoint.h"
 #include "vit.h"
 
 typedef enum family { FAMILY_TIMM, FAMILY_HF_VIT, FAMILY_HF_DEIT, FAMILY_TORCHVISION } family;

@@ -40,16 +40,6 @@ static void put_u64(unsigned char *p, uint64_t value) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(value >> 8 * i);
 }
 
-static void put_config(unsigned char *header, const vit_config *c) {
-    for (size_t i = 0; i < VIT__FIELD_COUNT; i++) { /* little-endian, as this machine is */
-        const vit__field *f = &vit__fields[i];
-        const unsigned char *from = (const unsigned char *)c + f->place;
-        for (size_t j = 0; j < f->count; j++)
-            memcpy(header + 4 * (f->word + j), from + j * f->size, f->size);
-    }
-    memcpy(header + VIT__NAME_OFFSET, c->architecture, strlen(c->architecture)); /* at most 63 */
-}
-
 /* A tensor's entry without its checksum. */
 static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype stored,
                       uint64_t offset) {
@@ -94,8 +84,10 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
 static void make_head(model_writer *w, const vit_config *config, const char *labels,
                       size_t labels_size) {
     unsigned char header[VIT__HEADER_SIZE] = {0};
-    put_config(header, config);
-    if (vit__read_config(header, &w->config) != VIT_OK || !vit__config_is_valid(&w->config))
+    vit__write_config(header, config);
+    memcpy(header + VIT__NAME_OFFSET, config->architecture,
+           strlen(config->architecture)); /* at most 63 */
+    if (vit__read_config(header, &w->config) != VIT_OK)
         fail("%s: a size or a number of the recipe is out of the format's range", w->path);
     size_t before_labels = VIT__HEADER_SIZE + (size_t)vit__tensor_count(config) * VIT__ENTRY_SIZE;
     w->head_size = vit__round_up(vit__add(before_labels, labels_size), VIT__ALIGN);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *report_program = "vit-convert";
 
@@ -34,6 +35,15 @@ void *allocate(size_t count, size_t size) {
     void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
     if (memory == NULL) fail("out of memory (%zu times %zu bytes)", count, size);
     return memory;
+}
+
+void *make_room_for_one(void *array, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity) return array;
+    *capacity = count > 0 ? count * 2 : 16;
+    void *larger = allocate(*capacity, size);
+    if (count > 0) memcpy(larger, array, count * size);
+    free(array);
+    return larger;
 }
 
 char *format_text(const char *format, ...) {

@@ -24,6 +24,9 @@ REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
 /* count * size bytes of zeros. Ends the program if there is no memory. */
 void *allocate(size_t count, size_t size);
 
+/* The array, of count elements, with room for one more: in the same place, or moved. */
+void *make_room_for_one(void *array, size_t count, size_t *capacity, size_t size);
+
 /* Text as by printf, to be freed. */
 REPORT_PRINTF char *format_text(const char *format, ...);
 

@@ -369,7 +369,7 @@ static void assume_img_size(settings *s, const model *m, int rows) {
     if (side == 0 && timm) side = root_of(rows);
     if (side == 0)
         fail("%s: %s has %d rows, which is not a square and %d tokens in front: give --size",
-             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows,
+             m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows,
              m->config.prefix_tokens);
     for (int i = 0; i < 2; i++) s->img_size[i] = side * m->config.patch_size[i];
     note("no config gives img_size: assumed %dx%d from %d position embeddings (--size)",
@@ -387,7 +387,7 @@ static void apply_positions(model *m, int rows) {
     fail(
         "%s: %s has %d rows, but img_size %dx%d with patches of %dx%d makes %lld, and %d tokens in "
         "front",
-        m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
+        m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
         c->img_size[1], c->patch_size[0], c->patch_size[1], patches, c->prefix_tokens);
 }
 
@@ -395,9 +395,9 @@ static void apply_img_size(settings *s, model *m) {
     int rows = layout_pos_rows(m);
     if (rows == 0 && s->pos_embed == NULL)
         fail("%s: %s is missing: if the model's code computes the positions, give --pos-embed",
-             m->checkpoint->files[0].path, m->layout->names[PART_POS_EMBED][0]);
+             m->checkpoint->file, m->layout->names[PART_POS_EMBED][0]);
     if (rows > 0 && s->pos_embed != NULL)
-        fail("%s: --pos-embed, but there is %s", m->checkpoint->files[0].path,
+        fail("%s: --pos-embed, but there is %s", m->checkpoint->file,
              m->layout->names[PART_POS_EMBED][0]);
     if (s->img_size[0] == 0 && rows == 0) fail("img_size is not known: give --size");
     if (s->img_size[0] == 0) assume_img_size(s, m, rows);
@@ -421,16 +421,14 @@ static void apply_pooling(const settings *s, model *m) {
     vit_config *c = &m->config;
     int avg = s->pooling == POOLING_AVG, fc_norm = layout_has(m, PART_FC_NORM);
     if (s->fc_norm >= 0 && s->fc_norm != fc_norm)
-        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config",
-             m->checkpoint->files[0].path, fc_norm ? "there" : "missing",
-             fc_norm ? "false" : "true");
+        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config", m->checkpoint->file,
+             fc_norm ? "there" : "missing", fc_norm ? "false" : "true");
     if (!avg && !layout_has(m, PART_CLASS_TOKEN))
-        fail("%s: %s is missing", m->checkpoint->files[0].path,
-             m->layout->names[PART_CLASS_TOKEN][0]);
+        fail("%s: %s is missing", m->checkpoint->file, m->layout->names[PART_CLASS_TOKEN][0]);
     if (avg && !fc_norm && s->fc_norm < 0)
         note("there is no fc_norm: assumed that norm comes before the average (fc_norm=False)");
     if (avg && layout_has(m, PART_HEAD_DIST))
-        fail("%s: two heads with global_pool avg", m->checkpoint->files[0].path);
+        fail("%s: two heads with global_pool avg", m->checkpoint->file);
     c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
     c->head_avg = avg;
     c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
