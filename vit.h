@@ -32,18 +32,19 @@
             files, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
-       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
-       [5]  the file: header, directory, labels, every number checked
+       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
+            steps that threads share
+       [5]  the file: tables of the header's fields and of the tensors' roles; every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm, softmax and quantization of rows,
-            in plain C; products by a Cortex-M's DSP instructions; the table of those for each
-            instruction set
-       [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
-       [9]  model: workspace plan, open, forward
-       [10] results: softmax, top-k
-       [11] convenience: load from a file, thread pool
-       [12] vector kernels: those of [7] once more, compiled for each instruction set
-       [13] licence
+       [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
+            of them this machine runs
+       [8]  products: rows times the panels of a matrix, for each type of operand
+       [9]  layers: patch embedding, norms, attention, MLP, pooling, head
+       [10] forward: sizes and workspace of a pass, blocks one after the other, batches
+       [11] results: softmax, top-k
+       [12] convenience: load from a file, thread pool
+       [13] targets: the kernels of [7] for each instruction set
+       [14] licence
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
@@ -273,7 +274,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [13] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -1489,9 +1490,8 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    for (int i = 0; i < 2; i++) {
-        if (c->preprocess.resize != VIT_RESIZE_NONE && c->preprocess.resize_size[i] < 1) return 0;
-    }
+    const int *resized = c->preprocess.resize_size;
+    if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
     size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
@@ -1598,8 +1598,8 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE) return VIT_ERROR_VERSION; /* of a time before version 1 */
-    if (header_size > head_size) return VIT_ERROR_HEAD;
-    if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
+    if (header_size > head_size || vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16))
+        return VIT_ERROR_HEAD;
     if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
     return VIT_OK;
 }
@@ -1726,34 +1726,38 @@ static int vit__bytes_are_within(const unsigned char *p, size_t size, int range)
     return beyond == 0;
 }
 
-VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
-    if (model == NULL || model->data == NULL || index < 0 ||
-        index >= vit__tensor_count(&model->config))
-        return VIT_ERROR_ARGUMENT;
+static vit_status vit__verify_tensor(const vit_model *model, int index) {
     const unsigned char *entry = vit__entry(model->data, index);
     const unsigned char *data = model->data + vit__u64_size(entry + 32);
     if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
         return VIT_ERROR_CHECKSUM;
-    vit__tensor t = vit__tensor_at(&model->config, index);
-    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
-        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
-        return VIT_ERROR_RANGE;
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8) {
+        vit__tensor t = vit__tensor_at(&model->config, index);
+        size_t size = t.padded_rows * t.padded_cols;
+        if (!vit__bytes_are_within(data, size, (int)vit__u32(entry + 24))) return VIT_ERROR_RANGE;
+    }
     return VIT_OK;
+}
+
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
+    if (model == NULL || model->data == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    return vit__verify_tensor(model, index);
 }
 
 VIT_API vit_status vit_model_verify(const vit_model *model) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
     const unsigned char *file = model->data;
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        vit_status status = vit_model_verify_tensor(model, i);
-        if (status != VIT_OK) return status;
-    }
-    for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
+    vit_status status = VIT_OK;
+    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
+        status = vit__verify_tensor(model, i);
+    for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
-        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) status = VIT_ERROR_CHECKSUM;
     }
-    return VIT_OK;
+    return status;
 }
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
@@ -2159,7 +2163,7 @@ struct vit__kernels {
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
-/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+/* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
 static int32_t vit__bits_of(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof(bits));
@@ -2215,7 +2219,7 @@ static void vit__multiply(const vit__tile *t) {
     }
 }
 
-/* Of NaN these make NaN, of infinity infinity, of -infinity nothing that is finite. */
+/* NaN gives NaN, infinity infinity, and -infinity nothing that is finite, in every instruction set. */
 static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
@@ -2270,13 +2274,15 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
 /* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
    of the row is a NaN or infinite. */
 static float vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0], probe = 0;
+    float largest = x[0];
+    int32_t size =
+        0; /* bits of the largest magnitude: integers cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
-        probe += x[i] * 0.0f;
+        size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-    return probe;
+    return vit__float_of(size) * 0.0f;
 }
 
 /* Divides a row by its sum, to which `probe` is added. */
@@ -2311,13 +2317,15 @@ static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANE
 }
 
 /* sums[n] of a row and a panel: the products of integers. */
-static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
+static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
-    for (; steps > 0; steps--, input += 4) {
-        for (size_t n = 0; n < VIT__PANEL; n++, weights += 4)
-            sums[n] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2] +
-                       input[3] * weights[3];
+    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n++) {
+            const int8_t *w = weights + 4 * n;
+            sums[n] +=
+                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
+        }
     }
 }
 
@@ -2325,7 +2333,7 @@ static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
 static void vit__multiply8(const vit__tile *t) {
     int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
     for (int r = 0; r < t->rows; r++)
-        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps, (const int8_t *)t->weights,
+        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps * 4, (const int8_t *)t->weights,
                   sums[r]);
     vit__finish8(t, 0, sums);
 }
@@ -2354,7 +2362,7 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
+        int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
         for (size_t i = 0; i < count; i++) {
             int32_t bits = vit__bits_of(x[i]);
             low = vit__max(low, bits ^ INT32_MIN);
@@ -2456,7 +2464,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
     }
 }
 
-/* The targets: this file includes itself, once for each, and takes [12]. */
+/* The targets: this file includes itself, once for each, and takes [13]. */
 #if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
 #define VIT_SELF __FILE_NAME__
 #elif !defined(VIT_SELF)
@@ -2491,7 +2499,8 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-/* Each target, and the instruction set that its kernels are of; of one instruction set the best first. */
+/* The targets of a family of processors and their rows in the table below; of one instruction set the best
+   comes first. */
 #define VIT__BIT(target) (1u << VIT__TARGET_##target)
 #if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
@@ -2535,8 +2544,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #error "vit.h: what was included is another file; define VIT_SELF as the name of this one"
 #endif
 
-/* The targets, as bits, that this machine can run of those that not every one of its processors can:
-   Intel's manual, volume 1, 14.3 and 15.2. */
+/* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
+   volume 1, 14.3 and 15.2. */
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -2614,10 +2623,9 @@ typedef struct vit__pass {
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    const void *pixels;         /* of these images */
-    vit__operand block_operand; /* of products with the blocks' matrices, ... */
-    vit__operand
-        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
+    const void *pixels;             /* of these images */
+    vit__operand block_operand;     /* of products with the blocks' matrices */
+    vit__operand attention_operand; /* floats with int8x too, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2631,12 +2639,10 @@ typedef struct vit__pass {
     vit__table normalized; /* [images][T][D], as the blocks' operands */
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
-    unsigned char
-        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
-    vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
-    float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *
-        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    /* In memory that is used again, queries to value_sums, then hidden, then pooled to logits: */
+    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to */
+    float *keys;           /* [images][H][T16 / 16][W][16], as attention's operands */
+    float *values;         /* [images][H][W / 16][T][16]; packed ones have T16 tokens */
     float *key_scales;     /* [images][H][T16], of packed keys */
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
@@ -2646,11 +2652,11 @@ typedef struct vit__pass {
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
     float *scratch;        /* [threads][scratch_size]: a slice of weights, then a few rows */
-    size_t x_size, normalized_size; /* of an image, in floats ... */
-    size_t shared_size;             /* ... and in bytes */
-    size_t scratch_size;            /* of a worker */
-    size_t slice_inputs;            /* inputs of weights that are unpacked at a time */
-    size_t slice_size;              /* [2][slice_inputs][16] */
+    size_t scratch_size;   /* of a worker */
+    unsigned char *memory; /* [images][image_size] bytes, of all that is not scratch */
+    size_t image_size;
+    size_t slice_inputs; /* inputs of weights that are unpacked at a time */
+    size_t slice_size;   /* [2][slice_inputs][16] */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -2762,24 +2768,20 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
     }
 }
 
-/* Panels of a matrix from first_panel on, of which slice_inputs inputs at a time are unpacked to floats,
-   [panels][slice][16]: they stay in the first level cache while the rows pass. */
-typedef struct vit__unpacking {
-    const vit__pass *pass;
-    const vit__matrix *matrix;
-    int first_panel;
-    float *slice;
-} vit__unpacking;
-
 static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-/* Any number of rows and panels; the panels after them are for threads - 1 others. Unless `unpacking` is
-   NULL, the sums of its slices add up in the output. */
-static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit__tile *all,
-                                 int threads, const vit__unpacking *unpacking) {
-    const size_t panel_size =
-        unpacking == NULL ? all->steps * VIT__STEP_WEIGHTS : unpacking->matrix->panel_size;
-    const size_t most = unpacking == NULL ? all->steps : unpacking->pass->slice_inputs;
+/* Any number of rows and panels, the latter from first_panel of m on. If the type of m is not the
+   operand's, slice_inputs inputs at a time are unpacked to floats, [panels][slice][16], which stay in the
+   first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
+   panels that are no matrix and that the other threads have no part in. */
+static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
+                                 const vit__matrix *m, int first_panel, float *slice) {
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
+    const int unpacks =
+        m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    const int threads = m != NULL ? vit__threads(pass->options) : 1;
+    const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
+    const size_t most = unpacks ? pass->slice_inputs : all->steps;
     const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
     vit__tile tile;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
@@ -2791,16 +2793,13 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
             tile.steps = vit__smaller(most, all->steps - k);
             tile.input = vit__offset(all->input, k * VIT__STEP_INPUT);
             tile.output += (size_t)panel * all->panel_stride;
-            tile.weights = weights;
+            tile.weights = unpacks ? slice : weights;
             tile.bias = k > 0 || all->bias == NULL ? vit__no_bias : all->bias + n;
             if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
             tile.add = all->add || k > 0;
             if (k + tile.steps < all->steps) tile.act = NULL;
-            if (unpacking != NULL) {
-                unpacking->pass->kernels->unpack(unpacking->matrix, unpacking->first_panel + panel,
-                                                 tile.panels, k, tile.steps, unpacking->slice);
-                tile.weights = unpacking->slice;
-            }
+            if (unpacks)
+                pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
                                 tiles * all->steps, threads);
@@ -2814,15 +2813,12 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
 static void vit__multiply_matrix(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
                                  int first_panel, vit__tile *all, int worker) {
     const size_t n = (size_t)first_panel * VIT__PANEL;
-    const int unpacks = operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
-    vit__unpacking unpacking = {pass, m, first_panel, vit__worker_slice(pass, worker)};
     all->steps = vit__steps(operand, m->inputs);
     all->weights = m->weights + (size_t)first_panel * m->panel_size;
     all->bias = m->bias + n;
     if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
     all->narrow = m->range <= 63;
-    vit__multiply_panels(vit__kernels_for(pass, operand), all, vit__threads(pass->options),
-                         unpacks ? &unpacking : NULL);
+    vit__multiply_panels(pass, operand, all, m, first_panel, vit__worker_slice(pass, worker));
 }
 
 /* Rows of each image, [images][input_rows][inputs], times panels of a matrix. */
@@ -2997,13 +2993,9 @@ static void vit__run_rows(vit__row_work *work) {
 /* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them; output may be input. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_work work = {pass,
-                          input,
-                          output,
-                          rows,
-                          pass->dim,
-                          vit__tensor_data(pass->model, role, block),
-                          vit__operand_of(pass, next)};
+    const float *weights = vit__tensor_data(pass->model, role, block);
+    vit__operand operand = vit__operand_of(pass, next);
+    vit__row_work work = {pass, input, output, rows, pass->dim, weights, operand};
     vit__run_rows(&work);
 }
 
@@ -3121,7 +3113,7 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
         tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
         tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
     }
-    vit__multiply_panels(kernels, &tile, 1, NULL);
+    vit__multiply_panels(pass, operand, &tile, NULL, 0, NULL);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
@@ -3132,7 +3124,7 @@ static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t h
     vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
-    vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
+    vit__multiply_panels(pass, VIT__OPERAND_F32, &tile, NULL, 0, NULL);
 }
 
 /* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
@@ -3154,7 +3146,7 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
     for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
         tile.row_scales = units[digit];
-        vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1, NULL);
+        vit__multiply_panels(pass, VIT__OPERAND_INT8, &tile, NULL, 0, NULL);
     }
 }
 
@@ -3466,7 +3458,7 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+/* vit__plan_sizes for a model, which the pass can run then, unless its kernels are NULL. */
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
                                  const vit_options *options, int batch) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
@@ -3499,61 +3491,56 @@ static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
     pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
-/* Cuts up what is shared, for pass->images, and returns the bytes that it takes: those of attention, of
-   the MLP, and of what the head reads and writes are never needed together. */
-static size_t vit__carve_shared(vit__pass *pass) {
-    vit__arena attention = vit__arena_make(pass->shared), mlp = attention, head = attention;
-    vit__carve_attention(pass, &attention);
+/* Cuts up pass->memory, and returns the bytes that it takes: what attention, the MLP and the head use is
+   never needed together. */
+static size_t vit__carve_images(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(pass->memory), mlp, head;
+    const int images = pass->images, rows = images * pass->tokens;
+    pass->x.data = (float *)vit__take(&arena, rows, pass->x.stride);
+    pass->normalized.data = (float *)vit__take(&arena, rows, pass->normalized.stride);
+    pass->row_scales = (float *)vit__take(&arena, rows, 1);
+    pass->row_zeros = (int32_t *)vit__take(&arena, rows, 1);
+    mlp = head = arena;
+    vit__carve_attention(pass, &arena);
     pass->hidden.data =
-        (float *)vit__take(&mlp, pass->images * pass->mlp_rows_at_once, pass->hidden.stride);
-    pass->pooled.data = (float *)vit__take(&head, pass->images, pass->pooled.stride);
-    pass->pre_logits.data = (float *)vit__take(&head, pass->images, pass->pre_logits.stride);
-    pass->logits.data = (float *)vit__take(&head, pass->images, pass->logits.stride);
-    return vit__larger(vit__larger(attention.used, mlp.used), head.used);
+        (float *)vit__take(&mlp, images * pass->mlp_rows_at_once, pass->hidden.stride);
+    pass->pooled.data = (float *)vit__take(&head, images, pass->pooled.stride);
+    pass->pre_logits.data = (float *)vit__take(&head, images, pass->pre_logits.stride);
+    pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
+    return vit__larger(vit__larger(arena.used, mlp.used), head.used);
 }
 
-/* Of an image. Packed rows or little memory: as many rows as attention leaves room for, at least one, and
-   in equal parts. */
-static int vit__mlp_rows_at_once(const vit__pass *pass, size_t attention_size) {
+/* Of an image. Packed rows or little memory: as many rows as attention's memory has room for, at least
+   one, and in equal parts. */
+static int vit__plan_mlp(const vit__pass *pass) {
     size_t tokens = (size_t)pass->tokens;
+    vit__arena attention = vit__arena_make(NULL);
+    vit__pass one = *pass;
     if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
         return pass->tokens;
-    size_t most = vit__larger(1, attention_size / sizeof(float) / pass->hidden.stride);
+    one.images = 1;
+    vit__carve_attention(&one, &attention);
+    size_t most = vit__larger(1, attention.used / sizeof(float) / pass->hidden.stride);
     size_t parts = vit__larger(1, (tokens + most - 1) / most);
     size_t rows = (tokens + parts - 1) / parts;
     size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
     return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
-static void vit__plan_shared(vit__pass *pass) {
-    vit__pass one = *pass;
-    vit__arena attention = vit__arena_make(NULL);
-    one.images = 1;
-    vit__carve_attention(&one, &attention);
-    pass->mlp_rows_at_once = one.mlp_rows_at_once = vit__mlp_rows_at_once(pass, attention.used);
-    pass->shared_size = vit__carve_shared(&one);
-}
-
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
-    size_t tokens = (size_t)pass->tokens;
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
     size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
                               vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
-
-    vit__plan_shared(pass);
-    pass->x_size = vit__mul(tokens, pass->x.stride);
-    pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
     pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
-
-    pass->x.data = (float *)vit__take(arena, pass->images, pass->x_size);
-    pass->normalized.data = (float *)vit__take(arena, pass->images, pass->normalized_size);
-    pass->shared = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->shared_size);
+    pass->mlp_rows_at_once = vit__plan_mlp(pass);
+    vit__pass one = *pass;
+    one.images = 1;
+    pass->image_size = vit__carve_images(&one);
     pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
-    pass->row_scales = (float *)vit__take(arena, pass->images, tokens);
-    pass->row_zeros = (int32_t *)vit__take(arena, pass->images, tokens);
-    vit__carve_shared(pass);
+    pass->memory = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->image_size);
+    vit__carve_images(pass);
 }
 
 static size_t vit__workspace_size(vit__pass *pass) {
@@ -3581,16 +3568,11 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
-    vit_block_output output;
-    if (pass->options->on_block == NULL) return 0;
-    output.block = block;
-    output.image = image;
-    output.images = pass->images;
-    output.tokens = pass->rows_per_image;
-    output.embed_dim = pass->config->embed_dim;
-    output.row_stride = pass->x.stride;
-    output.rows = pass->x.data;
-    return pass->options->on_block(pass->options->on_block_user, &output);
+    const vit_options *o = pass->options;
+    vit_block_output output = {
+        block,          image,       pass->images, pass->rows_per_image, pass->config->embed_dim,
+        pass->x.stride, pass->x.data};
+    return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
 }
 
 /* From the pixels of some images to their logits; image is the index of the first of them. */
@@ -3621,17 +3603,12 @@ static void vit__image_task(void *arg, int index, int worker) {
     const vit__images *images = (const vit__images *)arg;
     vit__pass pass = *images->pass;
     vit_options alone = *pass.options;
-    size_t i = (size_t)worker;
     alone.parallel_for = NULL;
     pass.options = &alone;
     pass.images = 1;
-    pass.x.data += i * pass.x_size;
-    pass.normalized.data += i * pass.normalized_size;
-    pass.shared += i * pass.shared_size;
     pass.scratch = vit__worker_slice(&pass, worker);
-    pass.row_scales += i * (size_t)pass.tokens;
-    pass.row_zeros += i * (size_t)pass.tokens;
-    vit__carve_shared(&pass);
+    pass.memory += (size_t)worker * pass.image_size;
+    vit__carve_images(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
@@ -3643,7 +3620,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
     if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_workspace_size(model, options, batch);
+    size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
@@ -3658,13 +3635,13 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        vit__carve_shared(&pass);
+        vit__carve_images(&pass);
         status = vit__run(&pass, pixels, image, logits);
     }
     return status;
 }
 
-/* ---- [10] RESULTS -------------------------------------------------------------------------- */
+/* ---- [11] RESULTS -------------------------------------------------------------------------- */
 
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
@@ -3695,7 +3672,7 @@ VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices)
     return count;
 }
 
-/* ---- [11] CONVENIENCE ---------------------------------------------------------------------- */
+/* ---- [12] CONVENIENCE ---------------------------------------------------------------------- */
 
 VIT_API void vit_model_close(vit_model *model) {
     if (model == NULL) return;
@@ -4039,7 +4016,7 @@ VIT_API int vit_processor_count(void) {
 
 #else /* VIT__TARGET */
 
-/* ---- [12] TARGETS ----------------------------------------------------------------------------
+/* ---- [13] TARGETS ----------------------------------------------------------------------------
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
@@ -4049,27 +4026,28 @@ VIT_API int vit_processor_count(void) {
    on both lane by lane, and a number beside a vector stands for a vector of it. A target defines what C
    has no operator for (each with VIT__ in front; those with * only where it has something better):
 
-     operation                for each lane                      of a NaN            range
+     operation                for each lane                      NaN gives           range
      SET(x)                   x                                  NaN
-     FMA(a, b, c)             a * b + c                          NaN
+     FMA(a, b, c)             a * b + c, rounded once; twice     NaN
+                              with simd128
      FNMA(a, b, c) *          c - a * b, rounded once            NaN
      FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
-     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN if b is; if a
-                                                                 is, b or NaN
-     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              x not -0
+     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
+                                                                 NaN from a
+     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              -0: a or b
      NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
-     TO_FLOAT(w) *            w as a float, which is signed
+     TO_FLOAT(w) *            w, which is signed, as a float
      MAX_WORDS(w, v)          the larger, which are signed
      LOAD_HALVES(p)           uint16_t p[lane] as a word
-     LOAD_F16(p) *            a half p[lane] as a float          NaN
-     DOT8(sum, x, w)          adds four products of bytes of x                       x 0..127
-                              and of w, which are signed, to sum
-     DOT8_TWICE(sum, x, w,    adds eight; only where it helps                        either x or w
-       y, v) *                                                                       at most 63
+     LOAD_F16(p) *            the half p[lane] as a float        NaN
+     DOT8(sum, x, w)          adds to sum four products of                           x 0..127
+                              bytes of x and of w, signed
+     DOT8_TWICE(sum, x0, w0,  adds eight; where it is faster                         all of x0 and x1, or
+       x1, w1) *                                                                     of w0 and w1, <= 63
      STORE8(p, w)             writes 16 words as bytes, limited to 0..127
-     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *            as +, MAX, MAX_WORDS
-     FOLD(a, op) *            a = op of a and of a with its halves swapped, its quarters ...
-     TRANSPOSE4(p, stride, q) *   4 rows of 4 floats become columns, 16 floats apart
+     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *    by +, MAX and MAX_WORDS
+     FOLD(a, op) *            a = op of a and of a with its halves swapped; then quarters, and so on
+     TRANSPOSE4(p, stride, q) *    4 rows of 4 floats become columns, 16 floats apart
 
    A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
 
@@ -4094,8 +4072,8 @@ VIT_API int vit_processor_count(void) {
 #define VIT__DSP_PANELS 2
 #define VIT__DSP_INPUTS 64 /* at a time */
 
-/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent rows
-   repeat the last. */
+/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent
+   rows repeat the last. */
 static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
         const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
@@ -4307,7 +4285,7 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
-/* Of NaN "less" is true; vminnm and vmaxnm would drop it. */
+/* b where either is NaN: "greater" is false then, "less" would be true, and vminnm takes the number. */
 #define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
 #define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
 #define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
@@ -4428,7 +4406,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
-/* function(tile, rows, ...), where the compiler knows rows, which is 1 to most, and most is up to 12. */
+/* Calls function(tile, rows, ...) so that the compiler knows rows, 1 to `most`, which is up to 12. */
 #define VIT__BY_ROWS(tile, most, function, ...)           \
     switch ((tile)->rows) {                               \
         VIT__CASES(1, tile, most, function, __VA_ARGS__); \
@@ -4964,6 +4942,7 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
    A register holds 16 k of an output or of a row; the addresses of the weights, those of 4 k each, are a
    vector too. Compilers, given the instructions, take more of them. */
 static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
+    const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
     const int8_t *x1 = t->rows > 1 ? x0 + t->input_stride : x0;
     const int8_t *x2 = t->rows > 2 ? x0 + 2 * t->input_stride : x0;
@@ -4982,7 +4961,7 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT
             "le lr, 1b\n2:"
             : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b),
               "+r"(c), "+w"(at)
-            : "r"(t->steps / 4)
+            : "r"(steps)
             : "q4", "q5", "q6", "q7", "lr", "cc", "memory");
         sums[0][n] = a0, sums[0][n + 1] = a1;
         sums[1][n] = b0, sums[1][n + 1] = b1;
@@ -5038,7 +5017,7 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
     }
 }
 
-/* vit__multiply8 where the compiler knows rows, panels and depth. */
+/* vit__multiply8 where the compiler knows rows, panels and depth, as above. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
     const int8_t *weights[VIT__INT8_PANELS];
@@ -5144,7 +5123,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 
 #endif /* VIT__TARGET */
 
-/* ---- [13] LICENCE --------------------------------------------------------------------------
+/* ---- [14] LICENCE --------------------------------------------------------------------------
 
    MIT License. Copyright (c) 2026 the vit.h authors.
 
