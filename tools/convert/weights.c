@@ -153,7 +153,7 @@ static void write_prefix_tokens(const model *m, model_writer *w) {
         x.tensors[i] = layout_need(m, parts[i], 0, (shape){3, {1, x.rows[i], x.cols}});
         left -= x.rows[i];
     }
-    write_stack(w, &x, "the tokens in front of the patches");
+    if (m->config.prefix_tokens > 0) write_stack(w, &x, "the tokens in front of the patches");
 }
 
 /* Vaswani et al. 2017, 3.5: sines and cosines alternate. Row 0 is the class token's. */
