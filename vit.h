@@ -1189,6 +1189,7 @@ typedef struct vit__field {
     unsigned char range; /* vit__range */
 } vit__field;
 
+#define VIT__BELOW(n) (VIT__CHOICES + (int)(n))
 #define VIT__HEADER(offset, member, count, range)                                                \
     {                                                                                            \
         (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
@@ -1208,19 +1209,19 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__FROM_1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
     VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICES + 2),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICES + VIT_FINAL_NORM_NONE),
+    VIT__HEADER(116, head_avg, 1, VIT__BELOW(2)),
+    VIT__HEADER(120, final_norm, 1, VIT__BELOW(VIT_FINAL_NORM_NONE)),
     VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
-    VIT__HEADER(128, act, 1, VIT__CHOICES + VIT_ACT_GELU_TANH + VIT__TANH),
+    VIT__HEADER(128, act, 1, VIT__BELOW(VIT_ACT_GELU_TANH + VIT__TANH)),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE),
-    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICES + VIT_RESIZE_COUNT),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__BELOW(VIT_RESIZE_COUNT)),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__FROM_0),
-    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICES + VIT_INTERPOLATION_COUNT),
-    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICES + VIT_CROP_COUNT),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__BELOW(VIT_INTERPOLATION_COUNT)),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__BELOW(VIT_CROP_COUNT)),
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
-    VIT__HEADER(256, output, 1, VIT__CHOICES + VIT_OUTPUT_SIGMOID),
+    VIT__HEADER(256, output, 1, VIT__BELOW(VIT_OUTPUT_SIGMOID)),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -2772,11 +2773,9 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
     const int unpacks =
         m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
-    const int threads = m != NULL ? vit__threads(pass->options) : 1;
     const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
     const size_t most = unpacks ? pass->slice_inputs : all->steps;
-    const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
-    vit__tile tile;
+    vit__tile tile = *all;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
         const void *weights = vit__offset(all->weights, (size_t)panel * panel_size);
         const size_t n = (size_t)panel * VIT__PANEL;
@@ -2795,7 +2794,8 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
                 pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
-                                tiles * all->steps, threads);
+                                (size_t)vit__divide_up(all->rows, kernels->tile_rows) * all->steps,
+                                m != NULL ? vit__threads(pass->options) : 1);
             vit__multiply_rows(kernels, &tile, all->rows);
         }
     }
