@@ -246,7 +246,7 @@ static void test_a_file_of_float32_takes_another_type(void **state) {
     assert_int_equal(run("vit-convert --dtype int4 $T/int8.vit $T/int4.vit"), 1);
     assert_printed("err", "not all float32");
     assert_int_equal(run("vit-convert --heads 3 $T/plain.vit $T/heads.vit"), 1);
-    assert_printed("err", "no option but --dtype");
+    assert_printed("err", "no option but --dtype and --labels");
     assert_int_equal(count_files("int4") + count_files("heads"), 0);
 }
 
@@ -264,6 +264,56 @@ static void assert_same_files(const char *got, const char *want) {
     assert_memory_equal(a, b, want_size);
     free(a);
     free(b);
+}
+
+static void write_text(const char *name, const char *text) {
+    write_file(in_folder(name), text, strlen(text));
+}
+
+/* A finished model with other labels is what the conversion with those is, whatever the dtype: so the
+   weights are the same bytes. Longer and shorter heads; a model without labels. */
+static void test_a_finished_model_takes_other_labels(void **state) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    char command[1024], lines[7 * 100 + 1] = "";
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        snprintf(lines + i * 100, sizeof(lines) - (size_t)i * 100, "%099d\n", i);
+    write_text("long.txt", lines);
+    write_text("short.json", "{\"0\":\"a\",\"1\":\"\",\"2\":\"c\",\"3\":\"d\","
+                             "\"4\":[\"n4\",\"e\"],\"5\":\"f\",\"6\":\"g\"}");
+    copy_file(CHECKPOINT "/model.safetensors", in_folder("bare.safetensors"));
+    for (size_t i = 0; i < 2 * COUNT_OF(names); i++) {
+        const char *in = i % 2 == 0 ? CHECKPOINT : "--heads 3 $T/bare.safetensors";
+        snprintf(command, sizeof(command),
+                 "vit-convert --dtype %s %s $T/old.vit && convert=%s/vit-convert && "
+                 "for labels in long.txt short.json; do "
+                 "$convert --dtype %s --labels $T/$labels %s $T/want.vit && "
+                 "$convert --labels $T/$labels $T/old.vit $T/got.vit && "
+                 "cmp $T/want.vit $T/got.vit && cp $T/got.vit $T/old.vit || exit 1; done",
+                 names[i / 2], in, BUILD, names[i / 2], in);
+        assert_int_equal(run(command), 0);
+    }
+    assert_int_equal(run("vit-convert --dtype int4 --labels $T/long.txt " TINY " $T/got.vit"), 0);
+    assert_int_equal(run("vit-info $T/got.vit"), 0);
+}
+
+static void test_labels_that_do_not_fit_leave_a_model_alone(void **state) {
+    size_t size;
+    (void)state;
+    write_text("six.txt", "a\nb\nc\nd\ne\nf\n");
+    write_text("seven.txt", "a\nb\nc\nd\ne\nf\ng\n");
+    copy_file(TINY, in_folder("kept.vit"));
+    assert_int_equal(run("vit-convert --labels $T/six.txt $T/kept.vit $T/kept.vit"), 1);
+    assert_printed("err", "6 lines for 7 classes");
+    assert_same_files(in_folder("kept.vit"), TINY);
+    unsigned char *bytes = read_file(TINY, &size);
+    bytes[size - 100] ^= 1;
+    write_file(in_folder("flipped.vit"), bytes, size);
+    free(bytes);
+    assert_int_equal(run("vit-convert --labels $T/seven.txt $T/flipped.vit $T/relabelled.vit"), 1);
+    assert_int_equal(run("vit-convert --labels $T/seven.txt --eps 1 " TINY " $T/relabelled.vit"),
+                     1);
+    assert_int_equal(count_files("relabelled.vit"), 0);
 }
 
 /* The same weights in other files, of the same name, which a .vit file keeps. */
@@ -438,6 +488,8 @@ int main(void) {
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
         cmocka_unit_test(test_a_file_of_float32_takes_another_type),
+        cmocka_unit_test(test_a_finished_model_takes_other_labels),
+        cmocka_unit_test(test_labels_that_do_not_fit_leave_a_model_alone),
         cmocka_unit_test(test_other_containers_become_the_same_file),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),

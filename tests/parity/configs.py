@@ -134,6 +134,8 @@ def make_families():
         "timm distilled": timm_family(tiny(dist_token=True, pool="distilled")),
         "timm grey": timm_family(tiny(in_chans=1), **grey),
         "timm 5 channels": timm_family(tiny(in_chans=5), mean=(), std=()),
+        "timm 10": timm_family(tiny(num_classes=10)),
+        "timm 100": timm_family(tiny(num_classes=100)),
         "timm 1000": timm_family(tiny(num_classes=1000)),
         "timm wide": bare_family(tiny(embed_dim=128)),
         "timm wide avg": bare_family(tiny(embed_dim=64, num_heads=1, pool="avg", fc_norm=True)),
@@ -533,13 +535,23 @@ def labels_file_cases():
         "lines of Windows": "\ufeffa\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\n",
         "a JSON list": json.dumps(LETTERS),
         "a JSON list after a space": " \n" + json.dumps(LETTERS, indent=1) + "\n",
+        "a JSON list after a byte order mark": "\ufeff" + json.dumps(LETTERS),
+        "empty lines at the end": "a\nb\nc\nd\ne\nf\ng\n\n\n",
+        "blank lines at the end": "a\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\n \t\r\n\r\n",
+        "a JSON object": json.dumps({str(i): LETTERS[i] for i in (3, 1, 0, 2, 6, 5, 4)}),
+        "a JSON object of synset and name": json.dumps(
+            {str(i): [f"n{i:08}", letter] for i, letter in enumerate(LETTERS)}),
+        "a JSON list of synset and name": json.dumps([["n0", letter] for letter in LETTERS]),
+        "a config.json": json.dumps(
+            {"model_type": "vit", "id2label": {str(i): x for i, x in enumerate(LETTERS)}}),
+        "timm's config.json": json.dumps({"pretrained_cfg": {"label_names": LETTERS}}),
     }
     for name, text in texts.items():
         yield good(f"--labels: {name}", "timm", {"labels": LETTERS},
                    options=("--labels", "names"), files={"names": text.encode()})
     words = ["Käse", "b c", "猫", " d", "e,f", "", "g"]
     text = "\n".join(words).encode()
-    yield good("--labels over id2label", "ViT", {"labels": words},
+    yield good("--labels over id2label", "ViT", {"labels": words}, ["line 6 is empty"],
                options=("--labels", "names"), files={"names": text})
     yield good("--labels for an id2label that is too short", "ViT", {"labels": LETTERS},
                options=("--labels", "names"), files={"names": b"a\nb\nc\nd\ne\nf\ng\n"},
@@ -547,25 +559,42 @@ def labels_file_cases():
     names = ViT_B_16_Weights.IMAGENET1K_V1.meta["categories"]
     yield good("--labels imagenet-1k", "timm 1000", {"labels": names},
                options=("--labels", "imagenet-1k"))
-    yield bad("--labels imagenet-1k for seven classes", "timm", "imagenet-1k",
-              options=("--labels", "imagenet-1k"))
+    for name, count, first, last in (("cifar-10", 10, "airplane", "truck"),
+                                     ("cifar-100", 100, "apple", "worm")):
+        yield good(f"--labels {name}", f"timm {count}", {"labels": None, "first": first, "last": last},
+                   options=("--labels", name))
+    for name in ("imagenet-1k", "cifar-10", "cifar-100"):
+        yield bad(f"--labels {name} for seven classes", "timm", [name, "7 classes"],
+                  options=("--labels", name))
 
 
 def labels_file_refusals():
     """--labels with a file that cannot be used."""
     texts = {
-        "two lines": (b"a\nb\n", "class 2"),
-        "eight lines": (b"a\n" * 8, "classes"),
+        "two lines": (b"a\nb\n", ["too few", "2 lines for 7 classes", "class 2"]),
+        "eight lines": (b"a\n" * 7 + b"h\n", ["line 8 ('h')", "too many", "classes are 7"]),
         "no line": (b"", "class 0"),
-        "a tab": (b"a\nb\tc\nd\ne\nf\ng\nh", "label 1"),
-        "a NUL": (b"a\nb\0c\nd\ne\nf\ng\nh", "NUL"),
-        "not UTF-8": (b"a\n\xff\nc\nd\ne\nf\ng\n", "UTF-8"),
-        "a JSON list of one": (b'["a"]', "class 1"),
-        "a JSON list of numbers": (b"[1,2,3,4,5,6,7]", "string"),
+        "empty lines alone": (b"\n\n\n\n\n\n\n", "class 0"),
+        "a tab": (b"a\nb\tc\nd\ne\nf\ng\nh", ["line 2", "tab", "byte 2"]),
+        "a control character": (b"a\nb\nxy\x1bz\nd\ne\nf\ng", ["line 3", "U+001B", "byte 3"]),
+        "a control character of two bytes": (b"a\n\xc2\x85\nd\ne\nf\ng\nh", ["line 2", "U+0085"]),
+        "a NUL": (b"a\nb\0c\nd\ne\nf\ng\nh", ["line 2", "NUL"]),
+        "not UTF-8": (b"a\nb\xff\nc\nd\ne\nf\ng\n", ["line 2", "UTF-8 at byte 2", "0xFF"]),
+        "Latin-1": ("a\nb\nc\nd\nKäse\nf\ng\n".encode("latin-1"), ["line 5", "UTF-8 at byte 2"]),
+        "UTF-16": ("a\nb\n".encode("utf-16"), "UTF-16"),
+        "a JSON list of one": (b'["a"]', ["too few", "class 1"]),
+        "a JSON list of numbers": (b"[1,2,3,4,5,6,7]", ["label 0", "string"]),
+        "a JSON list with a tab": (b'["a","b","c\\td","d","e","f","g"]', ["label 2", "tab"]),
+        "a JSON object of five": (b'{"0":"a","1":"b","2":"c","3":"d","6":"g"}',
+                                  ["too few", "class 4"]),
+        "a JSON object with class 7": (b'{"7":"h"}', ["label 7", "too many"]),
+        "a JSON object of names": (b'{"a":0}', "'a' is not the number of a class"),
+        "a JSON object of three strings each": (b'{"0":["a","b","c"]}', ["label 0", "synset"]),
         "a broken JSON list": (b'["a"', "JSON"),
     }
     for name, (data, word) in texts.items():
-        yield bad(f"--labels: {name}", "timm", ["names", word],
+        words = [word] if isinstance(word, str) else word
+        yield bad(f"--labels: {name}", "timm", ["names", *words],
                   options=("--labels", "names"), files={"names": data})
 
 
@@ -657,7 +686,7 @@ def convert(programs, family, case, folder):
 
 def same(key, expected, actual):
     """Whether a field is as expected; None stands for any value."""
-    if expected is None or key in ("labels", "architecture"):
+    if expected is None or key in ("labels", "architecture", "first", "last"):
         return expected is None or expected == actual
     if key in ("mean", "std"):
         expected = (*expected, *[float(key == "std")] * (4 - len(expected)))
@@ -671,6 +700,7 @@ def differences(expected, path):
     except (OSError, ValueError) as error:
         return str(error)
     header["labels"] = labels
+    header["first"], header["last"] = (labels[0], labels[-1]) if labels else ("", "")
     return ", ".join(f"{key} is {str(header[key])[:60]} instead of {str(value)[:60]}"
                      for key, value in expected.items() if not same(key, value, header[key]))
 

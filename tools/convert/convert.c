@@ -27,7 +27,8 @@ static const char usage[] =
     "vit.cpp, or a folder with one or with shards and their index, beside config.json and\n"
     "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
-    "Or it is a .vit file of float32 weights, to which --dtype gives another type.\n"
+    "Or it is a .vit file, to which --labels gives other names of its classes and --dtype,\n"
+    "if its weights are float32, another type.\n"
     "\n"
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
@@ -39,8 +40,9 @@ static const char usage[] =
     "  --interpolation NAME bilinear or bicubic\n"
     "  --mean A,B,C         mean and standard deviation of each channel, of pixels from\n"
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
-    "  --labels FILE        names of the classes: one a line, or a JSON list;\n"
-    "                       imagenet-1k: the names of its 1000 classes\n"
+    "  --labels FILE        names of the classes: one a line, or JSON: a list, or an object\n"
+    "                       from class to name or [synset, name], also within a config.json;\n"
+    "                       imagenet-1k, cifar-10, cifar-100: the names that they have\n"
     "  --key NAME           take the tensors from this key of a PyTorch file (outer/inner\n"
     "                       for one in another); without it, from the first of those\n"
     "                       below that has any, or else the dict with most of them\n"
@@ -216,7 +218,7 @@ static int parse_setting(int option, const char *text, settings *s) {
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
     case OPTION_LABELS:
-        a->labels = text, a->described = 1;
+        a->labels = text;
         break;
     case OPTION_KEY:
         a->key = text, a->described = 1;
@@ -275,7 +277,7 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     }
     if (argc - optind == 2) a->in = argv[optind];
     a->out = argv[argc - 1];
-    if (a->in == NULL && (a->described || a->typed))
+    if (a->in == NULL && (a->described || a->typed || a->labels != NULL))
         fail("%s: nothing is converted without an OUT.vit", a->out);
 }
 
@@ -353,8 +355,9 @@ int main(int argc, char **argv) {
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
     if (a.in != NULL && container_is_vit(a.in)) {
-        if (a.described) fail("%s: a .vit file takes no option but --dtype", a.in);
-        rewrite(a.in, a.out, a.dtype);
+        if (a.described) fail("%s: a .vit file takes no option but --dtype and --labels", a.in);
+        if (a.labels != NULL && !a.typed) rewrite_labels(a.in, a.out, a.labels);
+        else rewrite(a.in, a.out, a.dtype, a.labels);
     } else if (a.in != NULL) {
         convert(&a, &s);
     }
