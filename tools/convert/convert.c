@@ -6,6 +6,7 @@
 #include "json.h"
 #include "labels.h"
 #include "layouts.h"
+#include "names.h"
 #include "report.h"
 #include "rewrite.h"
 #include "settings.h"
@@ -46,6 +47,9 @@ static const char usage[] =
     "  --key NAME           take the tensors from this key of a PyTorch file (outer/inner\n"
     "                       for one in another); without it, from the first of those\n"
     "                       below that has any, or else the dict with most of them\n"
+    "  --prefix PREFIX      take the tensors whose names begin with PREFIX, and drop it; without\n"
+    "                       it, one that all names of a known model have is dropped\n"
+    "  --names FILE         what the tensors are in timm's words (see below)\n"
     "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
@@ -59,7 +63,7 @@ static const char usage[] =
 
 typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
-    const char *labels, *key;
+    const char *labels, *key, *prefix, *names;
     const char *c_array, *section;
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
@@ -153,6 +157,8 @@ enum {
     OPTION_STD,
     OPTION_LABELS,
     OPTION_KEY,
+    OPTION_PREFIX,
+    OPTION_NAMES,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
     OPTION_C_ARRAY,
@@ -162,7 +168,7 @@ enum {
 };
 
 static void show_usage(void) {
-    fputs(usage, stdout);
+    printf("%s\n%s", usage, names_usage);
     printf("\nKeys of PyTorch files whose tensors are taken, in this order:\n");
     for (size_t i = 0; torch_keys[i] != NULL; i++)
         printf("%s%s%s", i % 6 == 0 ? "  " : "", torch_keys[i],
@@ -223,6 +229,12 @@ static void parse_option(int option, const char *text, arguments *a) {
     case OPTION_KEY:
         a->key = text, a->described = 1;
         break;
+    case OPTION_PREFIX:
+        a->prefix = text, a->described = 1;
+        break;
+    case OPTION_NAMES:
+        a->names = text, a->described = 1;
+        break;
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
         break;
@@ -256,6 +268,8 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         {"std", 1, NULL, OPTION_STD},
         {"labels", 1, NULL, OPTION_LABELS},
         {"key", 1, NULL, OPTION_KEY},
+        {"prefix", 1, NULL, OPTION_PREFIX},
+        {"names", 1, NULL, OPTION_NAMES},
         {"pos-embed", 1, NULL, OPTION_POS_EMBED},
         {"dtype", 1, NULL, OPTION_DTYPE},
         {"c-array", 1, NULL, OPTION_C_ARRAY},
@@ -319,8 +333,16 @@ static json find_config(const arguments *a, checkpoint *weights) {
     return own;
 }
 
-static void convert(const arguments *a, settings *s) {
+/* The checkpoint with the names that the options give it. */
+static checkpoint open_checkpoint(const arguments *a, settings *s) {
     checkpoint weights = checkpoint_open(a->in, a->key);
+    if (a->prefix != NULL) names_drop_prefix(&weights, a->prefix, 1);
+    if (a->names != NULL) s->num_heads = names_apply(&weights, a->names, s->num_heads);
+    return weights;
+}
+
+static void convert(const arguments *a, settings *s) {
+    checkpoint weights = open_checkpoint(a, s);
     json config = find_config(a, &weights);
     model m;
     model_writer writer;
@@ -350,8 +372,9 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, NULL, NULL, NULL, VIT_F32, 0, 0};
+    arguments a;
     settings s;
+    memset(&a, 0, sizeof(a));
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
     if (a.in != NULL && container_is_vit(a.in)) {

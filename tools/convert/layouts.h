@@ -59,7 +59,13 @@ typedef struct shape {
     size_t rank, sizes[TENSOR_RANK];
 } shape;
 
-/* Find out whose names the checkpoint uses and how large the model is. */
+/* Drop what stands before all names, as "module." does; a note says so. */
+void layout_drop_prefix(checkpoint *c);
+
+/* The layout that the names are those of, and the name that decides; NULL: they are none's. */
+const layout *layout_find(const checkpoint *c, const char **why);
+
+/* Find out whose names the checkpoint uses and how large the model is. A prefix is dropped. */
 void layout_recognise(model *m, checkpoint *c);
 
 /* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is missing, need ends

@@ -1,0 +1,21 @@
+/* Other names for the tensors of a checkpoint. */
+#ifndef NAMES_H
+#define NAMES_H
+
+#include "checkpoint.h"
+
+/* How a file of names is written, for --help. */
+extern const char names_usage[];
+
+/* Give the tensors timm's names by a file of such lines. heads: 0 where it is not known; returns it, or
+   how many the shapes say. An error names the line. */
+int names_apply(checkpoint *c, const char *file, int heads);
+
+/* Drop a prefix of the names. Tensors without it keep their name, with a note; or are left out. */
+void names_drop_prefix(checkpoint *c, const char *prefix, int leave_out);
+
+/* timm's name of the tensors that a part of a file of names stands for: {i} for the block, "weight" at
+   the end. NULL after the last. */
+const char *names_target(size_t index);
+
+#endif
