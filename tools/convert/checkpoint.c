@@ -78,6 +78,7 @@ void checkpoint_close(checkpoint *c) {
     free(c->archives);
     free(c->files);
     free(c->file);
+    free(c->taken);
 }
 
 tensor *checkpoint_find(const checkpoint *c, const char *name) {

@@ -6,6 +6,7 @@
 #include "json.h"
 #include "labels.h"
 #include "layouts.h"
+#include "list.h"
 #include "names.h"
 #include "report.h"
 #include "rewrite.h"
@@ -22,6 +23,7 @@
 
 static const char usage[] =
     "usage: vit-convert [options] IN OUT.vit\n"
+    "       vit-convert --list [--key NAME] [--prefix PREFIX] [--names FILE] IN\n"
     "       vit-convert --c-array NAME.c [--section SECTION] FILE.vit\n"
     "\n"
     "IN is a file of safetensors, PyTorch (.pth, .pt, .bin, .ckpt), NumPy (.npz) or\n"
@@ -50,6 +52,8 @@ static const char usage[] =
     "  --prefix PREFIX      take the tensors whose names begin with PREFIX, and drop it; without\n"
     "                       it, one that all names of a known model have is dropped\n"
     "  --names FILE         what the tensors are in timm's words (see below)\n"
+    "  --list               print the tensors of IN and whose names they are; if nobody's, the\n"
+    "                       beginning of a file for --names\n"
     "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
@@ -68,6 +72,7 @@ typedef struct arguments {
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
     int typed;     /* whether --dtype is given */
+    int list;      /* whether IN is to be listed */
 } arguments;
 
 /* The number that a text consists of; with rest, the one that it begins with, and what follows. */
@@ -159,6 +164,7 @@ enum {
     OPTION_KEY,
     OPTION_PREFIX,
     OPTION_NAMES,
+    OPTION_LIST,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
     OPTION_C_ARRAY,
@@ -235,6 +241,9 @@ static void parse_option(int option, const char *text, arguments *a) {
     case OPTION_NAMES:
         a->names = text, a->described = 1;
         break;
+    case OPTION_LIST:
+        a->list = 1;
+        break;
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
         break;
@@ -255,29 +264,43 @@ static void parse_option(int option, const char *text, arguments *a) {
     }
 }
 
+static const struct option options[] = {
+    {"heads", 1, NULL, OPTION_HEADS},
+    {"eps", 1, NULL, OPTION_EPS},
+    {"act", 1, NULL, OPTION_ACT},
+    {"size", 1, NULL, OPTION_SIZE},
+    {"resize", 1, NULL, OPTION_RESIZE},
+    {"crop-pct", 1, NULL, OPTION_CROP_PCT},
+    {"interpolation", 1, NULL, OPTION_INTERPOLATION},
+    {"mean", 1, NULL, OPTION_MEAN},
+    {"std", 1, NULL, OPTION_STD},
+    {"labels", 1, NULL, OPTION_LABELS},
+    {"key", 1, NULL, OPTION_KEY},
+    {"prefix", 1, NULL, OPTION_PREFIX},
+    {"names", 1, NULL, OPTION_NAMES},
+    {"list", 0, NULL, OPTION_LIST},
+    {"pos-embed", 1, NULL, OPTION_POS_EMBED},
+    {"dtype", 1, NULL, OPTION_DTYPE},
+    {"c-array", 1, NULL, OPTION_C_ARRAY},
+    {"section", 1, NULL, OPTION_SECTION},
+    {"help", 0, NULL, OPTION_HELP},
+    {"version", 0, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* IN and OUT.vit; with --c-array OUT.vit alone, if it is there already; with --list IN alone. */
+static void parse_paths(int count, char **paths, arguments *a) {
+    if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    if (count == 2 || a->list) a->in = paths[0];
+    if (!a->list) a->out = paths[count - 1];
+    if (a->in == NULL && (a->described || a->typed || a->labels != NULL))
+        fail("%s: nothing is converted without an OUT.vit", a->out);
+}
+
 static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
-    static const struct option options[] = {
-        {"heads", 1, NULL, OPTION_HEADS},
-        {"eps", 1, NULL, OPTION_EPS},
-        {"act", 1, NULL, OPTION_ACT},
-        {"size", 1, NULL, OPTION_SIZE},
-        {"resize", 1, NULL, OPTION_RESIZE},
-        {"crop-pct", 1, NULL, OPTION_CROP_PCT},
-        {"interpolation", 1, NULL, OPTION_INTERPOLATION},
-        {"mean", 1, NULL, OPTION_MEAN},
-        {"std", 1, NULL, OPTION_STD},
-        {"labels", 1, NULL, OPTION_LABELS},
-        {"key", 1, NULL, OPTION_KEY},
-        {"prefix", 1, NULL, OPTION_PREFIX},
-        {"names", 1, NULL, OPTION_NAMES},
-        {"pos-embed", 1, NULL, OPTION_POS_EMBED},
-        {"dtype", 1, NULL, OPTION_DTYPE},
-        {"c-array", 1, NULL, OPTION_C_ARRAY},
-        {"section", 1, NULL, OPTION_SECTION},
-        {"help", 0, NULL, OPTION_HELP},
-        {"version", 0, NULL, OPTION_VERSION},
-        {NULL, 0, NULL, 0},
-    };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (parse_setting(option, optarg, s)) a->described = 1;
@@ -285,14 +308,9 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
-    if (argc - optind != 2 && (argc - optind != 1 || a->c_array == NULL)) {
-        fputs(usage, stderr);
-        exit(2);
-    }
-    if (argc - optind == 2) a->in = argv[optind];
-    a->out = argv[argc - 1];
-    if (a->in == NULL && (a->described || a->typed || a->labels != NULL))
-        fail("%s: nothing is converted without an OUT.vit", a->out);
+    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
+        fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
+    parse_paths(argc - optind, argv + optind, a);
 }
 
 /* A config file of the folder; absent where IN is a file. */
@@ -341,6 +359,13 @@ static checkpoint open_checkpoint(const arguments *a, settings *s) {
     return weights;
 }
 
+static void list(const arguments *a, settings *s) {
+    if (container_is_vit(a->in)) fail("%s: a .vit file: vit-info shows what is in it", a->in);
+    checkpoint weights = open_checkpoint(a, s);
+    list_checkpoint(&weights);
+    checkpoint_close(&weights);
+}
+
 static void convert(const arguments *a, settings *s) {
     checkpoint weights = open_checkpoint(a, s);
     json config = find_config(a, &weights);
@@ -377,7 +402,9 @@ int main(int argc, char **argv) {
     memset(&a, 0, sizeof(a));
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    if (a.in != NULL && container_is_vit(a.in)) {
+    if (a.list) {
+        list(&a, &s);
+    } else if (a.in != NULL && container_is_vit(a.in)) {
         if (a.described) fail("%s: a .vit file takes no option but --dtype and --labels", a.in);
         if (a.labels != NULL && !a.typed) rewrite_labels(a.in, a.out, a.labels);
         else rewrite(a.in, a.out, a.dtype, a.labels);

@@ -212,14 +212,18 @@ static int count_blocks(const model *m) {
     return count;
 }
 
-static void refuse(const checkpoint *c) {
+const tensor *layout_refused(const checkpoint *c, const char **reason) {
     for (size_t i = 0; i < c->count; i++) {
-        const tensor *t = &c->tensors[i];
         for (size_t j = 0; j < sizeof(refused) / sizeof(refused[0]); j++) {
-            if (strstr(t->name, refused[j].name) != NULL)
-                fail("%s: %s: %s is not supported", t->file, t->name, refused[j].reason);
+            *reason = refused[j].reason;
+            if (strstr(c->tensors[i].name, refused[j].name) != NULL) return &c->tensors[i];
         }
     }
+    return NULL;
+}
+
+const char *layout_first_name(size_t index) {
+    return index < LAYOUTS ? layouts[index].names[PART_PATCH_EMBED][0] : NULL;
 }
 
 /* The layout whose names these are: any one of three tensors decides, so that another one that is
@@ -284,8 +288,9 @@ static void guess_patch_size(model *m) {
 
 void layout_recognise(model *m, checkpoint *c) {
     vit_config *config = &m->config;
-    const char *why;
-    refuse(c);
+    const char *why, *reason;
+    const tensor *other = layout_refused(c, &reason);
+    if (other != NULL) fail("%s: %s: %s is not supported", other->file, other->name, reason);
     layout_drop_prefix(c);
     m->checkpoint = c;
     m->layout = layout_find(c, &why);

@@ -616,7 +616,3 @@ void names_drop_prefix(checkpoint *c, const char *prefix, int leave_out) {
     remove_marked(c);
     checkpoint_sort(c);
 }
-
-const char *names_target(size_t index) {
-    return index < TARGETS ? targets[index].name : NULL;
-}

@@ -14,8 +14,4 @@ int names_apply(checkpoint *c, const char *file, int heads);
 /* Drop a prefix of the names. Tensors without it keep their name, with a note; or are left out. */
 void names_drop_prefix(checkpoint *c, const char *prefix, int leave_out);
 
-/* timm's name of the tensors that a part of a file of names stands for: {i} for the block, "weight" at
-   the end. NULL after the last. */
-const char *names_target(size_t index);
-
 #endif
