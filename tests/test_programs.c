@@ -338,6 +338,93 @@ static void test_other_containers_become_the_same_file(void **state) {
     assert_printed("out", "  state_dict_ema, model_ema, ");
 }
 
+/* A copy of a checkpoint of safetensors, whose tensors are float32, with other names: each is printed
+   by a format that has one %s for it. */
+static void write_renamed(const char *path, const char *format) {
+    size_t size;
+    unsigned char *bytes = read_file(CONTAINERS "plain.safetensors", &size);
+    uint32_t length = vit__u32(bytes);
+    cJSON *header = cJSON_ParseWithLength((const char *)bytes + 8, length), *entry;
+    assert_non_null(header);
+    cJSON_ArrayForEach(entry, header) {
+        char name[128];
+        snprintf(name, sizeof(name), format, entry->string);
+        cJSON_free(entry->string);
+        entry->string = (char *)cJSON_malloc(sizeof(name));
+        memcpy(entry->string, name, sizeof(name));
+    }
+    char *text = cJSON_PrintUnformatted(header);
+    unsigned char start[8] = {0};
+    for (int i = 0; i < 4; i++) start[i] = (unsigned char)(strlen(text) >> 8 * i);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fwrite(start, 1, 8, file);
+    fwrite(text, 1, strlen(text), file);
+    fwrite(bytes + 8 + length, 1, size - 8 - length, file);
+    assert_int_equal(fclose(file), 0);
+    cJSON_free(text);
+    cJSON_Delete(header);
+    free(bytes);
+}
+
+static void test_a_prefix_of_all_names_is_dropped(void **state) {
+    static const char *const formats[] = {"module.%s", "_orig_mod.%s", "base_model.model.%s"};
+    (void)state;
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        write_renamed(in_folder("plain.safetensors"), formats[i]);
+        assert_int_equal(run("vit-convert --heads 2 --size 4 $T/plain.safetensors $T/got.vit"), 0);
+        assert_printed("err", "of all names is dropped");
+        assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    }
+}
+
+static void test_any_names_become_timms(void **state) {
+    static const char names[] = "# nobody's names\n"
+                                "\n"
+                                "cls_token of mine = cls_token\n"
+                                "pos_embed of mine [1 tokens width] = pos_embed\n"
+                                "patch_embed.proj.weight of mine = patch_embed.proj.weight\n"
+                                "patch_embed.proj.bias of mine = patch_embed.proj.bias\n";
+    char text[4096];
+    size_t length = strlen(names);
+    static const char *const others[] = {"blocks.{i}.norm1.%s",
+                                         "blocks.{i}.norm2.%s",
+                                         "blocks.{i}.attn.qkv.%s",
+                                         "blocks.{i}.attn.proj.%s",
+                                         "blocks.{i}.mlp.fc1.%s",
+                                         "blocks.{i}.mlp.fc2.%s",
+                                         "norm.%s",
+                                         "head.%s"};
+    (void)state;
+    memcpy(text, names, sizeof(names));
+    for (size_t i = 0; i < 2 * COUNT_OF(others); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), others[i / 2], i % 2 == 0 ? "weight" : "bias");
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s of mine = %s\r\n",
+                                   name, name);
+    }
+    write_text("names", text);
+    write_renamed(in_folder("plain.safetensors"), "%s of mine");
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    assert_int_equal(run("vit-convert --heads 2 --size 4 --names $T/names $T/plain.safetensors "
+                         "$T/got.vit"),
+                     0);
+    assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    write_text("names", "# one\nhead.weight of yours = head.weight\n");
+    assert_int_equal(run("vit-convert --names $T/names $T/plain.safetensors $T/none.vit"), 1);
+    assert_printed("err", "names: line 2: no tensor");
+    assert_int_equal(run("vit-convert --list $T/plain.safetensors"), 0);
+    assert_printed("out", "cls_token of mine = cls_token  # [1, 1, 8]");
+    assert_int_equal(run("vit-convert --list $T/plain.safetensors $T/none.vit"), 2);
+    assert_int_equal(run("vit-convert --list --dtype f16 $T/plain.safetensors"), 1);
+    assert_int_equal(run("vit-convert --list $T/want.vit"), 1);
+    assert_printed("err", "vit-info");
+    assert_int_equal(count_files("none.vit"), 0);
+}
+
 /* ---- vit-info ---- */
 
 /* What vit-info says of the workspace is what the library says. */
@@ -491,6 +578,8 @@ int main(void) {
         cmocka_unit_test(test_a_finished_model_takes_other_labels),
         cmocka_unit_test(test_labels_that_do_not_fit_leave_a_model_alone),
         cmocka_unit_test(test_other_containers_become_the_same_file),
+        cmocka_unit_test(test_a_prefix_of_all_names_is_dropped),
+        cmocka_unit_test(test_any_names_become_timms),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),

@@ -124,11 +124,7 @@ static void print_shape(char *text, size_t size, shape s) {
 
 static shape shape_of(const tensor *t) {
     shape s;
-    s.rank = 0;
-    for (size_t i = 0; i < t->rank; i++) {
-        if (i > 0 && (t->joined >> i & 1) != 0) s.sizes[s.rank - 1] *= t->shape[i];
-        else s.sizes[s.rank++] = t->shape[i];
-    }
+    s.rank = tensor_shape(t, s.sizes);
     return s;
 }
 
@@ -323,7 +319,7 @@ static const char *reason_to_leave_out(const model *m, const tensor *t) {
     if (text_ends_with(name, "mask_token")) return "used in pre-training only";
     if (text_ends_with(name, "position_ids")) return "an index, not a weight";
     if (tensor_count(t) == 0) return "it is empty";
-    if (t->type == TENSOR_OTHER) return "integers, not weights";
+    if (t->type == TENSOR_OTHER) return "its type is not that of weights";
     if (strncmp(name, "criterion.", 10) == 0) return "it is the loss's";
     if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))

@@ -17,9 +17,10 @@ static void print_name(const char *name, int width) {
 }
 
 static void print_tensor(const tensor *t, int width) {
+    size_t sizes[TENSOR_RANK], rank = tensor_shape(t, sizes);
     print_name(t->name, width);
     printf("  %-4s [", t->dtype);
-    for (size_t i = 0; i < t->rank; i++) printf(i > 0 ? ", %zu" : "%zu", t->shape[i]);
+    for (size_t i = 0; i < rank; i++) printf(i > 0 ? ", %zu" : "%zu", sizes[i]);
     printf("]");
     if (t->original != NULL) {
         printf("  ");

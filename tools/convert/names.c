@@ -25,8 +25,9 @@ const char names_usage[] =
     "  [out in]              blocks.{i}.mlp.fc1.weight, .fc2, head.weight; kernels: [in out]\n"
     "  [1 tokens width]      pos_embed, reg_token; cls_token, dist_token; ones may be missing\n"
     "  [width]               norm.weight, .bias, blocks.{i}.norm1, .norm2, .ls1.gamma\n"
-    "(a b) is one axis on which b runs faster. Where a bias has the same axes, it has those of\n"
-    "the outputs. chan=3 gives a length that the shape does not say; head is --heads.\n";
+    "(a b) is one axis on which b runs faster. With *, these are the weight's; the bias has those\n"
+    "of them that are outputs. chan=3 gives a length that the shape does not say; how many heads\n"
+    "share an axis says --heads, if no shape does.\n";
 
 #define MAX_AXES 8 /* of a tensor, parts of axes counted singly */
 

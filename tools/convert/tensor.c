@@ -69,6 +69,15 @@ size_t tensor_count(const tensor *t) {
     return count;
 }
 
+size_t tensor_shape(const tensor *t, size_t shape[TENSOR_RANK]) {
+    size_t rank = 0;
+    for (size_t i = 0; i < t->rank; i++) {
+        if (i > 0 && (t->joined >> i & 1) != 0) shape[rank - 1] *= t->shape[i];
+        else shape[rank++] = t->shape[i];
+    }
+    return rank;
+}
+
 int tensor_extent(const tensor *t, size_t *extent) {
     *extent = 0;
     if (tensor_count(t) == 0) return 1;

@@ -47,6 +47,9 @@ void tensor_set_strides(tensor *t, int fortran);
 /* Elements from the first to after the last, by shape and strides. Returns 0 where they overflow. */
 int tensor_extent(const tensor *t, size_t *extent);
 
+/* The shape that a model has it in, where joined axes are one. Returns the rank. */
+size_t tensor_shape(const tensor *t, size_t shape[TENSOR_RANK]);
+
 /* Elements by shape. */
 size_t tensor_count(const tensor *t);
 
