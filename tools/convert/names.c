@@ -563,7 +563,7 @@ static void rename_tensors(checkpoint *c, const match *found, char **names, int 
         }
     }
     for (size_t i = 0; i < c->count; i++) {
-        if (names[i] != NULL && found[i].rule->piece[0] != 0)
+        if (names[i] != NULL && found[i].rule != NULL && found[i].rule->piece[0] != 0)
             join_pieces(c, found, i, names, heads);
     }
 }
