@@ -267,11 +267,12 @@ def outer_tensors(c, s):
                 (head[1] + s["head_dist.bias"]) / 2)
     tensors = {
         ("patch_embed", 0): (s["patch_embed.proj.weight"].flatten(1), s["patch_embed.proj.bias"]),
-        ("prefix_tokens", 0): torch.cat(prefix) if prefix else positions[:0],
         ("pos_embed", 0): positions,
         ("norm", 0): torch.stack([s[norm + ".weight"], s[norm + ".bias"]]),
         ("head", 0): head,
     }
+    if prefix:
+        tensors["prefix_tokens", 0] = torch.cat(prefix)
     if c.pre_logits:
         tensors["pre_logits", 0] = (s["pre_logits.fc.weight"], s["pre_logits.fc.bias"])
     return tensors
