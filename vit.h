@@ -40,7 +40,7 @@
             instruction set
        [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
        [9]  model: workspace plan, open, forward
-       [10] results: softmax, top-k
+       [10] results: softmax, scores, top-k
        [11] convenience: load from a file, thread pool
        [12] vector kernels: those of [7] once more, compiled for each instruction set
        [13] licence
@@ -185,7 +185,7 @@
         192  u8[64]   architecture: a name like a label (below), filled up with NUL
                       config, continued
         256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
-                      2 they are plain numbers [v1: 0]
+                      2 they are plain numbers
         260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
         264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
         268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
@@ -368,10 +368,16 @@ typedef enum vit_final_norm {
 /* What turns the logits into scores. */
 typedef enum vit_output {
     VIT_OUTPUT_SOFTMAX, /* probabilities of classes that exclude each other */
-    VIT_OUTPUT_SIGMOID, /* a probability for each class (not supported yet) */
-    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression (not supported yet) */
+    VIT_OUTPUT_SIGMOID, /* a probability for each class, whatever the others are */
+    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression */
     VIT_OUTPUT_COUNT
 } vit_output;
+
+/* "softmax", "sigmoid", "number"; "unknown" for any other value. */
+VIT_API const char *vit_output_name(vit_output output);
+
+/* The output of a name; VIT_OUTPUT_COUNT where there is none. */
+VIT_API vit_output vit_output_find(const char *name);
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
@@ -619,6 +625,11 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
+
+/* What the model's output says its logits are, both [num_classes]: probabilities by softmax, by a
+   sigmoid for each class, or the logits as they are. They may be the same array. A logit that is not a
+   number gives scores that are not. */
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores);
 
 /* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
    many were written: min(k, num_classes). */
@@ -1223,7 +1234,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_SIGMOID),
+    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
     VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
     VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
     VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
@@ -1763,6 +1774,18 @@ VIT_API const vit_config *vit_model_config(const vit_model *model) {
 VIT_API const char *vit_dtype_name(vit_dtype dtype) {
     static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
     return (unsigned)dtype < VIT_DTYPE_COUNT ? names[dtype] : "unknown";
+}
+
+VIT_API const char *vit_output_name(vit_output output) {
+    static const char *const names[VIT_OUTPUT_COUNT] = {"softmax", "sigmoid", "number"};
+    return (unsigned)output < VIT_OUTPUT_COUNT ? names[output] : "unknown";
+}
+
+VIT_API vit_output vit_output_find(const char *name) {
+    int output = 0;
+    while (output < VIT_OUTPUT_COUNT && !vit__same_text(vit_output_name((vit_output)output), name))
+        output++;
+    return (vit_output)output;
 }
 
 VIT_API vit_dtype vit_dtype_find(const char *name) {
@@ -3671,6 +3694,24 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
     vit__exp_row(probabilities, num_classes, 1.0f);
     vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
+}
+
+/* The sigmoid of x is the first of the two probabilities of {x, 0}. */
+static float vit__sigmoid(float x) {
+    float pair[2] = {x, 0.0f};
+    vit_softmax(pair, 2, pair);
+    return pair[0];
+}
+
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores) {
+    const vit_config *c = &model->config;
+    if (c->output == VIT_OUTPUT_SOFTMAX) {
+        vit_softmax(logits, c->num_classes, scores);
+        return;
+    }
+    memmove(scores, logits, (size_t)c->num_classes * sizeof(float));
+    if (c->output == VIT_OUTPUT_NUMBER) return;
+    for (int i = 0; i < c->num_classes; i++) scores[i] = vit__sigmoid(scores[i]);
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN after all
