@@ -44,6 +44,7 @@ static const layout layouts[] = {
          [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},
          [PART_NORM] = {"norm.weight"},
          [PART_FC_NORM] = {"fc_norm.weight"},
+         [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},
          [PART_HEAD] = {"head.weight"},
          [PART_HEAD_DIST] = {"head_dist.weight"},
      }},
@@ -265,7 +266,6 @@ static const char *reason_to_leave_out(const model *m, const char *name) {
     if (text_ends_with(name, "mask_token")) return "used in pre-training only";
     if (text_ends_with(name, "position_ids")) return "an index, not a weight";
     if (text_ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
-    if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
         return "an identity beside fc_norm";
     return NULL;

@@ -18,6 +18,7 @@ typedef struct settings {
     pooling pooling;
     int fc_norm;  /* -1: not known */
     int qkv_bias; /* -1: not known */
+    int output;   /* vit_output; -1: not known */
 
     int resize; /* vit_resize; -1: not known, then img_size / crop_pct ... */
     int resize_size[2];
