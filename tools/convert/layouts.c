@@ -237,6 +237,15 @@ static void guess_patch_size(model *m) {
          size);
 }
 
+/* The width of that layer. timm no longer has it, and drops it from such a file. */
+static int find_pre_logits(const model *m) {
+    char name[128];
+    const tensor *t = look_up(m, PART_PRE_LOGITS, 0, 0, name, sizeof(name));
+    if (m->layout->family == FAMILY_TIMM)
+        note("%s is applied, with tanh after it: newer versions of timm leave it out", t->name);
+    return size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+}
+
 void layout_recognise(model *m, checkpoint *c) {
     vit_config *config = &m->config;
     refuse(c);
@@ -252,7 +261,7 @@ void layout_recognise(model *m, checkpoint *c) {
     config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
     if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
     config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
-    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
 }
 
 int layout_pos_rows(const model *m) {
