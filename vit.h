@@ -127,8 +127,8 @@
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
    carries nothing of the picture when it starts: it gathers by attention, block after block, and
    its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
-   is exact but for rounding. Models that feed the head with the mean of the patch tokens instead
-   (head_avg) are supported too.
+   is exact but for rounding. Models that feed the head with the mean of the patch tokens or of all
+   tokens instead (head_avg) are supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
@@ -167,7 +167,7 @@
         108  u32      prefix_tokens: tokens in front of the patches, the class token first
         112  u32      head_tokens: the head reads the outputs of tokens 0 to head_tokens - 1 ...
         116  u32      head_avg: ... followed by 0 nothing, 1 the mean of the patch tokens, 2 the mean
-                      of all tokens [v1: 0, 1]
+                      of all tokens
         120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
                       2 none [v1: 0, 1]
         124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
@@ -426,7 +426,7 @@ typedef struct vit_config {
     int mlp_dim;
     int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
-    int head_avg;      /* ... and then, if 1, the mean of the patch tokens */
+    int head_avg; /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
     vit_final_norm final_norm;
     int pre_logits; /* width of the tanh layer in front of the head; 0: none */
     vit_act act;
@@ -1222,7 +1222,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
     VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 2),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
     VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
     VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
     VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
@@ -3370,6 +3370,7 @@ static void vit__mlp_branch(const vit__pass *pass, int block) {
 static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
+    int first = c->head_avg == 1 ? c->prefix_tokens : 0; /* token of the mean */
     for (size_t image = 0; image < (size_t)pass->images; image++) {
         const float *in = pass->x.data + image * (size_t)pass->rows_per_image * pass->x.stride;
         float *out = pass->pooled.data + image * pass->pooled.stride;
@@ -3377,10 +3378,10 @@ static void vit__pool(const vit__pass *pass) {
             memcpy(out, in + (size_t)t * pass->x.stride, dim * sizeof(float));
         if (!c->head_avg) continue;
         memset(out, 0, dim * sizeof(float));
-        for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) out[i] += in[t * pass->x.stride + i];
+        for (int t = first; t < pass->tokens; t++) {
+            for (size_t i = 0; i < dim; i++) out[i] += in[(size_t)t * pass->x.stride + i];
         }
-        for (size_t i = 0; i < dim; i++) out[i] /= (float)vit__num_patches(c);
+        for (size_t i = 0; i < dim; i++) out[i] /= (float)(pass->tokens - first);
     }
 }
 

@@ -542,7 +542,7 @@ static const malformation in_the_config[] = {
     {"more head_tokens than prefix_tokens", 112, 2, SET32, VIT_ERROR_CONFIG},
     {"huge head_tokens", 112, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"huge prefix_tokens", 108, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"head_avg 2", 116, 2, SET32, VIT_ERROR_FEATURE},
+    {"head_avg 3", 116, 3, SET32, VIT_ERROR_FEATURE},
     {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"no final norm", 120, 2, SET32, VIT_ERROR_FEATURE},
     {"final_norm 3", 120, 3, SET32, VIT_ERROR_FEATURE},

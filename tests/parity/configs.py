@@ -226,6 +226,11 @@ def pooling_cases():
     yield good("global_pool avg, norm", "timm", avg, ["fc_norm"], config={"global_pool": "avg"})
     yield good("global_pool avg, fc_norm false", "timm", avg,
                config={"global_pool": "avg", "model_args.fc_norm": False})
+    prefix = {"model_args.pool_include_prefix": True}
+    yield good("pool_include_prefix", "timm avg", {"head_avg": 2}, config=prefix)
+    yield good("pool_include_prefix, token", "timm", config=prefix)
+    yield bad("pool_include_prefix 1", "timm avg", "pool_include_prefix",
+              config={"model_args.pool_include_prefix": 1})
     yield good("two heads", "timm distilled")
     yield bad("global_pool map", "timm", "map", config={"global_pool": "map"})
     yield bad("model_args: global_pool max", "timm", "max",

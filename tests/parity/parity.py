@@ -209,6 +209,8 @@ def plain_configs():
         "mean pooling, fc_norm": small(pool="avg", fc_norm=True),
         "mean pooling, fc_norm, no class token": small(pool="avg", fc_norm=True, class_token=False),
         "no class token": small(pool="avg", class_token=False),
+        "mean of all tokens": small(pool="all", reg_tokens=2),
+        "mean of all tokens, fc_norm": small(pool="all", fc_norm=True),
         "no bias of q, k and v": small(qkv_bias=False),
         "picture not square": small(img_size=(16, 56)),
         "patch not square": small(**wide),

@@ -39,6 +39,7 @@ static const key timm_args_keys[] = {
     {"mlp_ratio", OBEYED},
     {"global_pool", OBEYED},
     {"fc_norm", OBEYED},
+    {"pool_include_prefix", OBEYED},
     {"qkv_bias", OBEYED},
     {"act_layer", OBEYED},
     {"norm_eps", OBEYED},
@@ -63,7 +64,6 @@ static const key timm_args_keys[] = {
     {"strict_img_size", HARMLESS},
     {"dynamic_img_size", HARMLESS},
     /* Other networks. */
-    {"pool_include_prefix", "false"},
     {"pos_embed", "\"learn\""},
     {"qk_norm", "false"},
     {"pre_norm", "false"},

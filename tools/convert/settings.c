@@ -82,6 +82,7 @@ static void read_timm_pooling(settings *s, json config, json args, json recipe) 
     const char *name = json_text(recipe, "global_pool", NULL);
     name = json_text(args, "global_pool", json_text(config, "global_pool", name));
     if (name != NULL) s->pooling = read_pooling(config.file, name);
+    s->pool_prefix = json_bool(args, "pool_include_prefix", 0);
     s->fc_norm = json_bool(args, "fc_norm", -1);
     s->qkv_bias = json_bool(args, "qkv_bias", -1);
 }
@@ -296,7 +297,7 @@ static void apply_pooling(const settings *s, model *m) {
     if (avg && layout_has(m, PART_HEAD_DIST))
         fail("%s: two heads with global_pool avg", m->checkpoint->file);
     c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
-    c->head_avg = avg;
+    c->head_avg = avg ? 1 + s->pool_prefix : 0;
     c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
     m->qkv_bias = s->qkv_bias;
 }

@@ -147,6 +147,7 @@ static void write_prefix_tokens(const model *m, model_writer *w) {
     static const part parts[3] = {PART_CLASS_TOKEN, PART_DIST_TOKEN, PART_REG_TOKEN};
     stack x = {{NULL}, {0}, (size_t)m->config.embed_dim};
     size_t left = (size_t)m->config.prefix_tokens;
+    if (left == 0) return;
     for (int i = 0; i < 3; i++) {
         if (!layout_has(m, parts[i])) continue;
         x.rows[i] = i < 2 ? 1 : left;
