@@ -566,7 +566,6 @@ def spoilt():
         result[f"{name} is there too"] = (add(name, shape), [name])
     result["blocks.3 has one tensor"] = (add("blocks.3.norm1.weight", (48,)), ["blocks.3."])
     result["integers in head.weight"] = (retype("head.weight", torch.int64), ["head.weight"])
-    result["F64 in head.bias"] = (retype("head.bias", torch.float64), ["head.bias"])
     return result
 
 
