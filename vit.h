@@ -32,18 +32,19 @@
             files, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
-       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum, tasks
-       [5]  the file: header, directory, labels, every number checked
+       [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
+            steps that threads share
+       [5]  the file: tables of the header's fields and of the tensors' roles; every number checked
        [6]  preprocessing: resize as Pillow does it, crop, normalise
-       [7]  kernels: the matrix product on panels, GELU, LayerNorm, softmax and quantization of rows,
-            in plain C; products by a Cortex-M's DSP instructions; the table of those for each
-            instruction set
-       [8]  layers: patch embedding, tokens, attention, MLP, block, head - one function a step
-       [9]  model: workspace plan, open, forward
-       [10] results: softmax, scores, top-k
-       [11] convenience: load from a file, thread pool
-       [12] vector kernels: those of [7] once more, compiled for each instruction set
-       [13] licence
+       [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
+            of them this machine runs
+       [8]  products: rows times the panels of a matrix, for each type of operand
+       [9]  layers: patch embedding, norms, attention, MLP, pooling, head
+       [10] forward: sizes and workspace of a pass, blocks one after the other, batches
+       [11] results: softmax, scores, top-k
+       [12] convenience: load from a file, thread pool
+       [13] targets: the kernels of [7] for each instruction set
+       [14] licence
 
    CONFIGURATION (macros, defined where the implementation is compiled; none changes a struct)
 
@@ -273,7 +274,7 @@
    XXH32 is Yann Collet's xxHash, 32 bits, seed 0 (https://github.com/Cyan4973/xxHash, its
    doc/xxhash_spec.md). It needs no table, and any change within one aligned word changes it. */
 
-#ifndef VIT__TARGET /* this file is not being included by itself, for [12] */
+#ifndef VIT__TARGET /* this file is not being included by itself, for [13] */
 
 /* ---- [2] INTERFACE ------------------------------------------------------------------------- */
 
@@ -1500,9 +1501,8 @@ static vit_status vit__check_number(const vit__field *field, const unsigned char
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    for (int i = 0; i < 2; i++) {
-        if (c->preprocess.resize != VIT_RESIZE_NONE && c->preprocess.resize_size[i] < 1) return 0;
-    }
+    const int *resized = c->preprocess.resize_size;
+    if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
     size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
@@ -1609,8 +1609,8 @@ static vit_status vit__check_head(const unsigned char *file, size_t size) {
     uint32_t head_size = vit__u32(file + 16), header_size = vit__u32(file + 20);
     if (head_size > size || head_size % VIT__ALIGN != 0) return VIT_ERROR_HEAD;
     if (header_size < VIT__HEADER_SIZE) return VIT_ERROR_VERSION; /* of a time before version 1 */
-    if (header_size > head_size) return VIT_ERROR_HEAD;
-    if (vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16)) return VIT_ERROR_HEAD;
+    if (header_size > head_size || vit__u32(file + 12) != vit__xxh32(file + 16, head_size - 16))
+        return VIT_ERROR_HEAD;
     if (vit__u32(file + 32) != 0) return VIT_ERROR_FEATURE;
     return VIT_OK;
 }
@@ -1737,34 +1737,38 @@ static int vit__bytes_are_within(const unsigned char *p, size_t size, int range)
     return beyond == 0;
 }
 
-VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
-    if (model == NULL || model->data == NULL || index < 0 ||
-        index >= vit__tensor_count(&model->config))
-        return VIT_ERROR_ARGUMENT;
+static vit_status vit__verify_tensor(const vit_model *model, int index) {
     const unsigned char *entry = vit__entry(model->data, index);
     const unsigned char *data = model->data + vit__u64_size(entry + 32);
     if (vit__u32(entry + 28) != vit__xxh32(data, vit__u64_size(entry + 40)))
         return VIT_ERROR_CHECKSUM;
-    vit__tensor t = vit__tensor_at(&model->config, index);
-    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8 &&
-        !vit__bytes_are_within(data, t.padded_rows * t.padded_cols, (int)vit__u32(entry + 24)))
-        return VIT_ERROR_RANGE;
+    if (VIT__SUMS_16 && vit__u32(entry + 8) == VIT__INT8) {
+        vit__tensor t = vit__tensor_at(&model->config, index);
+        size_t size = t.padded_rows * t.padded_cols;
+        if (!vit__bytes_are_within(data, size, (int)vit__u32(entry + 24))) return VIT_ERROR_RANGE;
+    }
     return VIT_OK;
+}
+
+VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
+    if (model == NULL || model->data == NULL || index < 0 ||
+        index >= vit__tensor_count(&model->config))
+        return VIT_ERROR_ARGUMENT;
+    return vit__verify_tensor(model, index);
 }
 
 VIT_API vit_status vit_model_verify(const vit_model *model) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
     const unsigned char *file = model->data;
-    for (int i = 0; i < vit__tensor_count(&model->config); i++) {
-        vit_status status = vit_model_verify_tensor(model, i);
-        if (status != VIT_OK) return status;
-    }
-    for (uint32_t i = 0; i < vit__u32(file + 56); i++) {
+    vit_status status = VIT_OK;
+    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
+        status = vit__verify_tensor(model, i);
+    for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
-        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) return VIT_ERROR_CHECKSUM;
+        if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) status = VIT_ERROR_CHECKSUM;
     }
-    return VIT_OK;
+    return status;
 }
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
@@ -2182,7 +2186,7 @@ struct vit__kernels {
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
 };
 
-/* Bits of floats without a sign are in the order of the numbers; infinity comes after them, then NaN. */
+/* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
 static int32_t vit__bits_of(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof(bits));
@@ -2238,7 +2242,7 @@ static void vit__multiply(const vit__tile *t) {
     }
 }
 
-/* Of NaN these make NaN, of infinity infinity, of -infinity nothing that is finite. */
+/* NaN gives NaN, infinity infinity, and -infinity nothing that is finite, in every instruction set. */
 static float vit__gelu(float x) {
     return 0.5f * x * (1.0f + VIT_ERFF(x * 0.70710678118654752f));
 }
@@ -2293,13 +2297,15 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
 /* exp(scale * x) in place, over the largest, so that nothing overflows. Returns 0, or NaN where a number
    of the row is a NaN or infinite. */
 static float vit__exp_row(float *x, int count, float scale) {
-    float largest = x[0], probe = 0;
+    float largest = x[0];
+    int32_t size =
+        0; /* bits of the largest magnitude: integers cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
-        probe += x[i] * 0.0f;
+        size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-    return probe;
+    return vit__float_of(size) * 0.0f;
 }
 
 /* Divides a row by its sum, to which `probe` is added. */
@@ -2334,13 +2340,15 @@ static void vit__finish8(const vit__tile *t, int panel, int32_t sums[][VIT__PANE
 }
 
 /* sums[n] of a row and a panel: the products of integers. */
-static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
+static void vit__dot8(const uint8_t *input, size_t inputs, const int8_t *weights,
                       int32_t sums[VIT__PANEL]) {
     memset(sums, 0, VIT__PANEL * sizeof(sums[0]));
-    for (; steps > 0; steps--, input += 4) {
-        for (size_t n = 0; n < VIT__PANEL; n++, weights += 4)
-            sums[n] += input[0] * weights[0] + input[1] * weights[1] + input[2] * weights[2] +
-                       input[3] * weights[3];
+    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
+        for (size_t n = 0; n < VIT__PANEL; n++) {
+            const int8_t *w = weights + 4 * n;
+            sums[n] +=
+                input[k] * w[0] + input[k + 1] * w[1] + input[k + 2] * w[2] + input[k + 3] * w[3];
+        }
     }
 }
 
@@ -2348,7 +2356,7 @@ static void vit__dot8(const uint8_t *input, size_t steps, const int8_t *weights,
 static void vit__multiply8(const vit__tile *t) {
     int32_t sums[VIT__PLAIN_ROWS8][VIT__PANEL];
     for (int r = 0; r < t->rows; r++)
-        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps, (const int8_t *)t->weights,
+        vit__dot8((const uint8_t *)vit__tile_row(t, r), t->steps * 4, (const int8_t *)t->weights,
                   sums[r]);
     vit__finish8(t, 0, sums);
 }
@@ -2377,7 +2385,7 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
                                size_t out_stride, float *scales, int32_t *zeros) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
-        int32_t low = 0, high = 0; /* bits of the largest -x and x that have no sign */
+        int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
         for (size_t i = 0; i < count; i++) {
             int32_t bits = vit__bits_of(x[i]);
             low = vit__max(low, bits ^ INT32_MIN);
@@ -2479,7 +2487,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
     }
 }
 
-/* The targets: this file includes itself, once for each, and takes [12]. */
+/* The targets: this file includes itself, once for each, and takes [13]. */
 #if !defined(VIT_SELF) && defined(__FILE_NAME__) /* gcc 12, clang 9: without the folder */
 #define VIT_SELF __FILE_NAME__
 #elif !defined(VIT_SELF)
@@ -2514,7 +2522,8 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-/* Each target, and the instruction set that its kernels are of; of one instruction set the best first. */
+/* The targets of a family of processors and their rows in the table below; of one instruction set the best
+   comes first. */
 #define VIT__BIT(target) (1u << VIT__TARGET_##target)
 #if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
@@ -2558,8 +2567,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #error "vit.h: what was included is another file; define VIT_SELF as the name of this one"
 #endif
 
-/* The targets, as bits, that this machine can run of those that not every one of its processors can:
-   Intel's manual, volume 1, 14.3 and 15.2. */
+/* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
+   volume 1, 14.3 and 15.2. */
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -2637,10 +2646,9 @@ typedef struct vit__pass {
     const vit_config *config;
     const vit_options *options;
     const vit__kernels *kernels;
-    const void *pixels;         /* of these images */
-    vit__operand block_operand; /* of products with the blocks' matrices, ... */
-    vit__operand
-        attention_operand; /* ... and of those in attention: with int8x floats, for accuracy */
+    const void *pixels;             /* of these images */
+    vit__operand block_operand;     /* of products with the blocks' matrices */
+    vit__operand attention_operand; /* floats with int8x too, for accuracy */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -2654,12 +2662,10 @@ typedef struct vit__pass {
     vit__table normalized; /* [images][T][D], as the blocks' operands */
     float *row_scales;     /* [images][T], of packed rows */
     int32_t *row_zeros;    /* [images][T] */
-    unsigned char
-        *shared;        /* memory for queries to value_sums, then for hidden, last for the head's */
-    vit__table queries; /* [images][rows_per_image][I]; then what they attended to */
-    float *keys;        /* [images][H][T16 / 16][W][16], as attention's operands */
-    float *
-        values; /* [images][H][W / 16][T][16], as attention's operands; packed ones of T16 tokens */
+    /* In memory that is used again, queries to value_sums, then hidden, then pooled to logits: */
+    vit__table queries;    /* [images][rows_per_image][I]; then what they attended to */
+    float *keys;           /* [images][H][T16 / 16][W][16], as attention's operands */
+    float *values;         /* [images][H][W / 16][T][16]; packed ones have T16 tokens */
     float *key_scales;     /* [images][H][T16], of packed keys */
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
@@ -2669,11 +2675,11 @@ typedef struct vit__pass {
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
     float *scratch;        /* [threads][scratch_size]: a slice of weights, then a few rows */
-    size_t x_size, normalized_size; /* of an image, in floats ... */
-    size_t shared_size;             /* ... and in bytes */
-    size_t scratch_size;            /* of a worker */
-    size_t slice_inputs;            /* inputs of weights that are unpacked at a time */
-    size_t slice_size;              /* [2][slice_inputs][16] */
+    size_t scratch_size;   /* of a worker */
+    unsigned char *memory; /* [images][image_size] bytes, of all that is not scratch */
+    size_t image_size;
+    size_t slice_inputs; /* inputs of weights that are unpacked at a time */
+    size_t slice_size;   /* [2][slice_inputs][16] */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -2785,24 +2791,20 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
     }
 }
 
-/* Panels of a matrix from first_panel on, of which slice_inputs inputs at a time are unpacked to floats,
-   [panels][slice][16]: they stay in the first level cache while the rows pass. */
-typedef struct vit__unpacking {
-    const vit__pass *pass;
-    const vit__matrix *matrix;
-    int first_panel;
-    float *slice;
-} vit__unpacking;
-
 static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-/* Any number of rows and panels; the panels after them are for threads - 1 others. Unless `unpacking` is
-   NULL, the sums of its slices add up in the output. */
-static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit__tile *all,
-                                 int threads, const vit__unpacking *unpacking) {
-    const size_t panel_size =
-        unpacking == NULL ? all->steps * VIT__STEP_WEIGHTS : unpacking->matrix->panel_size;
-    const size_t most = unpacking == NULL ? all->steps : unpacking->pass->slice_inputs;
+/* Any number of rows and panels, the latter from first_panel of m on. If the type of m is not the
+   operand's, slice_inputs inputs at a time are unpacked to floats, [panels][slice][16], which stay in the
+   first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
+   panels that are no matrix and that the other threads have no part in. */
+static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
+                                 const vit__matrix *m, int first_panel, float *slice) {
+    const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
+    const int unpacks =
+        m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    const int threads = m != NULL ? vit__threads(pass->options) : 1;
+    const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
+    const size_t most = unpacks ? pass->slice_inputs : all->steps;
     const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
     vit__tile tile;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
@@ -2814,16 +2816,13 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
             tile.steps = vit__smaller(most, all->steps - k);
             tile.input = vit__offset(all->input, k * VIT__STEP_INPUT);
             tile.output += (size_t)panel * all->panel_stride;
-            tile.weights = weights;
+            tile.weights = unpacks ? slice : weights;
             tile.bias = k > 0 || all->bias == NULL ? vit__no_bias : all->bias + n;
             if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
             tile.add = all->add || k > 0;
             if (k + tile.steps < all->steps) tile.act = NULL;
-            if (unpacking != NULL) {
-                unpacking->pass->kernels->unpack(unpacking->matrix, unpacking->first_panel + panel,
-                                                 tile.panels, k, tile.steps, unpacking->slice);
-                tile.weights = unpacking->slice;
-            }
+            if (unpacks)
+                pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
                                 tiles * all->steps, threads);
@@ -2837,15 +2836,12 @@ static void vit__multiply_panels(const vit__operand_kernels *kernels, const vit_
 static void vit__multiply_matrix(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
                                  int first_panel, vit__tile *all, int worker) {
     const size_t n = (size_t)first_panel * VIT__PANEL;
-    const int unpacks = operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
-    vit__unpacking unpacking = {pass, m, first_panel, vit__worker_slice(pass, worker)};
     all->steps = vit__steps(operand, m->inputs);
     all->weights = m->weights + (size_t)first_panel * m->panel_size;
     all->bias = m->bias + n;
     if (m->scales != NULL) all->scales = m->scales + n, all->weight_sums = m->sums + n;
     all->narrow = m->range <= 63;
-    vit__multiply_panels(vit__kernels_for(pass, operand), all, vit__threads(pass->options),
-                         unpacks ? &unpacking : NULL);
+    vit__multiply_panels(pass, operand, all, m, first_panel, vit__worker_slice(pass, worker));
 }
 
 /* Rows of each image, [images][input_rows][inputs], times panels of a matrix. */
@@ -3020,13 +3016,9 @@ static void vit__run_rows(vit__row_work *work) {
 /* LayerNorm of rows [rows][D], as the matrix of the role `next` takes them; output may be input. */
 static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vit__table input,
                             int rows, vit__table output, vit__role next) {
-    vit__row_work work = {pass,
-                          input,
-                          output,
-                          rows,
-                          pass->dim,
-                          vit__tensor_data(pass->model, role, block),
-                          vit__operand_of(pass, next)};
+    const float *weights = vit__tensor_data(pass->model, role, block);
+    vit__operand operand = vit__operand_of(pass, next);
+    vit__row_work work = {pass, input, output, rows, pass->dim, weights, operand};
     vit__run_rows(&work);
 }
 
@@ -3144,7 +3136,7 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
         tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
         tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
     }
-    vit__multiply_panels(kernels, &tile, 1, NULL);
+    vit__multiply_panels(pass, operand, &tile, NULL, 0, NULL);
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
@@ -3155,7 +3147,7 @@ static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t h
     vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
     tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
-    vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_F32), &tile, 1, NULL);
+    vit__multiply_panels(pass, VIT__OPERAND_F32, &tile, NULL, 0, NULL);
 }
 
 /* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
@@ -3177,7 +3169,7 @@ static void vit__attend_integers(const vit__pass *pass, float *scores, int rows,
     for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
     for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
         tile.row_scales = units[digit];
-        vit__multiply_panels(vit__kernels_for(pass, VIT__OPERAND_INT8), &tile, 1, NULL);
+        vit__multiply_panels(pass, VIT__OPERAND_INT8, &tile, NULL, 0, NULL);
     }
 }
 
@@ -3490,7 +3482,7 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
     return countable ? VIT_OK : VIT_ERROR_ARGUMENT;
 }
 
-/* The same for a model, which the pass can run then, unless its kernels are NULL. */
+/* vit__plan_sizes for a model, which the pass can run then, unless its kernels are NULL. */
 static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
                                  const vit_options *options, int batch) {
     if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
@@ -3523,61 +3515,56 @@ static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
     pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
-/* Cuts up what is shared, for pass->images, and returns the bytes that it takes: those of attention, of
-   the MLP, and of what the head reads and writes are never needed together. */
-static size_t vit__carve_shared(vit__pass *pass) {
-    vit__arena attention = vit__arena_make(pass->shared), mlp = attention, head = attention;
-    vit__carve_attention(pass, &attention);
+/* Cuts up pass->memory, and returns the bytes that it takes: what attention, the MLP and the head use is
+   never needed together. */
+static size_t vit__carve_images(vit__pass *pass) {
+    vit__arena arena = vit__arena_make(pass->memory), mlp, head;
+    const int images = pass->images, rows = images * pass->tokens;
+    pass->x.data = (float *)vit__take(&arena, rows, pass->x.stride);
+    pass->normalized.data = (float *)vit__take(&arena, rows, pass->normalized.stride);
+    pass->row_scales = (float *)vit__take(&arena, rows, 1);
+    pass->row_zeros = (int32_t *)vit__take(&arena, rows, 1);
+    mlp = head = arena;
+    vit__carve_attention(pass, &arena);
     pass->hidden.data =
-        (float *)vit__take(&mlp, pass->images * pass->mlp_rows_at_once, pass->hidden.stride);
-    pass->pooled.data = (float *)vit__take(&head, pass->images, pass->pooled.stride);
-    pass->pre_logits.data = (float *)vit__take(&head, pass->images, pass->pre_logits.stride);
-    pass->logits.data = (float *)vit__take(&head, pass->images, pass->logits.stride);
-    return vit__larger(vit__larger(attention.used, mlp.used), head.used);
+        (float *)vit__take(&mlp, images * pass->mlp_rows_at_once, pass->hidden.stride);
+    pass->pooled.data = (float *)vit__take(&head, images, pass->pooled.stride);
+    pass->pre_logits.data = (float *)vit__take(&head, images, pass->pre_logits.stride);
+    pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
+    return vit__larger(vit__larger(arena.used, mlp.used), head.used);
 }
 
-/* Of an image. Packed rows or little memory: as many rows as attention leaves room for, at least one, and
-   in equal parts. */
-static int vit__mlp_rows_at_once(const vit__pass *pass, size_t attention_size) {
+/* Of an image. Packed rows or little memory: as many rows as attention's memory has room for, at least
+   one, and in equal parts. */
+static int vit__plan_mlp(const vit__pass *pass) {
     size_t tokens = (size_t)pass->tokens;
+    vit__arena attention = vit__arena_make(NULL);
+    vit__pass one = *pass;
     if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
         return pass->tokens;
-    size_t most = vit__larger(1, attention_size / sizeof(float) / pass->hidden.stride);
+    one.images = 1;
+    vit__carve_attention(&one, &attention);
+    size_t most = vit__larger(1, attention.used / sizeof(float) / pass->hidden.stride);
     size_t parts = vit__larger(1, (tokens + most - 1) / most);
     size_t rows = (tokens + parts - 1) / parts;
     size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
     return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
-static void vit__plan_shared(vit__pass *pass) {
-    vit__pass one = *pass;
-    vit__arena attention = vit__arena_make(NULL);
-    one.images = 1;
-    vit__carve_attention(&one, &attention);
-    pass->mlp_rows_at_once = one.mlp_rows_at_once = vit__mlp_rows_at_once(pass, attention.used);
-    pass->shared_size = vit__carve_shared(&one);
-}
-
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
-    size_t tokens = (size_t)pass->tokens;
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
     size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
                               vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
-
-    vit__plan_shared(pass);
-    pass->x_size = vit__mul(tokens, pass->x.stride);
-    pass->normalized_size = vit__mul(tokens, pass->normalized.stride);
     pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
-
-    pass->x.data = (float *)vit__take(arena, pass->images, pass->x_size);
-    pass->normalized.data = (float *)vit__take(arena, pass->images, pass->normalized_size);
-    pass->shared = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->shared_size);
+    pass->mlp_rows_at_once = vit__plan_mlp(pass);
+    vit__pass one = *pass;
+    one.images = 1;
+    pass->image_size = vit__carve_images(&one);
     pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
-    pass->row_scales = (float *)vit__take(arena, pass->images, tokens);
-    pass->row_zeros = (int32_t *)vit__take(arena, pass->images, tokens);
-    vit__carve_shared(pass);
+    pass->memory = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->image_size);
+    vit__carve_images(pass);
 }
 
 static size_t vit__workspace_size(vit__pass *pass) {
@@ -3605,16 +3592,11 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 }
 
 static int vit__report_block(const vit__pass *pass, int block, int image) {
-    vit_block_output output;
-    if (pass->options->on_block == NULL) return 0;
-    output.block = block;
-    output.image = image;
-    output.images = pass->images;
-    output.tokens = pass->rows_per_image;
-    output.embed_dim = pass->config->embed_dim;
-    output.row_stride = pass->x.stride;
-    output.rows = pass->x.data;
-    return pass->options->on_block(pass->options->on_block_user, &output);
+    const vit_options *o = pass->options;
+    vit_block_output output = {
+        block,          image,       pass->images, pass->rows_per_image, pass->config->embed_dim,
+        pass->x.stride, pass->x.data};
+    return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
 }
 
 /* From the pixels of some images to their logits; image is the index of the first of them. */
@@ -3645,17 +3627,12 @@ static void vit__image_task(void *arg, int index, int worker) {
     const vit__images *images = (const vit__images *)arg;
     vit__pass pass = *images->pass;
     vit_options alone = *pass.options;
-    size_t i = (size_t)worker;
     alone.parallel_for = NULL;
     pass.options = &alone;
     pass.images = 1;
-    pass.x.data += i * pass.x_size;
-    pass.normalized.data += i * pass.normalized_size;
-    pass.shared += i * pass.shared_size;
     pass.scratch = vit__worker_slice(&pass, worker);
-    pass.row_scales += i * (size_t)pass.tokens;
-    pass.row_zeros += i * (size_t)pass.tokens;
-    vit__carve_shared(&pass);
+    pass.memory += (size_t)worker * pass.image_size;
+    vit__carve_images(&pass);
     vit__run(&pass, images->pixels, index, images->logits);
 }
 
@@ -3667,7 +3644,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
     if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_workspace_size(model, options, batch);
+    size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
@@ -3682,13 +3659,13 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
-        vit__carve_shared(&pass);
+        vit__carve_images(&pass);
         status = vit__run(&pass, pixels, image, logits);
     }
     return status;
 }
 
-/* ---- [10] RESULTS -------------------------------------------------------------------------- */
+/* ---- [11] RESULTS -------------------------------------------------------------------------- */
 
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities) {
     if (num_classes < 1) return;
@@ -3737,7 +3714,7 @@ VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices)
     return count;
 }
 
-/* ---- [11] CONVENIENCE ---------------------------------------------------------------------- */
+/* ---- [12] CONVENIENCE ---------------------------------------------------------------------- */
 
 VIT_API void vit_model_close(vit_model *model) {
     if (model == NULL) return;
@@ -4081,43 +4058,43 @@ VIT_API int vit_processor_count(void) {
 
 #else /* VIT__TARGET */
 
-/* ---- [12] TARGETS ----------------------------------------------------------------------------
+/* ---- [13] TARGETS ----------------------------------------------------------------------------
 
    What is written for one instruction set. [7] includes this section once for each target, which
    VIT__TARGET names. First come the target's operations, then the kernels, written once with them;
-   VIT__NAME(name) is the target's name of a function.
+   VIT__NAME(name) is the target's name of a function or type.
 
-   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t, which wrap around.
-   C's operators work on them lane by lane, and a number beside a vector stands for a vector of it.
-   A target defines what C has no operator for (each with VIT__ in front):
+   VIT__FLOATS is a vector of VIT__LANES floats, VIT__WORDS one of as many uint32_t. C's operators work
+   on both lane by lane, and a number beside a vector stands for a vector of it. A target defines what C
+   has no operator for (each with VIT__ in front; those with * only where it has something better):
 
-     operation                  for each lane                    of NaN           range
-     SET(x)                     x                                NaN
-     FMA(a, b, c)               a * b + c                        NaN
-     FNMA(a, b, c)              c - a * b                        NaN
-     FMA_SCALAR(x, b, c)        x * b + c, x being a float       NaN
-     MIN(a, b), MAX(a, b)       the smaller, the larger          NaN where b is, else a number or NaN
-     IF_NEGATIVE(x, a, b)       x < 0 ? a : b                    a or b           not -0
-     NEAREST(a)                 a as word, halves to even        any word         |a| < 2^31
-     TO_FLOAT(w)                w, which is signed               -
-     MAX_WORDS(w, v)            the larger, as signed            -
-     LOAD(p), STORE(p, a)       float p[lane]                    kept
-     LOAD_WORDS, STORE_WORDS    the 4 bytes at p + 4 * lane      -
-     LOAD_F16, LOAD_BF16        uint16_t p[lane] as float        NaN
-     FOLD(a, op)                a becomes op of all its lanes, in lane 0 at least
-     DOT8(sum, x, w)            sum += products of 4 bytes       -                w signed, x 0..127
-     DOT8_TWICE(sum, x, w, y, v)  ... of 8; where it helps       -                |w|, |v| or x, y <= 63
-     STORE8(p, w)               16 words as bytes, limited       -                any words
-                                to 0..127
+     operation                for each lane                      NaN gives           range
+     SET(x)                   x                                  NaN
+     FMA(a, b, c)             a * b + c, rounded once; twice     NaN
+                              with simd128
+     FNMA(a, b, c) *          c - a * b, rounded once            NaN
+     FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
+     MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
+                                                                 NaN from a
+     IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              -0: a or b
+     NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
+     TO_FLOAT(w) *            w, which is signed, as a float
+     MAX_WORDS(w, v)          the larger, which are signed
+     LOAD_HALVES(p)           uint16_t p[lane] as a word
+     LOAD_F16(p) *            the half p[lane] as a float        NaN
+     DOT8(sum, x, w)          adds to sum four products of                           x 0..127
+                              bytes of x and of w, signed
+     DOT8_TWICE(sum, x0, w0,  adds eight; where it is faster                         all of x0 and x1, or
+       x1, w1) *                                                                     of w0 and w1, <= 63
+     STORE8(p, w)             writes 16 words as bytes, limited to 0..127
+     SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *    by +, MAX and MAX_WORDS
+     FOLD(a, op) *            a = op of a and of a with its halves swapped; then quarters, and so on
+     TRANSPOSE4(p, stride, q) *    4 rows of 4 floats become columns, 16 floats apart
 
-   simd128 rounds FMA twice, and FNMA makes up for it. A target also says how many rows and panels a
-   tile has: as many as keep its sums in registers. */
+   A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
 
 #if VIT__TARGET == VIT__TARGET_DSP
 
-/* Bytes k and k + 2 as two numbers of 16 bits, and k + 1 and k + 3. */
-#define VIT__EVEN8(pair, bytes) __asm__("uxtb16 %0, %1" : "=r"(pair) : "r"(bytes))
-#define VIT__ODD8(pair, bytes) __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes))
 /* Four k of one output times four rows; compilers, given the instructions, spill. */
 #define VIT__DOT8_FOUR(s0, s1, s2, s3, pairs, weights)                                \
     do {                                                                              \
@@ -4137,7 +4114,8 @@ VIT_API int vit_processor_count(void) {
 #define VIT__DSP_PANELS 2
 #define VIT__DSP_INPUTS 64 /* at a time */
 
-/* Inputs of four rows as pairs, [count / 4][2][4]; absent rows repeat the last. */
+/* Inputs of four rows as pairs of 16 bits, [count / 4][2][4]: k and k + 2, then k + 1 and k + 3. Absent
+   rows repeat the last. */
 static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *pairs) {
     for (int r = 0; r < VIT__PLAIN_ROWS8; r++) {
         const uint8_t *row = (const uint8_t *)vit__tile_row(t, vit__min(r, t->rows - 1)) + k;
@@ -4145,8 +4123,8 @@ static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *
         for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
             uint32_t bytes;
             memcpy(&bytes, row, sizeof(bytes));
-            VIT__EVEN8(out[0], bytes);
-            VIT__ODD8(out[4], bytes);
+            __asm__("uxtb16 %0, %1" : "=r"(out[0]) : "r"(bytes));
+            __asm__("uxtb16 %0, %1, ror #8" : "=r"(out[4]) : "r"(bytes));
         }
     }
 }
@@ -4187,6 +4165,7 @@ static void vit__multiply8_dsp(const vit__tile *t) {
     } while (k < inputs);
     for (int p = 0; p < t->panels; p++) vit__finish8(t, p, sums[p]);
 }
+
 static const vit__kernels vit__kernels_dsp =
     VIT__PLAIN_KERNELS(VIT__DSP_PANELS, vit__multiply8_dsp);
 
@@ -4348,7 +4327,7 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
 #define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
-/* Of NaN "less" is true; vminnm and vmaxnm would drop it. */
+/* b where either is NaN: "greater" is false then, "less" would be true, and vminnm takes the number. */
 #define VIT__MIN(a, b) vpselq_f32(a, b, vcmpgtq_f32(b, a))
 #define VIT__MAX(a, b) vpselq_f32(a, b, vcmpgtq_f32(a, b))
 #define VIT__IF_NEGATIVE(x, a, b) vpselq_f32(a, b, vcmpltq_n_f32(x, 0.0f))
@@ -4457,13 +4436,11 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__LOAD_256(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) _mm512_maskz_cvtepu16_epi32(VIT__ALL, VIT__LOAD_256(p))
 #define VIT__LOAD_F16(p) (VIT__FLOATS) _mm512_maskz_cvtph_ps(VIT__ALL, VIT__LOAD_256(p))
-#define VIT__SWAPPED(a, order) _mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, order)
-#define VIT__SWAPPED4(a, order) _mm512_maskz_permute_ps(VIT__ALL, a, order)
-#define VIT__FOLD(a, op)                            \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0x4E));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED(a, 0xB1));  \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0x4E)); \
-    a = op(a, (VIT__FLOATS)VIT__SWAPPED4(a, 0xB1))
+#define VIT__FOLD(a, op)                                                      \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0x4E)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_shuffle_f32x4(VIT__ALL, a, a, 0xB1)); \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0x4E));       \
+    a = op(a, (VIT__FLOATS)_mm512_maskz_permute_ps(VIT__ALL, a, 0xB1))
 #define VIT__STORE8(p, a)                               \
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
@@ -4471,16 +4448,33 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
+/* Calls function(tile, rows, ...) so that the compiler knows rows, 1 to `most`, which is up to 12. */
+#define VIT__BY_ROWS(tile, most, function, ...)           \
+    switch ((tile)->rows) {                               \
+        VIT__CASES(1, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(5, tile, most, function, __VA_ARGS__); \
+        VIT__CASES(9, tile, most, function, __VA_ARGS__); \
+    }
+#define VIT__CASES(n, ...)         \
+    VIT__CASE(n, __VA_ARGS__);     \
+    VIT__CASE(n + 1, __VA_ARGS__); \
+    VIT__CASE(n + 2, __VA_ARGS__); \
+    VIT__CASE(n + 3, __VA_ARGS__)
+#define VIT__CASE(n, tile, most, function, ...)                            \
+    case n:                                                                \
+        if (n <= (most)) function(tile, n <= (most) ? n : 1, __VA_ARGS__); \
+        break
 #define VIT__FLOATS VIT__NAME(floats)
 #define VIT__WORDS VIT__NAME(words)
+#define VIT__SIGNED(w) ((VIT__NAME(signed_words))(w))
 #define VIT__LOAD(p) ((VIT__FLOATS) * (const VIT__NAME(any_floats) *)(const void *)(p))
 #define VIT__STORE(p, a) (*(VIT__NAME(any_floats) *)(void *)(p) = (a))
 #define VIT__LOAD_WORDS(p) ((VIT__WORDS) * (const VIT__NAME(any_words) *)(const void *)(p))
 #define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
-#define VIT__OPAQUE(p) \
-    __asm__("" : "+r"(p)) /* hides the origin of p: one register for three rows */
+/* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
+#define VIT__OPAQUE(p) __asm__("" : "+r"(p))
 #ifdef __clang__
 #define VIT__UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -4488,10 +4482,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 #endif
 
-#ifdef VIT__EMULATED
-#undef VIT__FLAGS
-#endif
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #define VIT__PRAGMA(x) _Pragma(#x)
 #ifdef __clang__
 #define VIT__BEGIN(flags) \
@@ -4507,16 +4498,14 @@ typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
 typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
 typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
 /* In memory, at any address. */
-typedef float VIT__NAME(any_floats)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
-typedef uint32_t VIT__NAME(any_words)
-    __attribute__((vector_size(4 * VIT__LANES), aligned(1), may_alias));
+typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(1), may_alias));
+typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(1), may_alias));
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
 #endif
 #ifndef VIT__TO_FLOAT
-#define VIT__TO_FLOAT(a) __builtin_convertvector((VIT__NAME(signed_words))(a), VIT__FLOATS)
+#define VIT__TO_FLOAT(a) __builtin_convertvector(VIT__SIGNED(a), VIT__FLOATS)
 #endif
 #ifndef VIT__FNMA
 #define VIT__FNMA(a, b, c) VIT__NAME(fnma)(a, b, c)
@@ -4535,25 +4524,13 @@ VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOAT
 #define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
 #endif
 
-/* Where the panels begin, and every third of the rows. */
-VIT__INLINE void VIT__NAME(point_at)(const vit__tile *t, const int rows, const int panels,
-                                     const void **weights, const void **input) {
-    VIT__UNROLL
-    for (int p = 0; p < panels; p++)
-        weights[p] = (const unsigned char *)t->weights + (size_t)p * t->steps * VIT__STEP_WEIGHTS;
-    VIT__UNROLL
-    for (int r = 0; r < rows; r += 3) {
-        input[r / 3] = (const unsigned char *)t->input + (size_t)r * t->input_stride;
-        VIT__OPAQUE(input[r / 3]);
-    }
-}
-
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
-VIT__INLINE void VIT__NAME(store_sums)(const vit__tile *t, const int rows, const int vectors,
-                                       const size_t first,
-                                       VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
+/* Stores the sums of a tile, which are those from output `first` on, or adds them. */
+VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int vectors,
+                                   const size_t first,
+                                   VIT__FLOATS sum[][VIT__F32_PANELS * VIT__TILE_VECTORS]) {
     const size_t row_stride = t->row_stride, panel_stride = t->panel_stride;
     const int add = t->add;
     float *out = t->output + first;
@@ -4568,17 +4545,24 @@ VIT__INLINE void VIT__NAME(store_sums)(const vit__tile *t, const int rows, const
     }
 }
 
-/* vit__multiply of numbers of rows and panels that the compiler knows: the sums stay in registers.
-   Of each panel it takes VIT__TILE_VECTORS from output `first` on. */
+/* vit__multiply where the compiler knows rows and panels, so that the sums stay in registers. Of each
+   panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
                                           const size_t first) {
-    const void *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3];
+    const float *weights[VIT__F32_PANELS], *input[(VIT__F32_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__TILE_VECTORS;
     const size_t inputs = t->steps, input_stride = t->input_stride / sizeof(float);
     const size_t next_step = t->next_step;
     uintptr_t next = t->next;
     VIT__FLOATS sum[VIT__F32_ROWS][VIT__F32_PANELS * VIT__TILE_VECTORS];
-    VIT__NAME(point_at)(t, rows, panels, weights, input);
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const float *)t->weights + (size_t)p * inputs * VIT__PANEL + first;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const float *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
@@ -4589,16 +4573,16 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
         VIT__FLOATS w[VIT__F32_PANELS * VIT__TILE_VECTORS];
         VIT__UNROLL
         for (int v = 0; v < vectors; v++)
-            w[v] = VIT__LOAD((const float *)weights[v / VIT__TILE_VECTORS] + first +
-                             k * VIT__PANEL + v % VIT__TILE_VECTORS * VIT__LANES);
+            w[v] = VIT__LOAD(weights[v / VIT__TILE_VECTORS] + k * VIT__PANEL +
+                             v % VIT__TILE_VECTORS * VIT__LANES);
         VIT__UNROLL
         for (int r = 0; r < rows; r++) {
-            const float x = ((const float *)input[r / 3])[(size_t)(r % 3) * input_stride + k];
+            const float x = input[r / 3][(size_t)(r % 3) * input_stride + k];
             VIT__UNROLL
             for (int v = 0; v < vectors; v++) sum[r][v] = VIT__FMA_SCALAR(x, w[v], sum[r][v]);
         }
     }
-    VIT__NAME(store_sums)(t, rows, vectors, first, sum);
+    VIT__NAME(finish)(t, rows, vectors, first, sum);
 }
 
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
@@ -4606,33 +4590,10 @@ VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, cons
         VIT__NAME(multiply_from)(t, rows, panels, first);
 }
 
-/* A tile of any number of rows up to 12, which the compiler knows in each case. */
-#define VIT__CASES \
-    VIT__CASE(1);  \
-    VIT__CASE(2);  \
-    VIT__CASE(3);  \
-    VIT__CASE(4);  \
-    VIT__CASE(5);  \
-    VIT__CASE(6);  \
-    VIT__CASE(7);  \
-    VIT__CASE(8);  \
-    VIT__CASE(9);  \
-    VIT__CASE(10); \
-    VIT__CASE(11); \
-    VIT__CASE(12)
-
-VIT__INLINE void VIT__NAME(multiply_panels)(const vit__tile *t, const int panels) {
-#define VIT__CASE(n)                                                                           \
-    case n:                                                                                    \
-        if (n <= VIT__F32_ROWS) VIT__NAME(multiply_of)(t, n <= VIT__F32_ROWS ? n : 1, panels); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 static void VIT__NAME(multiply)(const vit__tile *t) {
-    if (VIT__F32_PANELS > 1 && t->panels > 1) VIT__NAME(multiply_panels)(t, VIT__F32_PANELS);
-    else VIT__NAME(multiply_panels)(t, 1);
+    if (VIT__F32_PANELS > 1 && t->panels > 1)
+        VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), VIT__F32_PANELS)
+    else VIT__BY_ROWS(t, VIT__F32_ROWS, VIT__NAME(multiply_of), 1)
 }
 
 /* c[0] x^(count - 1) + ... + c[count - 1] */
@@ -4646,14 +4607,9 @@ VIT__INLINE VIT__FLOATS VIT__NAME(polynomial)(const float *c, const int count, V
 /* 2^(n + f), within 2 ULP for -126 <= n <= 127 and |f| <= 1/2. The low bits of shifted, n + VIT__SHIFT,
    hold n. The polynomial is fitted to the relative error (3e-9). Of a NaN any number may come. */
 VIT__INLINE VIT__FLOATS VIT__NAME(exp2_of_parts)(VIT__FLOATS shifted, VIT__FLOATS f) {
-    static const float c[] = {0.000153293105f,
-                              0.00133909704f,
-                              0.00961849932f,
-                              0.0555035956f,
-                              0.240226477f,
-                              0.693147182f,
-                              1.0f};
-    VIT__FLOATS p = VIT__NAME(polynomial)(c, 7, f);
+    static const float terms[] = {0.000153293105f, 0.00133909704f, 0.00961849932f,
+                                  0.0555035956f,   0.240226477f,   0.693147182f};
+    VIT__FLOATS p = VIT__FMA(VIT__NAME(polynomial)(terms, 6, f), f, VIT__SET(1.0f));
     return (VIT__FLOATS)((VIT__WORDS)p + ((VIT__WORDS)shifted << 23));
 }
 
@@ -4722,25 +4678,17 @@ VIT__ACT_LIST(VIT__ACT_ROWS)
 #ifndef VIT__SUM_LANES
 #define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
 #define VIT__LARGEST_LANE(a) VIT__NAME(largest_lane)(a)
-#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)(w)
+#define VIT__LARGEST_WORD(w) VIT__NAME(largest_word)((VIT__FLOATS)(w))
 #define VIT__SUM(a, b) ((a) + (b))
 #define VIT__MAX_BITS(a, b) ((VIT__FLOATS)VIT__MAX_WORDS(a, b))
-
-VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__SUM);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_lane)(VIT__FLOATS a) {
-    VIT__FOLD(a, VIT__MAX);
-    return a[0];
-}
-
-VIT__INLINE float VIT__NAME(largest_word)(VIT__WORDS w) {
-    VIT__FLOATS a = (VIT__FLOATS)w;
-    VIT__FOLD(a, VIT__MAX_BITS);
-    return a[0];
-}
+#define VIT__FOLD_TO(name, op)                         \
+    VIT__INLINE float VIT__NAME(name)(VIT__FLOATS a) { \
+        VIT__FOLD(a, op);                              \
+        return a[0];                                   \
+    }
+VIT__FOLD_TO(sum_lanes, VIT__SUM)
+VIT__FOLD_TO(largest_lane, VIT__MAX)
+VIT__FOLD_TO(largest_word, VIT__MAX_BITS)
 #endif
 
 /* As vit__sum; four sums at a time, so that none waits for the one before. */
@@ -4776,18 +4724,17 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     }
 }
 
-/* The row is padded with numbers whose exp is next to nothing. */
-VIT__INLINE float VIT__NAME(largest_of_row)(float *x, int count) {
-    const int padded = (int)vit__round16(count);
-    for (int i = count; i < padded; i++) x[i] = -3.4e38f;
-    VIT__FLOATS most = VIT__LOAD(x);
-    for (int i = 0; i < padded; i += VIT__LANES) most = VIT__MAX(most, VIT__LOAD(x + i));
-    return VIT__LARGEST_LANE(most);
-}
-
+/* The largest of each row, which is padded with numbers whose exp is next to nothing. */
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
-                                            float largests[VIT__TILE_ROWS]) {
-    for (int r = 0; r < rows; r++, x += stride) largests[r] = VIT__NAME(largest_of_row)(x, count);
+                                            float largest[VIT__TILE_ROWS]) {
+    const int padded = (int)vit__round16(count);
+    for (int r = 0; r < rows; r++, x += stride) {
+        for (int i = count; i < padded; i++) x[i] = -3.4e38f;
+        VIT__FLOATS most = VIT__LOAD(x);
+        for (int i = VIT__LANES; i < padded; i += VIT__LANES)
+            most = VIT__MAX(most, VIT__LOAD(x + i));
+        largest[r] = VIT__LARGEST_LANE(most);
+    }
 }
 
 /* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
@@ -4830,7 +4777,7 @@ static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int coun
                 VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
                 VIT__FLOATS shifted = VIT__FMA(e, VIT__SET(4095.0f), shift);
                 probe = VIT__FMA(score, zero, probe);
-                sums += (shifted - shift);
+                sums += shifted - shift;
                 highs[v] = (VIT__WORDS)shifted >> 6 & 63u;
                 lows[v] = (VIT__WORDS)shifted & 63u;
             }
@@ -4853,61 +4800,49 @@ VIT__INLINE VIT__FLOATS VIT__NAME(load_f16)(const uint16_t *p) {
 }
 #endif
 
-/* The signed number that is left when the bits on either side of it are shifted out. */
-VIT__INLINE VIT__FLOATS VIT__NAME(field)(VIT__WORDS w, const int left, const int right) {
-    return VIT__TO_FLOAT((VIT__NAME(signed_words))(w << left) >> right);
-}
-
 VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int bf16, float *out) {
     for (size_t i = 0; i < count; i += VIT__LANES)
         VIT__STORE(out + i,
                    bf16 ? (VIT__FLOATS)(VIT__LOAD_HALVES(p + i) << 16) : VIT__LOAD_F16(p + i));
 }
 
-/* [count / 4][16][4] bytes, and the scales of the 16 outputs. */
-static void VIT__NAME(unpack_bytes)(const unsigned char *p, size_t count, const float *scales,
-                                    float *out) {
-    for (size_t k = 0; k < count; k += 4, out += 4 * VIT__PANEL) {
+/* Integers of 8 bits in words [inputs / 4][16], or of 4 bits and 8 too large in words [inputs / 8][16],
+   where input j shares a byte with j + 4. */
+VIT__INLINE void VIT__NAME(unpack_integers)(const vit__matrix *m, size_t panel, size_t k,
+                                            size_t count, const int bits, float *out) {
+    const size_t groups = vit__groups(m->inputs);
+    const float *scales = bits == 8 ? m->scales + panel * VIT__PANEL : NULL;
+    const uint16_t *group_scales = bits == 8 ? NULL : m->group_scales + panel * groups * VIT__PANEL;
+    const unsigned char *p = m->weights + panel * m->panel_size + k * VIT__PANEL * (size_t)bits / 8;
+    for (const float *end = out + count * VIT__PANEL; out < end; k += 32 / (size_t)bits) {
         for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD(scales + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p);
+            const VIT__FLOATS scale =
+                bits == 8 ? VIT__LOAD(scales + n)
+                          : VIT__LOAD_F16(group_scales + k / VIT__GROUP * VIT__PANEL + n);
+            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ (bits == 8 ? 0 : 0x88888888u);
             VIT__UNROLL
-            for (int j = 0; j < 4; j++)
-                VIT__STORE(out + j * VIT__PANEL + n, VIT__NAME(field)(w, 24 - 8 * j, 24) * scale);
-        }
-    }
-}
-
-/* [count / 8][16][4] bytes, input j beside j + 4, and the scales of groups of 32 inputs, [][16]. */
-static void VIT__NAME(unpack_nibbles)(const unsigned char *p, size_t count, const uint16_t *scales,
-                                      float *out) {
-    for (size_t k = 0; k < count; k += 8, out += 8 * VIT__PANEL) {
-        for (size_t n = 0; n < VIT__PANEL; n += VIT__LANES, p += 4 * VIT__LANES) {
-            const VIT__FLOATS scale = VIT__LOAD_F16(scales + k / VIT__GROUP * VIT__PANEL + n);
-            const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ 0x88888888u; /* w + 8 becomes signed */
-            VIT__UNROLL
-            for (int j = 0; j < 8; j++)
+            for (int j = 0; j < 32 / bits; j++) { /* the bits on either side are shifted out */
+                VIT__WORDS high = w << (32 - bits - j % 4 * 8 - j / 4 * 4);
                 VIT__STORE(out + j * VIT__PANEL + n,
-                           VIT__NAME(field)(w, 28 - j % 4 * 8 - j / 4 * 4, 28) * scale);
+                           VIT__TO_FLOAT(VIT__SIGNED(high) >> (32 - bits)) * scale);
+            }
         }
+        out += 32 / bits * VIT__PANEL;
     }
 }
 
 static void VIT__NAME(unpack)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
                               float *out) {
-    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += count * VIT__PANEL) {
+    const size_t floats = count * VIT__PANEL;
+    for (size_t i = (size_t)panel; i < (size_t)(panel + panels); i++, out += floats) {
         const unsigned char *bytes = m->weights + i * m->panel_size;
         const uint16_t *halves = (const uint16_t *)(const void *)bytes + k * VIT__PANEL;
         if (m->dtype == VIT__F32)
-            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), count * VIT__PANEL * sizeof(float));
-        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 0, out);
-        else if (m->dtype == VIT__BF16)
-            VIT__NAME(unpack_halves)(halves, count * VIT__PANEL, 1, out);
-        else if (m->dtype == VIT__INT8)
-            VIT__NAME(unpack_bytes)(bytes + k * VIT__PANEL, count, m->scales + i * VIT__PANEL, out);
-        else VIT__NAME(unpack_nibbles)
-        (bytes + k / 2 * VIT__PANEL, count,
-         m->group_scales + (i * (vit__groups(m->inputs)) + k / VIT__GROUP) * VIT__PANEL, out);
+            memcpy(out, bytes + k * VIT__PANEL * sizeof(float), floats * sizeof(float));
+        else if (m->dtype == VIT__F16) VIT__NAME(unpack_halves)(halves, floats, 0, out);
+        else if (m->dtype == VIT__BF16) VIT__NAME(unpack_halves)(halves, floats, 1, out);
+        else if (m->dtype == VIT__INT8) VIT__NAME(unpack_integers)(m, i, k, count, 8, out);
+        else VIT__NAME(unpack_integers)(m, i, k, count, 4, out);
     }
 }
 
@@ -4993,7 +4928,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 
 #endif /* VIT__FLOAT_KERNEL */
 
-#ifndef VIT__INT8_KERNEL /* the products of integers are of this pass */
+#ifndef VIT__INT8_KERNEL /* the products of integers are this target's */
 #define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
 #ifdef VIT__DOT8_TWICE
@@ -5011,8 +4946,8 @@ VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     return zeros | bytes;
 }
 
-/* What becomes of the integer sums, as vit__multiply8 has it. The numbers of the tile are read before
-   anything is stored, or compilers would read them again for each row. */
+/* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
+   them again for each row. */
 VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
                                     VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     const float *row_scales = t->row_scales;
@@ -5045,27 +4980,9 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
 
 #if VIT__TARGET == VIT__TARGET_MVE
 
-/* Steps of 16 k of two outputs times three rows; compilers, given the instructions, take more. */
-#define VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, weights, steps)                         \
-    do {                                                                                          \
-        uint32x4_t at = weights;                                                                  \
-        const int8_t *a = x0, *b = x1, *c = x2;                                                   \
-        __asm__ volatile(                                                                         \
-            "wls lr, %10, 2f\n"                                                                   \
-            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"                      \
-            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"       \
-            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"          \
-            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"            \
-            "le lr, 1b\n2:"                                                                       \
-            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b), \
-              "+r"(c), "+w"(at)                                                                   \
-            : "r"(steps)                                                                          \
-            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");                                      \
-    } while (0)
-#define VIT__STORED() __asm__("" ::: "memory") /* gcc 12 -Os loads vectors before their numbers */
-
-/* sums[r][n] of three rows, of which absent ones repeat the first. A register holds 16 k of an output
-   or of a row; the addresses of the weights, those of 4 k each, are a vector too. */
+/* sums[r][n] of three rows, of which absent ones repeat the first; two outputs at a time, in steps of 16 k.
+   A register holds 16 k of an output or of a row; the addresses of the weights, those of 4 k each, are a
+   vector too. Compilers, given the instructions, take more of them. */
 static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT__PANEL]) {
     const size_t steps = t->steps / 4;
     const int8_t *x0 = (const int8_t *)t->input;
@@ -5075,11 +4992,24 @@ static void VIT__NAME(dot8)(const vit__tile *t, int32_t sums[VIT__INT8_ROWS][VIT
     const uint32x4_t weights = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 6), before);
     for (uint32_t n = 0; n < VIT__PANEL; n += 2) {
         int32_t a0 = 0, a1 = 0, b0 = 0, b1 = 0, c0 = 0, c1 = 0;
-        VIT__DOT8_SIX(a0, a1, b0, b1, c0, c1, x0, x1, x2, vaddq_n_u32(weights, 4 * n), steps);
+        uint32x4_t at = vaddq_n_u32(weights, 4 * n);
+        const int8_t *a = x0, *b = x1, *c = x2;
+        __asm__ volatile(
+            "wls lr, %10, 2f\n"
+            "1:\n\tvldrw.u32 q4, [%q9, #256]!\n\tvldrb.u8 q6, [%6], #16\n\t"
+            "vldrw.u32 q5, [%q9, #4]\n\tvmlava.s8 %0, q6, q4\n\tvldrb.u8 q7, [%7], #16\n\t"
+            "vmlava.s8 %1, q6, q5\n\tvldrb.u8 q6, [%8], #16\n\tvmlava.s8 %2, q7, q4\n\t"
+            "vmlava.s8 %3, q7, q5\n\tvmlava.s8 %4, q6, q4\n\tvmlava.s8 %5, q6, q5\n\t"
+            "le lr, 1b\n2:"
+            : "+Te"(a0), "+Te"(a1), "+Te"(b0), "+Te"(b1), "+Te"(c0), "+Te"(c1), "+r"(a), "+r"(b),
+              "+r"(c), "+w"(at)
+            : "r"(steps)
+            : "q4", "q5", "q6", "q7", "lr", "cc", "memory");
         sums[0][n] = a0, sums[0][n + 1] = a1;
         sums[1][n] = b0, sums[1][n + 1] = b1;
         sums[2][n] = c0, sums[2][n + 1] = c1;
     }
+    __asm__("" ::: "memory"); /* gcc 12 -Os loads vectors of the sums before they are stored */
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5087,7 +5017,6 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
     const int rows = t->rows, add = t->add;
     const size_t row_stride = t->row_stride;
     VIT__NAME(dot8)(t, sums);
-    VIT__STORED();
     for (int v = 0; v < VIT__PANEL; v += VIT__LANES) {
         const VIT__FLOATS scales = VIT__LOAD(t->scales + v), bias = VIT__LOAD(t->bias + v);
         const int32x4_t weight_sums = (int32x4_t)VIT__LOAD_WORDS(t->weight_sums + v);
@@ -5105,63 +5034,66 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #else
 
-/* vit__multiply8, likewise: with `depth` 2, eight k at a time, else four. */
+/* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
+                                  const int8_t *const *weights, size_t k, const int rows,
+                                  const int vectors, const int depth,
+                                  VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
+    VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
+    VIT__UNROLL
+    for (int i = 0; i < depth * vectors; i++) {
+        int d = i / vectors, v = i % vectors;
+        w[d][v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + (k + 4 * (size_t)d) * VIT__PANEL +
+                                  v % VIT__VECTORS * 4 * VIT__LANES);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+        x[0] = VIT__NAME(repeat4)(from);
+        x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+            else VIT__DOT8(sum[r][v], x[0], w[0][v]);
+        }
+    }
+}
+
+/* vit__multiply8 where the compiler knows rows, panels and depth, as above. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
                                          const int depth) {
-    const void *weights[VIT__INT8_PANELS], *input[(VIT__INT8_ROWS + 2) / 3];
+    const int8_t *weights[VIT__INT8_PANELS];
+    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
     const size_t inputs = t->steps * 4, input_stride = t->input_stride;
     const size_t next_step = t->next_step * (size_t)depth;
     uintptr_t next = t->next;
     VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
     const VIT__WORDS zeros = {0};
-    VIT__NAME(point_at)(t, rows, panels, weights, input);
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const int8_t *)t->weights + (size_t)p * inputs * VIT__PANEL;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) sum[r][v] = zeros;
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
-        VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__UNROLL
-        for (int i = 0; i < depth * vectors; i++) {
-            int d = i / vectors, v = i % vectors;
-            w[d][v] = VIT__LOAD_WORDS((const int8_t *)weights[v / VIT__VECTORS] +
-                                      (k + 4 * (size_t)d) * VIT__PANEL +
-                                      v % VIT__VECTORS * 4 * VIT__LANES);
-        }
-        VIT__UNROLL
-        for (int r = 0; r < rows; r++) {
-            const uint8_t *from =
-                (const uint8_t *)input[r / 3] + (size_t)(r % 3) * input_stride + k;
-            x[0] = VIT__NAME(repeat4)(from);
-            x[1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[0];
-            VIT__UNROLL
-            for (int v = 0; v < vectors; v++) {
-                if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
-                else VIT__DOT8(sum[r][v], x[0], w[0][v]);
-            }
-        }
+        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, sum);
     }
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_panels)(const vit__tile *t, const int panels,
-                                             const int depth) {
-#define VIT__CASE(n)                                                                \
-    case n:                                                                         \
-        if (n <= VIT__INT8_ROWS)                                                    \
-            VIT__NAME(multiply8_of)(t, n <= VIT__INT8_ROWS ? n : 1, panels, depth); \
-        break
-    switch (t->rows) { VIT__CASES; }
-#undef VIT__CASE
-}
-
 VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
     if (VIT__INT8_PANELS > 1 && t->panels > 1)
-        VIT__NAME(multiply8_panels)(t, VIT__INT8_PANELS, depth);
-    else VIT__NAME(multiply8_panels)(t, 1, depth);
+        VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), VIT__INT8_PANELS, depth)
+    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, depth)
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
@@ -5182,7 +5114,7 @@ static const vit__kernels VIT__NAME(kernels) = {
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
     VIT__KERNEL_LIST(VIT__ENTRY)};
 
-#ifdef VIT__FLAGS
+#if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #ifdef __clang__
 #pragma clang attribute pop
 #else
@@ -5229,15 +5161,11 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__INT8_KERNEL
 #undef VIT__ALL
 #undef VIT__LOAD_256
-#undef VIT__SWAPPED
-#undef VIT__SWAPPED4
 #undef VIT__IS_NARROW
-#undef VIT__DOT8_SIX
-#undef VIT__STORED
 
 #endif /* VIT__TARGET */
 
-/* ---- [13] LICENCE --------------------------------------------------------------------------
+/* ---- [14] LICENCE --------------------------------------------------------------------------
 
    MIT License. Copyright (c) 2026 the vit.h authors.
 

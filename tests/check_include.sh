@@ -109,6 +109,11 @@ source "VIT_API of the user" "$IMPLEMENTATION" $CC -std=c99 $POSIX '-DVIT_API=ex
 source "strict C99, no feature-test macro" "$IMPLEMENTATION" $CC -std=c99
 source "NDEBUG" "$IMPLEMENTATION" $CC -std=c99 $POSIX -DNDEBUG
 source "-O3" "$IMPLEMENTATION" $CC -std=c99 $POSIX -O3
+for level in -O1 -O2 -O3 -Os; do # the compiler's own header of vector instructions may warn
+    for standard in c++11 c++17; do
+        source "$standard $level" "$IMPLEMENTATION" $CXX -x c++ -std=$standard $level
+    done
+done
 source "-ffreestanding" "$IMPLEMENTATION" $CC -std=c99 -ffreestanding -DVIT_NO_MALLOC -DVIT_NO_STDIO
 
 # math.h is not included where all of its functions are replaced, and nothing else is called.

@@ -151,8 +151,7 @@ int main(int argc, char **argv) {
     }
     vit_status status = vit_model_load(&model, argv[1], &options);
     if (status == VIT_OK) {
-        if (stat(argv[1], &file) == 0)
-            printf("%s: %lld bytes\n", argv[1], (long long)file.st_size);
+        if (stat(argv[1], &file) == 0) printf("%s: %lld bytes\n", argv[1], (long long)file.st_size);
         status = print_model(&model);
         vit_model_close(&model);
     }
