@@ -427,7 +427,7 @@ typedef struct vit_config {
     int mlp_dim;
     int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
-    int head_avg; /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
+    int head_avg;      /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
     vit_final_norm final_norm;
     int pre_logits; /* width of the tanh layer in front of the head; 0: none */
     vit_act act;
@@ -3677,8 +3677,8 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
 /* The sigmoid of x is the first of the two probabilities of {x, 0}. */
 static float vit__sigmoid(float x) {
     float pair[2] = {x, 0.0f};
-    vit_softmax(pair, 2, pair);
-    return pair[0];
+    vit__exp_row(pair, 2, 1.0f);
+    return x != x ? x : pair[0] / (pair[0] + pair[1]); /* VIT_EXPF may make a number of a NaN */
 }
 
 VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores) {
