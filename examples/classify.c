@@ -50,9 +50,9 @@ static void usage(FILE *file) {
         "      --version       show the version\n"
         "\n"
         "JSON: {\"file\", \"output\", \"top\": [{\"index\", \"label\", \"score\"}...],\n"
-        "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what score is, as\n"
-        "the model has it: softmax or sigmoid, a probability, or number, a plain number. label\n"
-        "is null where the model has no names.\n"
+        "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what\n"
+        "score is, as the model has it: softmax or sigmoid, a probability, or number, a plain\n"
+        "number. label is null where the model has no names.\n"
         "\n"
         "Exit status: 0 success, 1 an image or the model could not be used, or the output is not\n"
         "a number (the other images are still classified), 2 wrong usage.\n",

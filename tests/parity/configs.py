@@ -659,6 +659,7 @@ def timm_key_cases():
     yield good("keys at the top level that change nothing", "timm",
                config={**recipe, "num_classes": 7, "model_type": "timm_wrapper",
                        "torch_dtype": "float32"})
+    yield good("two recipes", "timm", words=["pretrained_cfg's"], config={"crop_pct": 0.5})
     yield good("an unknown key that is null", "timm", config={"model_args.x": None, "x": None})
     yield good("--ignore-key", "timm", words=["qk_norm is left out", "xyz is left out"],
                config={"model_args.qk_norm": True, "xyz": 1},

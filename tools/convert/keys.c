@@ -257,9 +257,11 @@ static const key processor_keys[] = {
     {NULL, NULL},
 };
 
-/* Of timm's models in Hugging Face transformers: what timm's config.json has, and more. */
+/* Of timm's models in Hugging Face transformers. */
 static const key wrapper_keys[] = {
     {"image_processor_type", OBEYED},
+    {"pretrained_cfg", OBEYED},
+    {"architecture", HARMLESS},
     {"data_config", HARMLESS}, /* follows from pretrained_cfg */
     {NULL, NULL},
 };
@@ -277,7 +279,7 @@ static const key *const sources[KEYS_SOURCE_COUNT][3] = {
     [KEYS_RECIPE] = {recipe_keys},
     [KEYS_HF] = {hugging_face_keys, common_keys},
     [KEYS_PROCESSOR] = {processor_keys},
-    [KEYS_WRAPPER] = {wrapper_keys, timm_keys, recipe_keys},
+    [KEYS_WRAPPER] = {wrapper_keys},
     [KEYS_SIZE] = {size_keys},
 };
 

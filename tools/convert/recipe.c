@@ -85,6 +85,8 @@ static int has_recipe(json object) {
 void recipe_read_timm(settings *s, const model *m, json config) {
     int input[2] = {0, 0};
     json recipe = json_get(config, "pretrained_cfg");
+    if (has_recipe(recipe) && has_recipe(config))
+        note("%s: the recipe is pretrained_cfg's, not that of the top level", config.file);
     if (!has_recipe(recipe)) recipe = config;
     if (!has_recipe(recipe)) return;
     read_input_size(recipe, input);
