@@ -433,10 +433,6 @@ typedef struct vit_config {
     vit_act act;
     float norm_eps;
     vit_output output;
-    int norm_pre;    /* 1: a norm before the blocks, as CLIP has it } the format has room */
-    int qk_norm;     /* 1: norms of each head's queries and keys    } for these, but they */
-    int post_norm;   /* 1: each block's norms follow its branches   } are not computed    */
-    int pos_size[2]; /* grid of the position embeddings; 0: patches } yet: all are 0      */
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -1175,8 +1171,8 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
-#define VIT__NAME_OFFSET 192 /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET 280
+#define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
+#define VIT__SPARE_OFFSET 260 /* from here on zeros: what there is room for is not computed yet */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1186,60 +1182,56 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
     (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
 #define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
 
-/* A number of the header, after the sizes of the file's parts. */
-typedef enum vit__kind {
-    VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
-    VIT__CHOICE,   /* u32, below `least`, which counts what this build computes */
+/* The range of a number of the header, after the sizes of the file's parts. */
+typedef enum vit__range {
+    VIT__FROM_0, /* u32, up to VIT__MAX_COUNT */
+    VIT__FROM_1,
     VIT__FINITE,   /* f32 */
     VIT__POSITIVE, /* f32, finite */
-    VIT__NONZERO   /* f32, finite */
-} vit__kind;
+    VIT__NONZERO,  /* f32, finite */
+    VIT__CHOICES   /* + n: u32, below n, which counts the choices that this build computes */
+} vit__range;
 
 typedef struct vit__field {
     unsigned char word;  /* of the header: offset / 4 */
     unsigned char place; /* offset in vit_config */
     unsigned char size;  /* bytes there: an enum may take 1 */
     unsigned char count; /* of such numbers, one after the other */
-    unsigned char kind;  /* vit__kind */
-    unsigned char least; /* or the number of choices that are computed */
+    unsigned char range; /* vit__range */
 } vit__field;
 
-#define VIT__HEADER(offset, member, count, kind, least)                                          \
+#define VIT__HEADER(offset, member, count, range)                                                \
     {                                                                                            \
         (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
-            count, kind, least                                                                   \
+            count, range                                                                         \
     }
 
 /* The config and the recipe: what reads, checks and writes them walks this table. */
 static const vit__field vit__fields[] = {
-    VIT__HEADER(64, img_size, 2, VIT__COUNT, 1),
-    VIT__HEADER(72, patch_size, 2, VIT__COUNT, 1),
-    VIT__HEADER(80, in_chans, 1, VIT__COUNT, 1),
-    VIT__HEADER(84, num_classes, 1, VIT__COUNT, 0),
-    VIT__HEADER(88, embed_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(92, depth, 1, VIT__COUNT, 1),
-    VIT__HEADER(96, num_heads, 1, VIT__COUNT, 1),
-    VIT__HEADER(100, head_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 3),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
-    VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
-    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
-    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
-    VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
-    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE, VIT_INTERPOLATION_COUNT),
-    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE, VIT_CROP_COUNT),
-    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
-    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
-    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_COUNT),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
-    VIT__HEADER(272, pos_size, 2, VIT__CHOICE, 1),
+    VIT__HEADER(64, img_size, 2, VIT__FROM_1),
+    VIT__HEADER(72, patch_size, 2, VIT__FROM_1),
+    VIT__HEADER(80, in_chans, 1, VIT__FROM_1),
+    VIT__HEADER(84, num_classes, 1, VIT__FROM_0),
+    VIT__HEADER(88, embed_dim, 1, VIT__FROM_1),
+    VIT__HEADER(92, depth, 1, VIT__FROM_1),
+    VIT__HEADER(96, num_heads, 1, VIT__FROM_1),
+    VIT__HEADER(100, head_dim, 1, VIT__FROM_1),
+    VIT__HEADER(104, mlp_dim, 1, VIT__FROM_1),
+    VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
+    VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICES + 3),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICES + VIT_FINAL_NORM_NONE),
+    VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
+    VIT__HEADER(128, act, 1, VIT__CHOICES + VIT_ACT_GELU_TANH + VIT__TANH),
+    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICES + VIT_RESIZE_COUNT),
+    VIT__HEADER(140, preprocess.resize_size, 2, VIT__FROM_0),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICES + VIT_INTERPOLATION_COUNT),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICES + VIT_CROP_COUNT),
+    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
+    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
+    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
+    VIT__HEADER(256, output, 1, VIT__CHOICES + VIT_OUTPUT_COUNT),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1486,14 +1478,15 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
 
 /* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
    not compute. */
-static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
+static vit_status vit__check_number(int range, const unsigned char *p) {
     uint32_t value = vit__u32(p);
     float number = vit__f32(p);
     int in_range = vit__is_finite(number);
-    if (field->kind == VIT__CHOICE) return value < field->least ? VIT_OK : VIT_ERROR_FEATURE;
-    if (field->kind == VIT__COUNT) in_range = value >= field->least && value <= VIT__MAX_COUNT;
-    if (field->kind == VIT__POSITIVE) in_range &= number > 0;
-    if (field->kind == VIT__NONZERO) in_range &= number != 0;
+    if (range >= VIT__CHOICES)
+        return value < (uint32_t)(range - VIT__CHOICES) ? VIT_OK : VIT_ERROR_FEATURE;
+    if (range <= VIT__FROM_1) in_range = value >= (uint32_t)range && value <= VIT__MAX_COUNT;
+    if (range == VIT__POSITIVE) in_range &= number > 0;
+    if (range == VIT__NONZERO) in_range &= number != 0;
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
@@ -1529,11 +1522,12 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
     memset(c, 0, sizeof(*c));
     c->architecture = (const char *)header + VIT__NAME_OFFSET;
     for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
-        for (size_t i = 0; i < f->count; i++) {
-            const unsigned char *p = header + 4 * (f->word + i);
-            vit_status status = vit__check_number(f, p);
-            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+        const unsigned char *p = header + 4 * f->word;
+        unsigned char *to = (unsigned char *)c + f->place;
+        for (int i = 0; i < f->count; i++, p += 4, to += f->size) {
+            vit_status status = vit__check_number(f->range, p);
             if (status != VIT_OK) return status;
+            memcpy(to, p, f->size);
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
@@ -2298,8 +2292,7 @@ static void vit__norm_row(const float *x, const float *norm, int dim, size_t str
    of the row is a NaN or infinite. */
 static float vit__exp_row(float *x, int count, float scale) {
     float largest = x[0];
-    int32_t size =
-        0; /* bits of the largest magnitude: integers cost less where floats are emulated */
+    int32_t size = 0; /* bits of the largest |x|, which cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
         size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);

@@ -140,7 +140,7 @@ class PatchEmbed(nn.Module):
 
 
 class PlainViT(nn.Module):
-    """The whole model. forward gives logits; embed, stages and pooled give what lies in between."""
+    """The whole model. forward gives logits; embed, stages and pooled give the steps before."""
 
     def __init__(self, c):
         super().__init__()

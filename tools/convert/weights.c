@@ -147,14 +147,13 @@ static void write_prefix_tokens(const model *m, model_writer *w) {
     static const part parts[3] = {PART_CLASS_TOKEN, PART_DIST_TOKEN, PART_REG_TOKEN};
     stack x = {{NULL}, {0}, (size_t)m->config.embed_dim};
     size_t left = (size_t)m->config.prefix_tokens;
-    if (left == 0) return;
     for (int i = 0; i < 3; i++) {
         if (!layout_has(m, parts[i])) continue;
         x.rows[i] = i < 2 ? 1 : left;
         x.tensors[i] = layout_need(m, parts[i], 0, (shape){3, {1, x.rows[i], x.cols}});
         left -= x.rows[i];
     }
-    write_stack(w, &x, "the tokens in front of the patches");
+    if (m->config.prefix_tokens > 0) write_stack(w, &x, "the tokens in front of the patches");
 }
 
 /* Vaswani et al. 2017, 3.5: sines and cosines alternate. Row 0 is the class token's. */
