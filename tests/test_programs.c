@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define TINY GOLDEN "tiny.vit"
@@ -172,6 +173,23 @@ static void test_options_replace_what_the_config_says(void **state) {
     assert_int_equal(p->interpolation, VIT_INTERPOLATION_BILINEAR);
     assert_true(p->mean[0] == 0.1f && p->mean[2] == 0.3f && p->std[0] == 2 && p->std[2] == 2);
     vit_model_close(&model);
+}
+
+/* A key that changes the result, and the ways out: without the key, and without the whole file. */
+static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
+    static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"qk_norm\": true}}";
+    (void)state;
+    size_t size;
+    unsigned char *weights = read_file(CHECKPOINT "/model.safetensors", &size);
+    assert_int_equal(mkdir(in_folder("keys"), 0700), 0);
+    write_file(in_folder("keys/model.safetensors"), weights, size);
+    free(weights);
+    write_file(in_folder("keys/config.json"), config, strlen(config));
+    assert_int_equal(run("vit-convert $T/keys $T/keys.vit"), 1);
+    assert_printed("err", "config.json: model_args.qk_norm true is not supported");
+    assert_int_equal(count_files("keys.vit"), 0);
+    assert_int_equal(run("vit-convert --ignore-key qk_norm $T/keys $T/keys.vit"), 0);
+    assert_printed("err", "qk_norm is left out");
 }
 
 /* Compiles the array in the folder and a program with it, and runs that on a .vit file. Returns its
@@ -516,6 +534,91 @@ static void test_standard_input_and_a_table(void **state) {
     assert_printed("out", "###");
 }
 
+/* The checkpoint with another output, classified: one line of JSON. */
+static cJSON *classify_as(const char *output) {
+    char command[128];
+    snprintf(command, sizeof(command), "vit-convert --output %s " CHECKPOINT " $T/output.vit",
+             output);
+    assert_int_equal(run(command), 0);
+    assert_int_equal(run("vit-classify -k 7 --json --logits -m $T/output.vit " SAMPLE), 0);
+    cJSON *line = json_line(0);
+    assert_string_equal(cJSON_GetObjectItem(line, "output")->valuestring, output);
+    return line;
+}
+
+/* What a score is, from all logits, in double. */
+static double score_of(vit_output output, const cJSON *logits, int index) {
+    double x = cJSON_GetArrayItem(logits, index)->valuedouble, sum = 0;
+    if (output == VIT_OUTPUT_NUMBER) return x;
+    if (output == VIT_OUTPUT_SIGMOID) return 1 / (1 + exp(-x));
+    for (int i = 0; i < cJSON_GetArraySize(logits); i++)
+        sum += exp(cJSON_GetArrayItem(logits, i)->valuedouble - x);
+    return 1 / sum;
+}
+
+static void assert_scores(vit_output output, const cJSON *line) {
+    const cJSON *logits = cJSON_GetObjectItem(line, "logits"), *entry;
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItem(line, "top")) {
+        int index = cJSON_GetObjectItem(entry, "index")->valueint;
+        float want = (float)score_of(output, logits, index);
+        float got = (float)cJSON_GetObjectItem(entry, "score")->valuedouble;
+        assert_near(&got, &want, 1, 1e-5f);
+    }
+}
+
+/* By vit-classify in JSON and in its table, and by vit-info; other weights keep it. */
+static void test_scores_are_what_the_file_says(void **state) {
+    (void)state;
+    for (int output = 0; output < VIT_OUTPUT_COUNT; output++) {
+        char shown[64];
+        snprintf(shown, sizeof(shown), "output         %s\n", vit_output_name((vit_output)output));
+        cJSON *line = classify_as(vit_output_name((vit_output)output));
+        assert_scores((vit_output)output, line);
+        cJSON_Delete(line);
+        assert_int_equal(run("vit-classify -m $T/output.vit " SAMPLE), 0);
+        char *table = printed("out");
+        assert_int_equal(strchr(table, '%') != NULL, output != VIT_OUTPUT_NUMBER);
+        free(table);
+        assert_int_equal(run("vit-convert --dtype int8 $T/output.vit $T/again.vit"), 0);
+        assert_int_equal(run("vit-info $T/again.vit"), 0);
+        assert_printed("out", shown);
+    }
+}
+
+static void test_an_output_that_is_not_a_number_is_an_error_of_that_picture(void **state) {
+    static float pixels[3 * 64 * 64];
+    vit_model model;
+    (void)state;
+    assert_int_equal(vit_model_load(&model, TINY, NULL), VIT_OK);
+    size_t count = vit_pixels_count(&model);
+    vit_model_close(&model);
+    assert_in_range(count, 1, COUNT_OF(pixels));
+    for (size_t i = 0; i < count; i++) pixels[i] = NAN;
+    write_file(in_folder("nan.f32"), pixels, count * sizeof(float));
+    assert_int_equal(run("vit-classify -m " TINY " --json --pixels $T/nan.f32 " SAMPLE), 1);
+    for (int i = 0; i < 2; i++) {
+        cJSON *line = json_line(i), *error = cJSON_GetObjectItem(line, "error");
+        assert_int_equal(cJSON_HasObjectItem(line, "top"), i == 1);
+        if (i == 0) assert_string_equal(error->valuestring, "the model's output is not a number");
+        cJSON_Delete(line);
+    }
+}
+
+/* The last two bytes of a float of any type, all ones, make a NaN. */
+static void test_weights_that_are_not_numbers_give_no_class(void **state) {
+    size_t size;
+    unsigned char *bytes = read_file(CHECKPOINT "/model.safetensors", &size);
+    (void)state;
+    memset(bytes + size - 2, 0xFF, 2);
+    write_file(in_folder("nan.safetensors"), bytes, size);
+    free(bytes);
+    assert_int_equal(run("vit-convert --heads 3 $T/nan.safetensors $T/nan.vit"), 0);
+    assert_printed("err", "not finite");
+    assert_int_equal(run("vit-classify -m $T/nan.vit " SAMPLE), 1);
+    assert_printed("err", SAMPLE ": the model's output is not a number");
+    assert_printed("out", "");
+}
+
 /* Threads of vit-classify, counted while it waits on standard input for its second picture. */
 static int threads_under(const char *prefix) {
     char script[2048];
@@ -572,6 +675,7 @@ int main(void) {
         cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
         cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
         cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_a_key_that_is_not_supported_is_refused_by_name),
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
         cmocka_unit_test(test_a_file_of_float32_takes_another_type),
@@ -585,6 +689,9 @@ int main(void) {
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),
         cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
         cmocka_unit_test(test_standard_input_and_a_table),
+        cmocka_unit_test(test_scores_are_what_the_file_says),
+        cmocka_unit_test(test_an_output_that_is_not_a_number_is_an_error_of_that_picture),
+        cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
         cmocka_unit_test(test_a_random_model_is_timed),

@@ -4,6 +4,7 @@
 #include "container.h"
 #include "folder.h"
 #include "json.h"
+#include "keys.h"
 #include "labels.h"
 #include "layouts.h"
 #include "list.h"
@@ -43,6 +44,9 @@ static const char usage[] =
     "  --interpolation NAME bilinear or bicubic\n"
     "  --mean A,B,C         mean and standard deviation of each channel, of pixels from\n"
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
+    "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
+    "                       class by itself) or number (regression)\n"
+    "  --ignore-key NAME    take the config files without this key, which is not supported\n"
     "  --labels FILE        names of the classes: one a line, or JSON: a list, or an object\n"
     "                       from class to name or [synset, name], also within a config.json;\n"
     "                       imagenet-1k, cifar-10, cifar-100: the names that they have\n"
@@ -65,8 +69,12 @@ static const char usage[] =
     "  --section SECTION    the linker's section for that array\n"
     "  --help, --version\n";
 
+enum { MAX_IGNORED = 64 };
+
 typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
+    const char *ignored[MAX_IGNORED];
+    int ignored_count;
     const char *labels, *key, *prefix, *names;
     const char *c_array, *section;
     vit_dtype dtype;
@@ -143,6 +151,13 @@ static const char *parse_pos_embed(const char *text) {
     return text;
 }
 
+static int parse_output(const char *text) {
+    vit_output output = vit_output_find(text);
+    if (output == VIT_OUTPUT_COUNT)
+        fail("--output: %s is none of softmax, sigmoid and number", text);
+    return (int)output;
+}
+
 static vit_dtype parse_dtype(const char *text) {
     vit_dtype dtype = vit_dtype_find(text);
     if (dtype == VIT_DTYPE_COUNT)
@@ -160,6 +175,8 @@ enum {
     OPTION_INTERPOLATION,
     OPTION_MEAN,
     OPTION_STD,
+    OPTION_OUTPUT,
+    OPTION_IGNORE_KEY,
     OPTION_LABELS,
     OPTION_KEY,
     OPTION_PREFIX,
@@ -219,6 +236,9 @@ static int parse_setting(int option, const char *text, settings *s) {
     case OPTION_STD:
         s->stds = parse_channels("std", text, s->std);
         return 1;
+    case OPTION_OUTPUT:
+        s->output = parse_output(text);
+        return 1;
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
         return 1;
@@ -229,6 +249,10 @@ static int parse_setting(int option, const char *text, settings *s) {
 
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
+    case OPTION_IGNORE_KEY:
+        if (a->ignored_count == MAX_IGNORED) fail("--ignore-key: more than %d keys", MAX_IGNORED);
+        a->ignored[a->ignored_count++] = text, a->described = 1;
+        break;
     case OPTION_LABELS:
         a->labels = text;
         break;
@@ -274,6 +298,8 @@ static const struct option options[] = {
     {"interpolation", 1, NULL, OPTION_INTERPOLATION},
     {"mean", 1, NULL, OPTION_MEAN},
     {"std", 1, NULL, OPTION_STD},
+    {"output", 1, NULL, OPTION_OUTPUT},
+    {"ignore-key", 1, NULL, OPTION_IGNORE_KEY},
     {"labels", 1, NULL, OPTION_LABELS},
     {"key", 1, NULL, OPTION_KEY},
     {"prefix", 1, NULL, OPTION_PREFIX},
@@ -313,14 +339,14 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     parse_paths(argc - optind, argv + optind, a);
 }
 
-/* A config file of the folder; absent where IN is a file. */
-static json open_config(const char *in, const char *name) {
+/* A config file of the folder; absent where IN is a file. needed: a note says where it is not there. */
+static json open_config(const char *in, const char *name, int needed) {
     json absent = {name, NULL};
     if (!folder_is(in)) return absent;
     char *path = format_text("%s/%s", in, name);
     json config = json_read(path);
-    if (config.node == NULL) note("%s is not there", path);
-    else if (!cJSON_IsObject(config.node)) fail("%s: not an object", path);
+    if (config.node == NULL && needed) note("%s is not there", path);
+    if (config.node != NULL && !cJSON_IsObject(config.node)) fail("%s: not an object", path);
     config.file = name;
     free(path);
     return config;
@@ -346,9 +372,16 @@ static char *name_of(const char *path) {
 /* config.json of the folder; where there is none, what the checkpoint itself says. */
 static json find_config(const arguments *a, checkpoint *weights) {
     json own = {weights->file, weights->config};
-    if (weights->config == NULL) return open_config(a->in, "config.json");
+    if (weights->config == NULL) return open_config(a->in, "config.json", 1);
     weights->config = NULL;
     return own;
+}
+
+static void ignore_keys(const arguments *a, json config, json processor) {
+    for (int i = 0; i < a->ignored_count; i++) {
+        int found = keys_ignore(config, a->ignored[i]) + keys_ignore(processor, a->ignored[i]);
+        if (found == 0) fail("--ignore-key: no config file has the key %s", a->ignored[i]);
+    }
 }
 
 /* The checkpoint with the names that the options give it. */
@@ -376,9 +409,10 @@ static void convert(const arguments *a, settings *s) {
 
     memset(&m, 0, sizeof(m));
     layout_recognise(&m, &weights);
-    json processor = {NULL, NULL};
-    if (m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT)
-        processor = open_config(a->in, "preprocessor_config.json");
+    json processor =
+        open_config(a->in, "preprocessor_config.json",
+                    m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT);
+    ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
     char *labels = labels_read(a->labels, config, m.config.num_classes, &labels_size);
@@ -399,7 +433,7 @@ static void convert(const arguments *a, settings *s) {
 int main(int argc, char **argv) {
     arguments a;
     settings s;
-    memset(&a, 0, sizeof(a));
+    memset(&a, 0, sizeof(a)); /* VIT_F32 is 0 */
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
     if (a.list) {

@@ -49,6 +49,7 @@ static const layout layouts[] = {
          [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},
          [PART_NORM] = {"norm.weight"},
          [PART_FC_NORM] = {"fc_norm.weight"},
+         [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},
          [PART_HEAD] = {"head.weight"},
          [PART_HEAD_DIST] = {"head_dist.weight"},
      }},
@@ -282,6 +283,15 @@ static void guess_patch_size(model *m) {
          size);
 }
 
+/* The width of that layer. timm no longer has it, and drops it from such a file. */
+static int find_pre_logits(const model *m) {
+    char name[128];
+    const tensor *t = look_up(m, PART_PRE_LOGITS, 0, 0, name, sizeof(name));
+    if (m->layout->family == FAMILY_TIMM)
+        note("%s is applied, with tanh after it: newer versions of timm leave it out", t->name);
+    return size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+}
+
 void layout_recognise(model *m, checkpoint *c) {
     vit_config *config = &m->config;
     const char *why, *reason;
@@ -304,7 +314,7 @@ void layout_recognise(model *m, checkpoint *c) {
     config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
     if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
     config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
-    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
 }
 
 int layout_pos_rows(const model *m) {
@@ -321,7 +331,6 @@ static const char *reason_to_leave_out(const model *m, const tensor *t) {
     if (tensor_count(t) == 0) return "it is empty";
     if (t->type == TENSOR_OTHER) return "its type is not that of weights";
     if (strncmp(name, "criterion.", 10) == 0) return "it is the loss's";
-    if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
         return "an identity beside fc_norm";
     return NULL;

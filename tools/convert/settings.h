@@ -16,8 +16,10 @@ typedef struct settings {
     int act; /* vit_act; -1: not known */
     int img_size[2];
     pooling pooling;
-    int fc_norm;  /* -1: not known */
-    int qkv_bias; /* -1: not known */
+    int pool_prefix; /* 1: avg includes the tokens in front of the patches */
+    int fc_norm;     /* -1: not known */
+    int qkv_bias;    /* -1: not known */
+    int output;      /* vit_output; -1: not known */
 
     int resize; /* vit_resize; -1: not known, then img_size / crop_pct ... */
     int resize_size[2];
