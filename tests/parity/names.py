@@ -292,6 +292,13 @@ def model_cases(bench, state, want):
     with open(os.path.join(os.path.dirname(__file__), "jax_names.txt"), encoding="utf-8") as file:
         text = file.read()
     yield "JAX", bench.same(bench.rules(text), source, want, ["3 heads", "norms come before"])
+    yield "JAX, other heads", bench.refused([*bench.rules(text), "--heads", "4"], source,
+                                            ["line 13", "an axis of 3", "head, which is 4"])
+    folder = os.path.dirname(source)
+    with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+        file.write('{"architecture": "x", "model_args": {"num_heads": 4}}')
+    yield "JAX, other heads in a config", bench.refused(
+        bench.rules(text), folder, ["a config says that there are 4 heads", "say 3"])
     tensors, rules = lucidrains_model(state)
     options = ["--heads", str(HEADS)]
     yield "flat patches", bench.same([*options, *bench.rules(rules)], bench.write(tensors), want)
@@ -301,6 +308,14 @@ def model_cases(bench, state, want):
     yield "left out by -", bench.same(
         [*options, *bench.rules(rules + "decoder.{i}.* = -\n")], bench.write(tensors), want,
         ["decoder.0.weight and others are left out"])
+    _, state = small_model(pre_logits=16, layer_scale=True)
+    want, _ = bench.convert(options, bench.write(state))
+    theirs = {n.replace("pre_logits.fc", "hidden").replace(".ls", ".scale"): t
+              for n, t in state.items()}
+    mine = ("hidden.* = pre_logits.fc.*\nblocks.{i}.scale1.gamma = blocks.{i}.ls1.gamma\n"
+            "blocks.{i}.scale2.gamma = blocks.{i}.ls2.gamma\n")
+    yield "pre_logits and LayerScale", bench.same([*options, *bench.rules(mine)], bench.write(theirs),
+                                                  want)
     yield "not left out", bench.refused([*options, *bench.rules(rules)], bench.write(tensors),
                                         ["decoder.0.weight is not a tensor"])
 

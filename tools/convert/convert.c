@@ -388,7 +388,7 @@ static void ignore_keys(const arguments *a, json config, json processor) {
 static checkpoint open_checkpoint(const arguments *a, settings *s) {
     checkpoint weights = checkpoint_open(a->in, a->key);
     if (a->prefix != NULL) names_drop_prefix(&weights, a->prefix, 1);
-    if (a->names != NULL) s->num_heads = names_apply(&weights, a->names, s->num_heads);
+    if (a->names != NULL) s->shape_heads = names_apply(&weights, a->names, s->num_heads);
     return weights;
 }
 

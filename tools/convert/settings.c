@@ -182,6 +182,10 @@ void settings_read(settings *s, const model *m, json config, json processor) {
 static void assume_heads(settings *s, const vit_config *config) {
     int dim = config->embed_dim;
     int wide = dim == 1152 || dim == 1280 || dim == 1408 || dim == 1664;
+    if (s->num_heads == 0) s->num_heads = s->shape_heads;
+    if (s->shape_heads > 0 && s->num_heads != s->shape_heads)
+        fail("a config says that there are %d heads, the tensors' shapes say %d", s->num_heads,
+             s->shape_heads);
     if (s->num_heads > 0) return;
     if (!wide && dim % 64 != 0)
         fail("the number of heads is not known, and %d is not a multiple of 64: give --heads", dim);

@@ -12,6 +12,7 @@ typedef enum pooling { POOLING_UNKNOWN, POOLING_TOKEN, POOLING_AVG } pooling;
 typedef struct settings {
     char architecture[64]; /* empty: not known */
     int num_heads;         /* 0: not known, as for every member without another comment */
+    int shape_heads;       /* what shapes say that they are, with --names */
     double norm_eps;
     int act; /* vit_act; -1: not known */
     int img_size[2];
