@@ -41,7 +41,7 @@
        [8]  products: rows times the panels of a matrix, for each type of operand
        [9]  layers: patch embedding, norms, attention, MLP, pooling, head
        [10] forward: sizes and workspace of a pass, blocks one after the other, batches
-       [11] results: softmax, top-k
+       [11] results: softmax, scores, top-k
        [12] convenience: load from a file, thread pool
        [13] targets: the kernels of [7] for each instruction set
        [14] licence
@@ -128,8 +128,8 @@
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
    carries nothing of the picture when it starts: it gathers by attention, block after block, and
    its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
-   is exact but for rounding. Models that feed the head with the mean of the patch tokens instead
-   (head_avg) are supported too.
+   is exact but for rounding. Models that feed the head with the mean of the patch tokens or of all
+   tokens instead (head_avg) are supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
@@ -168,7 +168,7 @@
         108  u32      prefix_tokens: tokens in front of the patches, the class token first
         112  u32      head_tokens: the head reads the outputs of tokens 0 to head_tokens - 1 ...
         116  u32      head_avg: ... followed by 0 nothing, 1 the mean of the patch tokens, 2 the mean
-                      of all tokens [v1: 0, 1]
+                      of all tokens
         120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
                       2 none [v1: 0, 1]
         124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
@@ -186,7 +186,7 @@
         192  u8[64]   architecture: a name like a label (below), filled up with NUL
                       config, continued
         256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
-                      2 they are plain numbers [v1: 0]
+                      2 they are plain numbers
         260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
         264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
         268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
@@ -369,10 +369,16 @@ typedef enum vit_final_norm {
 /* What turns the logits into scores. */
 typedef enum vit_output {
     VIT_OUTPUT_SOFTMAX, /* probabilities of classes that exclude each other */
-    VIT_OUTPUT_SIGMOID, /* a probability for each class (not supported yet) */
-    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression (not supported yet) */
+    VIT_OUTPUT_SIGMOID, /* a probability for each class, whatever the others are */
+    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression */
     VIT_OUTPUT_COUNT
 } vit_output;
+
+/* "softmax", "sigmoid", "number"; "unknown" for any other value. */
+VIT_API const char *vit_output_name(vit_output output);
+
+/* The output of a name; VIT_OUTPUT_COUNT where there is none. */
+VIT_API vit_output vit_output_find(const char *name);
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
@@ -421,7 +427,7 @@ typedef struct vit_config {
     int mlp_dim;
     int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
-    int head_avg;      /* ... and then, if 1, the mean of the patch tokens */
+    int head_avg;      /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
     vit_final_norm final_norm;
     int pre_logits; /* width of the tanh layer in front of the head; 0: none */
     vit_act act;
@@ -616,6 +622,11 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
+
+/* What the model's output says its logits are, both [num_classes]: probabilities by softmax, by a
+   sigmoid for each class, or the logits as they are. They may be the same array. A logit that is not a
+   number gives scores that are not. */
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores);
 
 /* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
    many were written: min(k, num_classes). */
@@ -1209,7 +1220,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__FROM_1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
     VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
-    VIT__HEADER(116, head_avg, 1, VIT__BELOW(2)),
+    VIT__HEADER(116, head_avg, 1, VIT__BELOW(3)),
     VIT__HEADER(120, final_norm, 1, VIT__BELOW(VIT_FINAL_NORM_NONE)),
     VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
     VIT__HEADER(128, act, 1, VIT__BELOW(VIT_ACT_GELU_TANH + VIT__TANH)),
@@ -1221,7 +1232,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
-    VIT__HEADER(256, output, 1, VIT__BELOW(VIT_OUTPUT_SIGMOID)),
+    VIT__HEADER(256, output, 1, VIT__BELOW(VIT_OUTPUT_COUNT)),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1762,6 +1773,18 @@ VIT_API const vit_config *vit_model_config(const vit_model *model) {
 VIT_API const char *vit_dtype_name(vit_dtype dtype) {
     static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
     return (unsigned)dtype < VIT_DTYPE_COUNT ? names[dtype] : "unknown";
+}
+
+VIT_API const char *vit_output_name(vit_output output) {
+    static const char *const names[VIT_OUTPUT_COUNT] = {"softmax", "sigmoid", "number"};
+    return (unsigned)output < VIT_OUTPUT_COUNT ? names[output] : "unknown";
+}
+
+VIT_API vit_output vit_output_find(const char *name) {
+    int output = 0;
+    while (output < VIT_OUTPUT_COUNT && !vit__same_text(vit_output_name((vit_output)output), name))
+        output++;
+    return (vit_output)output;
 }
 
 VIT_API vit_dtype vit_dtype_find(const char *name) {
@@ -3332,6 +3355,7 @@ static void vit__mlp_branch(const vit__pass *pass, int block) {
 static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
+    int first = c->head_avg == 1 ? c->prefix_tokens : 0; /* token of the mean */
     for (size_t image = 0; image < (size_t)pass->images; image++) {
         const float *in = pass->x.data + image * (size_t)pass->rows_per_image * pass->x.stride;
         float *out = pass->pooled.data + image * pass->pooled.stride;
@@ -3339,10 +3363,10 @@ static void vit__pool(const vit__pass *pass) {
             memcpy(out, in + (size_t)t * pass->x.stride, dim * sizeof(float));
         if (!c->head_avg) continue;
         memset(out, 0, dim * sizeof(float));
-        for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) out[i] += in[t * pass->x.stride + i];
+        for (int t = first; t < pass->tokens; t++) {
+            for (size_t i = 0; i < dim; i++) out[i] += in[(size_t)t * pass->x.stride + i];
         }
-        for (size_t i = 0; i < dim; i++) out[i] /= (float)vit__num_patches(c);
+        for (size_t i = 0; i < dim; i++) out[i] /= (float)(pass->tokens - first);
     }
 }
 
@@ -3641,6 +3665,24 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
     vit__exp_row(probabilities, num_classes, 1.0f);
     vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
+}
+
+/* The sigmoid of x is the first of the two probabilities of {x, 0}. */
+static float vit__sigmoid(float x) {
+    float pair[2] = {x, 0.0f};
+    vit__exp_row(pair, 2, 1.0f);
+    return x != x ? x : pair[0] / (pair[0] + pair[1]); /* VIT_EXPF may make a number of a NaN */
+}
+
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores) {
+    const vit_config *c = &model->config;
+    if (c->output == VIT_OUTPUT_SOFTMAX) {
+        vit_softmax(logits, c->num_classes, scores);
+        return;
+    }
+    memmove(scores, logits, (size_t)c->num_classes * sizeof(float));
+    if (c->output == VIT_OUTPUT_NUMBER) return;
+    for (int i = 0; i < c->num_classes; i++) scores[i] = vit__sigmoid(scores[i]);
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN after all

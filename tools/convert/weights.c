@@ -110,7 +110,7 @@ static void check_qkv_bias(const model *m, const matrix *x) {
 
 static void write_qkv(const model *m, model_writer *w, int block) {
     size_t dim = (size_t)m->config.embed_dim;
-    int fused = m->layout->names[PART_QKV][0] != NULL;
+    int fused = m->layout->names[PART_QKV][0] != NULL && !layout_has(m, PART_Q);
     for (int i = 0; i < 3; i++) {
         matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * dim, dim)
                          : find_matrix(m, (part)(PART_Q + i), block, dim, dim);
