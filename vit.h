@@ -1200,12 +1200,13 @@ typedef struct vit__field {
     unsigned char range; /* vit__range */
 } vit__field;
 
-#define VIT__BELOW(n) (VIT__CHOICES + (int)(n))
 #define VIT__HEADER(offset, member, count, range)                                                \
     {                                                                                            \
         (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
             count, range                                                                         \
     }
+
+#define VIT__CHOICE(n) ((int)VIT__CHOICES + (int)(n)) /* C++20 warns of sums of two enums */
 
 /* The config and the recipe: what reads, checks and writes them walks this table. */
 static const vit__field vit__fields[] = {
@@ -1220,19 +1221,19 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(104, mlp_dim, 1, VIT__FROM_1),
     VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
     VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
-    VIT__HEADER(116, head_avg, 1, VIT__BELOW(3)),
-    VIT__HEADER(120, final_norm, 1, VIT__BELOW(VIT_FINAL_NORM_NONE)),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE(3)),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE(VIT_FINAL_NORM_NONE)),
     VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
-    VIT__HEADER(128, act, 1, VIT__BELOW(VIT_ACT_GELU_TANH + VIT__TANH)),
+    VIT__HEADER(128, act, 1, VIT__CHOICE(VIT_ACT_GELU_TANH + VIT__TANH)),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE),
-    VIT__HEADER(136, preprocess.resize, 1, VIT__BELOW(VIT_RESIZE_COUNT)),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE(VIT_RESIZE_COUNT)),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__FROM_0),
-    VIT__HEADER(148, preprocess.interpolation, 1, VIT__BELOW(VIT_INTERPOLATION_COUNT)),
-    VIT__HEADER(152, preprocess.crop, 1, VIT__BELOW(VIT_CROP_COUNT)),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE(VIT_INTERPOLATION_COUNT)),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE(VIT_CROP_COUNT)),
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
-    VIT__HEADER(256, output, 1, VIT__BELOW(VIT_OUTPUT_COUNT)),
+    VIT__HEADER(256, output, 1, VIT__CHOICE(VIT_OUTPUT_COUNT)),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
