@@ -4804,6 +4804,7 @@ VIT__INLINE void VIT__NAME(unpack_halves)(const uint16_t *p, size_t count, int b
    where input j shares a byte with j + 4. */
 VIT__INLINE void VIT__NAME(unpack_integers)(const vit__matrix *m, size_t panel, size_t k,
                                             size_t count, const int bits, float *out) {
+    const int fields = 32 / bits; /* of a word */
     const size_t groups = vit__groups(m->inputs);
     const float *scales = bits == 8 ? m->scales + panel * VIT__PANEL : NULL;
     const uint16_t *group_scales = bits == 8 ? NULL : m->group_scales + panel * groups * VIT__PANEL;
@@ -4815,7 +4816,7 @@ VIT__INLINE void VIT__NAME(unpack_integers)(const vit__matrix *m, size_t panel, 
                           : VIT__LOAD_F16(group_scales + k / VIT__GROUP * VIT__PANEL + n);
             const VIT__WORDS w = VIT__LOAD_WORDS(p) ^ (bits == 8 ? 0 : 0x88888888u);
             VIT__UNROLL
-            for (int j = 0; j < 32 / bits; j++) { /* the bits on either side are shifted out */
+            for (int j = 0; j < fields; j++) { /* the bits on either side are shifted out */
                 VIT__WORDS high = w << (32 - bits - j % 4 * 8 - j / 4 * 4);
                 VIT__STORE(out + j * VIT__PANEL + n,
                            VIT__TO_FLOAT(VIT__SIGNED(high) >> (32 - bits)) * scale);
