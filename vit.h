@@ -3646,7 +3646,7 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     if (num_classes < 1) return;
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
     vit__exp_row(probabilities, num_classes, 1.0f);
-    vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
+    vit__divide_row(probabilities, num_classes, 0); /* -infinity gives 0 */
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN after all
