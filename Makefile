@@ -200,6 +200,7 @@ check-parity:
 	$(PYTHON) tests/parity/pixels.py
 	$(PYTHON) tests/parity/configs.py $(BUILD)
 	$(PYTHON) tests/parity/containers.py $(BUILD)
+	$(PYTHON) tests/parity/names.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 

@@ -41,7 +41,7 @@
        [8]  products: rows times the panels of a matrix, for each type of operand
        [9]  layers: patch embedding, norms, attention, MLP, pooling, head
        [10] forward: sizes and workspace of a pass, blocks one after the other, batches
-       [11] results: softmax, top-k
+       [11] results: softmax, scores, top-k
        [12] convenience: load from a file, thread pool
        [13] targets: the kernels of [7] for each instruction set
        [14] licence
@@ -128,8 +128,8 @@
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
    carries nothing of the picture when it starts: it gathers by attention, block after block, and
    its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
-   is exact but for rounding. Models that feed the head with the mean of the patch tokens instead
-   (head_avg) are supported too.
+   is exact but for rounding. Models that feed the head with the mean of the patch tokens or of all
+   tokens instead (head_avg) are supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
@@ -168,7 +168,7 @@
         108  u32      prefix_tokens: tokens in front of the patches, the class token first
         112  u32      head_tokens: the head reads the outputs of tokens 0 to head_tokens - 1 ...
         116  u32      head_avg: ... followed by 0 nothing, 1 the mean of the patch tokens, 2 the mean
-                      of all tokens [v1: 0, 1]
+                      of all tokens
         120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
                       2 none [v1: 0, 1]
         124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
@@ -186,7 +186,7 @@
         192  u8[64]   architecture: a name like a label (below), filled up with NUL
                       config, continued
         256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
-                      2 they are plain numbers [v1: 0]
+                      2 they are plain numbers
         260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
         264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
         268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
@@ -369,10 +369,16 @@ typedef enum vit_final_norm {
 /* What turns the logits into scores. */
 typedef enum vit_output {
     VIT_OUTPUT_SOFTMAX, /* probabilities of classes that exclude each other */
-    VIT_OUTPUT_SIGMOID, /* a probability for each class (not supported yet) */
-    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression (not supported yet) */
+    VIT_OUTPUT_SIGMOID, /* a probability for each class, whatever the others are */
+    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression */
     VIT_OUTPUT_COUNT
 } vit_output;
+
+/* "softmax", "sigmoid", "number"; "unknown" for any other value. */
+VIT_API const char *vit_output_name(vit_output output);
+
+/* The output of a name; VIT_OUTPUT_COUNT where there is none. */
+VIT_API vit_output vit_output_find(const char *name);
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
@@ -421,16 +427,12 @@ typedef struct vit_config {
     int mlp_dim;
     int prefix_tokens; /* tokens in front of the patches; the class token is the first of them */
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
-    int head_avg;      /* ... and then, if 1, the mean of the patch tokens */
+    int head_avg;      /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
     vit_final_norm final_norm;
     int pre_logits; /* width of the tanh layer in front of the head; 0: none */
     vit_act act;
     float norm_eps;
     vit_output output;
-    int norm_pre;    /* 1: a norm before the blocks, as CLIP has it } the format has room */
-    int qk_norm;     /* 1: norms of each head's queries and keys    } for these, but they */
-    int post_norm;   /* 1: each block's norms follow its branches   } are not computed    */
-    int pos_size[2]; /* grid of the position embeddings; 0: patches } yet: all are 0      */
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -620,6 +622,11 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
+
+/* What the model's output says its logits are, both [num_classes]: probabilities by softmax, by a
+   sigmoid for each class, or the logits as they are. They may be the same array. A logit that is not a
+   number gives scores that are not. */
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores);
 
 /* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
    many were written: min(k, num_classes). */
@@ -1164,8 +1171,8 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
-#define VIT__NAME_OFFSET 192 /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET 280
+#define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
+#define VIT__SPARE_OFFSET 260 /* from here on zeros: what there is room for is not computed yet */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1175,60 +1182,58 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
     (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
 #define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
 
-/* A number of the header, after the sizes of the file's parts. */
-typedef enum vit__kind {
-    VIT__COUNT,    /* u32, `least` to VIT__MAX_COUNT */
-    VIT__CHOICE,   /* u32, below `least`, which counts what this build computes */
+/* The range of a number of the header, after the sizes of the file's parts. */
+typedef enum vit__range {
+    VIT__FROM_0, /* u32, up to VIT__MAX_COUNT */
+    VIT__FROM_1,
     VIT__FINITE,   /* f32 */
     VIT__POSITIVE, /* f32, finite */
-    VIT__NONZERO   /* f32, finite */
-} vit__kind;
+    VIT__NONZERO,  /* f32, finite */
+    VIT__CHOICES   /* + n: u32, below n, which counts the choices that this build computes */
+} vit__range;
 
 typedef struct vit__field {
     unsigned char word;  /* of the header: offset / 4 */
     unsigned char place; /* offset in vit_config */
     unsigned char size;  /* bytes there: an enum may take 1 */
     unsigned char count; /* of such numbers, one after the other */
-    unsigned char kind;  /* vit__kind */
-    unsigned char least; /* or the number of choices that are computed */
+    unsigned char range; /* vit__range */
 } vit__field;
 
-#define VIT__HEADER(offset, member, count, kind, least)                                          \
+#define VIT__HEADER(offset, member, count, range)                                                \
     {                                                                                            \
         (offset) / 4, offsetof(vit_config, member), sizeof(((vit_config *)0)->member) / (count), \
-            count, kind, least                                                                   \
+            count, range                                                                         \
     }
+
+#define VIT__CHOICE(n) ((int)VIT__CHOICES + (int)(n)) /* C++20 warns of sums of two enums */
 
 /* The config and the recipe: what reads, checks and writes them walks this table. */
 static const vit__field vit__fields[] = {
-    VIT__HEADER(64, img_size, 2, VIT__COUNT, 1),
-    VIT__HEADER(72, patch_size, 2, VIT__COUNT, 1),
-    VIT__HEADER(80, in_chans, 1, VIT__COUNT, 1),
-    VIT__HEADER(84, num_classes, 1, VIT__COUNT, 0),
-    VIT__HEADER(88, embed_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(92, depth, 1, VIT__COUNT, 1),
-    VIT__HEADER(96, num_heads, 1, VIT__COUNT, 1),
-    VIT__HEADER(100, head_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(104, mlp_dim, 1, VIT__COUNT, 1),
-    VIT__HEADER(108, prefix_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(112, head_tokens, 1, VIT__COUNT, 0),
-    VIT__HEADER(116, head_avg, 1, VIT__CHOICE, 2),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE, VIT_FINAL_NORM_NONE),
-    VIT__HEADER(124, pre_logits, 1, VIT__COUNT, 0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE, VIT_ACT_GELU_TANH + VIT__TANH),
-    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE, 0),
-    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE, VIT_RESIZE_COUNT),
-    VIT__HEADER(140, preprocess.resize_size, 2, VIT__COUNT, 0),
-    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE, VIT_INTERPOLATION_COUNT),
-    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE, VIT_CROP_COUNT),
-    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE, 0),
-    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE, 0),
-    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO, 0),
-    VIT__HEADER(256, output, 1, VIT__CHOICE, VIT_OUTPUT_SIGMOID),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE, 1),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE, 1),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE, 1),
-    VIT__HEADER(272, pos_size, 2, VIT__CHOICE, 1),
+    VIT__HEADER(64, img_size, 2, VIT__FROM_1),
+    VIT__HEADER(72, patch_size, 2, VIT__FROM_1),
+    VIT__HEADER(80, in_chans, 1, VIT__FROM_1),
+    VIT__HEADER(84, num_classes, 1, VIT__FROM_0),
+    VIT__HEADER(88, embed_dim, 1, VIT__FROM_1),
+    VIT__HEADER(92, depth, 1, VIT__FROM_1),
+    VIT__HEADER(96, num_heads, 1, VIT__FROM_1),
+    VIT__HEADER(100, head_dim, 1, VIT__FROM_1),
+    VIT__HEADER(104, mlp_dim, 1, VIT__FROM_1),
+    VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
+    VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
+    VIT__HEADER(116, head_avg, 1, VIT__CHOICE(3)),
+    VIT__HEADER(120, final_norm, 1, VIT__CHOICE(VIT_FINAL_NORM_NONE)),
+    VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
+    VIT__HEADER(128, act, 1, VIT__CHOICE(VIT_ACT_GELU_TANH + VIT__TANH)),
+    VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE),
+    VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE(VIT_RESIZE_COUNT)),
+    VIT__HEADER(140, preprocess.resize_size, 2, VIT__FROM_0),
+    VIT__HEADER(148, preprocess.interpolation, 1, VIT__CHOICE(VIT_INTERPOLATION_COUNT)),
+    VIT__HEADER(152, preprocess.crop, 1, VIT__CHOICE(VIT_CROP_COUNT)),
+    VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
+    VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
+    VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
+    VIT__HEADER(256, output, 1, VIT__CHOICE(VIT_OUTPUT_COUNT)),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1475,14 +1480,15 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
 
 /* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
    not compute. */
-static vit_status vit__check_number(const vit__field *field, const unsigned char *p) {
+static vit_status vit__check_number(int range, const unsigned char *p) {
     uint32_t value = vit__u32(p);
     float number = vit__f32(p);
     int in_range = vit__is_finite(number);
-    if (field->kind == VIT__CHOICE) return value < field->least ? VIT_OK : VIT_ERROR_FEATURE;
-    if (field->kind == VIT__COUNT) in_range = value >= field->least && value <= VIT__MAX_COUNT;
-    if (field->kind == VIT__POSITIVE) in_range &= number > 0;
-    if (field->kind == VIT__NONZERO) in_range &= number != 0;
+    if (range >= VIT__CHOICES)
+        return value < (uint32_t)(range - VIT__CHOICES) ? VIT_OK : VIT_ERROR_FEATURE;
+    if (range <= VIT__FROM_1) in_range = value >= (uint32_t)range && value <= VIT__MAX_COUNT;
+    if (range == VIT__POSITIVE) in_range &= number > 0;
+    if (range == VIT__NONZERO) in_range &= number != 0;
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
@@ -1518,11 +1524,12 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
     memset(c, 0, sizeof(*c));
     c->architecture = (const char *)header + VIT__NAME_OFFSET;
     for (const vit__field *f = vit__fields; f < vit__fields + VIT__FIELD_COUNT; f++) {
-        for (size_t i = 0; i < f->count; i++) {
-            const unsigned char *p = header + 4 * (f->word + i);
-            vit_status status = vit__check_number(f, p);
-            memcpy((unsigned char *)c + f->place + i * f->size, p, f->size);
+        const unsigned char *p = header + 4 * f->word;
+        unsigned char *to = (unsigned char *)c + f->place;
+        for (int i = 0; i < f->count; i++, p += 4, to += f->size) {
+            vit_status status = vit__check_number(f->range, p);
             if (status != VIT_OK) return status;
+            memcpy(to, p, f->size);
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
@@ -1767,6 +1774,18 @@ VIT_API const vit_config *vit_model_config(const vit_model *model) {
 VIT_API const char *vit_dtype_name(vit_dtype dtype) {
     static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
     return (unsigned)dtype < VIT_DTYPE_COUNT ? names[dtype] : "unknown";
+}
+
+VIT_API const char *vit_output_name(vit_output output) {
+    static const char *const names[VIT_OUTPUT_COUNT] = {"softmax", "sigmoid", "number"};
+    return (unsigned)output < VIT_OUTPUT_COUNT ? names[output] : "unknown";
+}
+
+VIT_API vit_output vit_output_find(const char *name) {
+    int output = 0;
+    while (output < VIT_OUTPUT_COUNT && !vit__same_text(vit_output_name((vit_output)output), name))
+        output++;
+    return (vit_output)output;
 }
 
 VIT_API vit_dtype vit_dtype_find(const char *name) {
@@ -2164,9 +2183,9 @@ struct vit__kernels {
 };
 
 /* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
-static int32_t vit__bits_of(float x) {
+static int32_t vit__bits_at(const float *x) {
     int32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
+    memcpy(&bits, x, sizeof(bits));
     return bits;
 }
 
@@ -2278,7 +2297,7 @@ static float vit__exp_row(float *x, int count, float scale) {
     int32_t size = 0; /* bits of the largest |x|, which cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
-        size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
+        size = vit__max(size, vit__bits_at(&x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     return vit__float_of(size) * 0.0f;
@@ -2363,7 +2382,7 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
     for (; rows > 0; rows--, x += stride, out += out_stride) {
         int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
         for (size_t i = 0; i < count; i++) {
-            int32_t bits = vit__bits_of(x[i]);
+            int32_t bits = vit__bits_at(&x[i]);
             low = vit__max(low, bits ^ INT32_MIN);
             high = vit__max(high, bits);
         }
@@ -2384,9 +2403,9 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        int32_t size = vit__bits_of(1e-30f);
+        int32_t size = 0x0DA24260; /* 1e-30 */
         for (size_t r = 0; r < (size_t)rows; r++)
-            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
+            size = vit__max(size, vit__bits_at(&x[r * stride + n]) & 0x7FFFFFFF);
         float most = vit__float_of(size);
         float inverse = (float)range / most;
         scales[n] = most / (float)range + most * 0.0f;
@@ -2408,7 +2427,7 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
         float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
-            int32_t bits = vit__bits_of(shifted);
+            int32_t bits = vit__bits_at(&shifted);
             *high++ = (uint8_t)(bits >> 6 & 63), *low++ = (uint8_t)(bits & 63);
             sum += shifted - VIT__SHIFT;
         }
@@ -2778,11 +2797,9 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
     const int unpacks =
         m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
-    const int threads = m != NULL ? vit__threads(pass->options) : 1;
     const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
     const size_t most = unpacks ? pass->slice_inputs : all->steps;
-    const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
-    vit__tile tile;
+    vit__tile tile = *all;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
         const void *weights = vit__offset(all->weights, (size_t)panel * panel_size);
         const size_t n = (size_t)panel * VIT__PANEL;
@@ -2801,7 +2818,8 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
                 pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
-                                tiles * all->steps, threads);
+                                (size_t)vit__divide_up(all->rows, kernels->tile_rows) * all->steps,
+                                m != NULL ? vit__threads(pass->options) : 1);
             vit__multiply_rows(kernels, &tile, all->rows);
         }
     }
@@ -3338,6 +3356,7 @@ static void vit__mlp_branch(const vit__pass *pass, int block) {
 static void vit__pool(const vit__pass *pass) {
     const vit_config *c = pass->config;
     size_t dim = pass->dim;
+    int first = c->head_avg == 1 ? c->prefix_tokens : 0; /* token of the mean */
     for (size_t image = 0; image < (size_t)pass->images; image++) {
         const float *in = pass->x.data + image * (size_t)pass->rows_per_image * pass->x.stride;
         float *out = pass->pooled.data + image * pass->pooled.stride;
@@ -3345,10 +3364,10 @@ static void vit__pool(const vit__pass *pass) {
             memcpy(out, in + (size_t)t * pass->x.stride, dim * sizeof(float));
         if (!c->head_avg) continue;
         memset(out, 0, dim * sizeof(float));
-        for (size_t t = (size_t)c->prefix_tokens; t < (size_t)pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) out[i] += in[t * pass->x.stride + i];
+        for (int t = first; t < pass->tokens; t++) {
+            for (size_t i = 0; i < dim; i++) out[i] += in[(size_t)t * pass->x.stride + i];
         }
-        for (size_t i = 0; i < dim; i++) out[i] /= (float)vit__num_patches(c);
+        for (size_t i = 0; i < dim; i++) out[i] /= (float)(pass->tokens - first);
     }
 }
 
@@ -3647,6 +3666,24 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
     vit__exp_row(probabilities, num_classes, 1.0f);
     vit__divide_row(probabilities, num_classes, 0); /* -infinity gives 0 */
+}
+
+/* The sigmoid of x is the first of the two probabilities of {x, 0}. */
+static float vit__sigmoid(float x) {
+    float pair[2] = {x, 0.0f};
+    vit__exp_row(pair, 2, 1.0f);
+    return x != x ? x : pair[0] / (pair[0] + pair[1]); /* VIT_EXPF may make a number of a NaN */
+}
+
+VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores) {
+    const vit_config *c = &model->config;
+    if (c->output == VIT_OUTPUT_SOFTMAX) {
+        vit_softmax(logits, c->num_classes, scores);
+        return;
+    }
+    memmove(scores, logits, (size_t)c->num_classes * sizeof(float));
+    if (c->output == VIT_OUTPUT_NUMBER) return;
+    for (int i = 0; i < c->num_classes; i++) scores[i] = vit__sigmoid(scores[i]);
 }
 
 /* Whether class a comes before class b: larger score, then smaller index; NaN after all

@@ -49,14 +49,13 @@ static void usage(FILE *file) {
         "  -h, --help          show this\n"
         "      --version       show the version\n"
         "\n"
-        "JSON: {\"file\", \"top\": [{\"index\", \"label\", \"score\"}...], \"logits\": [...]}, "
-        "best class\n"
-        "first, or {\"file\", \"error\"}. score is the probability; label is null where the model "
-        "has\n"
-        "no names.\n"
+        "JSON: {\"file\", \"output\", \"top\": [{\"index\", \"label\", \"score\"}...],\n"
+        "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what\n"
+        "score is, as the model has it: softmax or sigmoid, a probability, or number, a plain\n"
+        "number. label is null where the model has no names.\n"
         "\n"
-        "Exit status: 0 success, 1 an image or the model could not be used (the other images are\n"
-        "still classified), 2 wrong usage.\n",
+        "Exit status: 0 success, 1 an image or the model could not be used, or the output is not\n"
+        "a number (the other images are still classified), 2 wrong usage.\n",
         file);
 }
 
@@ -300,7 +299,9 @@ static const char *classify(classifier *c, timing *t) {
     t->inference = milliseconds() - begin;
 
     int classes = vit_model_config(&c->model)->num_classes;
-    vit_softmax(c->logits, classes, c->scores);
+    for (int i = 0; i < classes; i++)
+        if (!isfinite(c->logits[i])) return "the model's output is not a number";
+    vit_scores(&c->model, c->logits, c->scores);
     vit_top_k(c->logits, classes, c->top_count, c->top);
     return NULL;
 }
@@ -321,6 +322,17 @@ static const char *class_name(const vit_model *model, int index, char buffer[32]
     return buffer;
 }
 
+/* A probability with a bar, or a plain number. */
+static void print_score(float score, vit_output output) {
+    if (output == VIT_OUTPUT_NUMBER) {
+        printf("%12.6g\n", (double)score);
+        return;
+    }
+    printf("%6.2f %%  ", (double)score * 100);
+    for (int bar = 0; (float)bar + 0.5f < score * BAR_LENGTH; bar++) putchar('#');
+    putchar('\n');
+}
+
 static void print_table(const classifier *c, const char *file, const timing *t, int logits) {
     char buffer[32];
     int widest = 0;
@@ -332,10 +344,8 @@ static void print_table(const classifier *c, const char *file, const timing *t, 
            t->preprocess, t->inference);
     for (int i = 0; i < c->top_count; i++) {
         const char *name = class_name(&c->model, c->top[i], buffer);
-        float score = c->scores[c->top[i]];
-        printf("  %s%*s  %6.2f %%  ", name, widest - utf8_width(name), "", (double)score * 100);
-        for (int bar = 0; (float)bar + 0.5f < score * BAR_LENGTH; bar++) putchar('#');
-        putchar('\n');
+        printf("  %s%*s  ", name, widest - utf8_width(name), "");
+        print_score(c->scores[c->top[i]], vit_model_config(&c->model)->output);
     }
     if (!logits) return;
     printf("  logits");
@@ -377,10 +387,9 @@ static cJSON *json_text(const char *text) {
     return string;
 }
 
-/* With enough digits to read the same float back. JSON has no infinity and no NaN. */
+/* With enough digits to read the same float back. Not for infinity and NaN, which JSON lacks. */
 static cJSON *json_float(float x) {
     char digits[32];
-    if (!isfinite(x)) return cJSON_CreateNull();
     snprintf(digits, sizeof(digits), "%.9g", (double)x);
     return cJSON_CreateRaw(digits);
 }
@@ -412,6 +421,8 @@ static void print_json(const classifier *c, const char *file, const char *error,
     if (error != NULL) {
         cJSON_AddItemToObject(line, "error", json_text(error));
     } else {
+        vit_output output = vit_model_config(&c->model)->output;
+        cJSON_AddStringToObject(line, "output", vit_output_name(output));
         cJSON_AddItemToObject(line, "top", json_top(c));
         if (logits) cJSON_AddItemToObject(line, "logits", json_logits(c));
     }

@@ -23,7 +23,7 @@ int main(int argc, char **argv) {
     status = vit_preprocess(&model, &image, pixels, workspace, size); /* resize, crop, normalise */
     if (status == VIT_OK) status = vit_forward(&model, NULL, pixels, 1, scores, workspace, size);
     if (status != VIT_OK) return fprintf(stderr, "%s\n", vit_status_string(status)), 1;
-    vit_softmax(scores, classes, scores);
+    vit_scores(&model, scores, scores); /* probabilities, or what the model's output is */
     for (int i = 0, count = vit_top_k(scores, classes, 5, best); i < count; i++)
-        printf("%6.2f %%  %s\n", (double)scores[best[i]] * 100, vit_model_label(&model, best[i]));
+        printf("%8.4f  %s\n", (double)scores[best[i]], vit_model_label(&model, best[i]));
 }

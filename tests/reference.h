@@ -175,15 +175,15 @@ static inline double *reference_embed(const vit_model *model, const float *pixel
 }
 
 /* What the head reads, of rows x [tokens][embed_dim]: head_tokens rows, then the mean of the
-   patches. To be freed. */
+   patches or of all. To be freed. */
 static inline double *reference_pool(const vit_config *c, const double *x, int tokens) {
     int dim = c->embed_dim, kept = c->head_tokens * dim;
+    int from = c->head_avg == 2 ? 0 : c->prefix_tokens;
     double *pooled = (double *)allocate((size_t)(kept + dim) * sizeof(double));
     for (int i = 0; i < kept; i++) pooled[i] = x[i];
     for (int i = 0; i < dim; i++) {
         pooled[kept + i] = 0;
-        for (int t = c->prefix_tokens; t < tokens; t++)
-            pooled[kept + i] += x[t * dim + i] / (tokens - c->prefix_tokens);
+        for (int t = from; t < tokens; t++) pooled[kept + i] += x[t * dim + i] / (tokens - from);
     }
     return pooled;
 }
@@ -191,7 +191,7 @@ static inline double *reference_pool(const vit_config *c, const double *x, int t
 /* Final norm, pooling, pre-logits and head. To be freed. */
 static inline double *reference_head(const vit_model *model, const double *x, int tokens) {
     const vit_config *c = &model->config;
-    int pooled_tokens = c->head_tokens + c->head_avg;
+    int pooled_tokens = c->head_tokens + (c->head_avg > 0);
     double *first = c->final_norm == VIT_FINAL_NORM_POOLED
                         ? reference_pool(c, x, tokens)
                         : reference_norm(model, VIT__NORM, 0, x, tokens);

@@ -184,6 +184,48 @@ static void test_softmax_of_what_is_not_finite(void **state) {
     }
 }
 
+/* ---- scores ---- */
+
+static void scores_of(vit_output output, const float *logits, int count, float *scores) {
+    vit_model model;
+    memset(&model, 0, sizeof(model));
+    model.config.output = output;
+    model.config.num_classes = count;
+    vit_scores(&model, logits, scores);
+}
+
+/* Out of place and in place; far below 0 a sigmoid ends at the smallest normal float. */
+static void test_scores_are_what_the_output_says(void **state) {
+    float x[64], out[64], want[64];
+    (void)state;
+    for (int i = 0; i < 64; i++) x[i] = ((float)i - 31.5f) * (i % 2 ? 3 : 0.2f);
+    scores_of(VIT_OUTPUT_NUMBER, x, 64, out);
+    assert_same_bits(out, x, 64);
+    scores_of(VIT_OUTPUT_SOFTMAX, x, 64, out);
+    vit_softmax(x, 64, want);
+    assert_same_bits(out, want, 64);
+    scores_of(VIT_OUTPUT_SIGMOID, x, 64, out);
+    for (int i = 0; i < 64; i++) {
+        float exact = (float)(1 / (1 + exp(-(double)x[i])));
+        assert_near(&out[i], &exact, 1, 1e-6f * exact + FLT_MIN);
+    }
+    scores_of(VIT_OUTPUT_SIGMOID, x, 64, x);
+    assert_same_bits(x, out, 64);
+}
+
+static void test_scores_of_what_is_not_a_number_are_not(void **state) {
+    float x[3] = {NAN, FLT_MAX, -FLT_MAX}, out[3];
+    (void)state;
+    for (int output = 0; output < VIT_OUTPUT_COUNT; output++) {
+        scores_of((vit_output)output, x, 3, out);
+        assert_true(isnan(out[0]));
+        assert_true(output == VIT_OUTPUT_SOFTMAX || (!isnan(out[1]) && !isnan(out[2])));
+    }
+    assert_int_equal(vit_output_find("sigmoid"), VIT_OUTPUT_SIGMOID);
+    assert_int_equal(vit_output_find("sigmoids"), VIT_OUTPUT_COUNT);
+    assert_string_equal(vit_output_name(VIT_OUTPUT_COUNT), "unknown");
+}
+
 /* ---- top-k ---- */
 
 static void test_top_k_gives_the_golden_order_for_every_k(void **state) {
@@ -1074,6 +1116,8 @@ int main(void) {
         cmocka_unit_test(test_softmax_works_in_place_and_adds_up_to_1),
         cmocka_unit_test(test_softmax_stands_the_largest_numbers),
         cmocka_unit_test(test_softmax_of_what_is_not_finite),
+        cmocka_unit_test(test_scores_are_what_the_output_says),
+        cmocka_unit_test(test_scores_of_what_is_not_a_number_are_not),
         cmocka_unit_test(test_top_k_gives_the_golden_order_for_every_k),
         cmocka_unit_test(test_top_k_of_more_than_there_are_gives_all),
         cmocka_unit_test(test_top_k_of_nothing_is_nothing),

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <dirent.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define TINY GOLDEN "tiny.vit"
@@ -174,6 +175,23 @@ static void test_options_replace_what_the_config_says(void **state) {
     vit_model_close(&model);
 }
 
+/* A key that changes the result, and the ways out: without the key, and without the whole file. */
+static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
+    static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"qk_norm\": true}}";
+    (void)state;
+    size_t size;
+    unsigned char *weights = read_file(CHECKPOINT "/model.safetensors", &size);
+    assert_int_equal(mkdir(in_folder("keys"), 0700), 0);
+    write_file(in_folder("keys/model.safetensors"), weights, size);
+    free(weights);
+    write_file(in_folder("keys/config.json"), config, strlen(config));
+    assert_int_equal(run("vit-convert $T/keys $T/keys.vit"), 1);
+    assert_printed("err", "config.json: model_args.qk_norm true is not supported");
+    assert_int_equal(count_files("keys.vit"), 0);
+    assert_int_equal(run("vit-convert --ignore-key qk_norm $T/keys $T/keys.vit"), 0);
+    assert_printed("err", "qk_norm is left out");
+}
+
 /* Compiles the array in the folder and a program with it, and runs that on a .vit file. Returns its
    exit status. */
 static int run_with_array(const char *vit) {
@@ -246,7 +264,7 @@ static void test_a_file_of_float32_takes_another_type(void **state) {
     assert_int_equal(run("vit-convert --dtype int4 $T/int8.vit $T/int4.vit"), 1);
     assert_printed("err", "not all float32");
     assert_int_equal(run("vit-convert --heads 3 $T/plain.vit $T/heads.vit"), 1);
-    assert_printed("err", "no option but --dtype");
+    assert_printed("err", "no option but --dtype and --labels");
     assert_int_equal(count_files("int4") + count_files("heads"), 0);
 }
 
@@ -264,6 +282,56 @@ static void assert_same_files(const char *got, const char *want) {
     assert_memory_equal(a, b, want_size);
     free(a);
     free(b);
+}
+
+static void write_text(const char *name, const char *text) {
+    write_file(in_folder(name), text, strlen(text));
+}
+
+/* A finished model with other labels is what the conversion with those is, whatever the dtype: so the
+   weights are the same bytes. Longer and shorter heads; a model without labels. */
+static void test_a_finished_model_takes_other_labels(void **state) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8", "int8x", "int4"};
+    char command[1024], lines[7 * 100 + 1] = "";
+    (void)state;
+    for (int i = 0; i < 7; i++)
+        snprintf(lines + i * 100, sizeof(lines) - (size_t)i * 100, "%099d\n", i);
+    write_text("long.txt", lines);
+    write_text("short.json", "{\"0\":\"a\",\"1\":\"\",\"2\":\"c\",\"3\":\"d\","
+                             "\"4\":[\"n4\",\"e\"],\"5\":\"f\",\"6\":\"g\"}");
+    copy_file(CHECKPOINT "/model.safetensors", in_folder("bare.safetensors"));
+    for (size_t i = 0; i < 2 * COUNT_OF(names); i++) {
+        const char *in = i % 2 == 0 ? CHECKPOINT : "--heads 3 $T/bare.safetensors";
+        snprintf(command, sizeof(command),
+                 "vit-convert --dtype %s %s $T/old.vit && convert=%s/vit-convert && "
+                 "for labels in long.txt short.json; do "
+                 "$convert --dtype %s --labels $T/$labels %s $T/want.vit && "
+                 "$convert --labels $T/$labels $T/old.vit $T/got.vit && "
+                 "cmp $T/want.vit $T/got.vit && cp $T/got.vit $T/old.vit || exit 1; done",
+                 names[i / 2], in, BUILD, names[i / 2], in);
+        assert_int_equal(run(command), 0);
+    }
+    assert_int_equal(run("vit-convert --dtype int4 --labels $T/long.txt " TINY " $T/got.vit"), 0);
+    assert_int_equal(run("vit-info $T/got.vit"), 0);
+}
+
+static void test_labels_that_do_not_fit_leave_a_model_alone(void **state) {
+    size_t size;
+    (void)state;
+    write_text("six.txt", "a\nb\nc\nd\ne\nf\n");
+    write_text("seven.txt", "a\nb\nc\nd\ne\nf\ng\n");
+    copy_file(TINY, in_folder("kept.vit"));
+    assert_int_equal(run("vit-convert --labels $T/six.txt $T/kept.vit $T/kept.vit"), 1);
+    assert_printed("err", "6 lines for 7 classes");
+    assert_same_files(in_folder("kept.vit"), TINY);
+    unsigned char *bytes = read_file(TINY, &size);
+    bytes[size - 100] ^= 1;
+    write_file(in_folder("flipped.vit"), bytes, size);
+    free(bytes);
+    assert_int_equal(run("vit-convert --labels $T/seven.txt $T/flipped.vit $T/relabelled.vit"), 1);
+    assert_int_equal(run("vit-convert --labels $T/seven.txt --eps 1 " TINY " $T/relabelled.vit"),
+                     1);
+    assert_int_equal(count_files("relabelled.vit"), 0);
 }
 
 /* The same weights in other files, of the same name, which a .vit file keeps. */
@@ -286,6 +354,93 @@ static void test_other_containers_become_the_same_file(void **state) {
     }
     assert_int_equal(run("vit-convert --help"), 0);
     assert_printed("out", "  state_dict_ema, model_ema, ");
+}
+
+/* A copy of a checkpoint of safetensors, whose tensors are float32, with other names: each is printed
+   by a format that has one %s for it. */
+static void write_renamed(const char *path, const char *format) {
+    size_t size;
+    unsigned char *bytes = read_file(CONTAINERS "plain.safetensors", &size);
+    uint32_t length = vit__u32(bytes);
+    cJSON *header = cJSON_ParseWithLength((const char *)bytes + 8, length), *entry;
+    assert_non_null(header);
+    cJSON_ArrayForEach(entry, header) {
+        char name[128];
+        snprintf(name, sizeof(name), format, entry->string);
+        cJSON_free(entry->string);
+        entry->string = (char *)cJSON_malloc(sizeof(name));
+        memcpy(entry->string, name, sizeof(name));
+    }
+    char *text = cJSON_PrintUnformatted(header);
+    unsigned char start[8] = {0};
+    for (int i = 0; i < 4; i++) start[i] = (unsigned char)(strlen(text) >> 8 * i);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fwrite(start, 1, 8, file);
+    fwrite(text, 1, strlen(text), file);
+    fwrite(bytes + 8 + length, 1, size - 8 - length, file);
+    assert_int_equal(fclose(file), 0);
+    cJSON_free(text);
+    cJSON_Delete(header);
+    free(bytes);
+}
+
+static void test_a_prefix_of_all_names_is_dropped(void **state) {
+    static const char *const formats[] = {"module.%s", "_orig_mod.%s", "base_model.model.%s"};
+    (void)state;
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        write_renamed(in_folder("plain.safetensors"), formats[i]);
+        assert_int_equal(run("vit-convert --heads 2 --size 4 $T/plain.safetensors $T/got.vit"), 0);
+        assert_printed("err", "of all names is dropped");
+        assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    }
+}
+
+static void test_any_names_become_timms(void **state) {
+    static const char names[] = "# nobody's names\n"
+                                "\n"
+                                "cls_token of mine = cls_token\n"
+                                "pos_embed of mine [1 tokens width] = pos_embed\n"
+                                "patch_embed.proj.weight of mine = patch_embed.proj.weight\n"
+                                "patch_embed.proj.bias of mine = patch_embed.proj.bias\n";
+    char text[4096];
+    size_t length = strlen(names);
+    static const char *const others[] = {"blocks.{i}.norm1.%s",
+                                         "blocks.{i}.norm2.%s",
+                                         "blocks.{i}.attn.qkv.%s",
+                                         "blocks.{i}.attn.proj.%s",
+                                         "blocks.{i}.mlp.fc1.%s",
+                                         "blocks.{i}.mlp.fc2.%s",
+                                         "norm.%s",
+                                         "head.%s"};
+    (void)state;
+    memcpy(text, names, sizeof(names));
+    for (size_t i = 0; i < 2 * COUNT_OF(others); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), others[i / 2], i % 2 == 0 ? "weight" : "bias");
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s of mine = %s\r\n",
+                                   name, name);
+    }
+    write_text("names", text);
+    write_renamed(in_folder("plain.safetensors"), "%s of mine");
+    assert_int_equal(
+        run("vit-convert --heads 2 --size 4 " CONTAINERS "plain.safetensors $T/want.vit"), 0);
+    assert_int_equal(run("vit-convert --heads 2 --size 4 --names $T/names $T/plain.safetensors "
+                         "$T/got.vit"),
+                     0);
+    assert_same_files(in_folder("got.vit"), in_folder("want.vit"));
+    write_text("names", "# one\nhead.weight of yours = head.weight\n");
+    assert_int_equal(run("vit-convert --names $T/names $T/plain.safetensors $T/none.vit"), 1);
+    assert_printed("err", "names: line 2: no tensor");
+    assert_int_equal(run("vit-convert --list $T/plain.safetensors"), 0);
+    assert_printed("out", "cls_token of mine = cls_token  # [1, 1, 8]");
+    assert_int_equal(run("vit-convert --list $T/plain.safetensors $T/none.vit"), 2);
+    assert_int_equal(run("vit-convert --list --dtype f16 $T/plain.safetensors"), 1);
+    assert_int_equal(run("vit-convert --list $T/want.vit"), 1);
+    assert_printed("err", "vit-info");
+    assert_int_equal(count_files("none.vit"), 0);
 }
 
 /* ---- vit-info ---- */
@@ -379,6 +534,91 @@ static void test_standard_input_and_a_table(void **state) {
     assert_printed("out", "###");
 }
 
+/* The checkpoint with another output, classified: one line of JSON. */
+static cJSON *classify_as(const char *output) {
+    char command[128];
+    snprintf(command, sizeof(command), "vit-convert --output %s " CHECKPOINT " $T/output.vit",
+             output);
+    assert_int_equal(run(command), 0);
+    assert_int_equal(run("vit-classify -k 7 --json --logits -m $T/output.vit " SAMPLE), 0);
+    cJSON *line = json_line(0);
+    assert_string_equal(cJSON_GetObjectItem(line, "output")->valuestring, output);
+    return line;
+}
+
+/* What a score is, from all logits, in double. */
+static double score_of(vit_output output, const cJSON *logits, int index) {
+    double x = cJSON_GetArrayItem(logits, index)->valuedouble, sum = 0;
+    if (output == VIT_OUTPUT_NUMBER) return x;
+    if (output == VIT_OUTPUT_SIGMOID) return 1 / (1 + exp(-x));
+    for (int i = 0; i < cJSON_GetArraySize(logits); i++)
+        sum += exp(cJSON_GetArrayItem(logits, i)->valuedouble - x);
+    return 1 / sum;
+}
+
+static void assert_scores(vit_output output, const cJSON *line) {
+    const cJSON *logits = cJSON_GetObjectItem(line, "logits"), *entry;
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItem(line, "top")) {
+        int index = cJSON_GetObjectItem(entry, "index")->valueint;
+        float want = (float)score_of(output, logits, index);
+        float got = (float)cJSON_GetObjectItem(entry, "score")->valuedouble;
+        assert_near(&got, &want, 1, 1e-5f);
+    }
+}
+
+/* By vit-classify in JSON and in its table, and by vit-info; other weights keep it. */
+static void test_scores_are_what_the_file_says(void **state) {
+    (void)state;
+    for (int output = 0; output < VIT_OUTPUT_COUNT; output++) {
+        char shown[64];
+        snprintf(shown, sizeof(shown), "output         %s\n", vit_output_name((vit_output)output));
+        cJSON *line = classify_as(vit_output_name((vit_output)output));
+        assert_scores((vit_output)output, line);
+        cJSON_Delete(line);
+        assert_int_equal(run("vit-classify -m $T/output.vit " SAMPLE), 0);
+        char *table = printed("out");
+        assert_int_equal(strchr(table, '%') != NULL, output != VIT_OUTPUT_NUMBER);
+        free(table);
+        assert_int_equal(run("vit-convert --dtype int8 $T/output.vit $T/again.vit"), 0);
+        assert_int_equal(run("vit-info $T/again.vit"), 0);
+        assert_printed("out", shown);
+    }
+}
+
+static void test_an_output_that_is_not_a_number_is_an_error_of_that_picture(void **state) {
+    static float pixels[3 * 64 * 64];
+    vit_model model;
+    (void)state;
+    assert_int_equal(vit_model_load(&model, TINY, NULL), VIT_OK);
+    size_t count = vit_pixels_count(&model);
+    vit_model_close(&model);
+    assert_in_range(count, 1, COUNT_OF(pixels));
+    for (size_t i = 0; i < count; i++) pixels[i] = NAN;
+    write_file(in_folder("nan.f32"), pixels, count * sizeof(float));
+    assert_int_equal(run("vit-classify -m " TINY " --json --pixels $T/nan.f32 " SAMPLE), 1);
+    for (int i = 0; i < 2; i++) {
+        cJSON *line = json_line(i), *error = cJSON_GetObjectItem(line, "error");
+        assert_int_equal(cJSON_HasObjectItem(line, "top"), i == 1);
+        if (i == 0) assert_string_equal(error->valuestring, "the model's output is not a number");
+        cJSON_Delete(line);
+    }
+}
+
+/* The last two bytes of a float of any type, all ones, make a NaN. */
+static void test_weights_that_are_not_numbers_give_no_class(void **state) {
+    size_t size;
+    unsigned char *bytes = read_file(CHECKPOINT "/model.safetensors", &size);
+    (void)state;
+    memset(bytes + size - 2, 0xFF, 2);
+    write_file(in_folder("nan.safetensors"), bytes, size);
+    free(bytes);
+    assert_int_equal(run("vit-convert --heads 3 $T/nan.safetensors $T/nan.vit"), 0);
+    assert_printed("err", "not finite");
+    assert_int_equal(run("vit-classify -m $T/nan.vit " SAMPLE), 1);
+    assert_printed("err", SAMPLE ": the model's output is not a number");
+    assert_printed("out", "");
+}
+
 /* Threads of vit-classify, counted while it waits on standard input for its second picture. */
 static int threads_under(const char *prefix) {
     char script[2048];
@@ -435,15 +675,23 @@ int main(void) {
         cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
         cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
         cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_a_key_that_is_not_supported_is_refused_by_name),
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
         cmocka_unit_test(test_a_file_of_float32_takes_another_type),
+        cmocka_unit_test(test_a_finished_model_takes_other_labels),
+        cmocka_unit_test(test_labels_that_do_not_fit_leave_a_model_alone),
         cmocka_unit_test(test_other_containers_become_the_same_file),
+        cmocka_unit_test(test_a_prefix_of_all_names_is_dropped),
+        cmocka_unit_test(test_any_names_become_timms),
         cmocka_unit_test(test_info_tells_a_good_file_from_a_damaged_one),
         cmocka_unit_test(test_a_tensor_gives_the_golden_logits),
         cmocka_unit_test(test_the_model_that_ships_knows_a_boot),
         cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
         cmocka_unit_test(test_standard_input_and_a_table),
+        cmocka_unit_test(test_scores_are_what_the_file_says),
+        cmocka_unit_test(test_an_output_that_is_not_a_number_is_an_error_of_that_picture),
+        cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
         cmocka_unit_test(test_a_random_model_is_timed),

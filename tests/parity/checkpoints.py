@@ -189,8 +189,8 @@ def hf_deit(c, state, labels):
 
 def timm_config(c, architecture):
     """config.json as timm writes it for the hub."""
-    pool = "avg" if c.pool == "avg" else "token"
-    return {
+    pool = "avg" if c.pool in ("avg", "all") else "token"
+    config = {
         "architecture": architecture,
         "num_classes": c.num_classes,
         "num_features": c.embed_dim,
@@ -207,6 +207,9 @@ def timm_config(c, architecture):
             "classifier": "head",
         },
     }
+    if c.pool == "all":
+        config["model_args"] = {"pool_include_prefix": True}
+    return config
 
 
 def option_flags(c):
@@ -235,8 +238,8 @@ def normal_form(model):
     header = {name: getattr(c, name) for name in
               ("img_size", "patch_size", "in_chans", "num_classes", "embed_dim", "depth",
                "num_heads", "head_dim", "mlp_dim", "prefix_tokens", "pre_logits", "norm_eps")}
-    header["head_tokens"] = {"token": 1, "avg": 0, "distilled": 2, "token_avg": 1}[c.pool]
-    header["head_avg"] = int(c.pool in ("avg", "token_avg"))
+    header["head_tokens"] = {"token": 1, "avg": 0, "all": 0, "distilled": 2, "token_avg": 1}[c.pool]
+    header["head_avg"] = {"avg": 1, "token_avg": 1, "all": 2}.get(c.pool, 0)
     header["final_norm"] = int(c.fc_norm)
     header["act"] = int(c.act == "gelu_tanh")
     tensors = outer_tensors(c, s)
@@ -267,11 +270,12 @@ def outer_tensors(c, s):
                 (head[1] + s["head_dist.bias"]) / 2)
     tensors = {
         ("patch_embed", 0): (s["patch_embed.proj.weight"].flatten(1), s["patch_embed.proj.bias"]),
-        ("prefix_tokens", 0): torch.cat(prefix) if prefix else positions[:0],
         ("pos_embed", 0): positions,
         ("norm", 0): torch.stack([s[norm + ".weight"], s[norm + ".bias"]]),
         ("head", 0): head,
     }
+    if prefix:
+        tensors["prefix_tokens", 0] = torch.cat(prefix)
     if c.pre_logits:
         tensors["pre_logits", 0] = (s["pre_logits.fc.weight"], s["pre_logits.fc.bias"])
     return tensors

@@ -27,12 +27,14 @@ NONE, SHORTEST, EXACT = 0, 1, 2
 BILINEAR, BICUBIC = 0, 1
 GELU, GELU_TANH = 0, 1
 ROUND, FLOOR = 0, 1
+SOFTMAX, SIGMOID, NUMBER = 0, 1, 2
 DROP = object()  # as a change: the key goes
 ABSENT = object()  # instead of changes: there is no such file
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 IMAGENET = dict(mean=checkpoints.IMAGENET_MEAN, std=checkpoints.IMAGENET_STD)
 HALF = dict(mean=(0.5,) * 3, std=(0.5,) * 3)
+CLIP = dict(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
 PLAIN = dict(mean=(0,) * 3, std=(1,) * 3)
 LETTERS = list("abcdefg")
 
@@ -82,7 +84,7 @@ def common(c, **expected):
         img_size=c.img_size, num_heads=c.num_heads, head_dim=c.head_dim,
         prefix_tokens=c.prefix_tokens, head_tokens={"avg": 0, "distilled": 2}.get(c.pool, 1),
         head_avg=int(c.pool == "avg"), final_norm=int(c.fc_norm), act=GELU, norm_eps=c.norm_eps,
-        rescale=255, labels=[])
+        rescale=255, output=SOFTMAX, labels=[])
     return {**values, **expected}
 
 
@@ -112,11 +114,12 @@ def torchvision_family(c, **expected):
 
 
 def hf_family(c, deit, **expected):
-    """Hugging Face's ViT or DeiT, with the names of seven classes."""
+    """Hugging Face's ViT or DeiT, with names of the classes."""
     maker = checkpoints.hf_deit if deit else checkpoints.hf_vit
-    values = dict(resize=EXACT, resize_size=(12, 12), interpolation=BILINEAR, crop=FLOOR,
-                  architecture="ViTForImageClassification", labels=LETTERS, **HALF)
-    source = maker(c, state_of(c), LETTERS)
+    letters = LETTERS[: c.num_classes]
+    values = dict(resize=EXACT, resize_size=c.img_size, interpolation=BILINEAR, crop=FLOOR,
+                  architecture="ViTForImageClassification", labels=letters, **HALF)
+    source = maker(c, state_of(c), letters)
     return Family(source, common(c, **{**values, **expected}))
 
 
@@ -134,11 +137,21 @@ def make_families():
         "timm distilled": timm_family(tiny(dist_token=True, pool="distilled")),
         "timm grey": timm_family(tiny(in_chans=1), **grey),
         "timm 5 channels": timm_family(tiny(in_chans=5), mean=(), std=()),
+        "timm 10": timm_family(tiny(num_classes=10)),
+        "timm 100": timm_family(tiny(num_classes=100)),
         "timm 1000": timm_family(tiny(num_classes=1000)),
         "timm wide": bare_family(tiny(embed_dim=128)),
         "timm wide avg": bare_family(tiny(embed_dim=64, num_heads=1, pool="avg", fc_norm=True)),
         "timm 1152": bare_family(tiny(embed_dim=1152, num_heads=16, mlp_dim=1)),
         "timm oblong": bare_family(tiny(img_size=(8, 20)), resize_size=(8, 22)),
+        "timm one": timm_family(tiny(num_classes=1)),
+        "timm pre_logits": timm_family(tiny(pre_logits=9)),
+        "torchvision grey": torchvision_family(
+            tiny(in_chans=1), resize=SHORTEST, resize_size=(12, 12), interpolation=BICUBIC,
+            mean=(0.5,), std=(0.5,)),
+        "ViT one": hf_family(tiny(num_classes=1, **eps), False, output=NUMBER),
+        "ViT grey": hf_family(tiny(in_chans=1, **eps), False, mean=(0.5,), std=(0.5,)),
+        "ViT 384": hf_family(tiny(img_size=(384, 384), patch_size=(128, 128), **eps), False),
         "torchvision": torchvision_family(
             tiny(**large), resize=SHORTEST, resize_size=(256, 256), interpolation=BILINEAR),
         "torchvision 12": torchvision_family(
@@ -215,6 +228,11 @@ def pooling_cases():
     yield good("global_pool avg, norm", "timm", avg, ["fc_norm"], config={"global_pool": "avg"})
     yield good("global_pool avg, fc_norm false", "timm", avg,
                config={"global_pool": "avg", "model_args.fc_norm": False})
+    prefix = {"model_args.pool_include_prefix": True}
+    yield good("pool_include_prefix", "timm avg", {"head_avg": 2}, config=prefix)
+    yield good("pool_include_prefix, token", "timm", config=prefix)
+    yield bad("pool_include_prefix 1", "timm avg", "pool_include_prefix",
+              config={"model_args.pool_include_prefix": 1})
     yield good("two heads", "timm distilled")
     yield bad("global_pool map", "timm", "map", config={"global_pool": "map"})
     yield bad("model_args: global_pool max", "timm", "max",
@@ -276,7 +294,29 @@ def channel_cases():
     yield good("one channel", "timm grey", config=grey)
     yield good("one channel, options", "timm grey", dict(mean=(0.6,), std=(0.7,)),
                options=("--mean", ".6", "--std", ".7"))
-    yield bad("one channel, three means", "timm grey", "mean")
+    yield bad("one channel, three means", "timm grey", "3 values of mean for 1 channel (--mean)")
+    grey = dict(mean=(0.5,), std=(0.5,))
+    resize = "the short side to 12x12 (--resize, --crop-pct)"
+    heads = ("--heads", "2")
+    yield good("one channel, nothing known", "torchvision grey", words=[
+        f"assumed {resize}, bicubic (--interpolation), mean 0.5 (--mean), std 0.5 (--std)\n"],
+        options=heads)
+    yield good("one channel, mean and std known", "torchvision grey", dict(mean=(0.1,), std=(0.3,)),
+               [f"assumed {resize}, bicubic (--interpolation)\n"],
+               options=(*heads, "--mean", ".1", "--std", ".3"))
+    yield good("one channel, std alone not known", "torchvision grey", dict(mean=(0.1,)),
+               ["recipe: assumed std 0.5 (--std)\n"],
+               options=(*heads, "--mean", ".1", "--resize", "12", "--interpolation", "bicubic"))
+    yield good("one channel, no mean and no std", "timm grey", grey,
+               ["assumed mean 0.5 (--mean), std 0.5 (--std)\n"],
+               config={"pretrained_cfg.mean": DROP, "pretrained_cfg.std": DROP})
+    yield good("one channel, no image_mean", "ViT grey",
+               processor={"image_mean": DROP, "image_std": DROP})
+    yield good("one channel, no image_mean of CLIP's", "ViT grey",
+               words=["assumed mean 0.5 (--mean), std 0.5 (--std)"],
+               processor={"image_processor_type": "CLIPImageProcessor", "image_mean": DROP,
+                          "image_std": DROP, "size": {"height": 12, "width": 12},
+                          "do_center_crop": False, "resample": 2})
     yield good("five channels come as numbers", "timm 5 channels")
 
 
@@ -388,7 +428,11 @@ def processor_refusals():
         "height alone": ("size", {"height": 12}, "size"),
         "size is text": ("size", "a", "size"),
         "size 0": ("size", 0, "size"),
-        "CLIPImageProcessor": ("image_processor_type", "CLIPImageProcessor", "CLIPImageProcessor"),
+        "LevitImageProcessor": (
+            "image_processor_type", "LevitImageProcessor",
+            ["LevitImageProcessor", "--resize, --interpolation, --mean and --std together"]),
+        "CLIPVisionProcessor": (
+            "image_processor_type", "CLIPVisionProcessor", "CLIPVisionProcessor"),
         "four means": ("image_mean", [1, 1, 1, 1], "mean"),
         "an image_mean is text": ("image_mean", [1, 1, "x"], "image_mean"),
         "image_std 0": ("image_std", [0, 1, 1], "std"),
@@ -533,13 +577,23 @@ def labels_file_cases():
         "lines of Windows": "\ufeffa\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\n",
         "a JSON list": json.dumps(LETTERS),
         "a JSON list after a space": " \n" + json.dumps(LETTERS, indent=1) + "\n",
+        "a JSON list after a byte order mark": "\ufeff" + json.dumps(LETTERS),
+        "empty lines at the end": "a\nb\nc\nd\ne\nf\ng\n\n\n",
+        "blank lines at the end": "a\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\n \t\r\n\r\n",
+        "a JSON object": json.dumps({str(i): LETTERS[i] for i in (3, 1, 0, 2, 6, 5, 4)}),
+        "a JSON object of synset and name": json.dumps(
+            {str(i): [f"n{i:08}", letter] for i, letter in enumerate(LETTERS)}),
+        "a JSON list of synset and name": json.dumps([["n0", letter] for letter in LETTERS]),
+        "a config.json": json.dumps(
+            {"model_type": "vit", "id2label": {str(i): x for i, x in enumerate(LETTERS)}}),
+        "timm's config.json": json.dumps({"pretrained_cfg": {"label_names": LETTERS}}),
     }
     for name, text in texts.items():
         yield good(f"--labels: {name}", "timm", {"labels": LETTERS},
                    options=("--labels", "names"), files={"names": text.encode()})
     words = ["Käse", "b c", "猫", " d", "e,f", "", "g"]
     text = "\n".join(words).encode()
-    yield good("--labels over id2label", "ViT", {"labels": words},
+    yield good("--labels over id2label", "ViT", {"labels": words}, ["line 6 is empty"],
                options=("--labels", "names"), files={"names": text})
     yield good("--labels for an id2label that is too short", "ViT", {"labels": LETTERS},
                options=("--labels", "names"), files={"names": b"a\nb\nc\nd\ne\nf\ng\n"},
@@ -547,25 +601,42 @@ def labels_file_cases():
     names = ViT_B_16_Weights.IMAGENET1K_V1.meta["categories"]
     yield good("--labels imagenet-1k", "timm 1000", {"labels": names},
                options=("--labels", "imagenet-1k"))
-    yield bad("--labels imagenet-1k for seven classes", "timm", "imagenet-1k",
-              options=("--labels", "imagenet-1k"))
+    for name, count, first, last in (("cifar-10", 10, "airplane", "truck"),
+                                     ("cifar-100", 100, "apple", "worm")):
+        yield good(f"--labels {name}", f"timm {count}", {"labels": None, "first": first, "last": last},
+                   options=("--labels", name))
+    for name in ("imagenet-1k", "cifar-10", "cifar-100"):
+        yield bad(f"--labels {name} for seven classes", "timm", [name, "7 classes"],
+                  options=("--labels", name))
 
 
 def labels_file_refusals():
     """--labels with a file that cannot be used."""
     texts = {
-        "two lines": (b"a\nb\n", "class 2"),
-        "eight lines": (b"a\n" * 8, "classes"),
+        "two lines": (b"a\nb\n", ["too few", "2 lines for 7 classes", "class 2"]),
+        "eight lines": (b"a\n" * 7 + b"h\n", ["line 8 ('h')", "too many", "classes are 7"]),
         "no line": (b"", "class 0"),
-        "a tab": (b"a\nb\tc\nd\ne\nf\ng\nh", "label 1"),
-        "a NUL": (b"a\nb\0c\nd\ne\nf\ng\nh", "NUL"),
-        "not UTF-8": (b"a\n\xff\nc\nd\ne\nf\ng\n", "UTF-8"),
-        "a JSON list of one": (b'["a"]', "class 1"),
-        "a JSON list of numbers": (b"[1,2,3,4,5,6,7]", "string"),
+        "empty lines alone": (b"\n\n\n\n\n\n\n", "class 0"),
+        "a tab": (b"a\nb\tc\nd\ne\nf\ng\nh", ["line 2", "tab", "byte 2"]),
+        "a control character": (b"a\nb\nxy\x1bz\nd\ne\nf\ng", ["line 3", "U+001B", "byte 3"]),
+        "a control character of two bytes": (b"a\n\xc2\x85\nd\ne\nf\ng\nh", ["line 2", "U+0085"]),
+        "a NUL": (b"a\nb\0c\nd\ne\nf\ng\nh", ["line 2", "NUL"]),
+        "not UTF-8": (b"a\nb\xff\nc\nd\ne\nf\ng\n", ["line 2", "UTF-8 at byte 2", "0xFF"]),
+        "Latin-1": ("a\nb\nc\nd\nKäse\nf\ng\n".encode("latin-1"), ["line 5", "UTF-8 at byte 2"]),
+        "UTF-16": ("a\nb\n".encode("utf-16"), "UTF-16"),
+        "a JSON list of one": (b'["a"]', ["too few", "class 1"]),
+        "a JSON list of numbers": (b"[1,2,3,4,5,6,7]", ["label 0", "string"]),
+        "a JSON list with a tab": (b'["a","b","c\\td","d","e","f","g"]', ["label 2", "tab"]),
+        "a JSON object of five": (b'{"0":"a","1":"b","2":"c","3":"d","6":"g"}',
+                                  ["too few", "class 4"]),
+        "a JSON object with class 7": (b'{"7":"h"}', ["label 7", "too many"]),
+        "a JSON object of names": (b'{"a":0}', "'a' is not the number of a class"),
+        "a JSON object of three strings each": (b'{"0":["a","b","c"]}', ["label 0", "synset"]),
         "a broken JSON list": (b'["a"', "JSON"),
     }
     for name, (data, word) in texts.items():
-        yield bad(f"--labels: {name}", "timm", ["names", word],
+        words = [word] if isinstance(word, str) else word
+        yield bad(f"--labels: {name}", "timm", ["names", *words],
                   options=("--labels", "names"), files={"names": data})
 
 
@@ -600,12 +671,194 @@ def assumed_cases():
                options=("--heads", "2"))
 
 
+def timm_key_cases():
+    """Keys that say nothing about the result, or what is computed anyway."""
+    args = {"drop_rate": 0.1, "drop_path_rate": 0.1, "weight_init": "skip", "init_values": None,
+            "dynamic_img_size": True, "strict_img_size": False, "no_embed_class": False,
+            "class_token": True, "reg_tokens": 0, "mlp_ratio": 1.5, "num_classes": 7,
+            "qk_norm": False, "final_norm": True, "pre_norm": False, "pos_embed": "learn",
+            "norm_layer": "LayerNorm", "pool_include_prefix": False, "block_fn": None}
+    yield good("model_args that change nothing", "timm",
+               config={f"model_args.{key}": value for key, value in args.items()})
+    recipe = {"tag": "x", "url": "", "hf_hub_id": "timm/", "license": "mit", "label_offset": 0,
+              "test_input_size": [3, 16, 16], "fixed_input_size": True, "pool_size": None,
+              "num_classes": 1000, "label_descriptions": {"a": "b"}}
+    yield good("keys of pretrained_cfg that change nothing", "timm",
+               config={f"pretrained_cfg.{key}": value for key, value in recipe.items()})
+    yield good("keys at the top level that change nothing", "timm",
+               config={**recipe, "num_classes": 7, "model_type": "timm_wrapper",
+                       "torch_dtype": "float32"})
+    yield good("two recipes", "timm", words=["pretrained_cfg's"], config={"crop_pct": 0.5})
+    yield good("an unknown key that is null", "timm", config={"model_args.x": None, "x": None})
+    yield good("--ignore-key", "timm", words=["qk_norm is left out", "xyz is left out"],
+               config={"model_args.qk_norm": True, "xyz": 1},
+               options=("--ignore-key", "qk_norm", "--ignore-key", "xyz"))
+    yield good("--ignore-key of a known key", "timm", {"interpolation": BICUBIC},
+               config={"pretrained_cfg.interpolation": "lanczos"},
+               options=("--ignore-key", "interpolation"))
+    yield good("pre_logits", "timm pre_logits", {"pre_logits": 9}, ["pre_logits.fc.weight is applied"])
+    yield good("torchvision's names with a config.json", "torchvision 12", words=["labels alone"],
+               config='{"x": 1}', options=("--heads", "2"))
+
+
+def timm_key_refusals():
+    """Keys of timm's that change the result, and unknown ones."""
+    other = {"qk_norm": True, "final_norm": False, "pre_norm": True, "pos_embed": "none",
+             "norm_layer": "rmsnorm", "block_fn": "ParallelScalingBlock", "mlp_layer": "SwiGLU",
+             "attn_layer": "diff", "scale_mlp_norm": True, "scale_attn_norm": True,
+             "embed_layer": "HybridEmbed", "dynamic_img_pad": True, "mlp_ratio": 2,
+             "class_token": False, "reg_tokens": 3, "num_classes": 8, "xyz": False}
+    for key, value in other.items():
+        yield bad(f"model_args: {key} {value}", "timm", [CONFIG, key],
+                  config={f"model_args.{key}": value})
+    for key, value in {"label_offset": 1, "xyz": "a"}.items():
+        yield bad(f"pretrained_cfg: {key}", "timm", f"pretrained_cfg.{key}",
+                  config={f"pretrained_cfg.{key}": value})
+    for key, value in {"hidden_size": 16, "num_labels": 8, "model_type": "vit", "xyz": []}.items():
+        yield bad(key, "timm", key, config={key: value})
+    yield bad("--ignore-key of none", "timm", "xyz", options=("--ignore-key", "xyz"))
+
+
+def hf_key_cases():
+    """Keys of Hugging Face's config.json."""
+    same = {"torch_dtype": "float32", "transformers_version": "4.57.0", "pruned_heads": {},
+            "is_decoder": False, "use_cache": True, "encoder_stride": 16, "pooler_act": "tanh",
+            "attention_probs_dropout_prob": 0.1, "problem_type": None, "_commit_hash": "1"}
+    yield good("keys that change nothing", "ViT", config=same)
+    other = {"pruned_heads": {"0": [1]}, "model_type": "ijepa", "architecture": "vit_tiny",
+             "auto_map": {"AutoModel": "a.b"}, "xyz": 0}
+    for key, value in other.items():
+        yield bad(key, "ViT", [CONFIG, key, "--ignore-key"], config={key: value})
+    yield good("--ignore-key xyz", "ViT", config={"xyz": 0}, options=("--ignore-key", "xyz"))
+
+
+def processor_key_cases():
+    """Keys of preprocessor_config.json."""
+    same = {"do_pad": False, "rescale_offset": False, "do_convert_rgb": True, "data_format": "x",
+            "return_tensors": "pt", "do_flip_channel_order": False}
+    yield good("keys that change nothing", "ViT", processor=same)
+    other = {"do_pad": True, "rescale_offset": True, "do_flip_channel_order": True, "xyz": 1,
+             "crop_pct": 0.9, "size": {"shortest_edge": 12, "longest_edge": 20}}
+    for key, value in other.items():
+        yield bad(f"processor: {key}", "ViT", [PROCESSOR, key, "--resize, --interpolation"],
+                  processor={key: value, "do_center_crop": True, "crop_size": 12})
+
+
+def processor_class_cases():
+    """The processors of other models, with their defaults."""
+    kind = "image_processor_type"
+    shortest = dict(resize=SHORTEST, interpolation=BICUBIC)
+    none = {"image_mean": DROP, "image_std": DROP, "crop_size": 12}
+    for name in ("BitImageProcessor", "CLIPImageProcessor", "CLIPImageProcessorFast"):
+        yield good(f"{name}: a number is the short side", "ViT", {**shortest, **pair(14)},
+                   processor={kind: name, "size": 14, "crop_size": 12})
+        yield good(f"{name}: default_to_square", "ViT",
+                   {**shortest, "resize": EXACT, **pair(14)},
+                   processor={kind: name, "size": 14, "default_to_square": True, "crop_size": 12})
+        yield good(f"{name}: defaults", "ViT", {**shortest, **pair(224), **CLIP},
+                   processor={kind: name, "size": DROP, **none})
+        yield good(f"{name}: height and width", "ViT",
+                   processor={kind: name, "size": {"height": 12, "width": 12}, "resample": 2,
+                              "do_center_crop": False})
+    yield good("CLIPFeatureExtractor", "ViT", {**shortest, **pair(12)},
+               processor={"feature_extractor_type": "CLIPFeatureExtractor", **none, "size": 12,
+                          "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+    yield bad("BitImageProcessor without a crop", "ViT", "shortest_edge",
+              processor={kind: "BitImageProcessor", "do_center_crop": False, "size": 12})
+    convnext = {kind: "ConvNextImageProcessor", "size": {"shortest_edge": 12}}
+    yield good("ConvNext: below 384", "ViT", dict(resize=SHORTEST, **pair(13)), processor=convnext)
+    yield good("ConvNext: crop_pct", "ViT", dict(resize=SHORTEST, **pair(24)),
+               processor={**convnext, "crop_pct": 0.5})
+    yield good("ConvNext: from 384 on", "ViT 384",
+               processor={**convnext, "size": 384, "crop_pct": 0.5})
+    yield good("ConvNext: defaults", "ViT 384",
+               processor={kind: "ConvNextFeatureExtractor", "size": DROP, **none,
+                          "crop_size": DROP})
+    yield good("ConvNext: do_resize false", "ViT", {"resize": NONE, "resize_size": None},
+               processor={**convnext, "do_resize": False})
+    yield bad("ConvNext: height and width", "ViT", "shortest_edge",
+              processor={**convnext, "size": {"height": 12, "width": 12}})
+    yield bad("ConvNext: do_center_crop", "ViT", "do_center_crop",
+              processor={**convnext, "do_center_crop": True})
+    yield bad("ConvNext: crop_pct 0", "ViT", "crop_pct", processor={**convnext, "crop_pct": 0})
+
+
+def wrapper_cases():
+    """TimmWrapperImageProcessor, and processors beside timm's config.json."""
+    recipe = {"input_size": [3, 12, 12], "interpolation": "bicubic", "crop_pct": 0.9,
+              "crop_mode": "center", "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    wrapper = {"image_processor_type": "TimmWrapperImageProcessor", "architecture": "vit_x",
+               "pretrained_cfg": recipe, "data_config": recipe}
+    expected = dict(resize=SHORTEST, interpolation=BICUBIC, crop=ROUND, mean=(0.1, 0.2, 0.3),
+                    std=(0.4, 0.5, 0.6), **pair(13))
+    yield good("TimmWrapperImageProcessor", "ViT", expected, processor=json.dumps(wrapper))
+    yield good("TimmWrapperImageProcessor, options", "ViT", {**expected, "mean": (1,) * 3},
+               processor=json.dumps(wrapper), options=("--mean", "1"))
+    yield bad("TimmWrapperImageProcessor, lanczos", "ViT", "lanczos", processor=json.dumps(
+        {**wrapper, "pretrained_cfg": {**recipe, "interpolation": "lanczos"}}))
+    yield bad("TimmWrapperImageProcessor, unknown key", "ViT", "pretrained_cfg.xyz",
+              processor=json.dumps({**wrapper, "pretrained_cfg": {**recipe, "xyz": 1}}))
+    yield good("TimmWrapperImageProcessor of timm's", "timm", words=["is not read"],
+               processor=json.dumps(wrapper))
+    yield good("TimmWrapperImageProcessor without config.json", "timm",
+               {**expected, "architecture": "source"}, config=ABSENT, options=("--heads", "2"),
+               processor=json.dumps(wrapper))
+    yield good("ViTImageProcessor without config.json", "timm",
+               dict(resize=EXACT, interpolation=BILINEAR, crop=FLOOR, architecture="source",
+                    **HALF, **pair(12)), config=ABSENT, options=("--heads", "2"),
+               processor='{"size": 12, "image_processor_type": "ViTImageProcessor"}')
+
+
+def replaced_processor_cases():
+    """Options that give the whole recipe stand for a file that cannot be used."""
+    whole = ("--resize", "12x12", "--interpolation", "bilinear", "--mean", ".5", "--std", ".5")
+    changes = {
+        "an unknown class": {"image_processor_type": "LevitImageProcessor"},
+        "do_pad": {"do_pad": True},
+        "an unknown key": {"xyz": 1},
+        "longest_edge": {"size": {"longest_edge": 12}},
+    }
+    for name, processor in changes.items():
+        yield good(f"options for {name}", "ViT", words=["note: " + PROCESSOR, "replace the file"],
+                   processor=processor, options=whole)
+        yield bad(f"not enough options for {name}", "ViT", "--std together", processor=processor,
+                  options=whole[:6])
+    yield good("--ignore-key for do_pad", "ViT", processor={"do_pad": True},
+               options=("--ignore-key", "do_pad"))
+
+
+def output_cases():
+    """What the outputs are."""
+    kinds = {"single_label_classification": SOFTMAX, "multi_label_classification": SIGMOID,
+             "regression": NUMBER}
+    for family in ("ViT", "timm"):
+        for kind, output in kinds.items():
+            yield good(f"problem_type {kind}", family, {"output": output},
+                       config={"problem_type": kind})
+        yield bad("problem_type x", family, ["problem_type x", "--output"],
+                  config={"problem_type": "x"})
+        yield good("--output for problem_type x", family, {"output": SIGMOID},
+                   config={"problem_type": "x"}, options=("--output", "sigmoid"))
+        for name, output in (("softmax", SOFTMAX), ("sigmoid", SIGMOID), ("number", NUMBER)):
+            yield good(f"--output {name}", family, {"output": output},
+                       config={"problem_type": "regression"}, options=("--output", name))
+    for family in ("ViT one", "timm one"):
+        yield good("one class", family, {"output": NUMBER}, ["one class", "--output"])
+        yield good("one class, --output sigmoid", family, {"output": SIGMOID},
+                   options=("--output", "sigmoid"))
+        yield good("one class, softmax", family, {"output": SOFTMAX}, ["always 1"],
+                   config={"problem_type": "single_label_classification"})
+    yield bad("--output x", "timm", "--output", options=("--output", "x"))
+
+
 def all_cases():
     """All cases."""
     for group in (timm_cases, pooling_cases, timm_refusals, channel_cases, hf_cases, hf_refusals,
                   processor_cases, processor_refusals, option_cases, replacing_cases,
                   option_refusals, label_cases, label_refusals, labels_file_cases,
-                  labels_file_refusals, file_cases, assumed_cases):
+                  labels_file_refusals, file_cases, assumed_cases, timm_key_cases,
+                  timm_key_refusals, hf_key_cases, processor_key_cases, processor_class_cases,
+                  wrapper_cases, replaced_processor_cases, output_cases):
         yield from group()
 
 
@@ -657,7 +910,7 @@ def convert(programs, family, case, folder):
 
 def same(key, expected, actual):
     """Whether a field is as expected; None stands for any value."""
-    if expected is None or key in ("labels", "architecture"):
+    if expected is None or key in ("labels", "architecture", "first", "last"):
         return expected is None or expected == actual
     if key in ("mean", "std"):
         expected = (*expected, *[float(key == "std")] * (4 - len(expected)))
@@ -671,6 +924,7 @@ def differences(expected, path):
     except (OSError, ValueError) as error:
         return str(error)
     header["labels"] = labels
+    header["first"], header["last"] = (labels[0], labels[-1]) if labels else ("", "")
     return ", ".join(f"{key} is {str(header[key])[:60]} instead of {str(value)[:60]}"
                      for key, value in expected.items() if not same(key, value, header[key]))
 

@@ -13,8 +13,8 @@ from torch import nn
 
 @dataclass
 class Config:
-    """What a model is. pool: token, avg, distilled (mean of two heads) or token_avg (both in a
-    row)."""
+    """What a model is. pool: token, avg, all (the mean of prefix tokens and patches), distilled (mean
+    of two heads) or token_avg (both in a row)."""
 
     img_size: tuple = (224, 224)
     patch_size: tuple = (16, 16)
@@ -140,7 +140,7 @@ class PatchEmbed(nn.Module):
 
 
 class PlainViT(nn.Module):
-    """The whole model. forward gives logits; embed, stages and pooled give what lies in between."""
+    """The whole model. forward gives logits; embed, stages and pooled give the steps before."""
 
     def __init__(self, c):
         super().__init__()
@@ -198,6 +198,7 @@ class PlainViT(nn.Module):
         parts = {
             "token": [x[:, 0]],
             "avg": [average],
+            "all": [x.mean(dim=1)],
             "distilled": [x[:, 0], x[:, 1]],
             "token_avg": [x[:, 0], average],
         }[c.pool]

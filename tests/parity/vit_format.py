@@ -154,7 +154,7 @@ def matrix_shape(header, role):
     """((parts, outputs of a part), (parts, inputs of a part)): each part is padded to 16."""
     h, dim = header, header["embed_dim"]
     heads = (h["num_heads"], h["head_dim"])
-    pooled = (h["head_tokens"] + h["head_avg"], dim)
+    pooled = (h["head_tokens"] + (h["head_avg"] > 0), dim)
     patch = h["in_chans"] * h["patch_size"][0] * h["patch_size"][1]
     return {
         "patch_embed": ((1, dim), (1, patch)),

@@ -66,7 +66,7 @@ checkpoint checkpoint_open(const char *path, const char *key) {
 }
 
 void checkpoint_close(checkpoint *c) {
-    for (size_t i = 0; i < c->count; i++) free(c->tensors[i].name);
+    for (size_t i = 0; i < c->count; i++) tensor_free(&c->tensors[i]);
     for (size_t i = 0; i < c->archive_count; i++) zip_close(c->archives[i]);
     for (size_t i = 0; i < c->file_count; i++) {
         free((void *)(uintptr_t)c->files[i]->path);
@@ -78,6 +78,7 @@ void checkpoint_close(checkpoint *c) {
     free(c->archives);
     free(c->files);
     free(c->file);
+    free(c->taken);
 }
 
 tensor *checkpoint_find(const checkpoint *c, const char *name) {

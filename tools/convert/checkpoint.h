@@ -13,8 +13,9 @@ typedef struct checkpoint {
     const char *path; /* as it was given */
     char *file;       /* the same, or the file in that folder that is read */
     const char
-        *key;  /* where in a PyTorch file the tensors are to be taken from; NULL: a rule says */
-    int keyed; /* whether such a file was read */
+        *key;    /* where in a PyTorch file the tensors are to be taken from; NULL: a rule says */
+    int keyed;   /* whether such a file was read */
+    char *taken; /* the key whose tensors they are; NULL: those of the file as a whole */
     file_map **files; /* one, or the shards */
     size_t file_count, file_capacity;
     int is_index;   /* whether those are shards */

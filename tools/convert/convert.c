@@ -4,8 +4,11 @@
 #include "container.h"
 #include "folder.h"
 #include "json.h"
+#include "keys.h"
 #include "labels.h"
 #include "layouts.h"
+#include "list.h"
+#include "names.h"
 #include "report.h"
 #include "rewrite.h"
 #include "settings.h"
@@ -21,13 +24,15 @@
 
 static const char usage[] =
     "usage: vit-convert [options] IN OUT.vit\n"
+    "       vit-convert --list [--key NAME] [--prefix PREFIX] [--names FILE] IN\n"
     "       vit-convert --c-array NAME.c [--section SECTION] FILE.vit\n"
     "\n"
     "IN is a file of safetensors, PyTorch (.pth, .pt, .bin, .ckpt), NumPy (.npz) or\n"
     "vit.cpp, or a folder with one or with shards and their index, beside config.json and\n"
     "preprocessor_config.json. The tensors are those of a Vision Transformer with a\n"
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
-    "Or it is a .vit file of float32 weights, to which --dtype gives another type.\n"
+    "Or it is a .vit file, to which --labels gives other names of its classes and --dtype,\n"
+    "if its weights are float32, another type.\n"
     "\n"
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
@@ -39,11 +44,20 @@ static const char usage[] =
     "  --interpolation NAME bilinear or bicubic\n"
     "  --mean A,B,C         mean and standard deviation of each channel, of pixels from\n"
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
-    "  --labels FILE        names of the classes: one a line, or a JSON list;\n"
-    "                       imagenet-1k: the names of its 1000 classes\n"
+    "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
+    "                       class by itself) or number (regression)\n"
+    "  --ignore-key NAME    take the config files without this key, which is not supported\n"
+    "  --labels FILE        names of the classes: one a line, or JSON: a list, or an object\n"
+    "                       from class to name or [synset, name], also within a config.json;\n"
+    "                       imagenet-1k, cifar-10, cifar-100: the names that they have\n"
     "  --key NAME           take the tensors from this key of a PyTorch file (outer/inner\n"
     "                       for one in another); without it, from the first of those\n"
     "                       below that has any, or else the dict with most of them\n"
+    "  --prefix PREFIX      take the tensors whose names begin with PREFIX, and drop it; without\n"
+    "                       it, one that all names of a known model have is dropped\n"
+    "  --names FILE         what the tensors are in timm's words (see below)\n"
+    "  --list               print the tensors of IN and whose names they are; if nobody's, the\n"
+    "                       beginning of a file for --names\n"
     "  --pos-embed NAME     compute the position embeddings, which IN lacks:\n"
     "                       sincos1d (Vaswani et al. 2017, row 0 is the class token),\n"
     "                       sincos2d (MAE) or sincos2d-moco (MoCo v3: rows before columns)\n"
@@ -55,13 +69,18 @@ static const char usage[] =
     "  --section SECTION    the linker's section for that array\n"
     "  --help, --version\n";
 
+enum { MAX_IGNORED = 64 };
+
 typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
-    const char *labels, *key;
+    const char *ignored[MAX_IGNORED];
+    int ignored_count;
+    const char *labels, *key, *prefix, *names;
     const char *c_array, *section;
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
     int typed;     /* whether --dtype is given */
+    int list;      /* whether IN is to be listed */
 } arguments;
 
 /* The number that a text consists of; with rest, the one that it begins with, and what follows. */
@@ -132,6 +151,13 @@ static const char *parse_pos_embed(const char *text) {
     return text;
 }
 
+static int parse_output(const char *text) {
+    vit_output output = vit_output_find(text);
+    if (output == VIT_OUTPUT_COUNT)
+        fail("--output: %s is none of softmax, sigmoid and number", text);
+    return (int)output;
+}
+
 static vit_dtype parse_dtype(const char *text) {
     vit_dtype dtype = vit_dtype_find(text);
     if (dtype == VIT_DTYPE_COUNT)
@@ -149,8 +175,13 @@ enum {
     OPTION_INTERPOLATION,
     OPTION_MEAN,
     OPTION_STD,
+    OPTION_OUTPUT,
+    OPTION_IGNORE_KEY,
     OPTION_LABELS,
     OPTION_KEY,
+    OPTION_PREFIX,
+    OPTION_NAMES,
+    OPTION_LIST,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
     OPTION_C_ARRAY,
@@ -160,7 +191,7 @@ enum {
 };
 
 static void show_usage(void) {
-    fputs(usage, stdout);
+    printf("%s\n%s", usage, names_usage);
     printf("\nKeys of PyTorch files whose tensors are taken, in this order:\n");
     for (size_t i = 0; torch_keys[i] != NULL; i++)
         printf("%s%s%s", i % 6 == 0 ? "  " : "", torch_keys[i],
@@ -205,6 +236,9 @@ static int parse_setting(int option, const char *text, settings *s) {
     case OPTION_STD:
         s->stds = parse_channels("std", text, s->std);
         return 1;
+    case OPTION_OUTPUT:
+        s->output = parse_output(text);
+        return 1;
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
         return 1;
@@ -215,11 +249,24 @@ static int parse_setting(int option, const char *text, settings *s) {
 
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
+    case OPTION_IGNORE_KEY:
+        if (a->ignored_count == MAX_IGNORED) fail("--ignore-key: more than %d keys", MAX_IGNORED);
+        a->ignored[a->ignored_count++] = text, a->described = 1;
+        break;
     case OPTION_LABELS:
-        a->labels = text, a->described = 1;
+        a->labels = text;
         break;
     case OPTION_KEY:
         a->key = text, a->described = 1;
+        break;
+    case OPTION_PREFIX:
+        a->prefix = text, a->described = 1;
+        break;
+    case OPTION_NAMES:
+        a->names = text, a->described = 1;
+        break;
+    case OPTION_LIST:
+        a->list = 1;
         break;
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
@@ -241,27 +288,45 @@ static void parse_option(int option, const char *text, arguments *a) {
     }
 }
 
+static const struct option options[] = {
+    {"heads", 1, NULL, OPTION_HEADS},
+    {"eps", 1, NULL, OPTION_EPS},
+    {"act", 1, NULL, OPTION_ACT},
+    {"size", 1, NULL, OPTION_SIZE},
+    {"resize", 1, NULL, OPTION_RESIZE},
+    {"crop-pct", 1, NULL, OPTION_CROP_PCT},
+    {"interpolation", 1, NULL, OPTION_INTERPOLATION},
+    {"mean", 1, NULL, OPTION_MEAN},
+    {"std", 1, NULL, OPTION_STD},
+    {"output", 1, NULL, OPTION_OUTPUT},
+    {"ignore-key", 1, NULL, OPTION_IGNORE_KEY},
+    {"labels", 1, NULL, OPTION_LABELS},
+    {"key", 1, NULL, OPTION_KEY},
+    {"prefix", 1, NULL, OPTION_PREFIX},
+    {"names", 1, NULL, OPTION_NAMES},
+    {"list", 0, NULL, OPTION_LIST},
+    {"pos-embed", 1, NULL, OPTION_POS_EMBED},
+    {"dtype", 1, NULL, OPTION_DTYPE},
+    {"c-array", 1, NULL, OPTION_C_ARRAY},
+    {"section", 1, NULL, OPTION_SECTION},
+    {"help", 0, NULL, OPTION_HELP},
+    {"version", 0, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* IN and OUT.vit; with --c-array OUT.vit alone, if it is there already; with --list IN alone. */
+static void parse_paths(int count, char **paths, arguments *a) {
+    if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    if (count == 2 || a->list) a->in = paths[0];
+    if (!a->list) a->out = paths[count - 1];
+    if (a->in == NULL && (a->described || a->typed || a->labels != NULL))
+        fail("%s: nothing is converted without an OUT.vit", a->out);
+}
+
 static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
-    static const struct option options[] = {
-        {"heads", 1, NULL, OPTION_HEADS},
-        {"eps", 1, NULL, OPTION_EPS},
-        {"act", 1, NULL, OPTION_ACT},
-        {"size", 1, NULL, OPTION_SIZE},
-        {"resize", 1, NULL, OPTION_RESIZE},
-        {"crop-pct", 1, NULL, OPTION_CROP_PCT},
-        {"interpolation", 1, NULL, OPTION_INTERPOLATION},
-        {"mean", 1, NULL, OPTION_MEAN},
-        {"std", 1, NULL, OPTION_STD},
-        {"labels", 1, NULL, OPTION_LABELS},
-        {"key", 1, NULL, OPTION_KEY},
-        {"pos-embed", 1, NULL, OPTION_POS_EMBED},
-        {"dtype", 1, NULL, OPTION_DTYPE},
-        {"c-array", 1, NULL, OPTION_C_ARRAY},
-        {"section", 1, NULL, OPTION_SECTION},
-        {"help", 0, NULL, OPTION_HELP},
-        {"version", 0, NULL, OPTION_VERSION},
-        {NULL, 0, NULL, 0},
-    };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (parse_setting(option, optarg, s)) a->described = 1;
@@ -269,24 +334,19 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
-    if (argc - optind != 2 && (argc - optind != 1 || a->c_array == NULL)) {
-        fputs(usage, stderr);
-        exit(2);
-    }
-    if (argc - optind == 2) a->in = argv[optind];
-    a->out = argv[argc - 1];
-    if (a->in == NULL && (a->described || a->typed))
-        fail("%s: nothing is converted without an OUT.vit", a->out);
+    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
+        fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
+    parse_paths(argc - optind, argv + optind, a);
 }
 
-/* A config file of the folder; absent where IN is a file. */
-static json open_config(const char *in, const char *name) {
+/* A config file of the folder; absent where IN is a file. needed: a note says where it is not there. */
+static json open_config(const char *in, const char *name, int needed) {
     json absent = {name, NULL};
     if (!folder_is(in)) return absent;
     char *path = format_text("%s/%s", in, name);
     json config = json_read(path);
-    if (config.node == NULL) note("%s is not there", path);
-    else if (!cJSON_IsObject(config.node)) fail("%s: not an object", path);
+    if (config.node == NULL && needed) note("%s is not there", path);
+    if (config.node != NULL && !cJSON_IsObject(config.node)) fail("%s: not an object", path);
     config.file = name;
     free(path);
     return config;
@@ -312,13 +372,35 @@ static char *name_of(const char *path) {
 /* config.json of the folder; where there is none, what the checkpoint itself says. */
 static json find_config(const arguments *a, checkpoint *weights) {
     json own = {weights->file, weights->config};
-    if (weights->config == NULL) return open_config(a->in, "config.json");
+    if (weights->config == NULL) return open_config(a->in, "config.json", 1);
     weights->config = NULL;
     return own;
 }
 
-static void convert(const arguments *a, settings *s) {
+static void ignore_keys(const arguments *a, json config, json processor) {
+    for (int i = 0; i < a->ignored_count; i++) {
+        int found = keys_ignore(config, a->ignored[i]) + keys_ignore(processor, a->ignored[i]);
+        if (found == 0) fail("--ignore-key: no config file has the key %s", a->ignored[i]);
+    }
+}
+
+/* The checkpoint with the names that the options give it. */
+static checkpoint open_checkpoint(const arguments *a, settings *s) {
     checkpoint weights = checkpoint_open(a->in, a->key);
+    if (a->prefix != NULL) names_drop_prefix(&weights, a->prefix, 1);
+    if (a->names != NULL) s->shape_heads = names_apply(&weights, a->names, s->num_heads);
+    return weights;
+}
+
+static void list(const arguments *a, settings *s) {
+    if (container_is_vit(a->in)) fail("%s: a .vit file: vit-info shows what is in it", a->in);
+    checkpoint weights = open_checkpoint(a, s);
+    list_checkpoint(&weights);
+    checkpoint_close(&weights);
+}
+
+static void convert(const arguments *a, settings *s) {
+    checkpoint weights = open_checkpoint(a, s);
     json config = find_config(a, &weights);
     model m;
     model_writer writer;
@@ -327,9 +409,10 @@ static void convert(const arguments *a, settings *s) {
 
     memset(&m, 0, sizeof(m));
     layout_recognise(&m, &weights);
-    json processor = {NULL, NULL};
-    if (m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT)
-        processor = open_config(a->in, "preprocessor_config.json");
+    json processor =
+        open_config(a->in, "preprocessor_config.json",
+                    m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT);
+    ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
     char *labels = labels_read(a->labels, config, m.config.num_classes, &labels_size);
@@ -348,13 +431,17 @@ static void convert(const arguments *a, settings *s) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {NULL, NULL, NULL, NULL, NULL, NULL, VIT_F32, 0, 0};
+    arguments a;
     settings s;
+    memset(&a, 0, sizeof(a)); /* VIT_F32 is 0 */
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    if (a.in != NULL && container_is_vit(a.in)) {
-        if (a.described) fail("%s: a .vit file takes no option but --dtype", a.in);
-        rewrite(a.in, a.out, a.dtype);
+    if (a.list) {
+        list(&a, &s);
+    } else if (a.in != NULL && container_is_vit(a.in)) {
+        if (a.described) fail("%s: a .vit file takes no option but --dtype and --labels", a.in);
+        if (a.labels != NULL && !a.typed) rewrite_labels(a.in, a.out, a.labels);
+        else rewrite(a.in, a.out, a.dtype, a.labels);
     } else if (a.in != NULL) {
         convert(&a, &s);
     }

@@ -100,3 +100,17 @@ int json_bool(json object, const char *key, int fallback) {
     if (!cJSON_IsBool(member.node)) fail("%s: %s is neither true nor false", object.file, key);
     return cJSON_IsTrue(member.node) ? 1 : 0;
 }
+
+void json_size(json object, const char *key, int max, int size[2]) {
+    json value = json_get(object, key);
+    const cJSON *height = value.node, *width = value.node;
+    if (value.node == NULL || size[0] > 0) return;
+    if (cJSON_IsArray(value.node) && cJSON_GetArraySize(value.node) == 2) {
+        height = cJSON_GetArrayItem(value.node, 0);
+        width = cJSON_GetArrayItem(value.node, 1);
+    }
+    if (!json_is_whole(height, 1, max) || !json_is_whole(width, 1, max))
+        fail("%s: %s is not a size", object.file, key);
+    size[0] = (int)height->valuedouble;
+    size[1] = (int)width->valuedouble;
+}

@@ -25,6 +25,9 @@ double json_positive(json object, const char *key, double fallback);
 int json_int(json object, const char *key, int fallback, int min, int max);
 int json_bool(json object, const char *key, int fallback);
 
+/* A size: a number for both, or [height, width], each from 1 to max. Only fills in a size of 0. */
+void json_size(json object, const char *key, int max, int size[2]);
+
 /* A whole number in [min, max], up to 2^53. */
 int json_is_whole(const cJSON *node, double min, double max);
 

@@ -1,9 +1,11 @@
 #include "layouts.h"
 
+#include "names.h"
 #include "report.h"
 #include "text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HUGGING_FACE(prefix)                                                           \
@@ -36,6 +38,9 @@ static const layout layouts[] = {
          [PART_POS_EMBED] = {"pos_embed"},
          [PART_NORM1] = {"blocks.%d.norm1.weight"},
          [PART_QKV] = {"blocks.%d.attn.qkv.weight"},
+         [PART_Q] = {"blocks.%d.attn.q.weight"},
+         [PART_K] = {"blocks.%d.attn.k.weight"},
+         [PART_V] = {"blocks.%d.attn.v.weight"},
          [PART_PROJ] = {"blocks.%d.attn.proj.weight"},
          [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},
          [PART_NORM2] = {"blocks.%d.norm2.weight"},
@@ -44,6 +49,7 @@ static const layout layouts[] = {
          [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},
          [PART_NORM] = {"norm.weight"},
          [PART_FC_NORM] = {"fc_norm.weight"},
+         [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},
          [PART_HEAD] = {"head.weight"},
          [PART_HEAD_DIST] = {"head_dist.weight"},
      }},
@@ -69,6 +75,8 @@ static const layout layouts[] = {
          [PART_HEAD] = {"heads.head.weight"},
      }},
 };
+
+#define LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
 
 /* Parts of names that show a model which the .vit format cannot express. */
 static const struct {
@@ -96,13 +104,14 @@ static void make_name(char *name, size_t size, const char *pattern, int block, i
     if (bias) memcpy(name + length - strlen("weight"), "bias", sizeof("bias"));
 }
 
-/* The tensor by its first name or the older one; name becomes the one found, or the first. */
+/* The tensor by its first name or the older one; name becomes the one found, or the first. One without
+   an element is none: timm's reg_token, where there are no register tokens. */
 static tensor *look_up(const model *m, part p, int block, int bias, char *name, size_t size) {
     for (int i = 1; i >= 0; i--) {
         if (m->layout->names[p][i] == NULL) continue;
         make_name(name, size, m->layout->names[p][i], block, bias);
         tensor *t = checkpoint_find(m->checkpoint, name);
-        if (t != NULL) return t;
+        if (t != NULL && tensor_count(t) > 0) return t;
     }
     return NULL;
 }
@@ -116,8 +125,7 @@ static void print_shape(char *text, size_t size, shape s) {
 
 static shape shape_of(const tensor *t) {
     shape s;
-    s.rank = t->rank;
-    memcpy(s.sizes, t->shape, sizeof(s.sizes));
+    s.rank = tensor_shape(t, s.sizes);
     return s;
 }
 
@@ -135,7 +143,9 @@ static tensor *take(tensor *t, shape expected) {
     if (shapes_differ(shape_of(t), expected)) {
         print_shape(is, sizeof(is), shape_of(t));
         print_shape(should, sizeof(should), expected);
-        fail("%s: %s has the shape %s, not %s", t->file, t->name, is, should);
+        fail("%s: %s%s%s%s has the shape %s, not %s", t->file, t->name,
+             t->original != NULL ? " (in the file: " : "", t->original != NULL ? t->original : "",
+             t->original != NULL ? ")" : "", is, should);
     }
     if (t->type == TENSOR_OTHER)
         fail("%s: %s is of %s, which weights cannot be: F64, F32, F16 and BF16 are read", t->file,
@@ -179,12 +189,13 @@ static int size_of(const model *m, part p, size_t axis, size_t rank, size_t othe
     char name[128];
     const tensor *t = look_up(m, p, 0, 0, name, sizeof(name));
     if (t == NULL) fail_missing(m, p, name);
-    if (t->rank != rank && t->rank != other_rank)
-        fail("%s: %s has %zu dimensions, not %zu", t->file, name, t->rank, rank);
-    if (axis >= t->rank) return 0;
-    if (t->shape[axis] < 1 || t->shape[axis] > MODEL_MAX_SIZE)
-        fail("%s: %s: a dimension of %zu is out of range", t->file, name, t->shape[axis]);
-    return (int)t->shape[axis];
+    shape s = shape_of(t);
+    if (s.rank != rank && s.rank != other_rank)
+        fail("%s: %s has %zu dimensions, not %zu", t->file, name, s.rank, rank);
+    if (axis >= s.rank) return 0;
+    if (s.sizes[axis] < 1 || s.sizes[axis] > MODEL_MAX_SIZE)
+        fail("%s: %s: a dimension of %zu is out of range", t->file, name, s.sizes[axis]);
+    return (int)s.sizes[axis];
 }
 
 /* The number of blocks. A missing one among them is found later, when it is looked up. */
@@ -198,28 +209,64 @@ static int count_blocks(const model *m) {
     return count;
 }
 
-static void refuse(const checkpoint *c) {
+const tensor *layout_refused(const checkpoint *c, const char **reason) {
     for (size_t i = 0; i < c->count; i++) {
-        const tensor *t = &c->tensors[i];
         for (size_t j = 0; j < sizeof(refused) / sizeof(refused[0]); j++) {
-            if (strstr(t->name, refused[j].name) != NULL)
-                fail("%s: %s: %s is not supported", t->file, t->name, refused[j].reason);
+            *reason = refused[j].reason;
+            if (strstr(c->tensors[i].name, refused[j].name) != NULL) return &c->tensors[i];
         }
     }
+    return NULL;
+}
+
+const char *layout_first_name(size_t index) {
+    return index < LAYOUTS ? layouts[index].names[PART_PATCH_EMBED][0] : NULL;
 }
 
 /* The layout whose names these are: any one of three tensors decides, so that another one that is
    missing can be named. */
-static const layout *find_layout(const checkpoint *c) {
+const layout *layout_find(const checkpoint *c, const char **why) {
     static const part first[] = {PART_PATCH_EMBED, PART_CLASS_TOKEN, PART_POS_EMBED};
     for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
-        for (size_t j = 0; j < sizeof(layouts) / sizeof(layouts[0]); j++) {
-            if (checkpoint_find(c, layouts[j].names[first[i]][0]) != NULL) return &layouts[j];
+        for (size_t j = 0; j < LAYOUTS; j++) {
+            *why = layouts[j].names[first[i]][0];
+            if (checkpoint_find(c, *why) != NULL) return &layouts[j];
         }
     }
-    fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
-         "transformers or torchvision",
-         c->file, c->tensors[0].name);
+    return NULL;
+}
+
+/* What stands before a layout's name, at the end of one of a tensor; its length, or 0. */
+static size_t prefix_length(const char *name, const char *end) {
+    size_t length = strlen(name) - (text_ends_with(name, end) ? strlen(end) : strlen(name));
+    return length > 0 && strchr("./", name[length - 1]) != NULL ? length : 0;
+}
+
+/* What stands before the patch embedding of a layout, to be freed; NULL if it is there without, or no
+   layout has it. The tensors of two models are an error. */
+static char *find_prefix(const checkpoint *c) {
+    for (size_t i = 0; i < LAYOUTS; i++) {
+        if (checkpoint_find(c, layouts[i].names[PART_PATCH_EMBED][0]) != NULL) return NULL;
+    }
+    for (size_t i = 0; i < LAYOUTS; i++) {
+        const char *end = layouts[i].names[PART_PATCH_EMBED][0];
+        char *prefix = NULL;
+        for (size_t j = 0; j < c->count; j++) {
+            size_t length = prefix_length(c->tensors[j].name, end);
+            if (length > 0 && prefix != NULL)
+                fail("%s: the tensors of two models, %s... and %.*s...: --prefix takes one",
+                     c->file, prefix, (int)length, c->tensors[j].name);
+            if (length > 0) prefix = format_text("%.*s", (int)length, c->tensors[j].name);
+        }
+        if (prefix != NULL) return prefix;
+    }
+    return NULL;
+}
+
+void layout_drop_prefix(checkpoint *c) {
+    char *prefix = find_prefix(c);
+    if (prefix != NULL) names_drop_prefix(c, prefix, 0);
+    free(prefix);
 }
 
 /* Old timm files have the patch embedding as a matrix, [embed_dim][3 * size * size]. */
@@ -236,11 +283,27 @@ static void guess_patch_size(model *m) {
          size);
 }
 
+/* The width of that layer. timm no longer has it, and drops it from such a file. */
+static int find_pre_logits(const model *m) {
+    char name[128];
+    const tensor *t = look_up(m, PART_PRE_LOGITS, 0, 0, name, sizeof(name));
+    if (m->layout->family == FAMILY_TIMM)
+        note("%s is applied, with tanh after it: newer versions of timm leave it out", t->name);
+    return size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+}
+
 void layout_recognise(model *m, checkpoint *c) {
     vit_config *config = &m->config;
-    refuse(c);
+    const char *why, *reason;
+    const tensor *other = layout_refused(c, &reason);
+    if (other != NULL) fail("%s: %s: %s is not supported", other->file, other->name, reason);
+    layout_drop_prefix(c);
     m->checkpoint = c;
-    m->layout = find_layout(c);
+    m->layout = layout_find(c, &why);
+    if (m->layout == NULL)
+        fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
+             "transformers or torchvision: --list shows them, --names says what they are",
+             c->file, c->tensors[0].name);
     config->embed_dim = size_of(m, PART_PATCH_EMBED, 0, 4, 2);
     config->in_chans = size_of(m, PART_PATCH_EMBED, 1, 4, 2);
     config->patch_size[0] = size_of(m, PART_PATCH_EMBED, 2, 4, 2);
@@ -251,7 +314,7 @@ void layout_recognise(model *m, checkpoint *c) {
     config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
     if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
     config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
-    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = size_of(m, PART_PRE_LOGITS, 0, 2, 2);
+    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
 }
 
 int layout_pos_rows(const model *m) {
@@ -259,13 +322,15 @@ int layout_pos_rows(const model *m) {
 }
 
 /* Why a tensor that the model does not use is left out; NULL: there is no good reason. */
-static const char *reason_to_leave_out(const model *m, const char *name) {
+static const char *reason_to_leave_out(const model *m, const tensor *t) {
+    const char *name = t->name;
     int timm = m->layout->family == FAMILY_TIMM;
     if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
     if (text_ends_with(name, "mask_token")) return "used in pre-training only";
     if (text_ends_with(name, "position_ids")) return "an index, not a weight";
-    if (text_ends_with(name, "num_batches_tracked")) return "a counter, not a weight";
-    if (timm && strncmp(name, "pre_logits.", 11) == 0) return "an identity in timm";
+    if (tensor_count(t) == 0) return "it is empty";
+    if (t->type == TENSOR_OTHER) return "its type is not that of weights";
+    if (strncmp(name, "criterion.", 10) == 0) return "it is the loss's";
     if (timm && strncmp(name, "norm.", 5) == 0 && layout_has(m, PART_FC_NORM))
         return "an identity beside fc_norm";
     return NULL;
@@ -275,7 +340,7 @@ static void check_unused(const model *m) {
     for (size_t i = 0; i < m->checkpoint->count; i++) {
         const tensor *t = &m->checkpoint->tensors[i];
         if (t->used) continue;
-        const char *reason = reason_to_leave_out(m, t->name);
+        const char *reason = reason_to_leave_out(m, t);
         if (reason == NULL)
             fail("%s: %s is not a tensor of a %s model", t->file, t->name, m->layout->title);
         note("%s is left out: %s", t->name, reason);

@@ -59,7 +59,19 @@ typedef struct shape {
     size_t rank, sizes[TENSOR_RANK];
 } shape;
 
-/* Find out whose names the checkpoint uses and how large the model is. */
+/* Drop what stands before all names, as "module." does; a note says so. */
+void layout_drop_prefix(checkpoint *c);
+
+/* The layout that the names are those of, and the name that decides; NULL: they are none's. */
+const layout *layout_find(const checkpoint *c, const char **why);
+
+/* The patch embedding's name in each layout; NULL after the last. */
+const char *layout_first_name(size_t index);
+
+/* A tensor that shows a model which the .vit format cannot express, and what it is; or NULL. */
+const tensor *layout_refused(const checkpoint *c, const char **reason);
+
+/* Find out whose names the checkpoint uses and how large the model is. A prefix is dropped. */
 void layout_recognise(model *m, checkpoint *c);
 
 /* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is missing, need ends

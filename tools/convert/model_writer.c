@@ -142,6 +142,14 @@ void model_writer_begin(model_writer *w, const char *path, const vit_config *con
     write_bytes(w, w->head, w->head_size); /* room for it */
 }
 
+static void close_file(model_writer *w) {
+    if (fclose(w->file) != 0) fail("%s: %s", w->temporary, strerror(errno));
+    if (rename(w->temporary, w->path) != 0) fail("%s: %s", w->path, strerror(errno));
+    unfinished = NULL;
+    free(w->temporary);
+    free(w->head);
+}
+
 static int all_finite(const float *values, size_t count) {
     int finite = 1;
     for (size_t i = 0; i < count; i++) finite &= vit__is_finite(values[i]);
@@ -289,19 +297,23 @@ void model_writer_end(model_writer *w) {
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
     if (fseek(w->file, 0, SEEK_SET) != 0) fail("%s: %s", w->temporary, strerror(errno));
     write_bytes(w, w->head, w->head_size);
-    if (fclose(w->file) != 0) fail("%s: %s", w->temporary, strerror(errno));
-    if (rename(w->temporary, w->path) != 0) fail("%s: %s", w->path, strerror(errno));
-    unfinished = NULL;
-    free(w->temporary);
-    free(w->head);
+    close_file(w);
     free(w->tensor);
     free(w->row);
     free(w->padded);
     free(w->integers);
 }
 
+size_t text_valid_length(const char *text) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t size = strlen(text), valid = 0, length;
+    while (valid < size && (length = vit__utf8_length(p + valid, size - valid)) > 0)
+        valid += length;
+    return valid;
+}
+
 int text_is_valid(const char *text) {
-    return vit__strings_are_valid((const unsigned char *)text, strlen(text) + 1, 1);
+    return text[text_valid_length(text)] == 0;
 }
 
 /* ---- tensors of an open model --------------------------------------------------------------- */
@@ -337,4 +349,54 @@ float *model_read_bias(const vit_model *model, int index) {
     float *bias = allocate(count, sizeof(float));
     for (size_t i = 0; i < count; i++) bias[i] = from[padded_index(i, t.rows)];
     return bias;
+}
+
+/* ---- other labels --------------------------------------------------------------------------- */
+
+/* Offsets in `count` entries, at the same place in each, after the head has become longer. */
+static void move_offsets(unsigned char *entries, size_t count, size_t entry_size, size_t place,
+                         uint64_t difference) {
+    for (size_t i = 0; i < count; i++) {
+        unsigned char *offset = entries + i * entry_size + place;
+        put_u64(offset, vit__u64(offset) + difference);
+    }
+}
+
+/* A copy of the old head as far as its labels, or the whole if something else follows them, and then
+   the new ones. */
+static void make_relabelled_head(model_writer *w, const unsigned char *file, const char *labels,
+                                 size_t labels_size) {
+    size_t old_size = vit__u32(file + 16), kept = old_size;
+    size_t directory = vit__u32(file + 44), count = vit__u32(file + 40);
+    size_t chunks = vit__u32(file + 60), chunk_count = vit__u32(file + 56);
+    size_t directory_end = directory + count * vit__u32(file + 36);
+    size_t chunks_end = chunk_count > 0 ? chunks + chunk_count * VIT__CHUNK_SIZE : directory_end;
+    size_t end = vit__larger(vit__larger(directory_end, chunks_end), vit__u32(file + 20));
+    if (vit__u32(file + 52) == 0 || vit__u32(file + 48) >= end) kept = end;
+    w->head_size = vit__round_up(vit__add(kept, labels_size), VIT__ALIGN);
+    if (w->head_size > UINT32_MAX) fail("%s: the labels are too long", w->path);
+    w->head = allocate(w->head_size, 1);
+    memcpy(w->head, file, kept);
+    memcpy(w->head + kept, labels, labels_size);
+    uint64_t difference = (uint64_t)w->head_size - old_size; /* modulo 2^64 where it is below 0 */
+    put_u32(w->head + 16, w->head_size);
+    put_u64(w->head + 24, vit__u64(file + 24) + difference);
+    put_u32(w->head + 48, kept);
+    put_u32(w->head + 52, labels_size);
+    move_offsets(w->head + directory, count, vit__u32(file + 36), 32, difference);
+    move_offsets(w->head + chunks, chunk_count, VIT__CHUNK_SIZE, 8, difference);
+    put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
+}
+
+void model_relabel(const vit_model *model, const char *path, const char *labels,
+                   size_t labels_size) {
+    model_writer w;
+    size_t old_size = vit__u32(model->data + 16);
+    memset(&w, 0, sizeof(w));
+    w.path = path;
+    make_relabelled_head(&w, model->data, labels, labels_size);
+    open_temporary(&w);
+    write_bytes(&w, w.head, w.head_size);
+    write_bytes(&w, model->data + old_size, model->size - old_size);
+    close_file(&w);
 }

@@ -41,8 +41,15 @@ int model_writer_next(const model_writer *w, vit_tensor *t);
 /* Complete the file and give it its name. */
 void model_writer_end(model_writer *w);
 
-/* Whether a text can be a label: UTF-8 without control characters. */
+/* Bytes before the first that a label cannot have: one that is not UTF-8, or a control character. */
+size_t text_valid_length(const char *text);
+
+/* Whether a text can be a label. */
 int text_is_valid(const char *text);
+
+/* Write an open model with other labels, num_classes of them, and all else as it is. */
+void model_relabel(const vit_model *model, const char *path, const char *labels,
+                   size_t labels_size);
 
 /* A row without padding, as row_reader gives it, of a tensor of f32 in an open model. */
 void model_read_row(const vit_model *model, int index, size_t row, float *values);

@@ -1,6 +1,7 @@
 #include "rewrite.h"
 
 #include "file_map.h"
+#include "labels.h"
 #include "model_writer.h"
 #include "report.h"
 
@@ -26,12 +27,22 @@ static void check_f32(const vit_model *model, const char *path) {
     }
 }
 
-/* Bytes of all labels, which follow each other, each ended by NUL. */
-static size_t labels_size(const vit_model *model) {
+/* The model's own labels as labels_read gives others: all of them follow each other. */
+static char *copy_labels(const vit_model *model, size_t *size) {
     const char *first = vit_model_label(model, 0);
-    if (first == NULL) return 0;
+    *size = 0;
+    if (first == NULL) return NULL;
     const char *last = vit_model_label(model, vit_model_config(model)->num_classes - 1);
-    return (size_t)(last + strlen(last) + 1 - first);
+    *size = (size_t)(last + strlen(last) + 1 - first);
+    char *copy = allocate(*size, 1);
+    memcpy(copy, first, *size);
+    return copy;
+}
+
+static char *read_labels(const vit_model *model, const char *from, size_t *size) {
+    json none = {NULL, NULL};
+    if (from == NULL) return copy_labels(model, size);
+    return labels_read(from, none, vit_model_config(model)->num_classes, size);
 }
 
 static void write_tensor(model_writer *w, const vit_model *model, int index) {
@@ -43,17 +54,35 @@ static void write_tensor(model_writer *w, const vit_model *model, int index) {
     free(name);
 }
 
-void rewrite(const char *in, const char *out, vit_dtype dtype) {
-    file_map map = file_map_open(in);
+/* Every byte of the file is checked. */
+static vit_model open_model(const file_map *map) {
     vit_model model;
-    model_writer writer;
-    vit_status status = vit_model_open(&model, map.data, map.size);
+    vit_status status = vit_model_open(&model, map->data, map->size);
     if (status == VIT_OK) status = vit_model_verify(&model);
-    if (status != VIT_OK) fail("%s: %s", in, vit_status_string(status));
+    if (status != VIT_OK) fail("%s: %s", map->path, vit_status_string(status));
+    return model;
+}
+
+void rewrite(const char *in, const char *out, vit_dtype dtype, const char *labels) {
+    file_map map = file_map_open(in);
+    vit_model model = open_model(&map);
+    model_writer writer;
+    size_t size;
     check_f32(&model, in);
-    model_writer_begin(&writer, out, vit_model_config(&model), dtype, vit_model_label(&model, 0),
-                       labels_size(&model));
+    char *names = read_labels(&model, labels, &size);
+    model_writer_begin(&writer, out, vit_model_config(&model), dtype, names, size);
     for (int i = 0; i < vit_model_tensor_count(&model); i++) write_tensor(&writer, &model, i);
     model_writer_end(&writer);
+    free(names);
+    file_map_close(&map);
+}
+
+void rewrite_labels(const char *in, const char *out, const char *labels) {
+    file_map map = file_map_open(in);
+    vit_model model = open_model(&map);
+    size_t size;
+    char *names = read_labels(&model, labels, &size);
+    model_relabel(&model, out, names, size);
+    free(names);
     file_map_close(&map);
 }

@@ -12,12 +12,15 @@ typedef enum pooling { POOLING_UNKNOWN, POOLING_TOKEN, POOLING_AVG } pooling;
 typedef struct settings {
     char architecture[64]; /* empty: not known */
     int num_heads;         /* 0: not known, as for every member without another comment */
+    int shape_heads;       /* what shapes say that they are, with --names */
     double norm_eps;
     int act; /* vit_act; -1: not known */
     int img_size[2];
     pooling pooling;
-    int fc_norm;  /* -1: not known */
-    int qkv_bias; /* -1: not known */
+    int pool_prefix; /* 1: avg includes the tokens in front of the patches */
+    int fc_norm;     /* -1: not known */
+    int qkv_bias;    /* -1: not known */
+    int output;      /* vit_output; -1: not known */
 
     int resize; /* vit_resize; -1: not known, then img_size / crop_pct ... */
     int resize_size[2];

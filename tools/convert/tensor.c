@@ -4,6 +4,7 @@
 #include "zip.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -68,6 +69,15 @@ size_t tensor_count(const tensor *t) {
     return count;
 }
 
+size_t tensor_shape(const tensor *t, size_t shape[TENSOR_RANK]) {
+    size_t rank = 0;
+    for (size_t i = 0; i < t->rank; i++) {
+        if (i > 0 && (t->joined >> i & 1) != 0) shape[rank - 1] *= t->shape[i];
+        else shape[rank++] = t->shape[i];
+    }
+    return rank;
+}
+
 int tensor_extent(const tensor *t, size_t *extent) {
     *extent = 0;
     if (tensor_count(t) == 0) return 1;
@@ -128,27 +138,45 @@ static void read_run(const tensor *t, const unsigned char *p, size_t stride, siz
     }
 }
 
-/* Where element `index`, counted in C order, is. */
-static size_t place_of(const tensor *t, size_t index) {
+static const unsigned char *start_of(const tensor *t) {
+    return t->packed != NULL ? zip_bytes(t->packed) + t->packed_offset : t->data;
+}
+
+/* The piece that has element `index`, counted in C order. */
+static const tensor *find_piece(const tensor *t, size_t index) {
+    if (t->pieces == NULL) return t;
+    for (size_t i = t->rank - 1; i > t->piece_axis; i--) index /= t->shape[i];
+    return &t->pieces[index % t->piece_count];
+}
+
+/* The place of element `index` of the whole in its piece, in which the axis of pieces has stride 0. */
+static size_t find_place(const tensor *whole, const tensor *piece, size_t index) {
     size_t place = 0;
-    for (size_t i = t->rank; i-- > 0; index /= t->shape[i])
-        place += index % t->shape[i] * t->strides[i];
+    for (size_t i = whole->rank; i-- > 0; index /= whole->shape[i])
+        place += index % whole->shape[i] * piece->strides[i];
     return place;
 }
 
 void tensor_read(const tensor *t, size_t first, size_t count, float *values) {
     if (count == 0) return;
-    const unsigned char *data = t->data;
-    if (t->packed != NULL) data = zip_bytes(t->packed) + t->packed_offset;
-    if (is_contiguous(t)) {
-        read_run(t, data + first * t->element_size, 1, count, values);
+    if (t->pieces == NULL && is_contiguous(t)) {
+        read_run(t, start_of(t) + first * t->element_size, 1, count, values);
         return;
     }
-    size_t row = t->shape[t->rank - 1], stride = t->strides[t->rank - 1];
+    size_t last = t->rank - 1, row = t->shape[last];
     while (count > 0) {
         size_t run = row - first % row;
         if (run > count) run = count;
-        read_run(t, data + place_of(t, first) * t->element_size, stride, run, values);
+        const tensor *piece = find_piece(t, first);
+        size_t place = find_place(t, piece, first);
+        read_run(piece, start_of(piece) + place * piece->element_size, piece->strides[last], run,
+                 values);
         first += run, values += run, count -= run;
     }
+}
+
+void tensor_free(tensor *t) {
+    free(t->name);
+    free(t->original);
+    free(t->pieces);
 }

@@ -27,6 +27,12 @@ typedef struct tensor {
     struct zip_entry *packed;  /* NULL: data says it */
     size_t packed_offset;      /* bytes from the entry's start to element 0 */
     int used;                  /* for the caller: whether the model takes it */
+
+    /* What names.c makes of it, where its axes are others than the model's: */
+    char *original;        /* its name in the file; NULL: it has no other */
+    unsigned joined;       /* bit i: axis i and the one before it are one of the model's */
+    struct tensor *pieces; /* NULL, or tensors that follow each other along an axis, not the last */
+    size_t piece_count, piece_axis; /* of length 1 and stride 0 in each */
 } tensor;
 
 /* Sets type and element_size by a dtype's name in safetensors. Returns 0 where it is unknown. */
@@ -41,8 +47,14 @@ void tensor_set_strides(tensor *t, int fortran);
 /* Elements from the first to after the last, by shape and strides. Returns 0 where they overflow. */
 int tensor_extent(const tensor *t, size_t *extent);
 
+/* The shape that a model has it in, where joined axes are one. Returns the rank. */
+size_t tensor_shape(const tensor *t, size_t shape[TENSOR_RANK]);
+
 /* Elements by shape. */
 size_t tensor_count(const tensor *t);
+
+/* Frees what a tensor owns. */
+void tensor_free(tensor *t);
 
 /* Elements [first, first + count) in C order; the type is not TENSOR_OTHER. Exact but for F64, which
    is rounded to nearest. */

@@ -431,6 +431,8 @@ void torch_add_tensors(checkpoint *c, const file_map *file, pickle_value *root, 
     const pickle_value *first = NULL;
     size_t rest = 0;
     c->keyed = 1;
+    free(c->taken);
+    c->taken = f.path[0] != 0 ? format_text("%s", f.path) : NULL;
     for (size_t i = 0; i + 1 < f.dict->count; i += 2) {
         const pickle_value *key = f.dict->items[i], *v = f.dict->items[i + 1];
         if (is_name(key) && is_tensor(v)) add_tensor(c, file, key, v, find, source);

@@ -110,7 +110,7 @@ static void check_qkv_bias(const model *m, const matrix *x) {
 
 static void write_qkv(const model *m, model_writer *w, int block) {
     size_t dim = (size_t)m->config.embed_dim;
-    int fused = m->layout->names[PART_QKV][0] != NULL;
+    int fused = m->layout->names[PART_QKV][0] != NULL && !layout_has(m, PART_Q);
     for (int i = 0; i < 3; i++) {
         matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * dim, dim)
                          : find_matrix(m, (part)(PART_Q + i), block, dim, dim);
@@ -153,7 +153,7 @@ static void write_prefix_tokens(const model *m, model_writer *w) {
         x.tensors[i] = layout_need(m, parts[i], 0, (shape){3, {1, x.rows[i], x.cols}});
         left -= x.rows[i];
     }
-    write_stack(w, &x, "the tokens in front of the patches");
+    if (m->config.prefix_tokens > 0) write_stack(w, &x, "the tokens in front of the patches");
 }
 
 /* Vaswani et al. 2017, 3.5: sines and cosines alternate. Row 0 is the class token's. */

@@ -39,7 +39,7 @@ static void print_head(const vit_config *c) {
     printf("%s%s", c->head_tokens > 0 && c->head_avg ? " and " : "", means[c->head_avg]);
     printf(", %s", norms[c->final_norm]);
     if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
-    printf("\n");
+    printf("\noutput         %s\n", vit_output_name(c->output));
 }
 
 static void print_recipe(const vit_config *c) {
