@@ -2183,9 +2183,9 @@ struct vit__kernels {
 };
 
 /* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
-static int32_t vit__bits_of(float x) {
+static int32_t vit__bits_at(const float *x) {
     int32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
+    memcpy(&bits, x, sizeof(bits));
     return bits;
 }
 
@@ -2297,7 +2297,7 @@ static float vit__exp_row(float *x, int count, float scale) {
     int32_t size = 0; /* bits of the largest |x|, which cost less where floats are emulated */
     for (int i = 0; i < count; i++) {
         largest = x[i] > largest ? x[i] : largest;
-        size = vit__max(size, vit__bits_of(x[i]) & 0x7FFFFFFF);
+        size = vit__max(size, vit__bits_at(&x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
     return vit__float_of(size) * 0.0f;
@@ -2382,7 +2382,7 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
     for (; rows > 0; rows--, x += stride, out += out_stride) {
         int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
         for (size_t i = 0; i < count; i++) {
-            int32_t bits = vit__bits_of(x[i]);
+            int32_t bits = vit__bits_at(&x[i]);
             low = vit__max(low, bits ^ INT32_MIN);
             high = vit__max(high, bits);
         }
@@ -2403,9 +2403,9 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
     int8_t *panel = (int8_t *)bytes;
     memset(panel, 0, vit__round16(rows) * VIT__PANEL);
     for (size_t n = 0; n < VIT__PANEL; n++) {
-        int32_t size = vit__bits_of(1e-30f);
+        int32_t size = 0x0DA24260; /* 1e-30 */
         for (size_t r = 0; r < (size_t)rows; r++)
-            size = vit__max(size, vit__bits_of(x[r * stride + n]) & 0x7FFFFFFF);
+            size = vit__max(size, vit__bits_at(&x[r * stride + n]) & 0x7FFFFFFF);
         float most = vit__float_of(size);
         float inverse = (float)range / most;
         scales[n] = most / (float)range + most * 0.0f;
@@ -2427,7 +2427,7 @@ static void vit__softmax_rows8(float *x, size_t stride, int rows, int count, flo
         float sum = vit__exp_row(x, count, scale);
         for (int i = 0; i < (int)vit__round16(count); i++) {
             float shifted = (i < count ? x[i] * 4095 : 0) + VIT__SHIFT;
-            int32_t bits = vit__bits_of(shifted);
+            int32_t bits = vit__bits_at(&shifted);
             *high++ = (uint8_t)(bits >> 6 & 63), *low++ = (uint8_t)(bits & 63);
             sum += shifted - VIT__SHIFT;
         }
@@ -3665,7 +3665,7 @@ VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilit
     if (num_classes < 1) return;
     memmove(probabilities, logits, (size_t)num_classes * sizeof(float));
     vit__exp_row(probabilities, num_classes, 1.0f);
-    vit__divide_row(probabilities, num_classes, 0); /* of -infinity comes 0 */
+    vit__divide_row(probabilities, num_classes, 0); /* -infinity gives 0 */
 }
 
 /* The sigmoid of x is the first of the two probabilities of {x, 0}. */

@@ -169,6 +169,21 @@ static void test_softmax_stands_the_largest_numbers(void **state) {
     assert_true(one[0] == -FLT_MAX);
 }
 
+/* Classes that a caller masks have no probability, as with PyTorch; NaN and infinity leave none. */
+static void test_softmax_of_what_is_not_finite(void **state) {
+    float x[4] = {1, -INFINITY, 1, -INFINITY}, want[4] = {0.5f, 0, 0.5f, 0}, out[4];
+    const float values[2] = {NAN, INFINITY};
+    (void)state;
+    vit_softmax(x, 4, out);
+    assert_same_bits(out, want, 4);
+    for (int i = 0; i < 2 * 4; i++) {
+        float spoilt[4] = {1, 2, 3, 4};
+        spoilt[i / 2] = values[i % 2];
+        vit_softmax(spoilt, 4, spoilt);
+        for (int k = 0; k < 4; k++) assert_true(isnan(spoilt[k]));
+    }
+}
+
 /* ---- scores ---- */
 
 static void scores_of(vit_output output, const float *logits, int count, float *scores) {
@@ -1100,6 +1115,7 @@ int main(void) {
         cmocka_unit_test(test_softmax_of_scaled_scores_is_that_of_their_product),
         cmocka_unit_test(test_softmax_works_in_place_and_adds_up_to_1),
         cmocka_unit_test(test_softmax_stands_the_largest_numbers),
+        cmocka_unit_test(test_softmax_of_what_is_not_finite),
         cmocka_unit_test(test_scores_are_what_the_output_says),
         cmocka_unit_test(test_scores_of_what_is_not_a_number_are_not),
         cmocka_unit_test(test_top_k_gives_the_golden_order_for_every_k),
