@@ -4498,9 +4498,9 @@ VIT__BEGIN(VIT__FLAGS)
 typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
 typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
 typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
-/* In memory, at any address. */
-typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(1), may_alias));
-typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(1), may_alias));
+/* In memory, at any multiple of 4. */
+typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(4), may_alias));
+typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(4), may_alias));
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
