@@ -906,10 +906,17 @@ static size_t vit__u64_size(const unsigned char *p) {
     return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
 }
 
+/* One number's bytes. With -ffreestanding memcpy would be a call, even for four bytes. */
+#if defined(__GNUC__) || defined(__clang__)
+#define VIT__COPY(to, from) __builtin_memcpy(to, from, sizeof(*(to)))
+#else
+#define VIT__COPY(to, from) memcpy(to, from, sizeof(*(to)))
+#endif
+
 static float vit__f32(const unsigned char *p) {
     uint32_t bits = vit__u32(p);
     float value;
-    memcpy(&value, &bits, sizeof(value));
+    VIT__COPY(&value, &bits);
     return value;
 }
 
@@ -926,7 +933,7 @@ static int32_t vit__nearest(float x) {
     limited = limited > -128.0f ? limited : -128.0f;
     float shifted = limited + VIT__SHIFT;
     int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
+    VIT__COPY(&bits, &shifted);
     return bits - 0x4B400000;
 }
 
@@ -952,7 +959,7 @@ static float vit__expf(float x) {
     int32_t n = vit__nearest(limited * 1.44269504f);
     float f = limited - (float)n * 0.693359375f + (float)n * 0.000212194440f;
     uint32_t bits = (uint32_t)(n + 127) << 23;
-    memcpy(&power, &bits, sizeof(power));
+    VIT__COPY(&power, &bits);
     return (1.0f + (f + f * f * vit__polynomial(p, 5, f))) * power;
 }
 #endif
@@ -998,7 +1005,7 @@ static float vit__sqrtf(float x) {
    2^24 standing for 1; left is the remainder of x, scaled by 1 / bit. */
 static float vit__sqrtf(float x) {
     uint32_t bits, root = 0;
-    memcpy(&bits, &x, sizeof(bits));
+    VIT__COPY(&bits, &x);
     if (!(x > 0) || bits >= 0x7F800000u) return x < 0 ? (x - x) / (x - x) : x;
     int exponent = vit__max(1, (int)(bits >> 23));
     uint32_t left = bits < 0x800000u ? bits : (bits & 0x7FFFFFu) | 0x800000u;
@@ -1010,7 +1017,7 @@ static float vit__sqrtf(float x) {
         root += bit;
     }
     bits = ((uint32_t)((exponent + 127) >> 1) << 23) + (root + 1) / 2 - 0x800000u;
-    memcpy(&x, &bits, sizeof(x));
+    VIT__COPY(&x, &bits);
     return x;
 }
 #endif
@@ -1723,7 +1730,7 @@ static int vit__bytes_are_within(const unsigned char *p, size_t size, int range)
     for (size_t i = 0; i < size; i += 64, p += 64) {
         for (size_t j = 0; j < 64; j += 4) {
             uint32_t x, low;
-            memcpy(&x, p + j, sizeof(x));
+            VIT__COPY(&x, p + j);
             x ^= tops, low = x & ~tops;
             uint32_t above = (low + (uint32_t)(127 - range) * each) & x;
             uint32_t below = ~((low + (uint32_t)range * each) | x);
@@ -2185,13 +2192,13 @@ struct vit__kernels {
 /* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
 static int32_t vit__bits_at(const float *x) {
     int32_t bits;
-    memcpy(&bits, x, sizeof(bits));
+    VIT__COPY(&bits, x);
     return bits;
 }
 
 static float vit__float_of(int32_t bits) {
     float x;
-    memcpy(&x, &bits, sizeof(x));
+    VIT__COPY(&x, &bits);
     return x;
 }
 
@@ -2300,7 +2307,7 @@ static float vit__exp_row(float *x, int count, float scale) {
         size = vit__max(size, vit__bits_at(&x[i]) & 0x7FFFFFFF);
     }
     for (int i = 0; i < count; i++) x[i] = VIT_EXPF((x[i] - largest) * scale);
-    return vit__float_of(size) * 0.0f;
+    return vit__float_of(size) - vit__float_of(size);
 }
 
 /* Divides a row by its sum, to which `probe` is added. */
@@ -2367,7 +2374,7 @@ typedef struct vit__quantizer {
 static vit__quantizer vit__quantizer_of(float low, float high) {
     vit__quantizer q;
     float width = high - low;
-    q.scale = width < 1e-30f ? 1.0f : width / 127.0f + width * 0.0f;
+    q.scale = width < 1e-30f ? 1.0f : width / 127.0f + (width - width);
     q.inverse = 1.0f / q.scale;
     q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
     return q;
@@ -2408,7 +2415,7 @@ static void vit__quantize_panel(const float *x, size_t stride, int rows, int ran
             size = vit__max(size, vit__bits_at(&x[r * stride + n]) & 0x7FFFFFFF);
         float most = vit__float_of(size);
         float inverse = (float)range / most;
-        scales[n] = most / (float)range + most * 0.0f;
+        scales[n] = most / (float)range + (most - most);
         sums[n] = 0;
         for (size_t r = 0; r < (size_t)rows; r++) {
             int8_t q = (int8_t)vit__nearest(x[r * stride + n] * inverse);
@@ -4116,7 +4123,7 @@ static void vit__pair_dsp(const vit__tile *t, size_t k, size_t count, uint32_t *
         uint32_t *out = pairs + r;
         for (const uint8_t *end = row + count; row < end; row += 4, out += 8) {
             uint32_t bytes;
-            memcpy(&bytes, row, sizeof(bytes));
+            VIT__COPY(&bytes, row);
             __asm__("uxtb16 %0, %1" : "=r"(out[0]) : "r"(bytes));
             __asm__("uxtb16 %0, %1, ror #8" : "=r"(out[4]) : "r"(bytes));
         }
@@ -4491,9 +4498,9 @@ VIT__BEGIN(VIT__FLAGS)
 typedef float VIT__FLOATS __attribute__((vector_size(4 * VIT__LANES)));
 typedef uint32_t VIT__WORDS __attribute__((vector_size(4 * VIT__LANES)));
 typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANES)));
-/* In memory, at any address. */
-typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(1), may_alias));
-typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(1), may_alias));
+/* In memory, at any multiple of 4. */
+typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(4), may_alias));
+typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(4), may_alias));
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
@@ -4916,7 +4923,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
             }
             VIT__STORE_WORDS(out, four);
         }
-        VIT__STORE(scales + n, most / ranges + most * 0.0f);
+        VIT__STORE(scales + n, most / ranges + (most - most));
         VIT__STORE_WORDS(sums + n, sum);
     }
 }
@@ -4937,7 +4944,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     const VIT__WORDS zeros = {0};
     uint32_t bytes;
-    memcpy(&bytes, p, sizeof(bytes));
+    VIT__COPY(&bytes, p);
     return zeros | bytes;
 }
 
