@@ -54,15 +54,15 @@ def save_checkpoint(folder, model, config):
     save_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def save_state(path, settings, history, parts):
-    """history: a row for each epoch. parts: what has a state_dict, by name."""
-    state = {"settings": settings, "history": history, "rng": torch.get_rng_state()}
+def save_state(path, settings, progress, parts):
+    """progress: how far the run is. parts: what has a state_dict, by name."""
+    state = {"settings": settings, "progress": progress, "rng": torch.get_rng_state()}
     state.update((name, part.state_dict()) for name, part in parts.items())
     replace_file(path, lambda name: torch.save(state, name))
 
 
 def load_state(path, settings, parts):
-    """Restore what save_state saved; returns the history. ValueError where the run was another."""
+    """Restore what save_state saved; returns the progress. ValueError where the run was another."""
     state = torch.load(path)
     other = [key for key in settings if state["settings"].get(key) != settings[key]]
     if other:
@@ -70,4 +70,4 @@ def load_state(path, settings, parts):
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["rng"])
-    return state["history"]
+    return state["progress"]

@@ -72,6 +72,16 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+def some_of(tokens, keep):
+    """That share of the tokens (B, tokens, embed_dim), others for each picture."""
+    b, count, dim = tokens.shape
+    kept = max(1, round(keep * count))
+    if kept == count:
+        return tokens
+    indices = torch.rand(b, count).argsort(1)[:, :kept]
+    return tokens.gather(1, indices[:, :, None].expand(-1, -1, dim))
+
+
 class VisionTransformer(nn.Module):
     """With a class token in front of the patches. global_pool says what the head reads: "token", the
     class token's output, or "avg", the mean of the patches', normalised after the pooling. With the class
@@ -101,11 +111,15 @@ class VisionTransformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
-        """(B, C, H, W) to (B, num_classes)."""
-        x = self.patch_embed(x)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
+    def features(self, x, keep=1.0):
+        """(B, C, H, W) to (B, embed_dim), what the head reads; keep: share of the patches to look at."""
+        x = some_of(self.patch_embed(x) + self.pos_embed[:, 1:], keep)
+        x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1), x], 1)
         for block in self.blocks[:-1]:
             x = block(x, x.shape[1])
         x = self.norm(self.blocks[-1](x, x.shape[1] if self.avg else 1))
-        return self.head(self.fc_norm(x[:, 1:].mean(1) if self.avg else x[:, 0]))
+        return self.fc_norm(x[:, 1:].mean(1) if self.avg else x[:, 0])
+
+    def forward(self, x):
+        """(B, C, H, W) to (B, num_classes)."""
+        return self.head(self.features(x))

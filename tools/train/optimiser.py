@@ -60,9 +60,9 @@ class Optimiser:
     """Muon for the blocks' matrices, AdamW for the rest; AdamW for all where muon_lr is 0. Biases,
     norms and embeddings are not decayed. The learning rates follow factor(step)."""
 
-    def __init__(self, model, args, factor):
+    def __init__(self, modules, args, factor):
         matrices, others, plain = [], [], []
-        for name, p in model.named_parameters():
+        for name, p in (pair for module in modules for pair in module.named_parameters()):
             if p.ndim < 2 or name in ("cls_token", "pos_embed"):
                 plain.append(p)
             elif args.muon_lr > 0 and name.startswith("blocks."):
@@ -93,11 +93,14 @@ class Optimiser:
             part.load_state_dict(state)
 
 
-def cosine(warmup_steps, total_steps):
-    """The factor of a step: linear warm-up, then a half cosine that ends at zero with the run."""
+def schedule(warmup_steps, total_steps, cooldown_steps):
+    """The factor of a step: linear warm-up, then a half cosine that ends at zero with the run; or, with
+    a cool-down, one up to that and then linearly to zero."""
     def factor(step):
         if step < warmup_steps:
             return (step + 1) / warmup_steps
+        if cooldown_steps > 0:
+            return min(1.0, max(0, total_steps - step) / cooldown_steps)
         done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return factor
