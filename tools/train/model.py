@@ -72,16 +72,6 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-def some_of(tokens, keep):
-    """That share of the tokens (B, tokens, embed_dim), others for each picture."""
-    b, count, dim = tokens.shape
-    kept = max(1, round(keep * count))
-    if kept == count:
-        return tokens
-    indices = torch.rand(b, count).argsort(1)[:, :kept]
-    return tokens.gather(1, indices[:, :, None].expand(-1, -1, dim))
-
-
 class VisionTransformer(nn.Module):
     """With a class token in front of the patches. global_pool says what the head reads: "token", the
     class token's output, or "avg", the mean of the patches', normalised after the pooling. With the class
@@ -111,9 +101,12 @@ class VisionTransformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def features(self, x, keep=1.0):
-        """(B, C, H, W) to (B, embed_dim), what the head reads; keep: share of the patches to look at."""
-        x = some_of(self.patch_embed(x) + self.pos_embed[:, 1:], keep)
+    def features(self, x, kept=None):
+        """(B, C, H, W) to (B, embed_dim), what the head reads. kept: indices (B, n) of the patches to
+        look at; None: all."""
+        x = self.patch_embed(x) + self.pos_embed[:, 1:]
+        if kept is not None:
+            x = x.gather(1, kept[:, :, None].expand(-1, -1, x.shape[2]))
         x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1), x], 1)
         for block in self.blocks[:-1]:
             x = block(x, x.shape[1])

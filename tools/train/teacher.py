@@ -99,7 +99,7 @@ def fit(x, classes, count, decay):
     torch.nn.init.zeros_(layer.weight)
     optimiser = torch.optim.LBFGS(layer.parameters(), max_iter=ITERATIONS,
                                   line_search_fn="strong_wolfe")
-    x, classes = x.flatten(0, 1), classes.repeat_interleave(2)
+    classes, x = classes.repeat_interleave(x.shape[1]), x.flatten(0, 1)
 
     def loss():
         optimiser.zero_grad()

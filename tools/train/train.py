@@ -33,6 +33,7 @@ import io
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,8 @@ class Run:
         factor = schedule(*(int(n * self.steps_per_epoch)
                             for n in (args.warmup, args.epochs, args.cooldown)))
         self.optimiser = Optimiser([self.model, self.guide], args, factor)
+        self.parameters = [*self.model.parameters(), *self.guide.parameters()]
+        self.workers = ThreadPoolExecutor(args.threads, "part", torch.set_num_threads, (1,))
         self.step, self.loss, self.seconds, self.history = 0, 0.0, 0.0, []
 
     def parts(self):
@@ -118,9 +121,14 @@ class Run:
         order = torch.randperm(len(self.data.train.classes), generator=generator)
         return self.data.train.pick(order[i * self.args.batch:(i + 1) * self.args.batch])
 
-    def keep(self):
-        """The share of the patches to look at."""
-        return self.args.keep if self.epoch() < self.args.epochs - self.args.whole else 1.0
+    def kept_patches(self):
+        """Which patches of a batch to look at, others for each picture: indices (batch, n); None:
+        all."""
+        count = self.model.pos_embed.shape[1] - 1
+        if self.args.keep == 1.0 or self.epoch() >= self.args.epochs - self.args.whole:
+            return None
+        kept = max(1, round(self.args.keep * count))
+        return torch.rand(self.args.batch, count).argsort(1)[:, :kept]
 
 
 def augmented(run, split):
@@ -139,11 +147,11 @@ def augmented(run, split):
     return pictures.mix(x, targets, args.mixup, args.cutmix)
 
 
-def loss_of(run, x, targets):
+def loss_of(run, x, targets, kept):
     """Cross-entropy, and the mean square by which the teacher's features are missed."""
     shares, features = targets.split([len(run.data.labels), run.data.taught_features], 1)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=run.args.bf16):
-        found = run.model.features(x, run.keep())
+        found = run.model.features(x, kept)
         logits, guess = run.model.head(found), run.guide(found)
     loss = F.cross_entropy(logits.float(), shares, label_smoothing=run.args.label_smoothing)
     if features.shape[1] > 0 and run.args.teacher_features > 0:
@@ -151,16 +159,30 @@ def loss_of(run, x, targets):
     return loss
 
 
+def add_gradients(run, x, targets):
+    """Each thread takes a part of the batch, so that they wait for each other once a step: on a machine
+    with other work to do one of them is always late. Returns the loss."""
+    kept = run.kept_patches()
+
+    def part(i):
+        own = slice(i * len(x) // run.args.threads, (i + 1) * len(x) // run.args.threads)
+        loss = loss_of(run, x[own], targets[own], None if kept is None else kept[own])
+        loss = loss * (len(x[own]) / len(x))
+        return loss.item(), torch.autograd.grad(loss, run.parameters, allow_unused=True)
+
+    losses, gradients = zip(*run.workers.map(part, range(run.args.threads)))
+    for p, parts in zip(run.parameters, zip(*gradients)):
+        p.grad = None if parts[0] is None else sum(parts)
+    return sum(losses)
+
+
 def train_step(run):
     start = time.time()
-    loss = loss_of(run, *augmented(run, run.next_batch()))
-    run.optimiser.zero_grad()
-    loss.backward()
+    run.loss += add_gradients(run, *augmented(run, run.next_batch()))
     nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     run.optimiser.step()
     run.average.update(run.model)
     run.step += 1
-    run.loss += loss.item()
     run.seconds += time.time() - start
 
 
@@ -302,6 +324,10 @@ def parse_args():
     args = p.parse_args()
     if args.embed_dim % args.num_heads != 0:
         p.error("--embed-dim is not a multiple of --num-heads")
+    if not 0 < args.keep <= 1:
+        p.error("--keep is a share of the patches, more than 0 and at most 1")
+    if not 1 <= args.threads <= args.batch:
+        p.error("--threads is from 1 to --batch")
     return args
 
 
