@@ -86,7 +86,7 @@ class Run:
         self.model = VisionTransformer(**shape, num_classes=len(data.labels))
         if args.start:
             load_weights(self.model, Path(args.start))
-        elif args.structured:
+        if args.structured:
             structured(self.model, data.normalised(data.train.images[:STRUCTURE_PICTURES]))
         self.guide = nn.Linear(args.embed_dim, data.taught_features)
         self.average = Average(self.model, args.ema_decay)
@@ -238,6 +238,93 @@ def test_and_write(run, out, config):
     print(progress(run.history[-1], run), flush=True)
 
 
+# ---- the command line ----
+
+def add_data_options(p):
+    p.add_argument("--data", default=pictures.FASHION_MNIST, help="folder of classes, or IDX files")
+    p.add_argument("--grey", action="store_true", help="read pictures of folders as grey")
+    p.add_argument("--hold-out", action="store_true",
+                   help="test on a tenth of the pictures to train on, not on the test set: for "
+                        "choosing settings")
+    p.add_argument("--out", default="vit_fashion_mnist", help="folder to write")
+    p.add_argument("--test-every", type=int, default=1, help="epochs")
+    p.add_argument("--save-minutes", type=float, default=5, help="from one saved state to the next")
+
+
+def add_model_options(p):
+    p.add_argument("--name", default="", help="of the model, in config.json; made up if empty")
+    p.add_argument("--img-size", type=int, default=28)
+    p.add_argument("--patch-size", type=int, default=4)
+    p.add_argument("--embed-dim", type=int, default=64)
+    p.add_argument("--depth", type=int, default=6)
+    p.add_argument("--num-heads", type=int, default=4)
+    p.add_argument("--mlp-ratio", type=float, default=4.0)
+    p.add_argument("--pool", choices=["token", "avg"], default="token")
+    p.add_argument("--start", default="", help="checkpoint folder to start from, not from scratch")
+    p.add_argument("--structured", action="store_true",
+                   help="start with positions, patches and attention that have structure (initial.py)")
+
+
+def add_picture_options(p):
+    p.add_argument("--shift", type=int, default=2, help="pixels, each way")
+    p.add_argument("--no-flip", action="store_true", help="no mirrored pictures")
+    p.add_argument("--erase", type=float, default=0.0, help="share of pictures with a box erased")
+    p.add_argument("--mixup", type=float, default=0.0, help="alpha; 0: none")
+    p.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: none")
+    p.add_argument("--keep", type=float, default=1.0,
+                   help="share of the patches to look at while training, drawn at random")
+    p.add_argument("--whole", type=int, default=0, help="epochs at the end that look at all patches")
+    p.add_argument("--label-smoothing", type=float, default=0.1)
+    p.add_argument("--teacher", default="", help="file of answers that teacher.py made")
+    p.add_argument("--teacher-share", type=float, default=0.5,
+                   help="share of the teacher's answers in what is to be learnt")
+    p.add_argument("--teacher-features", type=float, default=1.0,
+                   help="weight of the loss by which the teacher's features are missed")
+
+
+def add_learning_options(p):
+    p.add_argument("--epochs", type=int, default=24)
+    p.add_argument("--warmup", type=float, default=2, help="epochs")
+    p.add_argument("--cooldown", type=float, default=0,
+                   help="epochs at the end in which the learning rate falls, after being constant; "
+                        "0: it falls all the time, as a cosine")
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--lr", type=float, default=1.5e-3, help="of AdamW")
+    p.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
+    p.add_argument("--muon-lr", type=float, default=0.0,
+                   help="Muon for the blocks' matrices, 0.02 for a start; 0: AdamW for all")
+    p.add_argument("--muon-weight-decay", type=float, default=0.01)
+    p.add_argument("--ema-decay", type=float, default=0.998)
+    p.add_argument("--seed", type=int, default=0)
+
+
+def add_machine_options(p):
+    p.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--nice", type=int, default=10, help="how much to lower the priority")
+
+
+def parse_args():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0],
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add_data_options(p.add_argument_group("what is read and written"))
+    add_model_options(p.add_argument_group("the model"))
+    add_picture_options(p.add_argument_group("what is made of the pictures"))
+    add_learning_options(p.add_argument_group("how it learns"))
+    add_machine_options(p.add_argument_group("what it runs on"))
+    args = p.parse_args()
+    wrong = [words for words, right in (
+        ("--embed-dim is not a multiple of --num-heads", args.embed_dim % args.num_heads == 0),
+        ("--structured needs an --embed-dim that is a multiple of 4",
+         not args.structured or args.embed_dim % 4 == 0),
+        ("--structured and --start exclude each other", not (args.structured and args.start)),
+        ("--keep is a share, more than 0 and at most 1", 0 < args.keep <= 1),
+        ("--threads is from 1 to --batch", 1 <= args.threads <= args.batch)) if not right]
+    if wrong:
+        p.error("; ".join(wrong))
+    return args
+
+
 # ---- the run ----
 
 def train(run, out, config):
@@ -261,74 +348,6 @@ def train(run, out, config):
             saved = time.time()
     if told:
         print(f"told to end after step {run.step}; the same command line goes on", flush=True)
-
-
-def parse_args():
-    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0],
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    p.add_argument("--data", default=pictures.FASHION_MNIST, help="folder of classes, or IDX files")
-    p.add_argument("--out", default="vit_fashion_mnist", help="folder to write")
-    p.add_argument("--start", default="", help="checkpoint folder to start from, not from scratch")
-    p.add_argument("--name", default="", help="of the model, in config.json; made up if empty")
-    p.add_argument("--grey", action="store_true", help="read pictures of folders as grey")
-    p.add_argument("--hold-out", action="store_true",
-                   help="test on a tenth of the pictures to train on, not on the test set: for "
-                        "choosing settings")
-
-    p.add_argument("--img-size", type=int, default=28)
-    p.add_argument("--patch-size", type=int, default=4)
-    p.add_argument("--embed-dim", type=int, default=64)
-    p.add_argument("--depth", type=int, default=6)
-    p.add_argument("--num-heads", type=int, default=4)
-    p.add_argument("--mlp-ratio", type=float, default=4.0)
-    p.add_argument("--pool", choices=["token", "avg"], default="token")
-
-    p.add_argument("--structured", action="store_true",
-                   help="start from positions, patches and attention with structure (initial.py)")
-
-    p.add_argument("--teacher", default="", help="file of answers that teacher.py made")
-    p.add_argument("--teacher-share", type=float, default=0.5,
-                   help="share of the teacher's answers in what is to be learnt")
-    p.add_argument("--teacher-features", type=float, default=1.0,
-                   help="weight of the loss by which the teacher's features are missed")
-
-    p.add_argument("--shift", type=int, default=2, help="pixels, each way")
-    p.add_argument("--no-flip", action="store_true", help="no mirrored pictures")
-    p.add_argument("--erase", type=float, default=0.0, help="share of pictures with a box erased")
-    p.add_argument("--mixup", type=float, default=0.0, help="alpha; 0: none")
-    p.add_argument("--cutmix", type=float, default=0.0, help="alpha; 0: none")
-    p.add_argument("--label-smoothing", type=float, default=0.1)
-    p.add_argument("--keep", type=float, default=1.0,
-                   help="share of the patches to look at while training, drawn at random")
-    p.add_argument("--whole", type=int, default=0, help="epochs at the end that look at all patches")
-
-    p.add_argument("--epochs", type=int, default=24)
-    p.add_argument("--cooldown", type=float, default=0,
-                   help="epochs at the end in which the learning rate falls, after being constant; "
-                        "0: it falls all the time, as a cosine")
-    p.add_argument("--batch", type=int, default=128)
-    p.add_argument("--warmup", type=float, default=2, help="epochs")
-    p.add_argument("--lr", type=float, default=1.5e-3, help="of AdamW")
-    p.add_argument("--weight-decay", type=float, default=0.05, help="of AdamW")
-    p.add_argument("--muon-lr", type=float, default=0.0,
-                   help="Muon for the blocks' matrices, 0.02 for a start; 0: AdamW for all")
-    p.add_argument("--muon-weight-decay", type=float, default=0.01)
-    p.add_argument("--ema-decay", type=float, default=0.998)
-    p.add_argument("--seed", type=int, default=0)
-
-    p.add_argument("--test-every", type=int, default=1, help="epochs")
-    p.add_argument("--save-minutes", type=float, default=5, help="between states saved")
-    p.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
-    p.add_argument("--threads", type=int, default=os.cpu_count())
-    p.add_argument("--nice", type=int, default=10, help="how much to lower the priority")
-    args = p.parse_args()
-    if args.embed_dim % args.num_heads != 0:
-        p.error("--embed-dim is not a multiple of --num-heads")
-    if not 0 < args.keep <= 1:
-        p.error("--keep is a share of the patches, more than 0 and at most 1")
-    if not 1 <= args.threads <= args.batch:
-        p.error("--threads is from 1 to --batch")
-    return args
 
 
 def model_args(args, in_chans):
