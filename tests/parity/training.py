@@ -78,6 +78,12 @@ def train(*arguments):
     return subprocess.run(command(*arguments), check=True, stdout=subprocess.PIPE).stdout.decode()
 
 
+def refused(*arguments):
+    """What a run that has to fail says; empty if it does not."""
+    run = subprocess.run(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return run.stderr.decode() if run.returncode != 0 else ""
+
+
 def train_until_first_epoch(*arguments):
     """A run that is ended when its first epoch is done."""
     with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE) as process:
@@ -133,6 +139,27 @@ def check(name, good):
     return not good
 
 
+def check_going_on(folder, options):
+    """How many checks of runs that were ended and go on, as folder/run would have, fail."""
+    train_until_first_epoch(folder / "pictures", folder / "again", *options)
+    resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
+    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
+    failed = check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
+
+    done, steps = train_until_told(folder / "pictures", folder / "told", *options)
+    train(folder / "pictures", folder / "told", *options)
+    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "told")]
+    failed += check(f"told to end after {done} of {steps} steps and gone on, the same weights",
+                    0 < done < steps and same[0] == same[1])
+
+    printed = train(folder / "pictures", folder / "told", *options, "--epochs", "3")
+    failed += check("gone on for longer, and told so",
+                    "goes on with epochs 3, before 2" in printed and "epoch 3/3" in printed)
+    failed += check("another learning rate is refused", "another lr" in refused(
+        folder / "pictures", folder / "told", *options, "--lr", "0"))
+    return failed
+
+
 def check_folders(programs, folder):
     """How many checks of a run on folders of classes fail."""
     make_folders(folder / "pictures")
@@ -146,17 +173,7 @@ def check_folders(programs, folder):
     failed += check(f"vit-classify: {ours[0]} of {ours[1]} right", ours == (right, count))
     failed += check("the time left is told", "min left" in printed)
 
-    train_until_first_epoch(folder / "pictures", folder / "again", *options)
-    resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
-    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
-    failed += check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
-
-    done, steps = train_until_told(folder / "pictures", folder / "told", *options)
-    train(folder / "pictures", folder / "told", *options)
-    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "told")]
-    failed += check(f"told to end after {done} of {steps} steps and gone on, the same weights",
-                    0 < done < steps and same[0] == same[1])
-
+    failed += check_going_on(folder, options)
     train(folder / "pictures", folder / "more", *options, "--lr", "0", "--start", folder / "run")
     more = accuracy_of(folder / "more")
     failed += check(f"started from the first: {more[0]} of {more[1]} right",

@@ -61,12 +61,17 @@ def save_state(path, settings, progress, parts):
     replace_file(path, lambda name: torch.save(state, name))
 
 
-def load_state(path, settings, parts):
-    """Restore what save_state saved; returns the progress. ValueError where the run was another."""
+def load_state(path, settings, may_change, parts):
+    """Restore what save_state saved; returns the progress. Says which of the settings that may change
+    have. ValueError where the run was another."""
     state = torch.load(path)
-    other = [key for key in settings if state["settings"].get(key) != settings[key]]
-    if other:
-        raise ValueError(f"{path}: of a run with another {', '.join(other)}; remove it to start anew")
+    before = state["settings"]
+    others = [key for key in settings if before.get(key) != settings[key]]
+    wrong = [key for key in others if key not in may_change]
+    if wrong:
+        raise ValueError(f"{path}: of a run with another {', '.join(wrong)}; remove it to start anew")
+    for key in others:
+        print(f"goes on with {key} {settings[key]}, before {before.get(key)}")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["rng"])

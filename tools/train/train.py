@@ -16,9 +16,9 @@ tested, every --test-every epochs and at the end:
     state.pt            from which the same command line goes on after an interruption
 
 state.pt is written every --save-minutes too, and when the run is told to end (SIGTERM, Ctrl-C); the
-run goes on from the step where it was, to the same weights. --epochs, --cooldown and --whole may be
-others then: with a cool-down the learning rate is constant until it begins, so a run can go on for as
-long as there is time.
+run goes on from the step where it was, to the same weights. --epochs and --cooldown may be others
+then, and what is made of the pictures: with a cool-down the learning rate is constant until that
+begins, so a run can go on for as long as there is time.
 
 What makes the most of little time: --keep 0.5 looks at half of the patches and takes half as long,
 --muon-lr 0.02, --structured and a teacher's answers (teacher.py) need fewer epochs, and --bf16 halves
@@ -55,8 +55,10 @@ from model import VisionTransformer
 from optimiser import Average, Optimiser, schedule
 from teacher import load_taught
 
-# what may differ when a run goes on
-HOW_TO_RUN = ("out", "threads", "nice", "epochs", "cooldown", "whole", "test_every", "save_minutes")
+# what may differ when a run goes on; of the second kind is told what is another
+HOW_TO_RUN = ("out", "threads", "nice", "test_every", "save_minutes")
+MAY_CHANGE = ("epochs", "cooldown", "shift", "no_flip", "erase", "mixup", "cutmix", "keep", "whole",
+              "label_smoothing", "teacher", "teacher_share", "teacher_features")
 STRUCTURE_PICTURES = 1000  # that --structured looks at
 
 
@@ -397,7 +399,7 @@ def main():
     config = timm_config(args.name or default_name(args), shape, data.mean, data.std, data.labels)
     run = Run(args, data, shape)
     if (out / "state.pt").exists():
-        run.go_on(load_state(out / "state.pt", settings(args), run.parts()))
+        run.go_on(load_state(out / "state.pt", settings(args), MAY_CHANGE, run.parts()))
     out.mkdir(parents=True, exist_ok=True)
     train(run, out, config)
 
