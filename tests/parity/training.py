@@ -10,10 +10,12 @@ weights of one that was not.
 import gzip
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from PIL import Image
 
 from programs import Programs
 
-TRAIN = Path(__file__).resolve().parents[2] / "tools/train/train.py"
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = ROOT / "tools/train/train.py"
 LABELS = ["blue", "green", "red"]  # the brightest channel
 EPOCHS, COUNTS = 2, {"train": 80, "val": 30}
 MODEL = ["--patch-size", "8", "--embed-dim", "16", "--depth", "2", "--num-heads", "2"]
@@ -75,6 +78,12 @@ def train(*arguments):
     return subprocess.run(command(*arguments), check=True, stdout=subprocess.PIPE).stdout.decode()
 
 
+def refused(*arguments):
+    """What a run that has to fail says; empty if it does not."""
+    run = subprocess.run(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return run.stderr.decode() if run.returncode != 0 else ""
+
+
 def train_until_first_epoch(*arguments):
     """A run that is ended when its first epoch is done."""
     with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE) as process:
@@ -82,6 +91,31 @@ def train_until_first_epoch(*arguments):
             if line.startswith(b"epoch 1/"):
                 break
         process.kill()
+
+
+def train_until_told(*arguments):
+    """A run that is told to end when it has saved a step. Returns how many it did, of how many."""
+    words = command(*arguments, "--save-minutes", "0")
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        first = process.stdout.readline().decode()
+        while not (arguments[1] / "state.pt").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read().decode()
+    epochs, steps = map(int, re.search(r"(\d+) epochs of (\d+) steps", first).groups())
+    return int(re.search(r"told to end after step (\d+)", rest).group(1)), epochs * steps
+
+
+def make_teacher(build, model, data, out):
+    """Asks the model about the pictures. Returns what teacher.py prints."""
+    program = out.parent / "features"
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", f"-I{ROOT}", "-o", program,
+                    ROOT / "tools/train/features.c", Path(build) / "picture.o", "-lm", "-pthread"],
+                   check=True)
+    words = ["--data", data, "--model", model, "--out", out, "--features", program,
+             "--components", "8", "--threads", "2"]
+    return subprocess.run([sys.executable, "-W", "ignore", ROOT / "tools/train/teacher.py", *words],
+                          check=True, stdout=subprocess.PIPE).stdout.decode()
 
 
 def accuracy_of(out):
@@ -105,6 +139,27 @@ def check(name, good):
     return not good
 
 
+def check_going_on(folder, options):
+    """How many checks of runs that were ended and go on, as folder/run would have, fail."""
+    train_until_first_epoch(folder / "pictures", folder / "again", *options)
+    resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
+    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
+    failed = check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
+
+    done, steps = train_until_told(folder / "pictures", folder / "told", *options)
+    train(folder / "pictures", folder / "told", *options)
+    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "told")]
+    failed += check(f"told to end after {done} of {steps} steps and gone on, the same weights",
+                    0 < done < steps and same[0] == same[1])
+
+    printed = train(folder / "pictures", folder / "told", *options, "--epochs", "3")
+    failed += check("gone on for longer, and told so",
+                    "goes on with epochs 3, before 2" in printed and "epoch 3/3" in printed)
+    failed += check("another learning rate is refused", "another lr" in refused(
+        folder / "pictures", folder / "told", *options, "--lr", "0"))
+    return failed
+
+
 def check_folders(programs, folder):
     """How many checks of a run on folders of classes fail."""
     make_folders(folder / "pictures")
@@ -118,11 +173,7 @@ def check_folders(programs, folder):
     failed += check(f"vit-classify: {ours[0]} of {ours[1]} right", ours == (right, count))
     failed += check("the time left is told", "min left" in printed)
 
-    train_until_first_epoch(folder / "pictures", folder / "again", *options)
-    resumed = "1 done" in train(folder / "pictures", folder / "again", *options)
-    same = [(folder / run / "model.safetensors").read_bytes() for run in ("run", "again")]
-    failed += check("interrupted and gone on, the same weights", resumed and same[0] == same[1])
-
+    failed += check_going_on(folder, options)
     train(folder / "pictures", folder / "more", *options, "--lr", "0", "--start", folder / "run")
     more = accuracy_of(folder / "more")
     failed += check(f"started from the first: {more[0]} of {more[1]} right",
@@ -132,6 +183,18 @@ def check_folders(programs, folder):
     held = accuracy_of(folder / "held")
     return failed + check(f"a tenth of those to train on held out: {held[0]} of {held[1]} right",
                           held[1] == 24 and held[0] >= REQUIRED * 24)
+
+
+def check_teacher(build, folder):
+    """How many checks of a run that learns from the first one's model fail."""
+    printed = make_teacher(build, folder / "run.vit", folder / "pictures", folder / "teacher")
+    shares = [float(share) for share in re.findall(r"([\d.]+)% of", printed)]
+    failed = check(f"teacher: {shares} % right", len(shares) == 2 and min(shares) >= 100 * REQUIRED)
+    train(folder / "pictures", folder / "taught", "--img-size", "16", "--teacher", folder / "teacher",
+          "--structured", "--muon-lr", "0.02", "--keep", "0.75", "--cooldown", "1", "--whole", "1",
+          "--test-every", "2", "--mixup", "0.2")
+    right, count = accuracy_of(folder / "taught")
+    return failed + check(f"taught by it: {right} of {count} right", right >= REQUIRED * count)
 
 
 def check_idx(programs, folder):
@@ -148,7 +211,8 @@ def main():
     """The exit status tells whether all went well."""
     programs = Programs(os.path.abspath(sys.argv[1]))
     with tempfile.TemporaryDirectory() as name:
-        failed = check_folders(programs, Path(name)) + check_idx(programs, Path(name))
+        failed = check_folders(programs, Path(name)) + check_teacher(sys.argv[1], Path(name))
+        failed += check_idx(programs, Path(name))
     sys.exit(f"FAILED: {failed} checks" if failed else 0)
 
 

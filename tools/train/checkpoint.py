@@ -54,20 +54,25 @@ def save_checkpoint(folder, model, config):
     save_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def save_state(path, settings, history, parts):
-    """history: a row for each epoch. parts: what has a state_dict, by name."""
-    state = {"settings": settings, "history": history, "rng": torch.get_rng_state()}
+def save_state(path, settings, progress, parts):
+    """progress: how far the run is. parts: what has a state_dict, by name."""
+    state = {"settings": settings, "progress": progress, "rng": torch.get_rng_state()}
     state.update((name, part.state_dict()) for name, part in parts.items())
     replace_file(path, lambda name: torch.save(state, name))
 
 
-def load_state(path, settings, parts):
-    """Restore what save_state saved; returns the history. ValueError where the run was another."""
+def load_state(path, settings, may_change, parts):
+    """Restore what save_state saved; returns the progress. Says which of the settings that may change
+    have. ValueError where the run was another."""
     state = torch.load(path)
-    other = [key for key in settings if state["settings"].get(key) != settings[key]]
-    if other:
-        raise ValueError(f"{path}: of a run with another {', '.join(other)}; remove it to start anew")
+    before = state["settings"]
+    others = [key for key in settings if before.get(key) != settings[key]]
+    wrong = [key for key in others if key not in may_change]
+    if wrong:
+        raise ValueError(f"{path}: of a run with another {', '.join(wrong)}; remove it to start anew")
+    for key in others:
+        print(f"goes on with {key} {settings[key]}, before {before.get(key)}")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["rng"])
-    return state["history"]
+    return state["progress"]

@@ -101,11 +101,18 @@ class VisionTransformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x):
-        """(B, C, H, W) to (B, num_classes)."""
-        x = self.patch_embed(x)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
+    def features(self, x, kept=None):
+        """(B, C, H, W) to (B, embed_dim), what the head reads. kept: indices (B, n) of the patches to
+        look at; None: all."""
+        x = self.patch_embed(x) + self.pos_embed[:, 1:]
+        if kept is not None:
+            x = x.gather(1, kept[:, :, None].expand(-1, -1, x.shape[2]))
+        x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1), x], 1)
         for block in self.blocks[:-1]:
             x = block(x, x.shape[1])
         x = self.norm(self.blocks[-1](x, x.shape[1] if self.avg else 1))
-        return self.head(self.fc_norm(x[:, 1:].mean(1) if self.avg else x[:, 0]))
+        return self.fc_norm(x[:, 1:].mean(1) if self.avg else x[:, 0])
+
+    def forward(self, x):
+        """(B, C, H, W) to (B, num_classes)."""
+        return self.head(self.features(x))

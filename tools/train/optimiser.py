@@ -12,16 +12,19 @@ def orthogonalised(x, steps=5):
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.transpose(1, 2)
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        factor = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, factor, x, beta=3.4445)
     return x
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose every step is made orthogonal (Jordan and others 2024), for the matrices of the
-    blocks: no direction of a matrix learns slower than the others. q, k and v are three matrices."""
+    blocks: no direction of a matrix learns slower than the others. q, k and v are three matrices.
+    dtype: in which the steps are made orthogonal."""
 
-    def __init__(self, params, lr, weight_decay, momentum=0.95):
+    def __init__(self, params, lr, weight_decay, dtype, momentum=0.95):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.dtype = dtype
 
     def direction(self, p, momentum):
         """Nesterov's momentum as (matrices, rows, columns), rows <= columns."""
@@ -42,8 +45,8 @@ class Muon(torch.optim.Optimizer):
                 matrices = self.direction(p, group["momentum"])
                 shapes.setdefault(matrices.shape[1:], []).append((p, matrices))
             for pairs in shapes.values():
-                steps = orthogonalised(torch.cat([matrices for _, matrices in pairs]))
-                parts = steps.split([len(matrices) for _, matrices in pairs])
+                steps = torch.cat([matrices for _, matrices in pairs]).to(self.dtype)
+                parts = orthogonalised(steps).float().split([len(matrices) for _, matrices in pairs])
                 for (p, _), part in zip(pairs, parts):
                     self.move(p, part, group["lr"], group["weight_decay"])
 
@@ -60,9 +63,9 @@ class Optimiser:
     """Muon for the blocks' matrices, AdamW for the rest; AdamW for all where muon_lr is 0. Biases,
     norms and embeddings are not decayed. The learning rates follow factor(step)."""
 
-    def __init__(self, model, args, factor):
+    def __init__(self, modules, args, factor):
         matrices, others, plain = [], [], []
-        for name, p in model.named_parameters():
+        for name, p in (pair for module in modules for pair in module.named_parameters()):
             if p.ndim < 2 or name in ("cls_token", "pos_embed"):
                 plain.append(p)
             elif args.muon_lr > 0 and name.startswith("blocks."):
@@ -73,13 +76,10 @@ class Optimiser:
                   {"params": plain, "weight_decay": 0.0}]
         self.optimisers = [torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))]
         if matrices:
-            self.optimisers.append(Muon(matrices, args.muon_lr, args.muon_weight_decay))
+            dtype = torch.bfloat16 if args.bf16 else torch.float32
+            self.optimisers.append(Muon(matrices, args.muon_lr, args.muon_weight_decay, dtype))
         self.schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
                           for optimiser in self.optimisers]
-
-    def zero_grad(self):
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
 
     def step(self):
         for part in self.optimisers + self.schedules:
@@ -93,11 +93,14 @@ class Optimiser:
             part.load_state_dict(state)
 
 
-def cosine(warmup_steps, total_steps):
-    """The factor of a step: linear warm-up, then a half cosine that ends at zero with the run."""
+def schedule(warmup_steps, total_steps, cooldown_steps):
+    """The factor of a step: linear warm-up, then a half cosine that ends at zero with the run; or, with
+    a cool-down, one up to that and then linearly to zero."""
     def factor(step):
         if step < warmup_steps:
             return (step + 1) / warmup_steps
+        if cooldown_steps > 0:
+            return min(1.0, max(0, total_steps - step) / cooldown_steps)
         done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return factor

@@ -6,7 +6,7 @@ A folder of pictures has a folder for each class, whose sorted names become the 
 
 IDX files are those of MNIST and its likes, gzipped or not: DATA/train-images-idx3-ubyte and
 DATA/train-labels-idx1-ubyte, and t10k-, test- or val- for the pictures to test on. Where there is
-nothing to test on, a tenth of the pictures is set aside, the same tenth for every seed.
+nothing to test on, a tenth of the pictures is held out, the same tenth for every seed.
 """
 
 import gzip
@@ -27,13 +27,16 @@ HELD_OUT = 0.1
 
 @dataclass
 class Split:
-    """images: uint8 (n, channels, height, width); classes: int64 (n)."""
+    """images: uint8 (n, channels, height, width); classes: int64 (n); taught: what a teacher says of
+    them, float32 (n, 2, numbers), of the picture and its mirror image (teacher.py)."""
 
     images: torch.Tensor
     classes: torch.Tensor
+    taught: torch.Tensor = None
 
     def pick(self, indices):
-        return Split(self.images[indices], self.classes[indices])
+        taught = None if self.taught is None else self.taught[indices]
+        return Split(self.images[indices], self.classes[indices], taught)
 
 
 # ---- IDX files ----
@@ -88,52 +91,83 @@ def read_picture(path, size, mode):
     return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
 
 
-def read_class_folders(folder, labels, size, mode):
-    """All pictures under folder/LABEL; what is there has to be a picture."""
+def class_paths(folder, labels):
+    """Those of all pictures under folder/LABEL, sorted, and their classes; what is there has to be a
+    picture."""
     if class_names(folder) != labels:
         raise ValueError(f"{folder}: not the classes {', '.join(labels)}")
-    images, classes = [], []
+    paths, classes = [], []
     for index, label in enumerate(labels):
-        paths = sorted(path for path in (folder / label).iterdir() if path.name[0] != ".")
-        if not paths:
+        found = sorted(path for path in (folder / label).iterdir() if path.name[0] != ".")
+        if not found:
             raise ValueError(f"{folder / label}: no pictures")
-        images += [read_picture(path, size, mode) for path in paths]
-        classes += [index] * len(paths)
-    return Split(torch.from_numpy(np.stack(images)), torch.tensor(classes))
+        paths += found
+        classes += [index] * len(found)
+    return paths, torch.tensor(classes)
+
+
+def read_class_folders(folder, labels, size, mode):
+    """All pictures under folder/LABEL."""
+    paths, classes = class_paths(folder, labels)
+    return Split(torch.from_numpy(np.stack([read_picture(path, size, mode) for path in paths])),
+                 classes)
+
+
+def training_folder(folder):
+    """folder/train where there is one."""
+    return folder / "train" if (folder / "train").is_dir() else folder
+
+
+def training_paths(folder):
+    """(paths, classes, labels) of the pictures to train on, in the order in which they are read."""
+    root = training_folder(folder)
+    labels = class_names(root)
+    return *class_paths(root, labels), labels
 
 
 # ---- any of both ----
 
+def held_out_order(count):
+    """The order of all pictures, and how many of the first ones are held out: a fixed tenth, drawn at
+    random."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order, max(1, int(HELD_OUT * count))
+
+
+def held_out_indices(count):
+    """Of the pictures held out."""
+    order, held = held_out_order(count)
+    return order[:held]
+
+
 def hold_out(split):
-    """(train, test): test is a fixed tenth, drawn at random."""
-    order = torch.randperm(len(split.classes), generator=torch.Generator().manual_seed(0))
-    count = max(1, int(HELD_OUT * len(order)))
-    return split.pick(order[count:]), split.pick(order[:count])
+    """(train, test)"""
+    order, held = held_out_order(len(split.classes))
+    return split.pick(order[held:]), split.pick(order[:held])
 
 
 def load_idx(folder):
-    """(train, test, labels): the labels are numbers, or Fashion-MNIST's."""
+    """(train, test or None, labels): the labels are numbers, or Fashion-MNIST's."""
     train = read_idx_split(folder, "train")
     prefix = next((prefix for prefix in TEST_PREFIXES if find_idx(folder, prefix, "images")), None)
-    train, test = (train, read_idx_split(folder, prefix)) if prefix else hold_out(train)
-    count = int(max(train.classes.max(), test.classes.max())) + 1
+    test = read_idx_split(folder, prefix) if prefix else None
+    count = int(max(split.classes.max() for split in (train, test) if split)) + 1
     known = Path(folder) == Path(FASHION_MNIST)
     return train, test, FASHION_MNIST_LABELS if known else [str(i) for i in range(count)]
 
 
 def load_folders(folder, size, mode):
-    """(train, test, labels)."""
-    root = folder / "train" if (folder / "train").is_dir() else folder
+    """(train, test or None, labels)."""
+    root = training_folder(folder)
     labels = class_names(root)
     train = read_class_folders(root, labels, size, mode)
     tests = [folder / name for name in TEST_FOLDERS if root != folder and (folder / name).is_dir()]
-    if not tests:
-        return *hold_out(train), labels
-    return train, read_class_folders(tests[0], labels, size, mode), labels
+    return train, read_class_folders(tests[0], labels, size, mode) if tests else None, labels
 
 
 def load(folder, size, grey):
-    """(train, test, labels). size: of the model's pictures, which IDX files have to have."""
+    """(train, test, labels); test is None where there is nothing to test on. size: of the model's
+    pictures, which IDX files have to have."""
     folder = Path(folder)
     if not find_idx(folder, "train", "images"):
         return load_folders(folder, size, "L" if grey else "RGB")
@@ -161,14 +195,14 @@ def normalise(images, mean, std):
 
 # ---- augmentation ----
 
-def shift_and_flip(images, max_shift, flip):
-    """Each picture moved by up to max_shift pixels, black coming in, and mirrored half the time."""
+def shift_and_flip(images, max_shift, flips):
+    """Each picture moved by up to max_shift pixels, black coming in, and mirrored where flips (n) says
+    so."""
     n, channels, height, width = images.shape
     padded = F.pad(images, [max_shift] * 4)
     rows = torch.arange(height) + torch.randint(2 * max_shift + 1, (n, 1))
-    columns = torch.arange(width).repeat(n, 1)
-    if flip:
-        columns = torch.where(torch.rand(n, 1) < 0.5, width - 1 - columns, columns)
+    columns = torch.arange(width)
+    columns = torch.where(flips[:, None], width - 1 - columns, columns)
     columns = columns + torch.randint(2 * max_shift + 1, (n, 1))
     picture, channel = torch.arange(n)[:, None, None, None], torch.arange(channels)[:, None, None]
     return padded[picture, channel, rows[:, None, :, None], columns[:, None, None, :]]
@@ -194,7 +228,7 @@ def erase(x, probability, largest=0.25):
 
 def mix(x, targets, mixup, cutmix):
     """Mix a batch with itself in another order, by pixel values or by a box; mixup and cutmix are
-    the parameters of the beta distribution, 0 for never. targets: (n, classes) shares."""
+    the parameters of the beta distribution, 0 for never. targets: (n, numbers)."""
     alphas = [(alpha, cut) for alpha, cut in ((mixup, False), (cutmix, True)) if alpha > 0]
     if not alphas:
         return x, targets
