@@ -89,14 +89,14 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 15,200 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all four together leave 12,200:
+   More can be left out. The library takes 14,700 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all four together leave 12,000:
 
-       VIT_ONLY_INT8    2050   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    1730   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       370   models with VIT_ACT_GELU_TANH or pre_logits are refused too
-       VIT_NO_LABELS     210   models are as if they had no labels
-       VIT_NO_PARALLEL   350   options.parallel_for is not called
+       VIT_NO_TANH       280   models with VIT_ACT_GELU_TANH or pre_logits are refused too
+       VIT_NO_LABELS     280   models are as if they had no labels
+       VIT_NO_PARALLEL   390   options.parallel_for is not called
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
