@@ -62,7 +62,7 @@
                              model's own size
        VIT_FREESTANDING      for firmware: VIT_NO_MALLOC, VIT_NO_STDIO, VIT_NO_THREADS and
                              VIT_NO_PREPROCESS, and without libm: see FIRMWARE
-       VIT_ONLY_INT8, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
+       VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
@@ -159,7 +159,7 @@
          64  u32[2]   img_size: height, width, in pixels
          72  u32[2]   patch_size: height, width; the grid is img_size / patch_size, rounded down
          80  u32      in_chans
-         84  u32      num_classes; 0: no head [v1: at least 1]
+         84  u32      num_classes; 0: no head, the output is what a head would read
          88  u32      embed_dim
          92  u32      depth: number of blocks
          96  u32      num_heads
@@ -186,16 +186,23 @@
         192  u8[64]   architecture: a name like a label (below), filled up with NUL
                       config, continued
         256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
-                      2 they are plain numbers
+                      2 they are plain numbers, 3 they are an embedding, as without a head
         260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
         264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
         268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
         272  u32[2]   pos_size: height, width of the position embeddings' grid, in patches; 0: the
                       grid of the patches [v1: 0]
-        280  u8[104]  spare: zeros; others are a feature that a build lacks
+        280  u32      patch_norm: 1: a norm of each patch's pixels before its embedding [v1: 0]
+        284  u32      embed_norm: 1: a norm of each patch's embedding before its position is added
+                      [v1: 0]
+        288  u32      pos_resample: how positions are resampled where the grid of the patches is not
+                      pos_size, vit_pos_resample below [v1: 0]
+        292  f32      crop_pct: img_size / resize_size before rounding, for other sizes than img_size;
+                      0: not known [v1: 0]
+        296  u8[88]   spare: zeros; others are a feature that a build lacks
 
      offset  type     directory entry, tensor_count of them
-          0  u32      role: 0 to 16, in the order of the tensors listed below
+          0  u32      role: 0 to 18, in the order of the tensors listed below
           4  u32      block: 0 to depth - 1 for the roles of a block, else 0
           8  u32      dtype: 0 f32, 1 f16, 2 bf16, 3 int8, 4 int4; each tensor has its own, but the
                       matrices of the blocks (q, k, v, proj, fc1, fc2) have one together
@@ -221,7 +228,7 @@
      patch_embed    matrix [embed_dim][in_chans * patch height * patch width], the inputs in the
                     order channel, y, x
      prefix_tokens  rows [prefix_tokens][embed_dim]: the class token first
-     pos_embed      rows [prefix_tokens + patches][embed_dim]: prefix tokens first, then the patches
+     pos_embed      rows [prefix_tokens + pos_size's][embed_dim]: prefix tokens first, then the grid
                     row by row; zeros for a token to which the model adds no position
      norm_pre       rows [2][embed_dim]: weight, bias; only with norm_pre
      for each block
@@ -241,6 +248,9 @@
                     with head_avg
      head           matrix [num_classes][pre_logits, or else as there]; each pooled token's inputs
                     are padded to round16(embed_dim)
+     patch_norm     rows [2][in_chans * patch height * patch width]: weight, bias, the inputs in the
+                    order of patch_embed's; only with patch_norm
+     embed_norm     rows [2][embed_dim]; only with embed_norm
 
    Rows (order 0, always f32): each row is padded with zeros to round16(cols) floats. Padded with
    zeros to a multiple of 64 bytes they are a tensor.
@@ -368,17 +378,30 @@ typedef enum vit_final_norm {
 
 /* What turns the logits into scores. */
 typedef enum vit_output {
-    VIT_OUTPUT_SOFTMAX, /* probabilities of classes that exclude each other */
-    VIT_OUTPUT_SIGMOID, /* a probability for each class, whatever the others are */
-    VIT_OUTPUT_NUMBER,  /* the logits are plain numbers: regression */
+    VIT_OUTPUT_SOFTMAX,   /* probabilities of classes that exclude each other */
+    VIT_OUTPUT_SIGMOID,   /* a probability for each class, whatever the others are */
+    VIT_OUTPUT_NUMBER,    /* the logits are plain numbers: regression */
+    VIT_OUTPUT_EMBEDDING, /* there are no classes: the output describes the picture */
     VIT_OUTPUT_COUNT
 } vit_output;
 
-/* "softmax", "sigmoid", "number"; "unknown" for any other value. */
+/* "softmax", "sigmoid", "number", "embedding"; "unknown" for any other value. */
 VIT_API const char *vit_output_name(vit_output output);
 
 /* The output of a name; VIT_OUTPUT_COUNT where there is none. */
 VIT_API vit_output vit_output_find(const char *name);
+
+/* How position embeddings are resampled for another grid of patches: as the source of the model does it.
+   Bicubic without antialiasing is PyTorch's (a = -0.75, clamped at the edges), with it Pillow's
+   (a = -0.5). */
+typedef enum vit_pos_resample {
+    VIT_POS_BICUBIC_ANTIALIAS, /* timm, DINOv2 with registers */
+    VIT_POS_BICUBIC,           /* Hugging Face transformers */
+    VIT_POS_BICUBIC_ALIGNED,   /* torchvision: the corners' centres stay where they are */
+    VIT_POS_BICUBIC_OFFSET,    /* DINOv2's own code: the scale is (size + 0.1) / old size */
+    VIT_POS_BILINEAR,          /* timm, for Google's .npz */
+    VIT_POS_RESAMPLE_COUNT
+} vit_pos_resample;
 
 typedef enum vit_resize {
     VIT_RESIZE_NONE,     /* the picture is taken as it is */
@@ -411,6 +434,7 @@ typedef struct vit_preprocess_config {
     float rescale; /* x = u8 / rescale, usually 255; then (x - mean) / std for each channel */
     float mean[4];
     float std[4];
+    float crop_pct; /* img_size / resize_size before that was rounded; 0: not known */
 } vit_preprocess_config;
 
 /* What a model is. Names are timm's. */
@@ -419,7 +443,7 @@ typedef struct vit_config {
     int img_size[2];          /* height, width in pixels */
     int patch_size[2];        /* height, width in pixels */
     int in_chans;             /* 3: RGB, 1: grey */
-    int num_classes;          /* outputs of the head */
+    int num_classes;          /* outputs of the head; 0: there is none */
     int embed_dim;
     int depth; /* number of blocks */
     int num_heads;
@@ -433,6 +457,13 @@ typedef struct vit_config {
     vit_act act;
     float norm_eps;
     vit_output output;
+    int norm_pre;    /* 1: a norm in front of the blocks, as CLIP has it */
+    int qk_norm;     /* 1: each head's queries and keys are normalised */
+    int post_norm;   /* 1: x = norm1(x + attention(x)) and so on, as torch.nn's encoder has it */
+    int patch_norm;  /* 1: a norm of each patch's pixels, in front of patch_embed */
+    int embed_norm;  /* 1: a norm of each patch's embedding, before its position is added */
+    int pos_size[2]; /* height, width of the position embeddings' grid; 0: that of the patches */
+    vit_pos_resample pos_resample;
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -601,7 +632,13 @@ typedef struct vit_options {
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
     int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
+    int features; /* 1: the output is what the head reads, in front of pre_logits, not the logits */
 } vit_options;
+
+/* Floats that vit_forward puts out for an image: num_classes; with options.features, and of a model
+   without a head, embed_dim for each token that the head reads (head_tokens, and the mean). 0 where
+   options are out of range. */
+VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options);
 
 /* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range,
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
@@ -612,19 +649,20 @@ VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *opt
 VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
                                          const vit_options *options, int batch);
 
-/* Classify batch images. pixels: batch images in a row, of the type in options. logits: float
-   [batch][num_classes], complete only if VIT_OK is returned; after an error their contents are
+/* Classify batch images. pixels: batch images in a row, of the type in options. output: float
+   [batch][vit_output_count], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
    Nothing outside it is written, whatever the options are: one that is out of range is an error. */
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
-                               const void *pixels, int batch, float *logits, void *workspace,
+                               const void *pixels, int batch, float *output, void *workspace,
                                size_t workspace_size);
 
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
 
-/* What the model's output says its logits are, both [num_classes]: probabilities by softmax, by a
-   sigmoid for each class, or the logits as they are. They may be the same array. A logit that is not a
+/* What the model's output says its logits are, both [num_classes], or as many as there are without a
+   head: probabilities by softmax, by a sigmoid for each class, or the logits as they are (numbers and
+   embeddings). They may be the same array. A logit that is not a
    number gives scores that are not. */
 VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores);
 
@@ -730,6 +768,11 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #define VIT__ONLY_INT8 1
 #else
 #define VIT__ONLY_INT8 0
+#endif
+#ifdef VIT_ONLY_PLAIN
+#define VIT__FAMILIES 0
+#else
+#define VIT__FAMILIES 1
 #endif
 #ifdef VIT_NO_LABELS
 #define VIT__LABELS 0
@@ -1179,7 +1222,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
 #define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET 260 /* from here on zeros: what there is room for is not computed yet */
+#define VIT__SPARE_OFFSET 296 /* from here on zeros */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1240,7 +1283,16 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(156, preprocess.rescale, 1, VIT__POSITIVE),
     VIT__HEADER(160, preprocess.mean, 4, VIT__FINITE),
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
-    VIT__HEADER(256, output, 1, VIT__CHOICE(VIT_OUTPUT_COUNT)),
+    VIT__HEADER(256, output, 1,
+                VIT__CHOICE(VIT__FAMILIES ? VIT_OUTPUT_COUNT : VIT_OUTPUT_EMBEDDING)),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(1)),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(272, pos_size, 2, VIT__CHOICE(1)),
+    VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(1)),
+    VIT__HEADER(292, preprocess.crop_pct, 1, VIT__CHOICE(1)),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1276,7 +1328,9 @@ typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
     X(FC2, "fc2", PANELS, DIM, ONE, MLP, ONE)                           \
     X(NORM, "norm", ROWS, FINAL_NORM, ONE, DIM, ONE)                    \
     X(PRE_LOGITS, "pre_logits", PANELS, PRE_LOGITS, ONE, DIM, POOLED)   \
-    X(HEAD, "head", PANELS, CLASSES, ONE, HEAD_INPUT, HEAD_INPUTS)
+    X(HEAD, "head", PANELS, CLASSES, ONE, HEAD_INPUT, HEAD_INPUTS)      \
+    X(PATCH_NORM, "patch_norm", ROWS, PATCH_NORM, ONE, PATCH, ONE)      \
+    X(EMBED_NORM, "embed_norm", ROWS, EMBED_NORM, ONE, DIM, ONE)
 
 #define VIT__ROLE_NAME(role, name, order, rows, rows_repeat, cols, cols_repeat) VIT__##role,
 typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__role;
@@ -1287,6 +1341,8 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
     X(ONE, 1)                                                                       \
     X(TWO, 2) /* weight and bias of a norm; what is not computed yet is constant */ \
     X(NORM_PRE, 0)                                                                  \
+    X(PATCH_NORM, 0)                                                                \
+    X(EMBED_NORM, 0)                                                                \
     X(QK_NORM, 0)                                                                   \
     X(FINAL_NORM, 2)                                                                \
     X(DIM, c->embed_dim)                                                            \
@@ -1386,7 +1442,7 @@ static int vit__tensors_of_block(const vit_config *c) {
 }
 
 static int vit__tensor_count(const vit_config *c) {
-    return vit__count_roles(c, 0, VIT__HEAD) + (c->depth - 1) * vit__tensors_of_block(c);
+    return vit__count_roles(c, 0, VIT__ROLE_COUNT - 1) + (c->depth - 1) * vit__tensors_of_block(c);
 }
 
 /* Index in the directory. block is 0 for a role outside the blocks. */
@@ -1503,6 +1559,7 @@ static vit_status vit__check_number(int range, const unsigned char *p) {
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
+    if (c->num_classes == 0 && (c->output != VIT_OUTPUT_EMBEDDING || c->pre_logits > 0)) return 0;
     const int *resized = c->preprocess.resize_size;
     if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
@@ -1540,7 +1597,8 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
-    if (c->num_classes == 0 || (!VIT__TANH && c->pre_logits > 0)) return VIT_ERROR_FEATURE;
+    if ((!VIT__FAMILIES && c->num_classes == 0) || (!VIT__TANH && c->pre_logits > 0))
+        return VIT_ERROR_FEATURE;
     for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
         if (header[i] != 0) return VIT_ERROR_FEATURE;
     }
@@ -1784,7 +1842,8 @@ VIT_API const char *vit_dtype_name(vit_dtype dtype) {
 }
 
 VIT_API const char *vit_output_name(vit_output output) {
-    static const char *const names[VIT_OUTPUT_COUNT] = {"softmax", "sigmoid", "number"};
+    static const char *const names[VIT_OUTPUT_COUNT] = {"softmax", "sigmoid", "number",
+                                                        "embedding"};
     return (unsigned)output < VIT_OUTPUT_COUNT ? names[output] : "unknown";
 }
 
@@ -3399,14 +3458,36 @@ static vit__table vit__pre_logits(const vit__pass *pass) {
     return pass->pre_logits;
 }
 
-/* features [images][...] -> logits [images][num_classes] */
-static void vit__classify(const vit__pass *pass, vit__table features, float *logits) {
-    const size_t classes = (size_t)pass->config->num_classes;
-    vit__linear(pass, VIT__HEAD, 0, features, pass->images, 0, pass->logits);
-    for (size_t image = 0; image < (size_t)pass->images; image++)
-        memcpy(logits + image * classes, pass->logits.data + image * pass->logits.stride,
-               classes * sizeof(float));
+/* Rows with padding -> [rows][width] */
+static void vit__copy_rows(vit__table rows, int count, size_t width, float *out) {
+    for (; count > 0; count--, rows.data += rows.stride, out += width)
+        memcpy(out, rows.data, width * sizeof(float));
+}
+
+/* pooled [images][...] -> logits [images][num_classes] */
+static void vit__classify(const vit__pass *pass, float *logits) {
+    vit__linear(pass, VIT__HEAD, 0, vit__pre_logits(pass), pass->images, 0, pass->logits);
+    vit__copy_rows(pass->logits, pass->images, (size_t)pass->config->num_classes, logits);
     VIT_PROFILE("head");
+}
+
+/* Whether the output is what a head would read. */
+static int vit__puts_out_features(const vit_config *c, const vit_options *options) {
+    return VIT__FAMILIES && (options->features || c->num_classes == 0);
+}
+
+static size_t vit__output_count(const vit_config *c, const vit_options *options) {
+    if (!vit__puts_out_features(c, options)) return (size_t)c->num_classes;
+    return (size_t)vit__pooled_tokens(c) * (size_t)c->embed_dim;
+}
+
+/* pooled [images][...] -> output [images][vit_output_count] */
+static void vit__head(const vit__pass *pass, float *output) {
+    const vit_config *c = pass->config;
+    vit__table tokens = {pass->pooled.data, pass->dim};
+    if (vit__puts_out_features(c, pass->options))
+        vit__copy_rows(tokens, pass->images * vit__pooled_tokens(c), (size_t)c->embed_dim, output);
+    else vit__classify(pass, output);
 }
 
 /* ---- [10] FORWARD -------------------------------------------------------------------------- */
@@ -3414,11 +3495,12 @@ static void vit__classify(const vit__pass *pass, vit__table features, float *log
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
 static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
-                                                 0, VIT_ISA_BEST, 0};
+                                                 0, VIT_ISA_BEST, 0,    0};
 
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
-           (unsigned)options->pixel_type < VIT_PIXELS_COUNT;
+           (unsigned)options->pixel_type < VIT_PIXELS_COUNT &&
+           (VIT__FAMILIES || !options->features);
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3587,6 +3669,11 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
     return vit__workspace_size(&pass);
 }
 
+VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options) {
+    if (options == NULL) options = &vit__default_options;
+    return vit__options_are_valid(options, 1) ? vit__output_count(&model->config, options) : 0;
+}
+
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
     return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
@@ -3600,8 +3687,8 @@ static int vit__report_block(const vit__pass *pass, int block, int image) {
     return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
 }
 
-/* From the pixels of some images to their logits; image is the index of the first of them. */
-static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *logits) {
+/* From the pixels of some images to their output; image is the index of the first of them. */
+static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *output) {
     const vit_config *c = pass->config;
     size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
     size_t offset = (size_t)image * vit_pixels_count(pass->model) * pixel;
@@ -3613,14 +3700,14 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
         if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
     }
     vit__final_norm_and_pool(pass);
-    vit__classify(pass, vit__pre_logits(pass), logits + (size_t)image * (size_t)c->num_classes);
+    vit__head(pass, output + (size_t)image * vit__output_count(c, pass->options));
     return VIT_OK;
 }
 
 typedef struct vit__images {
     const vit__pass *pass;
     const void *pixels;
-    float *logits;
+    float *output;
 } vit__images;
 
 /* One image by one worker, in that worker's part of the workspace. */
@@ -3634,17 +3721,17 @@ static void vit__image_task(void *arg, int index, int worker) {
     pass.scratch = vit__worker_slice(&pass, worker);
     pass.memory += (size_t)worker * pass.image_size;
     vit__carve_images(&pass);
-    vit__run(&pass, images->pixels, index, images->logits);
+    vit__run(&pass, images->pixels, index, images->output);
 }
 
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
-                               const void *pixels, int batch, float *logits, void *workspace,
+                               const void *pixels, int batch, float *output, void *workspace,
                                size_t workspace_size) {
     vit__pass pass;
     vit__arena arena = vit__arena_make(workspace);
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
-    if (pixels == NULL || logits == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
+    if (pixels == NULL || output == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
     size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
@@ -3654,14 +3741,14 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
        share the workers. So do all where on_block has to be called from this thread. */
     int image = 0, threads = vit__threads(pass.options);
     if (threads > 1 && pass.options->on_block == NULL) {
-        vit__images images = {&pass, pixels, logits};
+        vit__images images = {&pass, pixels, output};
         image = batch / threads * threads;
         vit__parallel(pass.options, image, vit__image_task, &images);
     }
     for (int images = pass.images; image < batch && status == VIT_OK; image += pass.images) {
         pass.images = vit__min(images, batch - image);
         vit__carve_images(&pass);
-        status = vit__run(&pass, pixels, image, logits);
+        status = vit__run(&pass, pixels, image, output);
     }
     return status;
 }
@@ -3688,8 +3775,8 @@ VIT_API void vit_scores(const vit_model *model, const float *logits, float *scor
         vit_softmax(logits, c->num_classes, scores);
         return;
     }
-    memmove(scores, logits, (size_t)c->num_classes * sizeof(float));
-    if (c->output == VIT_OUTPUT_NUMBER) return;
+    memmove(scores, logits, vit__output_count(c, &vit__default_options) * sizeof(float));
+    if (c->output != VIT_OUTPUT_SIGMOID) return;
     for (int i = 0; i < c->num_classes; i++) scores[i] = vit__sigmoid(scores[i]);
 }
 

@@ -546,7 +546,7 @@ static const malformation in_the_config[] = {
     {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"no final norm", 120, 2, SET32, VIT_ERROR_FEATURE},
     {"final_norm 3", 120, 3, SET32, VIT_ERROR_FEATURE},
-    {"no head", 84, 0, SET32, VIT_ERROR_FEATURE},
+    {"no head, but classes", 84, 0, SET32, VIT_ERROR_CONFIG},
     {"huge pre_logits", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"quick GELU", 128, 2, SET32, VIT_ERROR_FEATURE},
     {"SwiGLU", 128, 3, SET32, VIT_ERROR_FEATURE},
@@ -573,7 +573,8 @@ static const malformation in_the_config[] = {
     {"architecture not in UTF-8", 192, 0xFF616161, SET32, VIT_ERROR_CONFIG},
     {"sigmoid", 256, 1, SET32, VIT_OK},
     {"plain numbers", 256, 2, SET32, VIT_OK},
-    {"output 3", 256, 3, SET32, VIT_ERROR_FEATURE},
+    {"an embedding", 256, 3, SET32, VIT_OK},
+    {"output 4", 256, 4, SET32, VIT_ERROR_FEATURE},
     {"norm_pre", 260, 1, SET32, VIT_ERROR_FEATURE},
     {"norm_pre 2", 260, 2, SET32, VIT_ERROR_FEATURE},
     {"qk_norm", 264, 1, SET32, VIT_ERROR_FEATURE},
@@ -581,7 +582,11 @@ static const malformation in_the_config[] = {
     {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
     {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
     {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_FEATURE},
-    {"first spare byte", 280, 1, SET32, VIT_ERROR_FEATURE},
+    {"patch_norm", 280, 1, SET32, VIT_ERROR_FEATURE},
+    {"embed_norm", 284, 1, SET32, VIT_ERROR_FEATURE},
+    {"pos_resample", 288, 1, SET32, VIT_ERROR_FEATURE},
+    {"crop_pct", 292, 0x3F800000, SET32, VIT_ERROR_FEATURE},
+    {"first spare byte", 296, 1, SET32, VIT_ERROR_FEATURE},
     {"last spare byte", 380, 0x01000000, SET32, VIT_ERROR_FEATURE},
     {"a spare byte and a count out of range", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"architecture with something after its NUL", 248, 1, SET32, VIT_ERROR_CONFIG},
@@ -722,9 +727,7 @@ static void test_no_count_may_be_0_or_huge(void **state) {
     for (size_t at = 64; at <= 144; at += 4) {
         if (at == 108) at = 140;
         for (size_t i = 0; i < COUNT_OF(values); i++) {
-            int no_head = at == 84 && values[i] == 0;
-            malformation m = {"count", at, values[i], SET32,
-                              no_head ? VIT_ERROR_FEATURE : VIT_ERROR_CONFIG};
+            malformation m = {"count", at, values[i], SET32, VIT_ERROR_CONFIG};
             check_malformations(&m, 1);
         }
     }

@@ -151,7 +151,7 @@ static void check_config(uint32_t *random, vit_dtype dtype, float tolerance, tal
     size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
     float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
     float *want = allocate_floats(classes);
-    vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    vit_options options = {0};
     options.low_memory = random_below(random, 2);
     random_floats(random, pixels, 3 * count);
     assert_status(forward(&model, &options, pixels, 3, got), VIT_OK, vit_dtype_name(dtype));
@@ -200,7 +200,7 @@ static void test_the_size_of_the_workspace_follows_from_the_config(void **state)
     for (int i = 0; i < 500; i++) {
         vit_config c = random_config(&random);
         vit_dtype dtype = (vit_dtype)(i % VIT_DTYPE_COUNT);
-        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_options options = {0};
         vit_model model;
         if (i % 10 == 0) c.embed_dim = 512, c.mlp_dim = 2048; /* rows are spaced */
         model_file file = model_make_dtype(&c, dtype, 23, &model);
@@ -255,7 +255,7 @@ static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **stat
     (void)state;
     for (int chans = 1; chans <= 6; chans++) {
         vit_config config = small_config();
-        vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_U8, 0, VIT_ISA_BEST, 0};
+        vit_options options = {.pixel_type = VIT_PIXELS_U8};
         vit_model model;
         float got[15] = {0}, want[15] = {0};
         config.in_chans = chans;
@@ -317,8 +317,7 @@ static void test_padding_of_the_residual_stream_is_zero_in_every_block(void **st
     random_floats(&random, pixels, COUNT_OF(pixels));
     for (int block = 0; block < config.depth; block++) {
         block_copy copy = {block, {0}, {0, 0, 0, 0, 0, 0, NULL}};
-        vit_options options = {0, NULL,         NULL, keep_block, &copy, VIT_PIXELS_F32,
-                               0, VIT_ISA_BEST, 0};
+        vit_options options = {.on_block = keep_block, .on_block_user = &copy};
         assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
         assert_int_equal(copy.output.tokens, block == config.depth - 1 ? 1 : 16);
         assert_int_equal(copy.output.embed_dim, 20);

@@ -97,8 +97,8 @@ static void test_every_block_equals_pytorch(void **state) {
         golden_model golden;
         float logits[8] = {0};
         golden_open(&golden, golden_names[i]);
-        vit_options options = {0, NULL,         NULL, compare_block, &golden, VIT_PIXELS_F32,
-                               1, VIT_ISA_BEST, 0};
+        vit_options options = {
+            .on_block = compare_block, .on_block_user = &golden, .all_tokens = 1};
         assert_status(forward(&golden.model, &options, golden.pixels, 1, logits), VIT_OK,
                       "forward");
         golden_close(&golden);
@@ -107,7 +107,7 @@ static void test_every_block_equals_pytorch(void **state) {
 
 /* What the head reads: tiny's tokens behind the norm, tiny_avg's normalised mean. */
 static void test_final_norm_equals_pytorch(void **state) {
-    const vit_options options = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST, 0};
+    const vit_options options = {.all_tokens = 1};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(golden_names); i++) {
         golden_model golden;
@@ -146,7 +146,7 @@ static void test_logits_equal_pytorch(void **state) {
 
 /* But for rounding: its few queries are multiplied by the keys' weights, not the tokens. */
 static void test_last_block_for_token_0_alone_is_exact(void **state) {
-    const vit_options all = {0, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 1, VIT_ISA_BEST, 0};
+    const vit_options all = {.all_tokens = 1};
     golden_model golden;
     float want[7] = {0}, got[7] = {0};
     (void)state;
@@ -175,8 +175,8 @@ static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         int tokens[2] = {0, 0};
-        vit_options options = {0,           NULL,         NULL, note_tokens, tokens, VIT_PIXELS_F32,
-                               cases[i][2], VIT_ISA_BEST, 0};
+        vit_options options = {
+            .on_block = note_tokens, .on_block_user = tokens, .all_tokens = cases[i][2]};
         vit_config config = small_config();
         vit_model model;
         config.prefix_tokens = 2, config.head_tokens = cases[i][0], config.head_avg = cases[i][1];
@@ -245,8 +245,7 @@ typedef struct batch_rig {
 } batch_rig;
 
 static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype, int low_memory) {
-    const vit_options alone = {0, NULL,         NULL,      NULL, NULL, VIT_PIXELS_F32,
-                               0, VIT_ISA_BEST, low_memory};
+    const vit_options alone = {.low_memory = low_memory};
     uint32_t random = 31;
     rig->file = model_make_dtype(config, dtype, 32, &rig->model);
     rig->count = vit_pixels_count(&rig->model);
@@ -302,8 +301,8 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
         batch_make(&rig, &config, VIT_F32, 0);
         for (size_t i = 0; i < COUNT_OF(threads); i++) {
             shuffler s = {33};
-            vit_options options = {threads[i], shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32,
-                                   0,          VIT_ISA_BEST, 0};
+            vit_options options = {
+                .threads = threads[i], .parallel_for = shuffled_for, .parallel_user = &s};
             check_batches(&rig, &options);
         }
         batch_free(&rig);
@@ -321,9 +320,9 @@ static void test_logits_are_the_same_for_any_number_of_threads(void **state) {
         for (int variant = 0; variant < 8 * VIT_DTYPE_COUNT; variant++) {
             vit_config config = batch_config(variant % 4);
             batch_rig rig;
-            vit_options options = {threads[i], vit_pool_parallel_for, pool, NULL,
-                                   NULL,       VIT_PIXELS_F32,        0,    VIT_ISA_BEST,
-                                   0};
+            vit_options options = {.threads = threads[i],
+                                   .parallel_for = vit_pool_parallel_for,
+                                   .parallel_user = pool};
             options.low_memory = variant / 4 % 2;
             batch_make(&rig, &config, (vit_dtype)(variant / 8), options.low_memory);
             check_batches(&rig, &options);
@@ -431,7 +430,7 @@ static void check_scores(vit__pass *pass, int worker) {
 
 static void test_attention_writes_into_the_scores_of_its_worker_alone(void **state) {
     shuffler s = {38};
-    vit_options options = {3, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    vit_options options = {.threads = 3, .parallel_for = shuffled_for, .parallel_user = &s};
     golden_model golden;
     stepper step;
     (void)state;
@@ -449,8 +448,8 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
     vit_config config = small_config();
     batch_rig rig;
     shuffler s = {34};
-    vit_options hook = {0, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
-    vit_options threads = {8, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    vit_options hook = {.parallel_for = shuffled_for, .parallel_user = &s};
+    vit_options threads = {.threads = 8};
     (void)state;
     batch_make(&rig, &config, VIT_F32, 0);
     check_batches(&rig, &hook);
@@ -521,8 +520,8 @@ static void test_many_threads_share_one_model(void **state) {
 
 static void test_many_threads_share_one_model_and_one_pool(void **state) {
     vit_pool *pool = vit_pool_create(3, NULL);
-    vit_options options = {3, vit_pool_parallel_for, pool, NULL, NULL, VIT_PIXELS_F32,
-                           0, VIT_ISA_BEST,          0};
+    vit_options options = {
+        .threads = 3, .parallel_for = vit_pool_parallel_for, .parallel_user = pool};
     (void)state;
     if (!HAS_THREADS) skip();
     assert_non_null(pool);
@@ -550,8 +549,11 @@ static void test_on_block_sees_every_block_of_every_image_in_order(void **state)
     batch_rig rig;
     shuffler s = {35};
     watch w = {0, 0, {0}, {0}, {0}};
-    vit_options options = {3, shuffled_for, &s, watch_block, &w, VIT_PIXELS_F32,
-                           0, VIT_ISA_BEST, 0};
+    vit_options options = {.threads = 3,
+                           .parallel_for = shuffled_for,
+                           .parallel_user = &s,
+                           .on_block = watch_block,
+                           .on_block_user = &w};
     float logits[BATCH * CLASSES] = {0};
     (void)state;
     batch_make(&rig, &config, VIT_F32, 0);
@@ -573,7 +575,7 @@ static void test_on_block_stops_the_pass(void **state) {
     batch_make(&rig, &config, VIT_F32, 0);
     for (int stop_at = 1; stop_at <= 6; stop_at++) {
         watch w = {0, stop_at, {0}, {0}, {0}};
-        vit_options options = {0, NULL, NULL, watch_block, &w, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+        vit_options options = {.on_block = watch_block, .on_block_user = &w};
         assert_status(forward(&rig.model, &options, rig.pixels, 3, logits), VIT_ERROR_STOPPED,
                       "stop");
         assert_int_equal(w.calls, stop_at);
@@ -644,7 +646,7 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
     vit_model model;
     model_file file = model_make_open(&config, 37, &model);
     shuffler s = {0};
-    vit_options options = {4, shuffled_for, &s, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0};
+    vit_options options = {.threads = 4, .parallel_for = shuffled_for, .parallel_user = &s};
     (void)state;
     for (int batch = 2; batch <= 12; batch++) {
         size_t before = vit_workspace_size(&model, &options, batch - 1);

@@ -10,8 +10,7 @@ typedef struct stepper {
     float *pixels;
 } stepper;
 
-static const vit_options all_tokens = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
-                                       1, VIT_ISA_BEST, 0};
+static const vit_options all_tokens = {.all_tokens = 1};
 
 static void stepper_make(stepper *s) {
     size_t size = 0;
@@ -32,7 +31,7 @@ static void stepper_free(stepper *s) {
 
 static void run_head(const stepper *s, float *logits) {
     vit__final_norm_and_pool(&s->pass);
-    vit__classify(&s->pass, vit__pre_logits(&s->pass), logits);
+    vit__classify(&s->pass, logits);
 }
 
 static void run_blocks(stepper *s) {

@@ -48,7 +48,11 @@ FIELDS = [
     ("qk_norm", 264, "I"),
     ("post_norm", 268, "I"),
     ("pos_size", 272, "2I"),
-    ("spare", 280, "104s"),
+    ("patch_norm", 280, "I"),
+    ("embed_norm", 284, "I"),
+    ("pos_resample", 288, "I"),
+    ("crop_pct", 292, "f"),
+    ("spare", 296, "88s"),
 ]
 RECIPE = dict(
     resize=1,
@@ -59,7 +63,18 @@ RECIPE = dict(
     mean=(0.485, 0.456, 0.406, 0.0),
     std=(0.229, 0.224, 0.225, 1.0),
 )
-ABSENT = dict(output=0, norm_pre=0, qk_norm=0, post_norm=0, pos_size=(0, 0), spare="")
+ABSENT = dict(
+    output=0,
+    norm_pre=0,
+    qk_norm=0,
+    post_norm=0,
+    pos_size=(0, 0),
+    patch_norm=0,
+    embed_norm=0,
+    pos_resample=0,
+    crop_pct=0.0,
+    spare="",
+)
 
 
 @dataclass
