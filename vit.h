@@ -350,7 +350,7 @@ extern "C" {
     X(VIT_ERROR_BYTE_ORDER, "models can be used on little-endian machines only")          \
     X(VIT_ERROR_CHANNELS, "only models of 1 or 3 channels take pictures")                 \
     X(VIT_ERROR_ISA, "this machine or build does not have the instruction set asked for") \
-    X(VIT_ERROR_STOPPED, "stopped by options.on_block")
+    X(VIT_ERROR_STOPPED, "stopped by options.on_block or on_attention")
 
 #define VIT__STATUS_NAME(name, text) name,
 typedef enum vit_status { VIT_STATUS_LIST(VIT__STATUS_NAME) VIT_STATUS_COUNT } vit_status;
@@ -615,11 +615,34 @@ typedef struct vit_block_output {
     const float *rows; /* [images * tokens][row_stride], token 0 first; valid during the call */
 } vit_block_output;
 
+/* What on_attention sees: how much some heads of a block attend to each token, for some images of the
+   batch. With low_memory it is called for each head, otherwise once for all heads of a block. */
+typedef struct vit_attention {
+    int block;         /* 0 to depth - 1 */
+    int head, heads;   /* the first head, and how many */
+    int image, images; /* as in vit_block_output */
+    int queries;       /* tokens that attend: all, or in the last block those in use */
+    int tokens;        /* tokens that they attend to: all */
+    size_t row_stride; /* floats from one row to the next */
+    const float *rows; /* [images][heads][queries][row_stride], valid during the call: each is the
+                          softmax of a query's scores, so that its sum is 1 */
+} vit_attention;
+
 typedef enum vit_pixel_type {
     VIT_PIXELS_F32, /* float [in_chans][height][width], normalised */
     VIT_PIXELS_U8,  /* uint8_t [height][width][in_chans], normalised while patches are read */
     VIT_PIXELS_COUNT
 } vit_pixel_type;
+
+/* What vit_forward puts out for an image. */
+typedef enum vit_features {
+    VIT_FEATURES_NONE, /* the logits; of a model without a head as the next */
+    VIT_FEATURES_POOLED, /* what the head reads, in front of pre_logits: [head_tokens, and one more with
+                            head_avg][embed_dim] */
+    VIT_FEATURES_TOKENS, /* all tokens after the last block, and after the final norm where it comes
+                            before pooling: [vit_token_count][embed_dim] */
+    VIT_FEATURES_COUNT
+} vit_features;
 
 /* Options of vit_forward. All zero, or NULL, means default. */
 typedef struct vit_options {
@@ -628,17 +651,20 @@ typedef struct vit_options {
     void *parallel_user;           /* passed to parallel_for */
     int (*on_block)(void *user, const vit_block_output *output); /* nonzero stops the pass */
     void *on_block_user;
+    int (*on_attention)(void *user, const vit_attention *attention); /* nonzero stops the pass */
+    void *on_attention_user;
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
     int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
-    int features; /* 1: the output is what the head reads, in front of pre_logits, not the logits */
+    vit_features features;
 } vit_options;
 
-/* Floats that vit_forward puts out for an image: num_classes; with options.features, and of a model
-   without a head, embed_dim for each token that the head reads (head_tokens, and the mean). 0 where
-   options are out of range. */
+/* Floats that vit_forward puts out for an image; see vit_features. 0 where options are out of range. */
 VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options);
+
+/* Tokens of an image: prefix tokens and patches. 0 where options are out of range. */
+VIT_API int vit_token_count(const vit_model *model, const vit_options *options);
 
 /* Bytes of workspace that vit_forward needs; 0 where it is not possible: an argument out of range,
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
@@ -652,10 +678,25 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
 /* Classify batch images. pixels: batch images in a row, of the type in options. output: float
    [batch][vit_output_count], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
-   Nothing outside it is written, whatever the options are: one that is out of range is an error. */
+   Nothing outside it is written, whatever the options are: one that is out of range is an error.
+   on_block and on_attention are called from this thread, image after image; without them each thread
+   may work on an image of its own, which is faster. */
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *output, void *workspace,
                                size_t workspace_size);
+
+#ifndef VIT_ONLY_PLAIN
+/* Attention rollout: Abnar and Zuidema 2020, arXiv:2005.00928. How much of each token of the input has
+   reached `token` after the last block (0: the class token; -1: what the head reads, each of its tokens
+   and the mean alike), if attention, averaged over the heads, and the residual stream take part
+   equally. rollout: float [batch][vit_token_count]; each image's
+   adds up to 1, prefix tokens first. All else is as for vit_forward, but for on_attention, which is not
+   called. The workspace has depth * tokens^2 floats more. */
+VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options);
+VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *options,
+                               const void *pixels, int batch, float *output, int token,
+                               float *rollout, void *workspace, size_t workspace_size);
+#endif
 
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
@@ -2710,7 +2751,9 @@ typedef struct vit__pass {
     const void *pixels;             /* of these images */
     vit__operand block_operand;     /* of products with the blocks' matrices */
     vit__operand attention_operand; /* floats with int8x too, for accuracy */
+    int first_image;                /* of the batch */
     int images;
+    int stopped;        /* by on_attention */
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
@@ -2727,6 +2770,7 @@ typedef struct vit__pass {
     vit__table queries;    /* [images][rows_per_image][I]; then what they attended to */
     float *keys;           /* [images][H][T16 / 16][W][16], as attention's operands */
     float *values;         /* [images][H][W / 16][T][16]; packed ones have T16 tokens */
+    float *attention;      /* [images][H][rows_per_image][T16]: softmax, for on_attention alone */
     float *key_scales;     /* [images][H][T16], of packed keys */
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
@@ -3199,34 +3243,60 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     vit__multiply_panels(pass, operand, &tile, NULL, 0, NULL);
 }
 
+/* Whether on_attention is to be called, which firmware leaves out. */
+static int vit__shows_attention(const vit__pass *pass) {
+    return VIT__FAMILIES && pass->options->on_attention != NULL;
+}
+
+/* Where on_attention finds the row of a query of a head. */
+static float *vit__attention_row(const vit__pass *pass, vit__part part) {
+    size_t rows = vit__head_of(pass, part) * (size_t)pass->rows_per_image + (size_t)part.first;
+    return pass->attention + rows * pass->padded_tokens;
+}
+
+/* What softmax_rows8 made of a few queries: two digits, in units of a row. */
+static void vit__show_digits(const vit__pass *pass, vit__part part, const uint8_t *high,
+                             const uint8_t *low, const float *units) {
+    float *row = vit__attention_row(pass, part);
+    for (int r = 0; r < part.count; r++) {
+        for (size_t t = 0; t < pass->padded_tokens; t++)
+            *row++ = units[r] * (float)(64 * *high++ + *low++);
+    }
+}
+
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
-static void vit__attend(const vit__pass *pass, float *scores, int rows, size_t head, float scale,
+static void vit__attend(const vit__pass *pass, vit__part part, float *scores, float scale,
                         vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
     vit__tile tile;
-    vit__set_tile(&tile, scores, stride * sizeof(float), rows, width, output);
-    tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
-    pass->kernels->softmax_rows(scores, stride, rows, pass->tokens, scale);
+    vit__set_tile(&tile, scores, stride * sizeof(float), part.count, width, output);
+    tile.steps = (size_t)pass->tokens;
+    tile.weights = pass->values + vit__head_of(pass, part) * width * tile.steps;
+    pass->kernels->softmax_rows(scores, stride, part.count, pass->tokens, scale);
+    if (vit__shows_attention(pass))
+        memcpy(vit__attention_row(pass, part), scores, (size_t)part.count * stride * sizeof(float));
     vit__multiply_panels(pass, VIT__OPERAND_F32, &tile, NULL, 0, NULL);
 }
 
 /* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
    bits would add a third to the error of the logits; two cost half as much as floats. */
-static void vit__attend_integers(const vit__pass *pass, float *scores, int rows, size_t head,
-                                 float scale, vit__table output) {
-    const size_t stride = pass->padded_tokens, at = head * pass->head_width;
+static void vit__attend_integers(const vit__pass *pass, vit__part part, float *scores, float scale,
+                                 vit__table output) {
+    const size_t stride = pass->padded_tokens, at = vit__head_of(pass, part) * pass->head_width;
     const size_t all_scores = (size_t)pass->queries_at_once * stride;
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
     const int32_t row_zeros[VIT__TILE_ROWS] = {0};
     vit__tile tile;
-    vit__set_tile(&tile, low, stride, rows, pass->head_width, output);
+    vit__set_tile(&tile, low, stride, part.count, pass->head_width, output);
     tile.steps = vit__steps(VIT__OPERAND_INT8, stride);
     tile.weights = pass->values + vit__packed_size(VIT__OPERAND_INT8, at * stride);
     tile.scales = pass->value_scales + at, tile.weight_sums = pass->value_sums + at;
     tile.row_zeros = row_zeros, tile.narrow = 1;
-    pass->kernels->softmax_rows8(scores, stride, rows, pass->tokens, scale, high, low, units[0]);
-    for (int r = 0; r < rows; r++) units[1][r] = 64 * units[0][r];
+    pass->kernels->softmax_rows8(scores, stride, part.count, pass->tokens, scale, high, low,
+                                 units[0]);
+    if (vit__shows_attention(pass)) vit__show_digits(pass, part, high, low, units[0]);
+    for (int r = 0; r < part.count; r++) units[1][r] = 64 * units[0][r];
     for (int digit = 0; digit < 2; digit++, tile.input = high, tile.add = 1) {
         tile.row_scales = units[digit];
         vit__multiply_panels(pass, VIT__OPERAND_INT8, &tile, NULL, 0, NULL);
@@ -3246,8 +3316,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
     vit__score(pass, queries, part.count, head, scores);
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
-        vit__attend_integers(pass, scores, part.count, head, scale, queries);
-    else vit__attend(pass, scores, part.count, head, scale, queries);
+        vit__attend_integers(pass, part, scores, scale, queries);
+    else vit__attend(pass, part, scores, scale, queries);
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
@@ -3257,15 +3327,31 @@ static void vit__attention(vit__pass *pass) {
                    vit__attention_task);
 }
 
+/* Whether on_attention wants the pass to end. */
+static int vit__is_stopped(const vit__pass *pass) {
+    return VIT__FAMILIES && pass->stopped;
+}
+
+/* Calls on_attention for these heads. */
+static void vit__show_attention(vit__pass *pass, int block) {
+    const vit_options *o = pass->options;
+    vit_attention attention = {
+        block,          pass->first_head,     vit__heads_now(pass), pass->first_image,
+        pass->images,   pass->rows_per_image, pass->tokens,         pass->padded_tokens,
+        pass->attention};
+    pass->stopped = o->on_attention(o->on_attention_user, &attention);
+}
+
 /* normalized -> what the queries attend to, H heads at a time, as an operand */
 static void vit__attend_heads(vit__pass *pass, int block) {
-    for (pass->first_head = 0; pass->first_head < pass->heads;
+    for (pass->first_head = 0; pass->first_head < pass->heads && !vit__is_stopped(pass);
          pass->first_head += pass->heads_at_once) {
         vit__make_keys(pass, block);
         vit__make_values(pass, block);
         vit__project_heads(pass, VIT__Q, block, pass->rows_per_image);
         VIT_PROFILE("q, k, v");
         vit__attention(pass);
+        if (vit__shows_attention(pass)) vit__show_attention(pass, block);
     }
     vit__pack_rows(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
 }
@@ -3285,14 +3371,16 @@ typedef struct vit__token_attention {
 /* The head's tokens are all that the last block computes, unless the head reads the mean too. */
 static int vit__last_block_tokens(const vit__pass *pass) {
     const vit_config *c = pass->config;
-    return c->head_avg || pass->options->all_tokens ? pass->tokens : c->head_tokens;
+    int all = c->head_avg || pass->options->all_tokens ||
+              (VIT__FAMILIES && pass->options->features == VIT_FEATURES_TOKENS);
+    return all ? pass->tokens : c->head_tokens;
 }
 
 static int vit__attends_to_tokens(const vit__pass *pass, int block) {
     int queries = vit__last_block_tokens(pass);
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
     return block == pass->config->depth - 1 && pass->dim <= room &&
-           vit__block_operand(pass) == VIT__OPERAND_F32 &&
+           vit__block_operand(pass) == VIT__OPERAND_F32 && !vit__shows_attention(pass) &&
            queries <= pass->tokens / (pass->heads + 1);
 }
 
@@ -3471,36 +3559,42 @@ static void vit__classify(const vit__pass *pass, float *logits) {
     VIT_PROFILE("head");
 }
 
-/* Whether the output is what a head would read. */
-static int vit__puts_out_features(const vit_config *c, const vit_options *options) {
-    return VIT__FAMILIES && (options->features || c->num_classes == 0);
+/* What comes out: without a head what one would read. */
+static vit_features vit__features_of(const vit_config *c, const vit_options *options) {
+    if (!VIT__FAMILIES) return VIT_FEATURES_NONE;
+    return c->num_classes == 0 && !options->features ? VIT_FEATURES_POOLED : options->features;
 }
 
 static size_t vit__output_count(const vit_config *c, const vit_options *options) {
-    if (!vit__puts_out_features(c, options)) return (size_t)c->num_classes;
-    return (size_t)vit__pooled_tokens(c) * (size_t)c->embed_dim;
+    vit_features features = vit__features_of(c, options);
+    if (features == VIT_FEATURES_NONE) return (size_t)c->num_classes;
+    int rows = features == VIT_FEATURES_POOLED ? vit__pooled_tokens(c) : vit__num_tokens(c);
+    return (size_t)rows * (size_t)c->embed_dim;
 }
 
-/* pooled [images][...] -> output [images][vit_output_count] */
-static void vit__head(const vit__pass *pass, float *output) {
+/* x, pooled [images][...] -> output [images][vit_output_count] */
+static void vit__put_out(const vit__pass *pass, float *output) {
     const vit_config *c = pass->config;
-    vit__table tokens = {pass->pooled.data, pass->dim};
-    if (vit__puts_out_features(c, pass->options))
-        vit__copy_rows(tokens, pass->images * vit__pooled_tokens(c), (size_t)c->embed_dim, output);
-    else vit__classify(pass, output);
+    vit_features features = vit__features_of(c, pass->options);
+    vit__table pooled = {pass->pooled.data, pass->dim};
+    if (features == VIT_FEATURES_NONE) vit__classify(pass, output);
+    else if (features == VIT_FEATURES_POOLED)
+        vit__copy_rows(pooled, pass->images * vit__pooled_tokens(c), (size_t)c->embed_dim, output);
+    else vit__copy_rows(pass->x, pass->images * pass->tokens, (size_t)c->embed_dim, output);
 }
 
 /* ---- [10] FORWARD -------------------------------------------------------------------------- */
 
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
-static const vit_options vit__default_options = {0, NULL,         NULL, NULL, NULL, VIT_PIXELS_F32,
-                                                 0, VIT_ISA_BEST, 0,    0};
+static const vit_options vit__default_options = {
+    0, NULL, NULL, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0, VIT_FEATURES_NONE};
 
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
            (unsigned)options->pixel_type < VIT_PIXELS_COUNT &&
-           (VIT__FAMILIES || !options->features);
+           (unsigned)options->features < VIT_FEATURES_COUNT &&
+           (VIT__FAMILIES || (!options->features && options->on_attention == NULL));
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3591,6 +3685,9 @@ static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
         (float *)vit__take(arena, pass->images * pass->tokens, pass->queries.stride);
     pass->values = (float *)vit__take(arena, heads, vit__mul(pass->head_width, values));
     pass->keys = (float *)vit__take(arena, heads, vit__mul(pass->head_width, keys));
+    if (vit__shows_attention(pass))
+        pass->attention =
+            (float *)vit__take(arena, heads, vit__mul((size_t)pass->tokens, pass->padded_tokens));
     if (!packed) return;
     pass->key_scales = (float *)vit__take(arena, heads, pass->padded_tokens);
     pass->key_sums = (int32_t *)vit__take(arena, heads, pass->padded_tokens);
@@ -3674,33 +3771,48 @@ VIT_API size_t vit_output_count(const vit_model *model, const vit_options *optio
     return vit__options_are_valid(options, 1) ? vit__output_count(&model->config, options) : 0;
 }
 
+VIT_API int vit_token_count(const vit_model *model, const vit_options *options) {
+    if (options == NULL) options = &vit__default_options;
+    return vit__options_are_valid(options, 1) ? vit__num_tokens(&model->config) : 0;
+}
+
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
     return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
 }
 
-static int vit__report_block(const vit__pass *pass, int block, int image) {
+static int vit__report_block(const vit__pass *pass, int block) {
     const vit_options *o = pass->options;
-    vit_block_output output = {
-        block,          image,       pass->images, pass->rows_per_image, pass->config->embed_dim,
-        pass->x.stride, pass->x.data};
+    vit_block_output output = {block,
+                               pass->first_image,
+                               pass->images,
+                               pass->rows_per_image,
+                               pass->config->embed_dim,
+                               pass->x.stride,
+                               pass->x.data};
     return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
+}
+
+/* Bytes of an image. */
+static size_t vit__image_size(const vit_model *model, const vit_options *options) {
+    return vit_pixels_count(model) * (options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1);
 }
 
 /* From the pixels of some images to their output; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *output) {
     const vit_config *c = pass->config;
-    size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
-    size_t offset = (size_t)image * vit_pixels_count(pass->model) * pixel;
+    size_t offset = (size_t)image * vit__image_size(pass->model, pass->options);
+    pass->first_image = image;
     pass->rows_per_image = pass->tokens;
     vit__embed(pass, vit__offset(pixels, offset));
     for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
+        if (vit__is_stopped(pass)) return VIT_ERROR_STOPPED;
         vit__mlp_branch(pass, block);
-        if (vit__report_block(pass, block, image)) return VIT_ERROR_STOPPED;
+        if (vit__report_block(pass, block)) return VIT_ERROR_STOPPED;
     }
     vit__final_norm_and_pool(pass);
-    vit__head(pass, output + (size_t)image * vit__output_count(c, pass->options));
+    vit__put_out(pass, output + (size_t)image * vit__output_count(c, pass->options));
     return VIT_OK;
 }
 
@@ -3738,9 +3850,9 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit__pass_carve(&pass, &arena);
 
     /* An image for each worker is fastest, as they never wait for each other; the images left over
-       share the workers. So do all where on_block has to be called from this thread. */
+       share the workers. So do all where on_block or on_attention is called from this thread. */
     int image = 0, threads = vit__threads(pass.options);
-    if (threads > 1 && pass.options->on_block == NULL) {
+    if (threads > 1 && pass.options->on_block == NULL && !vit__shows_attention(&pass)) {
         vit__images images = {&pass, pixels, output};
         image = batch / threads * threads;
         vit__parallel(pass.options, image, vit__image_task, &images);
@@ -3752,6 +3864,119 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     }
     return status;
 }
+
+#ifndef VIT_ONLY_PLAIN
+
+/* What vit_rollout keeps of an image's blocks. */
+typedef struct vit__rollout {
+    size_t tokens;
+    int heads;
+    float *means; /* [depth][T][T]: attention, the mean over the heads */
+    float *other; /* [T] */
+    void *workspace;
+    size_t workspace_size;
+    vit_options options;
+} vit__rollout;
+
+/* Adds some heads of a block to its mean; the first of them begin it. */
+static int vit__add_heads(void *user, const vit_attention *a) {
+    const vit__rollout *r = (const vit__rollout *)user;
+    const size_t tokens = r->tokens, queries = (size_t)a->queries;
+    float *mean = r->means + (size_t)a->block * tokens * tokens;
+    if (a->head == 0) memset(mean, 0, tokens * tokens * sizeof(float));
+    for (size_t row = 0; row < (size_t)a->heads * queries; row++) {
+        const float *in = a->rows + row * a->row_stride;
+        float *out = mean + row % queries * tokens;
+        for (size_t t = 0; t < tokens; t++) out[t] += in[t] / (float)r->heads;
+    }
+    return 0;
+}
+
+/* rollout [T] times a block's mean attention and the identity, with rows that add up to 1: half of what
+   a token has comes from where it attends to, and half from itself. */
+static void vit__roll_back(const vit__rollout *r, int block, float *rollout) {
+    const size_t tokens = r->tokens;
+    const float *row = r->means + (size_t)block * tokens * tokens;
+    memcpy(r->other, rollout, tokens * sizeof(float));
+    memset(rollout, 0, tokens * sizeof(float));
+    for (size_t q = 0; q < tokens; q++, row += tokens) {
+        float share = r->other[q] / (vit__sum(row, (int)tokens, 0, 0) + 1);
+        rollout[q] += share;
+        for (size_t t = 0; t < tokens; t++) rollout[t] += share * row[t];
+    }
+}
+
+/* [T]: a token, or what the head reads. */
+static void vit__start_rollout(const vit_config *c, int token, float *rollout) {
+    const int tokens = vit__num_tokens(c), first = c->head_avg == 1 ? c->prefix_tokens : 0;
+    const float share = 1 / (float)vit__pooled_tokens(c);
+    memset(rollout, 0, (size_t)tokens * sizeof(float));
+    if (token >= 0) {
+        rollout[token] = 1;
+        return;
+    }
+    for (int t = 0; t < c->head_tokens; t++) rollout[t] = share;
+    for (int t = first; c->head_avg && t < tokens; t++)
+        rollout[t] += share / (float)(tokens - first);
+}
+
+/* The blocks from the last to the first: a row times matrices, not matrices times each other. */
+static void vit__roll_out(const vit__rollout *r, const vit_config *c, int token, float *rollout) {
+    vit__start_rollout(c, token, rollout);
+    for (int block = c->depth - 1; block >= 0; block--) vit__roll_back(r, block, rollout);
+}
+
+/* What vit_rollout does with each image. */
+static vit_status vit__rollout_plan(vit__rollout *r, const vit_model *model,
+                                    const vit_options *options, int token) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    int tokens = vit_token_count(model, options);
+    if (token < -1 || token >= tokens) return VIT_ERROR_ARGUMENT;
+    memset(r, 0, sizeof(*r));
+    r->tokens = (size_t)tokens, r->heads = model->config.num_heads;
+    r->options = options != NULL ? *options : vit__default_options;
+    r->options.on_attention = vit__add_heads, r->options.on_attention_user = r;
+    if (token >= model->config.head_tokens) r->options.all_tokens = 1;
+    return VIT_OK;
+}
+
+/* Cuts up the workspace, and returns the bytes that it takes; 0 where they are too many. */
+static size_t vit__rollout_carve(vit__rollout *r, const vit_model *model, void *workspace) {
+    vit__arena arena = vit__arena_make(workspace);
+    r->means = (float *)vit__take(&arena, model->config.depth, vit__mul(r->tokens, r->tokens));
+    r->other = (float *)vit__take(&arena, 1, r->tokens);
+    r->workspace_size = vit_workspace_size(model, &r->options, 1);
+    r->workspace = vit__arena_take(&arena, 1, r->workspace_size);
+    return r->workspace_size == 0 ? 0 : vit__arena_size(&arena);
+}
+
+VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options) {
+    vit__rollout r;
+    if (vit__rollout_plan(&r, model, options, 0) != VIT_OK) return 0;
+    return vit__rollout_carve(&r, model, NULL);
+}
+
+VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *options,
+                               const void *pixels, int batch, float *output, int token,
+                               float *rollout, void *workspace, size_t workspace_size) {
+    vit__rollout r;
+    vit_status status = vit__rollout_plan(&r, model, options, token);
+    if (status != VIT_OK) return status;
+    if (pixels == NULL || batch < 1 || output == NULL || rollout == NULL || workspace == NULL)
+        return VIT_ERROR_ARGUMENT;
+    size_t need = vit__rollout_carve(&r, model, workspace);
+    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    size_t image_size = vit__image_size(model, &r.options);
+    size_t count = vit_output_count(model, &r.options);
+    for (; batch > 0 && status == VIT_OK; batch--, output += count, rollout += r.tokens) {
+        status = vit_forward(model, &r.options, pixels, 1, output, r.workspace, r.workspace_size);
+        if (status == VIT_OK) vit__roll_out(&r, &model->config, token, rollout);
+        pixels = vit__offset(pixels, image_size);
+    }
+    return status;
+}
+
+#endif /* VIT_ONLY_PLAIN */
 
 /* ---- [11] RESULTS -------------------------------------------------------------------------- */
 

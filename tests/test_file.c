@@ -1067,7 +1067,7 @@ static void test_every_status_has_a_text_of_its_own(void **state) {
         for (int j = 0; j < i; j++) assert_string_not_equal(text, vit_status_string((vit_status)j));
     }
     assert_string_equal(vit_status_string(VIT_OK), "ok");
-    assert_string_equal(vit_status_string(VIT_ERROR_STOPPED), "stopped by options.on_block");
+    assert_string_equal(vit_status_string(VIT_ERROR_STOPPED), "stopped by options.on_block or on_attention");
     assert_string_equal(vit_status_string(VIT_STATUS_COUNT), "unknown status");
     assert_string_equal(vit_status_string((vit_status)-1), "unknown status");
     assert_string_equal(vit_status_string((vit_status)12345), "unknown status");
