@@ -70,9 +70,10 @@ $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
-$(BUILD)/vit-classify: examples/classify.c examples/picture.h $(BUILD)/picture.o vit.h
+$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
+		$(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ examples/classify.c $(BUILD)/picture.o \
+	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
 
 $(BUILD)/minimal: examples/minimal.c vit.h

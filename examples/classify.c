@@ -6,14 +6,17 @@
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
+#include "heatmap.h"
 #include "picture.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,13 +49,17 @@ static void usage(FILE *file) {
         "      --logits        the model's raw output for all classes, too\n"
         "      --pixels FILE   classify a tensor, before the images: the model's input as\n"
         "                      float32 [channels][height][width], little-endian\n"
+        "      --heatmap DIR   write what the model looked at over each picture, as a PNG into\n"
+        "                      DIR: attention rollout over all blocks (Abnar and Zuidema 2020)\n"
+        "      --head B:H      the attention of head H in block B instead, both from 0\n"
         "  -h, --help          show this\n"
         "      --version       show the version\n"
         "\n"
         "JSON: {\"file\", \"output\", \"top\": [{\"index\", \"label\", \"score\"}...],\n"
         "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what\n"
         "score is, as the model has it: softmax or sigmoid, a probability, or number, a plain\n"
-        "number. label is null where the model has no names.\n"
+        "number. label is null where the model has no names. A model without classes has\n"
+        "output \"embedding\", and \"embedding\": [...] instead of top.\n"
         "\n"
         "Exit status: 0 success, 1 an image or the model could not be used, or the output is not\n"
         "a number (the other images are still classified), 2 wrong usage.\n",
@@ -69,6 +76,8 @@ typedef struct settings {
     vit_isa isa;
     int json;
     int logits;
+    const char *heatmap_dir; /* NULL: none */
+    heatmap_source heatmap_source;
 } settings;
 
 /* A decimal number in [1, max]; ends the program if it is anything else. */
@@ -94,7 +103,26 @@ static vit_isa parse_isa(const char *name) {
     return isa;
 }
 
-enum { OPTION_ISA = 256, OPTION_JSON, OPTION_LOGITS, OPTION_PIXELS, OPTION_VERSION };
+/* BLOCK:HEAD; ends the program if it is anything else. */
+static heatmap_source parse_head(const char *text) {
+    heatmap_source source;
+    char rest;
+    if (sscanf(text, "%d:%d%c", &source.block, &source.head, &rest) == 2 && source.block >= 0 &&
+        source.head >= 0)
+        return source;
+    fprintf(stderr, "vit-classify: --head takes BLOCK:HEAD, both from 0, not '%s'\n", text);
+    exit(EXIT_USAGE);
+}
+
+enum {
+    OPTION_ISA = 256,
+    OPTION_JSON,
+    OPTION_LOGITS,
+    OPTION_PIXELS,
+    OPTION_HEATMAP,
+    OPTION_HEAD,
+    OPTION_VERSION
+};
 
 static void parse_option(settings *s, int option, const char *text) {
     switch (option) {
@@ -119,6 +147,12 @@ static void parse_option(settings *s, int option, const char *text) {
     case OPTION_PIXELS:
         s->pixels_path = text;
         break;
+    case OPTION_HEATMAP:
+        s->heatmap_dir = text;
+        break;
+    case OPTION_HEAD:
+        s->heatmap_source = parse_head(text);
+        break;
     case OPTION_VERSION:
         puts("vit-classify " TEXT(VIT_VERSION_MAJOR) "." TEXT(VIT_VERSION_MINOR) "." TEXT(
             VIT_VERSION_PATCH));
@@ -142,6 +176,8 @@ static void parse_options(settings *s, int argc, char **argv) {
         {"json", no_argument, NULL, OPTION_JSON},
         {"logits", no_argument, NULL, OPTION_LOGITS},
         {"pixels", required_argument, NULL, OPTION_PIXELS},
+        {"heatmap", required_argument, NULL, OPTION_HEATMAP},
+        {"head", required_argument, NULL, OPTION_HEAD},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -152,6 +188,10 @@ static void parse_options(settings *s, int argc, char **argv) {
         parse_option(s, option, optarg);
     if (optind == argc && s->pixels_path == NULL) {
         usage(stderr);
+        exit(EXIT_USAGE);
+    }
+    if (s->heatmap_dir == NULL && s->heatmap_source.block >= 0) {
+        fputs("vit-classify: --head is of no use without --heatmap\n", stderr);
         exit(EXIT_USAGE);
     }
 }
@@ -203,10 +243,14 @@ typedef struct classifier {
     vit_options options;
     vit_pool *pool;
     float *pixels; /* [in_chans][height][width] */
-    float *logits; /* [num_classes] */
-    float *scores; /* [num_classes] */
+    int count;     /* of logits: the model's classes, or the numbers of its embedding */
+    float *logits; /* [count] */
+    float *scores; /* [count] */
     int *top;      /* [top_count] */
-    int top_count;
+    int top_count; /* 0 where there are no classes */
+    const char *heatmap_dir;
+    heatmap_source heatmap_source;
+    float *heat; /* [tokens] */
     unsigned char *workspace;
     size_t workspace_size;
 } classifier;
@@ -232,23 +276,46 @@ static int reserve(classifier *c, size_t size) {
     return c->workspace != NULL;
 }
 
+/* Whether the output describes the picture, instead of classes. */
+static int is_embedding(const vit_model *model) {
+    return vit_model_config(model)->output == VIT_OUTPUT_EMBEDDING;
+}
+
+static size_t forward_size(const classifier *c) {
+    if (c->heatmap_dir == NULL) return vit_workspace_size(&c->model, &c->options, 1);
+    return heatmap_workspace_size(&c->model, &c->options, c->heatmap_source);
+}
+
+static vit_status forward(classifier *c) {
+    if (c->heatmap_dir == NULL)
+        return vit_forward(&c->model, &c->options, c->pixels, 1, c->logits, c->workspace,
+                           c->workspace_size);
+    return heatmap_forward(&c->model, &c->options, c->heatmap_source, c->pixels, c->logits, c->heat,
+                           c->workspace, c->workspace_size);
+}
+
 static const char *start(classifier *c, const settings *s, const char *model_path) {
     vit_status status = vit_model_load(&c->model, model_path, NULL);
     if (status != VIT_OK) return vit_status_string(status);
 
-    int classes = vit_model_config(&c->model)->num_classes;
-    c->top_count = s->top < classes ? s->top : classes;
+    c->count = (int)vit_output_count(&c->model, NULL);
+    if (!is_embedding(&c->model)) c->top_count = s->top < c->count ? s->top : c->count;
     c->pixels = (float *)malloc(vit_pixels_count(&c->model) * sizeof(float));
-    c->logits = (float *)malloc((size_t)classes * sizeof(float));
-    c->scores = (float *)malloc((size_t)classes * sizeof(float));
-    c->top = (int *)malloc((size_t)c->top_count * sizeof(int));
+    c->logits = (float *)malloc((size_t)c->count * sizeof(float));
+    c->scores = (float *)malloc((size_t)c->count * sizeof(float));
+    c->heat = (float *)malloc((size_t)vit_token_count(&c->model, NULL) * sizeof(float));
+    c->top = (int *)malloc((size_t)(c->top_count + 1) * sizeof(int));
     c->pool = vit_pool_create(s->threads, NULL);
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
     c->options.isa = s->isa;
-    if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->top == NULL)
+    c->heatmap_dir = s->heatmap_dir, c->heatmap_source = s->heatmap_source;
+    if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->heat == NULL ||
+        c->top == NULL)
         return "out of memory";
-    if (!reserve(c, vit_workspace_size(&c->model, &c->options, 1))) return "out of memory";
+    if (!heatmap_source_is_valid(&c->model, s->heatmap_source))
+        return "--head: there is no such block or head in this model";
+    if (!reserve(c, forward_size(c))) return "out of memory";
     return NULL;
 }
 
@@ -258,6 +325,7 @@ static void stop(classifier *c) {
     free(c->pixels);
     free(c->logits);
     free(c->scores);
+    free(c->heat);
     free(c->top);
     free(c->workspace);
 }
@@ -293,17 +361,41 @@ static const char *pixels_from_picture(classifier *c, const char *path, timing *
 
 static const char *classify(classifier *c, timing *t) {
     double begin = milliseconds();
-    vit_status status = vit_forward(&c->model, &c->options, c->pixels, 1, c->logits, c->workspace,
-                                    c->workspace_size);
+    vit_status status = forward(c);
     if (status != VIT_OK) return vit_status_string(status);
     t->inference = milliseconds() - begin;
 
-    int classes = vit_model_config(&c->model)->num_classes;
-    for (int i = 0; i < classes; i++)
+    for (int i = 0; i < c->count; i++)
         if (!isfinite(c->logits[i])) return "the model's output is not a number";
     vit_scores(&c->model, c->logits, c->scores);
-    vit_top_k(c->logits, classes, c->top_count, c->top);
+    vit_top_k(c->logits, c->count, c->top_count, c->top);
     return NULL;
+}
+
+/* Returns whether the folder is there then. */
+static int make_folder(const char *path) {
+    struct stat status;
+    int error = mkdir(path, 0777) == 0 ? 0 : errno;
+    if (error == EEXIST && stat(path, &status) == 0) error = S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
+    if (error != 0) fprintf(stderr, "vit-classify: %s: %s\n", path, strerror(error));
+    return error == 0;
+}
+
+/* DIR/FILE.png, with _ for the / in FILE, and without . and / at its beginning. */
+static const char *write_heatmap(const classifier *c, const char *file) {
+    const vit_config *config = vit_model_config(&c->model);
+    file += strspn(file, "./");
+    size_t size = strlen(c->heatmap_dir) + strlen(file) + sizeof("/.png");
+    char *path = (char *)malloc(size);
+    if (path == NULL) return "out of memory";
+    int length = snprintf(path, size, "%s/", c->heatmap_dir);
+    snprintf(path + length, size - (size_t)length, "%s.png", file);
+    for (char *p = path + length; *p != '\0'; p++)
+        if (*p == '/') *p = '_';
+    const char *error =
+        heatmap_write(path, config, config->img_size, c->pixels, c->heat + config->prefix_tokens);
+    free(path);
+    return error;
 }
 
 /* ---- a table for people ---- */
@@ -342,15 +434,16 @@ static void print_table(const classifier *c, const char *file, const timing *t, 
     }
     printf("%s   (decode %.1f ms, preprocess %.1f ms, inference %.1f ms)\n", file, t->decode,
            t->preprocess, t->inference);
+    if (is_embedding(&c->model))
+        printf("  an embedding of %d numbers (--logits shows them)\n", c->count);
     for (int i = 0; i < c->top_count; i++) {
         const char *name = class_name(&c->model, c->top[i], buffer);
         printf("  %s%*s  ", name, widest - utf8_width(name), "");
         print_score(c->scores[c->top[i]], vit_model_config(&c->model)->output);
     }
     if (!logits) return;
-    printf("  logits");
-    for (int i = 0; i < vit_model_config(&c->model)->num_classes; i++)
-        printf(" %.9g", (double)c->logits[i]);
+    printf(is_embedding(&c->model) ? "  embedding" : "  logits");
+    for (int i = 0; i < c->count; i++) printf(" %.9g", (double)c->logits[i]);
     putchar('\n');
 }
 
@@ -409,8 +502,7 @@ static cJSON *json_top(const classifier *c) {
 
 static cJSON *json_logits(const classifier *c) {
     cJSON *logits = cJSON_CreateArray();
-    for (int i = 0; i < vit_model_config(&c->model)->num_classes; i++)
-        cJSON_AddItemToArray(logits, json_float(c->logits[i]));
+    for (int i = 0; i < c->count; i++) cJSON_AddItemToArray(logits, json_float(c->logits[i]));
     return logits;
 }
 
@@ -423,8 +515,10 @@ static void print_json(const classifier *c, const char *file, const char *error,
     } else {
         vit_output output = vit_model_config(&c->model)->output;
         cJSON_AddStringToObject(line, "output", vit_output_name(output));
-        cJSON_AddItemToObject(line, "top", json_top(c));
-        if (logits) cJSON_AddItemToObject(line, "logits", json_logits(c));
+        if (is_embedding(&c->model)) cJSON_AddItemToObject(line, "embedding", json_logits(c));
+        else cJSON_AddItemToObject(line, "top", json_top(c));
+        if (logits && !is_embedding(&c->model))
+            cJSON_AddItemToObject(line, "logits", json_logits(c));
     }
     char *text = cJSON_PrintUnformatted(line);
     puts(text != NULL ? text : "{\"error\":\"out of memory\"}");
@@ -441,6 +535,7 @@ static int process(classifier *c, const settings *s, const char *file, read_pixe
     timing t = {0, 0, 0};
     const char *error = read(c, file, &t);
     if (error == NULL) error = classify(c, &t);
+    if (error == NULL && s->heatmap_dir != NULL) error = write_heatmap(c, file);
     if (s->json) print_json(c, file, error, s->logits);
     else if (error == NULL) print_table(c, file, &t, s->logits);
     else fprintf(stderr, "vit-classify: %s: %s\n", file, error);
@@ -449,7 +544,7 @@ static int process(classifier *c, const settings *s, const char *file, read_pixe
 }
 
 int main(int argc, char **argv) {
-    settings s = {NULL, NULL, 5, 0, VIT_ISA_BEST, 0, 0};
+    settings s = {.top = 5, .heatmap_source = {-1, 0}};
     classifier c = {0};
     parse_options(&s, argc, argv);
 
@@ -465,6 +560,11 @@ int main(int argc, char **argv) {
         return EXIT_BAD_INPUT;
     }
     if (s.model_path == NULL) introduce(path, &c.model);
+
+    if (s.heatmap_dir != NULL && !make_folder(s.heatmap_dir)) {
+        stop(&c);
+        return EXIT_BAD_INPUT;
+    }
 
     int good = 1;
     if (s.pixels_path != NULL) good &= process(&c, &s, s.pixels_path, pixels_from_tensor);

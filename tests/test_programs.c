@@ -569,7 +569,7 @@ static void assert_scores(vit_output output, const cJSON *line) {
 /* By vit-classify in JSON and in its table, and by vit-info; other weights keep it. */
 static void test_scores_are_what_the_file_says(void **state) {
     (void)state;
-    for (int output = 0; output < VIT_OUTPUT_COUNT; output++) {
+    for (int output = 0; output < VIT_OUTPUT_EMBEDDING; output++) {
         char shown[64];
         snprintf(shown, sizeof(shown), "output         %s\n", vit_output_name((vit_output)output));
         cJSON *line = classify_as(vit_output_name((vit_output)output));
@@ -583,6 +583,50 @@ static void test_scores_are_what_the_file_says(void **state) {
         assert_int_equal(run("vit-info $T/again.vit"), 0);
         assert_printed("out", shown);
     }
+}
+
+static void test_an_embedding_has_no_classes(void **state) {
+    (void)state;
+    cJSON *line = classify_as("embedding"), *numbers = cJSON_GetObjectItem(line, "embedding");
+    assert_int_equal(cJSON_GetArraySize(numbers), 7);
+    assert_false(cJSON_HasObjectItem(line, "top"));
+    cJSON_Delete(line);
+    assert_int_equal(run("vit-classify -m $T/output.vit " SAMPLE), 0);
+    assert_printed("out", "an embedding of 7 numbers");
+}
+
+/* The picture has the size that the model sees, and with another head other colours. */
+static void test_a_heatmap_is_a_picture_of_what_the_model_sees(void **state) {
+    static const unsigned char start[] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
+    static const char *const ways[] = {"", "--head 0:0", "--head 3:1"};
+    unsigned char *files[COUNT_OF(ways)];
+    size_t sizes[COUNT_OF(ways)];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        char command[256];
+        snprintf(command, sizeof(command),
+                 "vit-classify -m " MODEL " --heatmap $T/heat %s ./" SAMPLE, ways[i]);
+        assert_int_equal(run(command), 0);
+        files[i] = read_file(in_folder("heat/examples_images_9-ankle-boot-1.jpg.png"), &sizes[i]);
+        assert_memory_equal(files[i], start, sizeof(start));
+        assert_int_equal(files[i][19], 28); /* width and height, big-endian */
+        assert_int_equal(files[i][23], 28);
+    }
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        size_t next = (i + 1) % COUNT_OF(ways);
+        assert_false(sizes[i] == sizes[next] && memcmp(files[i], files[next], sizes[i]) == 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(ways); i++) free(files[i]);
+}
+
+static void test_a_heatmap_that_cannot_be_is_refused(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify -m " MODEL " --heatmap $T/heat --head 99:0 " SAMPLE), 1);
+    assert_printed("err", "no such block or head");
+    assert_int_equal(run("vit-classify -m " MODEL " --head 0:0 " SAMPLE), 2);
+    assert_int_equal(run("vit-classify -m " MODEL " --heatmap $T/heat --head 0 " SAMPLE), 2);
+    assert_int_equal(run("vit-classify -m " MODEL " --heatmap Makefile " SAMPLE), 1);
+    assert_printed("err", "Makefile");
 }
 
 static void test_an_output_that_is_not_a_number_is_an_error_of_that_picture(void **state) {
@@ -690,6 +734,9 @@ int main(void) {
         cmocka_unit_test(test_a_bad_picture_does_not_stop_the_others),
         cmocka_unit_test(test_standard_input_and_a_table),
         cmocka_unit_test(test_scores_are_what_the_file_says),
+        cmocka_unit_test(test_an_embedding_has_no_classes),
+        cmocka_unit_test(test_a_heatmap_is_a_picture_of_what_the_model_sees),
+        cmocka_unit_test(test_a_heatmap_that_cannot_be_is_refused),
         cmocka_unit_test(test_an_output_that_is_not_a_number_is_an_error_of_that_picture),
         cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
