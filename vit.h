@@ -170,10 +170,9 @@
         116  u32      head_avg: ... followed by 0 nothing, 1 the mean of the patch tokens, 2 the mean
                       of all tokens
         120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
-                      2 none [v1: 0, 1]
+                      2 none
         124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
         128  u32      act: 0 GELU (erf), 1 GELU (tanh form), 2 quick GELU, 3 SwiGLU, 4 ReLU
-                      [v1: 0, 1]
         132  f32      norm_eps
                       preprocess: the recipe in resolved numbers
         136  u32      resize: 0 none, 1 short side to resize_size, 2 exactly to resize_size
@@ -187,14 +186,13 @@
                       config, continued
         256  u32      output: what makes scores of the logits: 0 softmax, 1 a sigmoid for each class,
                       2 they are plain numbers, 3 they are an embedding, as without a head
-        260  u32      norm_pre: 1: a norm before the blocks [v1: 0]
-        264  u32      qk_norm: 1: norms of each head's queries and keys [v1: 0]
-        268  u32      post_norm: 1: a block's norms follow its branches [v1: 0]
+        260  u32      norm_pre: 1: a norm before the blocks
+        264  u32      qk_norm: 1: norms of each head's queries and keys
+        268  u32      post_norm: 1: a block's norms follow its branches
         272  u32[2]   pos_size: height, width of the position embeddings' grid, in patches; 0: the
                       grid of the patches [v1: 0]
-        280  u32      patch_norm: 1: a norm of each patch's pixels before its embedding [v1: 0]
+        280  u32      patch_norm: 1: a norm of each patch's pixels before its embedding
         284  u32      embed_norm: 1: a norm of each patch's embedding before its position is added
-                      [v1: 0]
         288  u32      pos_resample: how positions are resampled where the grid of the patches is not
                       pos_size, vit_pos_resample below [v1: 0]
         292  f32      crop_pct: img_size / resize_size before rounding, for other sizes than img_size;
@@ -358,7 +356,7 @@ typedef enum vit_status { VIT_STATUS_LIST(VIT__STATUS_NAME) VIT_STATUS_COUNT } v
 /* The text of a status, in English, for any value; never NULL. */
 VIT_API const char *vit_status_string(vit_status status);
 
-/* Activation of the MLP. The format knows all of them; GELU and its tanh form are computed. */
+/* Activation of the MLP. */
 typedef enum vit_act {
     VIT_ACT_GELU,       /* x * Phi(x), by erf: Hendrycks and Gimpel 2016, arXiv:1606.08415 */
     VIT_ACT_GELU_TANH,  /* its tanh form, from the same paper */
@@ -372,7 +370,7 @@ typedef enum vit_act {
 typedef enum vit_final_norm {
     VIT_FINAL_NORM_TOKENS, /* each token is normalised, then they are pooled: timm's norm */
     VIT_FINAL_NORM_POOLED, /* they are pooled, then normalised: timm's fc_norm */
-    VIT_FINAL_NORM_NONE,   /* there is none (not computed yet) */
+    VIT_FINAL_NORM_NONE,   /* there is none */
     VIT_FINAL_NORM_COUNT
 } vit_final_norm;
 
@@ -1313,9 +1311,11 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(108, prefix_tokens, 1, VIT__FROM_0),
     VIT__HEADER(112, head_tokens, 1, VIT__FROM_0),
     VIT__HEADER(116, head_avg, 1, VIT__CHOICE(3)),
-    VIT__HEADER(120, final_norm, 1, VIT__CHOICE(VIT_FINAL_NORM_NONE)),
+    VIT__HEADER(120, final_norm, 1,
+                VIT__CHOICE(VIT__FAMILIES ? VIT_FINAL_NORM_COUNT : VIT_FINAL_NORM_NONE)),
     VIT__HEADER(124, pre_logits, 1, VIT__FROM_0),
-    VIT__HEADER(128, act, 1, VIT__CHOICE(VIT_ACT_GELU_TANH + VIT__TANH)),
+    VIT__HEADER(128, act, 1,
+                VIT__CHOICE(VIT__FAMILIES ? VIT_ACT_COUNT : VIT_ACT_GELU_TANH + VIT__TANH)),
     VIT__HEADER(132, norm_eps, 1, VIT__POSITIVE),
     VIT__HEADER(136, preprocess.resize, 1, VIT__CHOICE(VIT_RESIZE_COUNT)),
     VIT__HEADER(140, preprocess.resize_size, 2, VIT__FROM_0),
@@ -1326,12 +1326,12 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
     VIT__HEADER(256, output, 1,
                 VIT__CHOICE(VIT__FAMILIES ? VIT_OUTPUT_COUNT : VIT_OUTPUT_EMBEDDING)),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(1)),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(1)),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
     VIT__HEADER(272, pos_size, 2, VIT__CHOICE(1)),
-    VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(1)),
-    VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(1)),
+    VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
+    VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
     VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(1)),
     VIT__HEADER(292, preprocess.crop_pct, 1, VIT__CHOICE(1)),
 };
@@ -1378,26 +1378,26 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
 #undef VIT__ROLE_NAME
 
 /* Sizes that follow from a config c, of which the shapes of its tensors are made. */
-#define VIT__SIZE_LIST(X)                                                           \
-    X(ONE, 1)                                                                       \
-    X(TWO, 2) /* weight and bias of a norm; what is not computed yet is constant */ \
-    X(NORM_PRE, 0)                                                                  \
-    X(PATCH_NORM, 0)                                                                \
-    X(EMBED_NORM, 0)                                                                \
-    X(QK_NORM, 0)                                                                   \
-    X(FINAL_NORM, 2)                                                                \
-    X(DIM, c->embed_dim)                                                            \
-    X(PATCH, c->in_chans * c->patch_size[0] * c->patch_size[1])                     \
-    X(PREFIX, c->prefix_tokens)                                                     \
-    X(TOKENS, vit__num_tokens(c))                                                   \
-    X(HEAD_DIM, c->head_dim)                                                        \
-    X(HEADS, c->num_heads)                                                          \
-    X(MLP, c->mlp_dim)                                                              \
-    X(GATES, 1)                                                                     \
-    X(POOLED, vit__pooled_tokens(c))                                                \
-    X(PRE_LOGITS, c->pre_logits)                                                    \
-    X(CLASSES, c->num_classes)                                                      \
-    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim)                 \
+#define VIT__SIZE_LIST(X)                                                        \
+    X(ONE, 1)                                                                    \
+    X(TWO, 2) /* weight and bias of a norm */                                    \
+    X(NORM_PRE, VIT__FAMILIES * 2 * c->norm_pre)                                 \
+    X(PATCH_NORM, VIT__FAMILIES * 2 * c->patch_norm)                             \
+    X(EMBED_NORM, VIT__FAMILIES * 2 * c->embed_norm)                             \
+    X(QK_NORM, VIT__FAMILIES * 2 * c->qk_norm)                                   \
+    X(FINAL_NORM, VIT__FAMILIES && c->final_norm == VIT_FINAL_NORM_NONE ? 0 : 2) \
+    X(DIM, c->embed_dim)                                                         \
+    X(PATCH, vit__patch_inputs(c))                                               \
+    X(PREFIX, c->prefix_tokens)                                                  \
+    X(TOKENS, vit__num_tokens(c))                                                \
+    X(HEAD_DIM, c->head_dim)                                                     \
+    X(HEADS, c->num_heads)                                                       \
+    X(MLP, c->mlp_dim)                                                           \
+    X(GATES, 1 + vit__is_gated(c))                                               \
+    X(POOLED, vit__pooled_tokens(c))                                             \
+    X(PRE_LOGITS, c->pre_logits)                                                 \
+    X(CLASSES, c->num_classes)                                                   \
+    X(HEAD_INPUT, c->pre_logits > 0 ? c->pre_logits : c->embed_dim)              \
     X(HEAD_INPUTS, c->pre_logits > 0 ? 1 : vit__pooled_tokens(c))
 
 #define VIT__SIZE_NAME(name, value) VIT__SIZE_##name,
@@ -1454,12 +1454,22 @@ static int vit__num_patches(const vit_config *c) {
     return vit__grid_height(c) * vit__grid_width(c);
 }
 
+/* Inputs of a patch's embedding. */
+static int vit__patch_inputs(const vit_config *c) {
+    return c->in_chans * c->patch_size[0] * c->patch_size[1];
+}
+
 static int vit__num_tokens(const vit_config *c) {
     return c->prefix_tokens + vit__num_patches(c);
 }
 
 static int vit__pooled_tokens(const vit_config *c) {
     return c->head_tokens + (c->head_avg != 0);
+}
+
+/* Whether the MLP has a gate beside what it lets pass. */
+static int vit__is_gated(const vit_config *c) {
+    return VIT__FAMILIES && c->act == VIT_ACT_SWIGLU;
 }
 
 static int vit__size_of(const vit_config *c, int size) {
@@ -1638,8 +1648,8 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
-    if ((!VIT__FAMILIES && c->num_classes == 0) || (!VIT__TANH && c->pre_logits > 0))
-        return VIT_ERROR_FEATURE;
+    if (!VIT__FAMILIES && c->num_classes == 0) return VIT_ERROR_FEATURE;
+    if (!VIT__TANH && (c->pre_logits > 0 || c->act == VIT_ACT_GELU_TANH)) return VIT_ERROR_FEATURE;
     for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
         if (header[i] != 0) return VIT_ERROR_FEATURE;
     }
@@ -2263,10 +2273,13 @@ typedef struct vit__operand_kernels {
 } vit__operand_kernels;
 
 /* The activations: enum, function, whether this build has it. */
-#define VIT__ACT_LIST(X)           \
-    X(GELU, gelu, !VIT__ONLY_INT8) \
-    X(GELU8, gelu8, 1)             \
-    X(GELU_TANH, gelu_tanh, VIT__TANH)
+#define VIT__ACT_LIST(X)                     \
+    X(GELU, gelu, !VIT__ONLY_INT8)           \
+    X(GELU8, gelu8, 1)                       \
+    X(GELU_TANH, gelu_tanh, VIT__TANH)       \
+    X(QUICK_GELU, quick_gelu, VIT__FAMILIES) \
+    X(SILU, silu, VIT__FAMILIES)             \
+    X(RELU, relu, VIT__FAMILIES)
 
 #define VIT__ACT_ENUM(NAME, name, kept) VIT__##NAME,
 typedef enum vit__activation { VIT__ACT_LIST(VIT__ACT_ENUM) VIT__ACTIVATION_COUNT } vit__activation;
@@ -2364,6 +2377,20 @@ static float vit__gelu8(float x) {
 
 static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+}
+
+/* x * sigmoid(1.702 * x) */
+static float vit__quick_gelu(float x) {
+    return x / (1.0f + VIT_EXPF(-1.702f * x));
+}
+
+/* x * sigmoid(x) */
+static float vit__silu(float x) {
+    return x / (1.0f + VIT_EXPF(-x));
+}
+
+static float vit__relu(float x) {
+    return x < 0 ? x * 0.0f : x; /* NaN for -infinity */
 }
 
 /* The kernel of an activation: vit__gelu_rows and so on. */
@@ -2751,6 +2778,7 @@ typedef struct vit__pass {
     const void *pixels;             /* of these images */
     vit__operand block_operand;     /* of products with the blocks' matrices */
     vit__operand attention_operand; /* floats with int8x too, for accuracy */
+    int block;                      /* whose attention it is */
     int first_image;                /* of the batch */
     int images;
     int stopped;        /* by on_attention */
@@ -2775,7 +2803,7 @@ typedef struct vit__pass {
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
     int32_t *value_sums;   /* [images][H][W] */
-    vit__table hidden;     /* [images][mlp_rows_at_once][M] */
+    vit__table hidden;     /* [images][mlp_rows_at_once][M], with SwiGLU [2][M] */
     vit__table pooled;     /* [images][pooled tokens][D] */
     vit__table pre_logits; /* [images][pre_logits] */
     vit__table logits;     /* [images][num_classes] */
@@ -2821,10 +2849,12 @@ static size_t vit__steps(vit__operand operand, size_t inputs) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    if (VIT__TANH && pass->config->act == VIT_ACT_GELU_TANH)
-        return pass->kernels->act[VIT__GELU_TANH];
-    return pass->kernels
-        ->act[vit__block_operand(pass) == VIT__OPERAND_INT8 ? VIT__GELU8 : VIT__GELU];
+    static const unsigned char kernels[] = {VIT__GELU, VIT__GELU_TANH, VIT__QUICK_GELU, VIT__SILU,
+                                            VIT__RELU};
+    const vit_act act = pass->config->act;
+    const int packs = vit__block_operand(pass) == VIT__OPERAND_INT8;
+    if (act == VIT_ACT_GELU) return pass->kernels->act[packs ? VIT__GELU8 : VIT__GELU];
+    return pass->kernels->act[kernels[act]];
 }
 
 /* A worker's room for a slice of weights, [2][slice_inputs][16] ... */
@@ -3037,8 +3067,17 @@ static void vit__read_patch(const vit__pass *pass, size_t image, int patch, floa
     memset(out, 0, (size_t)(end - out) * sizeof(float));
 }
 
-/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929. One task: a few patches of an image become
-   the worker's rows, whose product is added to what x holds. */
+/* LayerNorm of a few rows in place, outside the blocks. */
+static void vit__norm_rows(const vit__pass *pass, vit__role role, int width, size_t stride,
+                           int rows, float *x) {
+    const float *weights = vit__tensor_data(pass->model, role, 0);
+    for (; rows > 0; rows--, x += stride)
+        pass->kernels->norm_row(x, weights, width, vit__round16(width), pass->config->norm_eps, x);
+}
+
+/* Patch embedding: Dosovitskiy et al. 2021, arXiv:2010.11929; with norms of the pixels and of their
+   embedding, Dual PatchNorm: Kumar et al. 2023, arXiv:2302.01327. One task: a few patches of an image
+   become the worker's rows, whose product is added to what x holds. */
 static void vit__patch_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
     const vit_config *c = pass->config;
@@ -3052,32 +3091,42 @@ static void vit__patch_task(void *arg, int index, int worker) {
     for (int i = 0; i < part.count; i++)
         vit__read_patch(pass, part.image, part.first + i, rows + (size_t)i * pass->patch_stride,
                         m.inputs);
-    tile.add = 1;
+    if (VIT__FAMILIES && c->patch_norm)
+        vit__norm_rows(pass, VIT__PATCH_NORM, vit__patch_inputs(c), pass->patch_stride, part.count,
+                       rows);
+    tile.add = !(VIT__FAMILIES && c->embed_norm);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, 0, &tile, worker);
+    if (VIT__FAMILIES && c->embed_norm)
+        vit__norm_rows(pass, VIT__EMBED_NORM, c->embed_dim, x.stride, part.count, x.data);
 }
 
-/* Every token starts as its position; prefix tokens, the class token first, are added. */
-static void vit__put_positions(const vit__pass *pass) {
+/* Every token starts as its position, or with `add` has it added to what x holds of the patches; prefix
+   tokens, the class token first, are added. */
+static void vit__put_positions(const vit__pass *pass, int add) {
     const float *prefix = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
     const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
     size_t count = (size_t)pass->tokens * pass->dim;
+    size_t first = (size_t)pass->config->prefix_tokens * pass->dim;
     for (int image = 0; image < pass->images; image++) {
         float *x = pass->x.data + (size_t)image * count;
-        memcpy(x, pos_embed, count * sizeof(float));
-        for (size_t i = 0; i < (size_t)pass->config->prefix_tokens * pass->dim; i++)
-            x[i] += prefix[i];
+        memcpy(x, pos_embed, (add ? first : count) * sizeof(float));
+        for (size_t i = 0; i < first; i++) x[i] += prefix[i];
+        for (size_t i = first; add && i < count; i++) x[i] += pos_embed[i];
     }
 }
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
+    const vit_config *c = pass->config;
+    const int late = VIT__FAMILIES && c->embed_norm; /* positions come after that */
     pass->pixels = pixels;
-    vit__put_positions(pass);
-    vit__run_parts(pass, 1, vit__num_patches(pass->config), pass->patches_at_once, vit__patch_task);
+    if (!late) vit__put_positions(pass, 0);
+    vit__run_parts(pass, 1, vit__num_patches(c), pass->patches_at_once, vit__patch_task);
+    if (late) vit__put_positions(pass, 1);
     VIT_PROFILE("embed");
 }
 
-/* Rows [rows][width] that become normalised, unless norm is NULL, and then what an operand is. */
+/* Rows [rows][width] that become normalised, or copied if norm is NULL, and then what an operand is. */
 typedef struct vit__row_work {
     const vit__pass *pass;
     vit__table input, output;
@@ -3108,6 +3157,7 @@ static void vit__row_task(void *arg, int index, int worker) {
             packs ? vit__worker_rows(pass, worker) : w->output.data + row * w->output.stride;
         if (w->norm != NULL)
             pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, out);
+        else if (VIT__FAMILIES && !packs) memcpy(out, x, w->width * sizeof(float));
         if (packs) vit__pack_row(w, w->norm != NULL ? out : x, row);
     }
 }
@@ -3126,14 +3176,29 @@ static void vit__layer_norm(const vit__pass *pass, vit__role role, int block, vi
     vit__run_rows(&work);
 }
 
+static int vit__rows_in_use(const vit__pass *pass) {
+    return pass->images * pass->rows_per_image;
+}
+
+/* What a branch of a block reads: x, normalised unless that follows the branch. */
+static void vit__read_branch(const vit__pass *pass, vit__role norm, int block, vit__role next) {
+    vit__row_work work = {pass,      pass->x, pass->normalized,           vit__rows_in_use(pass),
+                          pass->dim, NULL,    vit__operand_of(pass, next)};
+    if (VIT__FAMILIES && pass->config->post_norm) vit__run_rows(&work);
+    else
+        vit__layer_norm(pass, norm, block, pass->x, vit__rows_in_use(pass), pass->normalized, next);
+}
+
+/* After a branch is added to x. */
+static void vit__end_branch(const vit__pass *pass, vit__role norm, int block) {
+    if (VIT__FAMILIES && pass->config->post_norm)
+        vit__layer_norm(pass, norm, block, pass->x, vit__rows_in_use(pass), pass->x, VIT__HEAD);
+}
+
 /* Rows of floats [rows][width] become the blocks' operands, in place. */
 static void vit__pack_rows(const vit__pass *pass, vit__table table, int rows, size_t width) {
     vit__row_work work = {pass, table, table, rows, width, NULL, vit__block_operand(pass)};
     if (work.operand != VIT__OPERAND_F32) vit__run_rows(&work);
-}
-
-static int vit__rows_in_use(const vit__pass *pass) {
-    return pass->images * pass->rows_per_image;
 }
 
 /* Heads whose keys and values there are now. */
@@ -3170,6 +3235,14 @@ static void vit__project_heads(const vit__pass *pass, vit__role role, int block,
     vit__run_product(&p);
 }
 
+/* LayerNorm of a few queries or keys of a head in place: Dehghani et al. 2023, arXiv:2302.05442. */
+static void vit__norm_head(const vit__pass *pass, vit__role role, int rows, float *x) {
+    const float *weights = vit__tensor_data(pass->model, role, pass->block);
+    const vit_config *c = pass->config;
+    for (; rows > 0; rows--, x += pass->queries.stride)
+        pass->kernels->norm_row(x, weights, c->head_dim, pass->head_width, c->norm_eps, x);
+}
+
 /* One task of the keys: 16 rows of a head become a panel, so that the scores are a product with panels
    too. Tokens after the last are zero; their scores are not used. */
 static void vit__key_task(void *arg, int index, int worker) {
@@ -3179,8 +3252,9 @@ static void vit__key_task(void *arg, int index, int worker) {
     size_t at = vit__head_of(pass, part) * pass->padded_tokens + (size_t)part.first;
     float *panel = pass->keys + vit__packed_size(operand, at * pass->head_width);
     float *columns = operand == VIT__OPERAND_F32 ? panel : vit__worker_rows(pass, worker);
-    pass->kernels->transpose(vit__head_row(pass, part, pass->tokens, part.first),
-                             pass->queries.stride, part.count, pass->head_width, columns);
+    float *rows = vit__head_row(pass, part, pass->tokens, part.first);
+    if (VIT__FAMILIES && pass->config->qk_norm) vit__norm_head(pass, VIT__K_NORM, part.count, rows);
+    pass->kernels->transpose(rows, pass->queries.stride, part.count, pass->head_width, columns);
     if (operand != VIT__OPERAND_F32)
         vit__kernels_for(pass, operand)
             ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, 63, panel,
@@ -3314,6 +3388,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
                           pass->queries.stride};
     float *scores = vit__worker_rows(pass, worker);
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
+    if (VIT__FAMILIES && pass->config->qk_norm)
+        vit__norm_head(pass, VIT__Q_NORM, part.count, queries.data);
     vit__score(pass, queries, part.count, head, scores);
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
         vit__attend_integers(pass, part, scores, scale, queries);
@@ -3381,7 +3457,7 @@ static int vit__attends_to_tokens(const vit__pass *pass, int block) {
     size_t room = (size_t)pass->heads_at_once * pass->head_width;
     return block == pass->config->depth - 1 && pass->dim <= room &&
            vit__block_operand(pass) == VIT__OPERAND_F32 && !vit__shows_attention(pass) &&
-           queries <= pass->tokens / (pass->heads + 1);
+           !(VIT__FAMILIES && pass->config->qk_norm) && queries <= pass->tokens / (pass->heads + 1);
 }
 
 /* 16 tokens of an image become a panel of keys, [D][16], and their part of the values' panels. */
@@ -3470,17 +3546,51 @@ static void vit__keep_tokens(vit__pass *pass, int keep) {
     pass->rows_per_image = keep;
 }
 
-/* x += proj(attention(norm1(x))) */
+/* x += proj(attention(norm1(x))), or with post_norm x = norm1(x + proj(attention(x))) */
 static void vit__attention_branch(vit__pass *pass, int block) {
-    vit__layer_norm(pass, VIT__NORM1, block, pass->x, vit__rows_in_use(pass), pass->normalized,
-                    VIT__Q);
+    pass->block = block;
+    vit__read_branch(pass, VIT__NORM1, block, VIT__Q);
     VIT_PROFILE("norm1");
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
     if (vit__attends_to_tokens(pass, block)) vit__attend_to_tokens(pass, block);
     else vit__attend_heads(pass, block);
     VIT_PROFILE("attention");
     vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), 1, pass->x);
+    vit__end_branch(pass, VIT__NORM1, block);
     VIT_PROFILE("proj");
+}
+
+/* SwiGLU: rows [rows][2][M] of the gate, through silu, and of what it lets pass -> their product in the
+   first half. */
+static void vit__gate_task(void *arg, int index, int worker) {
+    const vit__row_work *w = (const vit__row_work *)arg;
+    vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
+    (void)worker;
+    for (int row = part.first; row < part.first + part.count; row++) {
+        float *gate = w->input.data + (size_t)row * w->input.stride;
+        for (size_t i = 0; i < w->width; i++) gate[i] *= gate[w->width + i];
+    }
+}
+
+static void vit__gate_rows(const vit__pass *pass, int rows, size_t width) {
+    vit__row_work work = {pass, pass->hidden, pass->hidden, rows, width, NULL, VIT__OPERAND_F32};
+    vit__parallel(pass->options, vit__divide_up(rows, VIT__TASK_LINES), vit__gate_task, &work);
+}
+
+/* rows of normalized -> act(fc1), or with SwiGLU the gated product, as operands in hidden */
+static void vit__hidden_rows(const vit__pass *pass, vit__product *fc1, int rows) {
+    const size_t width = vit__round16(pass->config->mlp_dim);
+    const int gated = vit__is_gated(pass->config);
+    fc1->all.panels = (int)(width / VIT__PANEL);
+    fc1->all.act = vit__act(pass);
+    vit__run_product(fc1);
+    if (gated) {
+        fc1->first_panel = fc1->all.panels;
+        fc1->all.output += width, fc1->all.act = NULL;
+        vit__run_product(fc1);
+        vit__gate_rows(pass, rows, width);
+    }
+    vit__pack_rows(pass, pass->hidden, rows, width);
 }
 
 /* The MLP of some rows, from `first` on: x += fc2(act(fc1(normalized))) */
@@ -3489,21 +3599,20 @@ static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows)
     x.data += (size_t)first * x.stride, normalized.data += (size_t)first * normalized.stride;
     vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows, pass->hidden);
     fc1.all.row_scales += first, fc1.all.row_zeros += first;
-    fc1.all.act = vit__act(pass);
-    vit__run_product(&fc1);
-    vit__pack_rows(pass, pass->hidden, rows, vit__round16(pass->config->mlp_dim));
+    vit__hidden_rows(pass, &fc1, rows);
     VIT_PROFILE("fc1, act");
     vit__linear(pass, VIT__FC2, block, pass->hidden, rows, 1, x);
     VIT_PROFILE("fc2");
 }
 
-/* x += fc2(act(fc1(norm2(x)))) */
+/* x += fc2(act(fc1(norm2(x)))), or with post_norm x = norm2(x + fc2(act(fc1(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
     int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows_at_once;
-    vit__layer_norm(pass, VIT__NORM2, block, pass->x, rows, pass->normalized, VIT__FC1);
+    vit__read_branch(pass, VIT__NORM2, block, VIT__FC1);
     VIT_PROFILE("norm2");
     for (int first = 0; first < rows; first += most)
         vit__mlp_rows(pass, block, first, vit__min(most, rows - first));
+    vit__end_branch(pass, VIT__NORM2, block);
 }
 
 /* The tokens that the head reads, one after the other: x -> pooled [images][pooled tokens][D] */
@@ -3637,7 +3746,8 @@ static void vit__plan_widths(vit__pass *pass) {
     pass->normalized.stride =
         vit__row_stride(vit__packed_size(vit__block_operand(pass), pass->dim));
     pass->queries.stride = vit__row_stride(pass->inner);
-    pass->hidden.stride = vit__row_stride(vit__round16(c->mlp_dim));
+    pass->hidden.stride =
+        vit__row_stride(vit__round16(c->mlp_dim) * (size_t)(1 + vit__is_gated(c)));
     pass->pooled.stride = pass->dim * (size_t)vit__pooled_tokens(c);
     pass->pre_logits.stride = vit__round16(c->pre_logits);
     pass->logits.stride = vit__round16(c->num_classes);
@@ -3805,6 +3915,9 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
     pass->first_image = image;
     pass->rows_per_image = pass->tokens;
     vit__embed(pass, vit__offset(pixels, offset));
+    if (VIT__FAMILIES && c->norm_pre)
+        vit__layer_norm(pass, VIT__NORM_PRE, 0, pass->x, vit__rows_in_use(pass), pass->x,
+                        VIT__HEAD);
     for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
         if (vit__is_stopped(pass)) return VIT_ERROR_STOPPED;
@@ -4969,6 +5082,25 @@ VIT__INLINE VIT__FLOATS VIT__NAME(gelu_tanh)(VIT__FLOATS x) {
     u = VIT__MAX(VIT__SET(-54.0f), VIT__MIN(VIT__SET(54.0f), u));
     VIT__FLOATS e = VIT__NAME(exp2)(u, VIT__SET(-2.30220819f)); /* -2 * sqrt(2 / pi) / ln(2) */
     return x / (1.0f + e);
+}
+
+/* x * sigmoid(c * x); u is limited so that e is finite, and most means c * u <= 87. */
+VIT__INLINE VIT__FLOATS VIT__NAME(times_sigmoid)(VIT__FLOATS x, float c, float most) {
+    VIT__FLOATS u = VIT__MAX(VIT__SET(-most), VIT__MIN(VIT__SET(most), x));
+    VIT__FLOATS e = VIT__NAME(exp2)(u, VIT__SET(c * -1.44269504f)); /* exp(-c * u) */
+    return x / (1.0f + e);
+}
+
+VIT__INLINE VIT__FLOATS VIT__NAME(quick_gelu)(VIT__FLOATS x) {
+    return VIT__NAME(times_sigmoid)(x, 1.702f, 51.0f);
+}
+
+VIT__INLINE VIT__FLOATS VIT__NAME(silu)(VIT__FLOATS x) {
+    return VIT__NAME(times_sigmoid)(x, 1.0f, 87.0f);
+}
+
+VIT__INLINE VIT__FLOATS VIT__NAME(relu)(VIT__FLOATS x) {
+    return VIT__IF_NEGATIVE(x, x * 0.0f, x);
 }
 
 /* The kernel of an activation: vit__gelu_rows and so on. */
