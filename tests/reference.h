@@ -47,10 +47,9 @@ static inline double *reference_linear(const vit_model *model, vit__role role, i
     return y;
 }
 
-/* LayerNorm of rows [rows][embed_dim]; returned, to be freed. */
-static inline double *reference_norm(const vit_model *model, vit__role role, int block,
-                                     const double *x, int rows) {
-    int dim = model->config.embed_dim;
+/* LayerNorm of rows [rows][dim]; returned, to be freed. */
+static inline double *reference_norm_of(const vit_model *model, vit__role role, int block,
+                                        const double *x, int rows, int dim) {
     const float *weight = vit__tensor_data(model, role, block);
     const float *bias = weight + (dim + 15) / 16 * 16;
     double *y = (double *)allocate((size_t)rows * (size_t)dim * sizeof(double));
@@ -63,6 +62,30 @@ static inline double *reference_norm(const vit_model *model, vit__role role, int
         for (int i = 0; i < dim; i++)
             y[r * dim + i] = (x[r * dim + i] - mean) * scale * (double)weight[i] + (double)bias[i];
     }
+    return y;
+}
+
+static inline double *reference_norm(const vit_model *model, vit__role role, int block,
+                                     const double *x, int rows) {
+    return reference_norm_of(model, role, block, x, rows, model->config.embed_dim);
+}
+
+/* In place, if the model has that norm. */
+static inline void reference_norm_in_place(const vit_model *model, int has, vit__role role,
+                                           int block, double *x, int rows, int dim) {
+    if (!has) return;
+    double *y = reference_norm_of(model, role, block, x, rows, dim);
+    memcpy(x, y, (size_t)(rows * dim) * sizeof(double));
+    free(y);
+}
+
+/* What a branch reads: x, normalised unless that follows it. To be freed. */
+static inline double *reference_branch(const vit_model *model, vit__role role, int block,
+                                       const double *x, int rows) {
+    size_t count = (size_t)(rows * model->config.embed_dim);
+    if (!model->config.post_norm) return reference_norm(model, role, block, x, rows);
+    double *y = (double *)allocate(count * sizeof(double));
+    memcpy(y, x, count * sizeof(double));
     return y;
 }
 
@@ -90,16 +113,18 @@ static inline void reference_attend(const double *q, const double *k, const doub
     free(weights);
 }
 
-/* x [tokens][embed_dim] += proj(attention(norm1(x))) */
+/* x [tokens][embed_dim] += proj(attention(norm1(x))), or x = norm1(x + proj(attention(x))) */
 static inline void reference_attention(const vit_model *model, int block, double *x, int tokens) {
     const vit_config *c = &model->config;
     int stride = c->num_heads * c->head_dim;
-    double *rows = reference_norm(model, VIT__NORM1, block, x, tokens);
+    double *rows = reference_branch(model, VIT__NORM1, block, x, tokens);
     double *q = reference_linear(model, VIT__Q, block, rows, tokens);
     double *k = reference_linear(model, VIT__K, block, rows, tokens);
     double *v = reference_linear(model, VIT__V, block, rows, tokens);
     double *y = (double *)allocate((size_t)tokens * (size_t)stride * sizeof(double));
-    int integers = vit_model_dtype(model) == VIT_INT8;
+    int integers = vit_model_dtype(model) == VIT_INT8, heads = tokens * c->num_heads;
+    reference_norm_in_place(model, c->qk_norm, VIT__Q_NORM, block, q, heads, c->head_dim);
+    reference_norm_in_place(model, c->qk_norm, VIT__K_NORM, block, k, heads, c->head_dim);
     for (int i = 0; integers && i < tokens * c->num_heads; i++) {
         reference_quantize(q + i * c->head_dim, c->head_dim);
         reference_quantize_weights(k + i * c->head_dim, c->head_dim, 1, 63);
@@ -113,23 +138,38 @@ static inline void reference_attention(const vit_model *model, int block, double
     }
     double *out = reference_linear(model, VIT__PROJ, block, y, tokens);
     for (int i = 0; i < tokens * c->embed_dim; i++) x[i] += out[i];
+    reference_norm_in_place(model, c->post_norm, VIT__NORM1, block, x, tokens, c->embed_dim);
     free(rows), free(q), free(k), free(v), free(y), free(out);
 }
 
 static inline double reference_act(vit_act act, double x) {
     const double pi = 3.14159265358979323846;
     if (act == VIT_ACT_GELU) return x / 2 * (1 + erf(x / sqrt(2)));
+    if (act == VIT_ACT_QUICK_GELU) return x / (1 + exp(-1.702 * x));
+    if (act == VIT_ACT_SWIGLU) return x / (1 + exp(-x));
+    if (act == VIT_ACT_RELU) return x < 0 ? 0 : x;
     return x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
 }
 
-/* x [tokens][embed_dim] += fc2(act(fc1(norm2(x)))) */
+/* [rows][mlp_dim] of fc1's outputs, in place: with SwiGLU from [rows][2][mlp_dim], the gate first. */
+static inline void reference_hidden(const vit_config *c, double *hidden, int rows) {
+    int gated = c->act == VIT_ACT_SWIGLU, dim = c->mlp_dim;
+    for (int r = 0; r < rows; r++) {
+        const double *in = hidden + r * dim * (1 + gated);
+        for (int i = 0; i < dim; i++)
+            hidden[r * dim + i] = reference_act(c->act, in[i]) * (gated ? in[dim + i] : 1);
+    }
+}
+
+/* x [tokens][embed_dim] += fc2(act(fc1(norm2(x)))), or x = norm2(x + fc2(act(fc1(x)))) */
 static inline void reference_mlp(const vit_model *model, int block, double *x, int tokens) {
     const vit_config *c = &model->config;
-    double *rows = reference_norm(model, VIT__NORM2, block, x, tokens);
+    double *rows = reference_branch(model, VIT__NORM2, block, x, tokens);
     double *hidden = reference_linear(model, VIT__FC1, block, rows, tokens);
-    for (int i = 0; i < tokens * c->mlp_dim; i++) hidden[i] = reference_act(c->act, hidden[i]);
+    reference_hidden(c, hidden, tokens);
     double *out = reference_linear(model, VIT__FC2, block, hidden, tokens);
     for (int i = 0; i < tokens * c->embed_dim; i++) x[i] += out[i];
+    reference_norm_in_place(model, c->post_norm, VIT__NORM2, block, x, tokens, c->embed_dim);
     free(rows), free(hidden), free(out);
 }
 
@@ -160,7 +200,10 @@ static inline double *reference_embed(const vit_model *model, const float *pixel
     const float *token = vit__tensor_data(model, VIT__PREFIX_TOKENS, 0);
     const float *pos = vit__tensor_data(model, VIT__POS_EMBED, 0);
     double *rows = reference_patches(c, pixels);
+    reference_norm_in_place(model, c->patch_norm, VIT__PATCH_NORM, 0, rows, patches,
+                            c->in_chans * c->patch_size[0] * c->patch_size[1]);
     double *embedded = reference_linear(model, VIT__PATCH_EMBED, 0, rows, patches);
+    reference_norm_in_place(model, c->embed_norm, VIT__EMBED_NORM, 0, embedded, patches, dim);
     *tokens = prefix + patches;
     double *x = (double *)allocate((size_t)(*tokens * dim) * sizeof(double));
     for (int t = 0; t < *tokens; t++) {
@@ -170,6 +213,7 @@ static inline double *reference_embed(const vit_model *model, const float *pixel
             x[t * dim + i] += (double)pos[t * stride + i];
         }
     }
+    reference_norm_in_place(model, c->norm_pre, VIT__NORM_PRE, 0, x, *tokens, dim);
     free(rows), free(embedded);
     return x;
 }
@@ -188,16 +232,23 @@ static inline double *reference_pool(const vit_config *c, const double *x, int t
     return pooled;
 }
 
-/* Final norm, pooling, pre-logits and head. To be freed. */
-static inline double *reference_head(const vit_model *model, const double *x, int tokens) {
+/* What the head reads, normalised before or after. To be freed. */
+static inline double *reference_features(const vit_model *model, double *x, int tokens) {
     const vit_config *c = &model->config;
     int pooled_tokens = c->head_tokens + (c->head_avg > 0);
-    double *first = c->final_norm == VIT_FINAL_NORM_POOLED
-                        ? reference_pool(c, x, tokens)
-                        : reference_norm(model, VIT__NORM, 0, x, tokens);
-    double *pooled = c->final_norm == VIT_FINAL_NORM_POOLED
-                         ? reference_norm(model, VIT__NORM, 0, first, pooled_tokens)
-                         : reference_pool(c, first, tokens);
+    reference_norm_in_place(model, c->final_norm == VIT_FINAL_NORM_TOKENS, VIT__NORM, 0, x, tokens,
+                            c->embed_dim);
+    double *pooled = reference_pool(c, x, tokens);
+    reference_norm_in_place(model, c->final_norm == VIT_FINAL_NORM_POOLED, VIT__NORM, 0, pooled,
+                            pooled_tokens, c->embed_dim);
+    return pooled;
+}
+
+/* Final norm, pooling, pre-logits and head; without a head what it would read. To be freed. */
+static inline double *reference_head(const vit_model *model, double *x, int tokens) {
+    const vit_config *c = &model->config;
+    double *pooled = reference_features(model, x, tokens);
+    if (c->num_classes == 0) return pooled;
     if (c->pre_logits > 0) {
         double *hidden = reference_linear(model, VIT__PRE_LOGITS, 0, pooled, 1);
         for (int i = 0; i < c->pre_logits; i++) hidden[i] = tanh(hidden[i]);
@@ -205,11 +256,11 @@ static inline double *reference_head(const vit_model *model, const double *x, in
         pooled = hidden;
     }
     double *logits = reference_linear(model, VIT__HEAD, 0, pooled, 1);
-    free(first), free(pooled);
+    free(pooled);
     return logits;
 }
 
-/* pixels [in_chans][height][width] -> logits [num_classes] */
+/* pixels [in_chans][height][width] -> logits [vit_output_count] */
 static inline void reference_forward(const vit_model *model, const float *pixels, float *logits) {
     int tokens = 0;
     double *x = reference_embed(model, pixels, &tokens);
@@ -218,7 +269,7 @@ static inline void reference_forward(const vit_model *model, const float *pixels
         reference_mlp(model, block, x, tokens);
     }
     double *result = reference_head(model, x, tokens);
-    for (int i = 0; i < model->config.num_classes; i++) logits[i] = (float)result[i];
+    for (size_t i = 0; i < vit_output_count(model, NULL); i++) logits[i] = (float)result[i];
     free(x), free(result);
 }
 

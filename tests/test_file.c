@@ -544,13 +544,13 @@ static const malformation in_the_config[] = {
     {"huge prefix_tokens", 108, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"head_avg 3", 116, 3, SET32, VIT_ERROR_FEATURE},
     {"huge head_avg", 116, HUGE_U32, SET32, VIT_ERROR_FEATURE},
-    {"no final norm", 120, 2, SET32, VIT_ERROR_FEATURE},
+    {"no final norm, but its tensor", 120, 2, SET32, VIT_ERROR_DIRECTORY},
     {"final_norm 3", 120, 3, SET32, VIT_ERROR_FEATURE},
     {"no head, but classes", 84, 0, SET32, VIT_ERROR_CONFIG},
     {"huge pre_logits", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
-    {"quick GELU", 128, 2, SET32, VIT_ERROR_FEATURE},
-    {"SwiGLU", 128, 3, SET32, VIT_ERROR_FEATURE},
-    {"ReLU", 128, 4, SET32, VIT_ERROR_FEATURE},
+    {"quick GELU", 128, 2, SET32, VIT_OK},
+    {"SwiGLU, but no gate", 128, 3, SET32, VIT_ERROR_DIRECTORY},
+    {"ReLU", 128, 4, SET32, VIT_OK},
     {"act 5", 128, 5, SET32, VIT_ERROR_FEATURE},
     {"act -1", 128, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"norm_eps 0", 132, 0, SET32, VIT_ERROR_CONFIG},
@@ -575,15 +575,19 @@ static const malformation in_the_config[] = {
     {"plain numbers", 256, 2, SET32, VIT_OK},
     {"an embedding", 256, 3, SET32, VIT_OK},
     {"output 4", 256, 4, SET32, VIT_ERROR_FEATURE},
-    {"norm_pre", 260, 1, SET32, VIT_ERROR_FEATURE},
+    {"norm_pre, but not its tensor", 260, 1, SET32, VIT_ERROR_DIRECTORY},
     {"norm_pre 2", 260, 2, SET32, VIT_ERROR_FEATURE},
-    {"qk_norm", 264, 1, SET32, VIT_ERROR_FEATURE},
-    {"post_norm", 268, 1, SET32, VIT_ERROR_FEATURE},
+    {"qk_norm, but not its tensors", 264, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"qk_norm 2", 264, 2, SET32, VIT_ERROR_FEATURE},
+    {"post_norm", 268, 1, SET32, VIT_OK},
+    {"post_norm 2", 268, 2, SET32, VIT_ERROR_FEATURE},
     {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
     {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
     {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_FEATURE},
-    {"patch_norm", 280, 1, SET32, VIT_ERROR_FEATURE},
-    {"embed_norm", 284, 1, SET32, VIT_ERROR_FEATURE},
+    {"patch_norm, but not its tensor", 280, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"patch_norm 2", 280, 2, SET32, VIT_ERROR_FEATURE},
+    {"embed_norm, but not its tensor", 284, 1, SET32, VIT_ERROR_DIRECTORY},
+    {"huge embed_norm", 284, HUGE_U32, SET32, VIT_ERROR_FEATURE},
     {"pos_resample", 288, 1, SET32, VIT_ERROR_FEATURE},
     {"crop_pct", 292, 0x3F800000, SET32, VIT_ERROR_FEATURE},
     {"first spare byte", 296, 1, SET32, VIT_ERROR_FEATURE},
@@ -1067,7 +1071,8 @@ static void test_every_status_has_a_text_of_its_own(void **state) {
         for (int j = 0; j < i; j++) assert_string_not_equal(text, vit_status_string((vit_status)j));
     }
     assert_string_equal(vit_status_string(VIT_OK), "ok");
-    assert_string_equal(vit_status_string(VIT_ERROR_STOPPED), "stopped by options.on_block or on_attention");
+    assert_string_equal(vit_status_string(VIT_ERROR_STOPPED),
+                        "stopped by options.on_block or on_attention");
     assert_string_equal(vit_status_string(VIT_STATUS_COUNT), "unknown status");
     assert_string_equal(vit_status_string((vit_status)-1), "unknown status");
     assert_string_equal(vit_status_string((vit_status)12345), "unknown status");

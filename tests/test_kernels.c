@@ -1050,6 +1050,27 @@ static void test_every_gelu_keeps_its_bound(void **state) {
     }
 }
 
+/* Of x from -100 to 100, also where exp would overflow: within 3e-7 of the larger of |x| and 1. */
+static void test_every_other_activation_keeps_its_bound(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int i = -100 * 256; i <= 100 * 256; i += 16) {
+            float x[3][16];
+            for (int n = 0; n < 16; n++) x[0][n] = x[1][n] = x[2][n] = (float)(i + n) / 256;
+            kernels->act[VIT__QUICK_GELU](x[0], 16, 1);
+            kernels->act[VIT__SILU](x[1], 16, 1);
+            kernels->act[VIT__RELU](x[2], 16, 1);
+            for (int n = 0; n < 16; n++) {
+                double at = (i + n) / 256.0, bound = 3e-7 * fmax(1, fabs(at));
+                assert_true(fabs((double)x[0][n] - at / (1 + exp(-1.702 * at))) <= bound);
+                assert_true(fabs((double)x[1][n] - at / (1 + exp(-at))) <= bound);
+                assert_true((double)x[2][n] == fmax(0, at));
+            }
+        }
+    }
+}
+
 static void test_every_gelu8_keeps_its_bound(void **state) {
     const vit__kernels *kernels;
     (void)state;
@@ -1143,6 +1164,7 @@ int main(void) {
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
         cmocka_unit_test(test_every_gelu8_keeps_its_bound),
+        cmocka_unit_test(test_every_other_activation_keeps_its_bound),
         cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);

@@ -109,11 +109,16 @@ static vit_config random_config(uint32_t *random) {
     c.head_tokens = between(random, 0, c.prefix_tokens);
     c.head_avg = random_below(random, 3);
     if (c.head_tokens == 0 && c.head_avg == 0) c.head_avg = 1;
-    c.final_norm = (vit_final_norm)random_below(random, 2);
+    c.final_norm = (vit_final_norm)random_below(random, VIT_FINAL_NORM_COUNT);
+    c.norm_pre = random_below(random, 4) == 0, c.qk_norm = random_below(random, 4) == 0;
+    c.post_norm = random_below(random, 4) == 0, c.patch_norm = random_below(random, 4) == 0;
+    c.embed_norm = random_below(random, 4) == 0;
     c.pre_logits = random_below(random, 2) ? between(random, 1, 40) : 0;
     if (random_below(random, 10) == 0) c.pre_logits = 2000; /* wider than all other buffers */
-    c.act = (vit_act)random_below(random, VIT_ACT_GELU_TANH + 1);
+    c.act = (vit_act)random_below(random, VIT_ACT_COUNT);
     c.norm_eps = random_below(random, 2) ? 1e-5f : 0.5f;
+    if (random_below(random, 8) > 0) return c;
+    c.num_classes = c.pre_logits = 0, c.output = VIT_OUTPUT_EMBEDDING;
     return c;
 }
 
@@ -135,7 +140,7 @@ static int is_near(const float *got, const float *want, size_t count, float tole
 static void want_for_neighbours(const vit_model *model, float *pixels, const float *got,
                                 float *want, float tolerance) {
     uint32_t random = 30;
-    size_t classes = (size_t)vit_model_config(model)->num_classes;
+    size_t classes = vit_output_count(model, NULL);
     for (int i = 0; i < 64 && !is_near(got, want, classes, tolerance); i++) {
         for (size_t k = 0; k < vit_pixels_count(model); k++)
             pixels[k] = nextafterf(pixels[k], random_below(&random, 2) ? 9.0f : -9.0f);
@@ -148,7 +153,7 @@ static void check_config(uint32_t *random, vit_dtype dtype, float tolerance, tal
     vit_config config = random_config(random);
     vit_model model;
     model_file file = model_make_dtype(&config, dtype, random_u32(random), &model);
-    size_t count = vit_pixels_count(&model), classes = (size_t)config.num_classes;
+    size_t count = vit_pixels_count(&model), classes = vit_output_count(&model, NULL);
     float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
     float *want = allocate_floats(classes);
     vit_options options = {0};

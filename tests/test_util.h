@@ -248,7 +248,11 @@ static inline void put_config(unsigned char *h, const vit_config *c) {
                          (int)p->resize,        p->resize_size[0], p->resize_size[1],
                          (int)p->interpolation, (int)p->crop};
     for (size_t i = 0; i < COUNT_OF(words); i++) put_u32(h + 64 + 4 * i, (uint32_t)words[i]);
-    put_u32(h + 256, (uint32_t)c->output);
+    const int more[] = {(int)c->output, c->norm_pre,    c->qk_norm,
+                        c->post_norm,   c->pos_size[0], c->pos_size[1],
+                        c->patch_norm,  c->embed_norm,  (int)c->pos_resample};
+    for (size_t i = 0; i < COUNT_OF(more); i++) put_u32(h + 256 + 4 * i, (uint32_t)more[i]);
+    put_f32(h + 292, p->crop_pct);
     put_f32(h + 132, c->norm_eps);
     put_f32(h + 156, p->rescale);
     for (size_t i = 0; i < 4; i++) {
