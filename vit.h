@@ -89,10 +89,14 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 14,700 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all four together leave 12,000:
+   More can be left out. The library takes 16,400 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all five together leave 12,100:
 
-       VIT_ONLY_INT8    1730   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_PLAIN   1620   what ViT and DeiT do without: models with other norms or activations than
+                               GELU, without a head, or with positions for another size, which are
+                               refused with VIT_ERROR_FEATURE; options.features, on_attention,
+                               img_size, and vit_rollout
+       VIT_ONLY_INT8    1780   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       280   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     280   models are as if they had no labels
@@ -1260,8 +1264,8 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
-#define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET 296 /* from here on zeros */
+#define VIT__NAME_OFFSET 192                          /* of the architecture, 64 bytes */
+#define VIT__SPARE_OFFSET (VIT__FAMILIES ? 296 : 260) /* from here on zeros */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1326,14 +1330,16 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(176, preprocess.std, 4, VIT__NONZERO),
     VIT__HEADER(256, output, 1,
                 VIT__CHOICE(VIT__FAMILIES ? VIT_OUTPUT_COUNT : VIT_OUTPUT_EMBEDDING)),
-    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
-    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
-    VIT__HEADER(268, post_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
+#ifndef VIT_ONLY_PLAIN
+    VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(2)),
+    VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(2)),
+    VIT__HEADER(268, post_norm, 1, VIT__CHOICE(2)),
     VIT__HEADER(272, pos_size, 2, VIT__CHOICE(1)),
-    VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
-    VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(1 + VIT__FAMILIES)),
+    VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(2)),
+    VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(2)),
     VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(1)),
     VIT__HEADER(292, preprocess.crop_pct, 1, VIT__CHOICE(1)),
+#endif
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1610,7 +1616,9 @@ static vit_status vit__check_number(int range, const unsigned char *p) {
 static int vit__config_is_valid(const vit_config *c) {
     if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
-    if (c->num_classes == 0 && (c->output != VIT_OUTPUT_EMBEDDING || c->pre_logits > 0)) return 0;
+    if (VIT__FAMILIES && c->num_classes == 0 &&
+        (c->output != VIT_OUTPUT_EMBEDDING || c->pre_logits > 0))
+        return 0;
     const int *resized = c->preprocess.resize_size;
     if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
@@ -1648,8 +1656,9 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
-    if (!VIT__FAMILIES && c->num_classes == 0) return VIT_ERROR_FEATURE;
-    if (!VIT__TANH && (c->pre_logits > 0 || c->act == VIT_ACT_GELU_TANH)) return VIT_ERROR_FEATURE;
+    if ((!VIT__FAMILIES && c->num_classes == 0) || (!VIT__TANH && c->pre_logits > 0) ||
+        (VIT__FAMILIES && !VIT__TANH && c->act == VIT_ACT_GELU_TANH))
+        return VIT_ERROR_FEATURE;
     for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
         if (header[i] != 0) return VIT_ERROR_FEATURE;
     }
@@ -2272,14 +2281,18 @@ typedef struct vit__operand_kernels {
                        float *scales, int32_t *sums);
 } vit__operand_kernels;
 
-/* The activations: enum, function, whether this build has it. */
-#define VIT__ACT_LIST(X)                     \
-    X(GELU, gelu, !VIT__ONLY_INT8)           \
-    X(GELU8, gelu8, 1)                       \
-    X(GELU_TANH, gelu_tanh, VIT__TANH)       \
-    X(QUICK_GELU, quick_gelu, VIT__FAMILIES) \
-    X(SILU, silu, VIT__FAMILIES)             \
-    X(RELU, relu, VIT__FAMILIES)
+/* The activations: enum, function, whether this build has it. After the first two they are in the order
+   of vit_act. */
+#define VIT__ACT_LIST(X)               \
+    X(GELU, gelu, !VIT__ONLY_INT8)     \
+    X(GELU8, gelu8, 1)                 \
+    X(GELU_TANH, gelu_tanh, VIT__TANH) \
+    VIT__FAMILY_ACTS(X)
+#ifdef VIT_ONLY_PLAIN
+#define VIT__FAMILY_ACTS(X)
+#else
+#define VIT__FAMILY_ACTS(X) X(QUICK_GELU, quick_gelu, 1) X(SILU, silu, 1) X(RELU, relu, 1)
+#endif
 
 #define VIT__ACT_ENUM(NAME, name, kept) VIT__##NAME,
 typedef enum vit__activation { VIT__ACT_LIST(VIT__ACT_ENUM) VIT__ACTIVATION_COUNT } vit__activation;
@@ -2379,6 +2392,7 @@ static float vit__gelu_tanh(float x) {
     return 0.5f * x * (1.0f + VIT_TANHF(0.79788456080286536f * (x + 0.044715f * x * x * x)));
 }
 
+#ifndef VIT_ONLY_PLAIN
 /* x * sigmoid(1.702 * x) */
 static float vit__quick_gelu(float x) {
     return x / (1.0f + VIT_EXPF(-1.702f * x));
@@ -2392,6 +2406,7 @@ static float vit__silu(float x) {
 static float vit__relu(float x) {
     return x < 0 ? x * 0.0f : x; /* NaN for -infinity */
 }
+#endif
 
 /* The kernel of an activation: vit__gelu_rows and so on. */
 #define VIT__PLAIN_ACT(NAME, name, kept)                                   \
@@ -2778,10 +2793,7 @@ typedef struct vit__pass {
     const void *pixels;             /* of these images */
     vit__operand block_operand;     /* of products with the blocks' matrices */
     vit__operand attention_operand; /* floats with int8x too, for accuracy */
-    int block;                      /* whose attention it is */
-    int first_image;                /* of the batch */
     int images;
-    int stopped;        /* by on_attention */
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
     size_t padded_tokens;
@@ -2798,7 +2810,6 @@ typedef struct vit__pass {
     vit__table queries;    /* [images][rows_per_image][I]; then what they attended to */
     float *keys;           /* [images][H][T16 / 16][W][16], as attention's operands */
     float *values;         /* [images][H][W / 16][T][16]; packed ones have T16 tokens */
-    float *attention;      /* [images][H][rows_per_image][T16]: softmax, for on_attention alone */
     float *key_scales;     /* [images][H][T16], of packed keys */
     int32_t *key_sums;     /* [images][H][T16] */
     float *value_scales;   /* [images][H][W], of packed values */
@@ -2813,6 +2824,11 @@ typedef struct vit__pass {
     size_t image_size;
     size_t slice_inputs; /* inputs of weights that are unpacked at a time */
     size_t slice_size;   /* [2][slice_inputs][16] */
+    /* Beyond the plain ViT: */
+    int block;        /* whose attention it is */
+    int first_image;  /* of the batch */
+    int stopped;      /* by on_attention */
+    float *attention; /* [images][H][rows_per_image][T16]: softmax, for on_attention */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -2849,12 +2865,10 @@ static size_t vit__steps(vit__operand operand, size_t inputs) {
 }
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
-    static const unsigned char kernels[] = {VIT__GELU, VIT__GELU_TANH, VIT__QUICK_GELU, VIT__SILU,
-                                            VIT__RELU};
-    const vit_act act = pass->config->act;
+    const vit_act act = VIT__TANH || VIT__FAMILIES ? pass->config->act : VIT_ACT_GELU;
     const int packs = vit__block_operand(pass) == VIT__OPERAND_INT8;
     if (act == VIT_ACT_GELU) return pass->kernels->act[packs ? VIT__GELU8 : VIT__GELU];
-    return pass->kernels->act[kernels[act]];
+    return pass->kernels->act[(int)VIT__GELU8 + (int)act];
 }
 
 /* A worker's room for a slice of weights, [2][slice_inputs][16] ... */
@@ -3339,13 +3353,12 @@ static void vit__show_digits(const vit__pass *pass, vit__part part, const uint8_
 }
 
 /* Softmax of the scores, and the values of a head added up by it, [rows][W], as floats ... */
-static void vit__attend(const vit__pass *pass, vit__part part, float *scores, float scale,
-                        vit__table output) {
+static void vit__attend(const vit__pass *pass, vit__part part, size_t head, float *scores,
+                        float scale, vit__table output) {
     const size_t stride = pass->padded_tokens, width = pass->head_width;
     vit__tile tile;
     vit__set_tile(&tile, scores, stride * sizeof(float), part.count, width, output);
-    tile.steps = (size_t)pass->tokens;
-    tile.weights = pass->values + vit__head_of(pass, part) * width * tile.steps;
+    tile.steps = (size_t)pass->tokens, tile.weights = pass->values + head * width * tile.steps;
     pass->kernels->softmax_rows(scores, stride, part.count, pass->tokens, scale);
     if (vit__shows_attention(pass))
         memcpy(vit__attention_row(pass, part), scores, (size_t)part.count * stride * sizeof(float));
@@ -3354,9 +3367,9 @@ static void vit__attend(const vit__pass *pass, vit__part part, float *scores, fl
 
 /* ... and as integers: a product for each of two digits, which come after the scores. One digit of 7
    bits would add a third to the error of the logits; two cost half as much as floats. */
-static void vit__attend_integers(const vit__pass *pass, vit__part part, float *scores, float scale,
-                                 vit__table output) {
-    const size_t stride = pass->padded_tokens, at = vit__head_of(pass, part) * pass->head_width;
+static void vit__attend_integers(const vit__pass *pass, vit__part part, size_t head, float *scores,
+                                 float scale, vit__table output) {
+    const size_t stride = pass->padded_tokens, at = head * pass->head_width;
     const size_t all_scores = (size_t)pass->queries_at_once * stride;
     uint8_t *high = (uint8_t *)(scores + all_scores), *low = high + all_scores;
     float units[2][VIT__TILE_ROWS];
@@ -3392,8 +3405,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
         vit__norm_head(pass, VIT__Q_NORM, part.count, queries.data);
     vit__score(pass, queries, part.count, head, scores);
     if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
-        vit__attend_integers(pass, part, scores, scale, queries);
-    else vit__attend(pass, part, scores, scale, queries);
+        vit__attend_integers(pass, part, head, scores, scale, queries);
+    else vit__attend(pass, part, head, scores, scale, queries);
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
@@ -3548,7 +3561,7 @@ static void vit__keep_tokens(vit__pass *pass, int keep) {
 
 /* x += proj(attention(norm1(x))), or with post_norm x = norm1(x + proj(attention(x))) */
 static void vit__attention_branch(vit__pass *pass, int block) {
-    pass->block = block;
+    if (VIT__FAMILIES) pass->block = block;
     vit__read_branch(pass, VIT__NORM1, block, VIT__Q);
     VIT_PROFILE("norm1");
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
@@ -3702,8 +3715,8 @@ static const vit_options vit__default_options = {
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
            (unsigned)options->pixel_type < VIT_PIXELS_COUNT &&
-           (unsigned)options->features < VIT_FEATURES_COUNT &&
-           (VIT__FAMILIES || (!options->features && options->on_attention == NULL));
+           (VIT__FAMILIES ? (unsigned)options->features < VIT_FEATURES_COUNT
+                          : !options->features && options->on_attention == NULL);
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
@@ -3878,12 +3891,14 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
 
 VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options) {
     if (options == NULL) options = &vit__default_options;
-    return vit__options_are_valid(options, 1) ? vit__output_count(&model->config, options) : 0;
+    if (VIT__FAMILIES && !vit__options_are_valid(options, 1)) return 0;
+    return vit__output_count(&model->config, options);
 }
 
 VIT_API int vit_token_count(const vit_model *model, const vit_options *options) {
     if (options == NULL) options = &vit__default_options;
-    return vit__options_are_valid(options, 1) ? vit__num_tokens(&model->config) : 0;
+    if (VIT__FAMILIES && !vit__options_are_valid(options, 1)) return 0;
+    return vit__num_tokens(&model->config);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
@@ -5084,6 +5099,7 @@ VIT__INLINE VIT__FLOATS VIT__NAME(gelu_tanh)(VIT__FLOATS x) {
     return x / (1.0f + e);
 }
 
+#ifndef VIT_ONLY_PLAIN
 /* x * sigmoid(c * x); u is limited so that e is finite, and most means c * u <= 87. */
 VIT__INLINE VIT__FLOATS VIT__NAME(times_sigmoid)(VIT__FLOATS x, float c, float most) {
     VIT__FLOATS u = VIT__MAX(VIT__SET(-most), VIT__MIN(VIT__SET(most), x));
@@ -5102,6 +5118,7 @@ VIT__INLINE VIT__FLOATS VIT__NAME(silu)(VIT__FLOATS x) {
 VIT__INLINE VIT__FLOATS VIT__NAME(relu)(VIT__FLOATS x) {
     return VIT__IF_NEGATIVE(x, x * 0.0f, x);
 }
+#endif
 
 /* The kernel of an activation: vit__gelu_rows and so on. */
 #define VIT__ACT_ROWS(NAME, name, kept)                                     \
