@@ -12,14 +12,14 @@
        vit_image image = {rgb, width, height, 0, 0, 0};          // 8 bits a channel, packed RGB
 
        const vit_config *config = vit_model_config(&model);
-       size_t need = vit_preprocess_workspace_size(&model, &image);
+       size_t need = vit_preprocess_workspace_size(&model, NULL, &image);
        size_t need_forward = vit_workspace_size(&model, NULL, 1);
        if (need < need_forward) need = need_forward;
        void *workspace = malloc(need);
-       float *pixels = malloc(vit_pixels_count(&model) * sizeof(float));
+       float *pixels = malloc(vit_pixels_count(&model, NULL) * sizeof(float));
        float *logits = malloc((size_t)config->num_classes * sizeof(float));
 
-       vit_preprocess(&model, &image, pixels, workspace, need);  // resize, crop, normalise
+       vit_preprocess(&model, NULL, &image, pixels, workspace, need);  // resize, crop, normalise
        vit_forward(&model, NULL, pixels, 1, logits, workspace, need);
 
        int best[5];
@@ -158,8 +158,7 @@
          52  u32      labels_size: 0 where the model has no labels
          56  u32      chunk_count
          60  u32      chunks_offset: a multiple of 8, in the head; ignored when chunk_count is 0
-                      config, in timm's words. [v1]: these values compute, others of the format are
-                      refused as features that a build lacks
+                      config, in timm's words
          64  u32[2]   img_size: height, width, in pixels
          72  u32[2]   patch_size: height, width; the grid is img_size / patch_size, rounded down
          80  u32      in_chans
@@ -194,13 +193,13 @@
         264  u32      qk_norm: 1: norms of each head's queries and keys
         268  u32      post_norm: 1: a block's norms follow its branches
         272  u32[2]   pos_size: height, width of the position embeddings' grid, in patches; 0: the
-                      grid of the patches [v1: 0]
+                      grid of the patches
         280  u32      patch_norm: 1: a norm of each patch's pixels before its embedding
         284  u32      embed_norm: 1: a norm of each patch's embedding before its position is added
         288  u32      pos_resample: how positions are resampled where the grid of the patches is not
-                      pos_size, vit_pos_resample below [v1: 0]
+                      pos_size, vit_pos_resample below
         292  f32      crop_pct: img_size / resize_size before rounding, for other sizes than img_size;
-                      0: not known [v1: 0]
+                      0: not known
         296  u8[88]   spare: zeros; others are a feature that a build lacks
 
      offset  type     directory entry, tensor_count of them
@@ -582,21 +581,6 @@ typedef struct vit_image {
     ptrdiff_t channel_stride;
 } vit_image;
 
-/* Number of floats of one image as vit_forward takes it: in_chans * height * width. */
-VIT_API size_t vit_pixels_count(const vit_model *model);
-
-#ifndef VIT_NO_PREPROCESS
-/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
-VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image);
-
-/* Resize, crop and normalise a picture by the model's own recipe: pixels[in_chans][height][width].
-   Equal to Pillow's resize (9.4: bilinear or bicubic, 8 bits) followed by torchvision's CenterCrop,
-   ToTensor and Normalize, to the bit. For a model of one channel the picture is made grey first, by
-   Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. */
-VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
-                                  void *workspace, size_t workspace_size);
-#endif
-
 /* Part of a step of vit_forward. */
 typedef void (*vit_task)(void *arg, int index);
 
@@ -660,7 +644,35 @@ typedef struct vit_options {
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
     int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
     vit_features features;
+    int img_size
+        [2]; /* height, width in pixels; 0: the model's own. Positions are resampled for it */
 } vit_options;
+
+/* Number of floats of one image as vit_forward takes it: in_chans * height * width. 0 where
+   options.img_size is out of range: smaller than a patch, or too large. */
+VIT_API size_t vit_pixels_count(const vit_model *model, const vit_options *options);
+
+#ifndef VIT_NO_PREPROCESS
+/* Bytes of workspace that vit_preprocess needs for this picture; 0 where it would return an error. */
+VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_options *options,
+                                             const vit_image *image);
+
+/* Resize, crop and normalise a picture by the model's own recipe: pixels[in_chans][height][width].
+   Equal to Pillow's resize (9.4: bilinear or bicubic, 8 bits) followed by torchvision's CenterCrop,
+   ToTensor and Normalize, to the bit. For a model of one channel the picture is made grey first, by
+   Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. Of the options img_size
+   alone counts: resize_size grows with it, by crop_pct as timm computes it if the model knows that. */
+VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
+                                  const vit_image *image, float *pixels, void *workspace,
+                                  size_t workspace_size);
+
+#ifndef VIT_ONLY_PLAIN
+/* An options.img_size in the aspect ratio of a picture: whole patches, at most as many as the model's
+   own size has, so that it takes no longer. VIT_ERROR_ARGUMENT where the picture has no size. */
+VIT_API vit_status vit_native_img_size(const vit_model *model, const vit_image *image,
+                                       int img_size[2]);
+#endif
+#endif
 
 /* Floats that vit_forward puts out for an image; see vit_features. 0 where options are out of range. */
 VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options);
@@ -1279,10 +1291,11 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 typedef enum vit__range {
     VIT__FROM_0, /* u32, up to VIT__MAX_COUNT */
     VIT__FROM_1,
-    VIT__FINITE,   /* f32 */
-    VIT__POSITIVE, /* f32, finite */
-    VIT__NONZERO,  /* f32, finite */
-    VIT__CHOICES   /* + n: u32, below n, which counts the choices that this build computes */
+    VIT__FINITE,       /* f32 */
+    VIT__POSITIVE,     /* f32, finite */
+    VIT__NONZERO,      /* f32, finite */
+    VIT__NOT_NEGATIVE, /* f32, finite */
+    VIT__CHOICES       /* + n: u32, below n, which counts the choices that this build computes */
 } vit__range;
 
 typedef struct vit__field {
@@ -1334,11 +1347,11 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(260, norm_pre, 1, VIT__CHOICE(2)),
     VIT__HEADER(264, qk_norm, 1, VIT__CHOICE(2)),
     VIT__HEADER(268, post_norm, 1, VIT__CHOICE(2)),
-    VIT__HEADER(272, pos_size, 2, VIT__CHOICE(1)),
+    VIT__HEADER(272, pos_size, 2, VIT__FROM_0),
     VIT__HEADER(280, patch_norm, 1, VIT__CHOICE(2)),
     VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(2)),
-    VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(1)),
-    VIT__HEADER(292, preprocess.crop_pct, 1, VIT__CHOICE(1)),
+    VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(VIT_POS_RESAMPLE_COUNT)),
+    VIT__HEADER(292, preprocess.crop_pct, 1, VIT__NOT_NEGATIVE),
 #endif
 };
 
@@ -1361,7 +1374,7 @@ typedef enum vit__order { VIT__ROWS, VIT__PANELS } vit__order;
 #define VIT__ROLE_LIST(X)                                               \
     X(PATCH_EMBED, "patch_embed", PANELS, DIM, ONE, PATCH, ONE)         \
     X(PREFIX_TOKENS, "prefix_tokens", ROWS, PREFIX, ONE, DIM, ONE)      \
-    X(POS_EMBED, "pos_embed", ROWS, TOKENS, ONE, DIM, ONE)              \
+    X(POS_EMBED, "pos_embed", ROWS, POSITIONS, ONE, DIM, ONE)           \
     X(NORM_PRE, "norm_pre", ROWS, NORM_PRE, ONE, DIM, ONE)              \
     X(NORM1, "norm1", ROWS, TWO, ONE, DIM, ONE)  /* from here to FC2 */ \
     X(Q, "q", PANELS, HEAD_DIM, HEADS, DIM, ONE) /* for each block  */  \
@@ -1395,7 +1408,7 @@ typedef enum vit__role { VIT__ROLE_LIST(VIT__ROLE_NAME) VIT__ROLE_COUNT } vit__r
     X(DIM, c->embed_dim)                                                         \
     X(PATCH, vit__patch_inputs(c))                                               \
     X(PREFIX, c->prefix_tokens)                                                  \
-    X(TOKENS, vit__num_tokens(c))                                                \
+    X(POSITIONS, vit__num_positions(c))                                          \
     X(HEAD_DIM, c->head_dim)                                                     \
     X(HEADS, c->num_heads)                                                       \
     X(MLP, c->mlp_dim)                                                           \
@@ -1467,6 +1480,20 @@ static int vit__patch_inputs(const vit_config *c) {
 
 static int vit__num_tokens(const vit_config *c) {
     return c->prefix_tokens + vit__num_patches(c);
+}
+
+/* Rows and columns of the grid of the position embeddings. */
+static int vit__pos_height(const vit_config *c) {
+    return VIT__FAMILIES && c->pos_size[0] > 0 ? c->pos_size[0] : vit__grid_height(c);
+}
+
+static int vit__pos_width(const vit_config *c) {
+    return VIT__FAMILIES && c->pos_size[1] > 0 ? c->pos_size[1] : vit__grid_width(c);
+}
+
+/* Position embeddings in the file, those of the prefix tokens included. */
+static int vit__num_positions(const vit_config *c) {
+    return c->prefix_tokens + vit__pos_height(c) * vit__pos_width(c);
 }
 
 static int vit__pooled_tokens(const vit_config *c) {
@@ -1609,7 +1636,15 @@ static vit_status vit__check_number(int range, const unsigned char *p) {
     if (range <= VIT__FROM_1) in_range = value >= (uint32_t)range && value <= VIT__MAX_COUNT;
     if (range == VIT__POSITIVE) in_range &= number > 0;
     if (range == VIT__NONZERO) in_range &= number != 0;
+    if (VIT__FAMILIES && range == VIT__NOT_NEGATIVE) in_range &= number >= 0;
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
+}
+
+/* Whether both sides of pos_size are given, or none, and are not too many positions. */
+static int vit__pos_size_is_valid(const vit_config *c) {
+    size_t count = vit__mul((size_t)c->pos_size[0], (size_t)c->pos_size[1]);
+    return (c->pos_size[0] > 0) == (c->pos_size[1] > 0) &&
+           vit__add(count, (size_t)c->prefix_tokens) <= VIT__MAX_MATRIX;
 }
 
 /* Whether every size that follows from the numbers fits an int. */
@@ -1630,6 +1665,7 @@ static int vit__config_is_valid(const vit_config *c) {
     if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
     if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
     if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
+    if (VIT__FAMILIES && !vit__pos_size_is_valid(c)) return 0;
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
 
@@ -1962,6 +1998,31 @@ VIT_API const char *vit_model_label(const vit_model *model, int index) {
     return label;
 }
 
+/* One side of resize_size for another img_size: by timm's rule, or in proportion. */
+static int vit__scale_resize(const vit_preprocess_config *recipe, int old, int resized, int side) {
+    float size = recipe->crop_pct > 0 ? (float)side / recipe->crop_pct
+                                      : (float)side * (float)resized / (float)old;
+    return size >= (float)VIT__MAX_COUNT ? -1 : (int)size;
+}
+
+/* The config of an open model at the size that options (NULL: none) ask for: its own, or `other`, which
+   is filled in; NULL where the size is out of range. */
+static const vit_config *vit__config_at(const vit_config *c, const vit_options *options,
+                                        vit_config *other) {
+    if (options == NULL || (options->img_size[0] == 0 && options->img_size[1] == 0)) return c;
+    if (!VIT__FAMILIES) return NULL;
+    *other = *c;
+    other->pos_size[0] = vit__pos_height(c), other->pos_size[1] = vit__pos_width(c);
+    for (int i = 0; i < 2; i++) {
+        int side = options->img_size[i];
+        if (side < 1 || side > (int)VIT__MAX_COUNT) return NULL;
+        other->img_size[i] = side;
+        other->preprocess.resize_size[i] =
+            vit__scale_resize(&c->preprocess, c->img_size[i], c->preprocess.resize_size[i], side);
+    }
+    return vit__config_is_valid(other) ? other : NULL;
+}
+
 /* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
 
 /* torchvision's ToTensor and Normalize of one value, in the same order of operations. */
@@ -1971,9 +2032,14 @@ static float vit__normalize(const vit_preprocess_config *recipe, int channel, un
     return (x - recipe->mean[channel]) / recipe->std[channel];
 }
 
-VIT_API size_t vit_pixels_count(const vit_model *model) {
-    const vit_config *c = &model->config;
+static size_t vit__pixels_count(const vit_config *c) {
     return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
+}
+
+VIT_API size_t vit_pixels_count(const vit_model *model, const vit_options *options) {
+    vit_config other;
+    const vit_config *c = vit__config_at(&model->config, options, &other);
+    return c == NULL ? 0 : vit__pixels_count(c);
 }
 
 #ifndef VIT_NO_PREPROCESS
@@ -2101,10 +2167,12 @@ typedef struct vit__resizer {
 } vit__resizer;
 
 static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
-                                    const vit_image *image) {
-    if (model == NULL || model->data == NULL || image == NULL) return VIT_ERROR_ARGUMENT;
-    const vit_config *config = &model->config;
+                                    const vit_options *options, const vit_image *image) {
+    vit_config other;
     int resized[2];
+    if (model == NULL || model->data == NULL || image == NULL) return VIT_ERROR_ARGUMENT;
+    const vit_config *config = vit__config_at(&model->config, options, &other);
+    if (config == NULL) return VIT_ERROR_ARGUMENT;
     if (config->in_chans != 1 && config->in_chans != 3) return VIT_ERROR_CHANNELS;
     if (image->data == NULL || image->width < 1 || image->width > VIT__MAX_SIDE ||
         image->height < 1 || image->height > VIT__MAX_SIDE ||
@@ -2184,22 +2252,24 @@ static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, s
     return vit__from_fixed_point(sum);
 }
 
-VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_image *image) {
+VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_options *options,
+                                             const vit_image *image) {
     vit__resizer r;
     vit__arena arena = vit__arena_make(NULL);
-    if (vit__resizer_plan(&r, model, image) != VIT_OK) return 0;
+    if (vit__resizer_plan(&r, model, options, image) != VIT_OK) return 0;
     vit__resizer_carve(&r, &arena);
     return vit__arena_size(&arena);
 }
 
-VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image, float *pixels,
-                                  void *workspace, size_t workspace_size) {
+VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
+                                  const vit_image *image, float *pixels, void *workspace,
+                                  size_t workspace_size) {
     vit__resizer r;
     vit__arena arena = vit__arena_make(workspace);
-    vit_status status = vit__resizer_plan(&r, model, image);
+    vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
     if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_preprocess_workspace_size(model, image);
+    size_t need = vit_preprocess_workspace_size(model, options, image);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     vit__resizer_carve(&r, &arena);
 
@@ -2224,6 +2294,26 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_image *image
     }
     return VIT_OK;
 }
+
+#ifndef VIT_ONLY_PLAIN
+VIT_API vit_status vit_native_img_size(const vit_model *model, const vit_image *image,
+                                       int img_size[2]) {
+    if (model == NULL || model->data == NULL || image == NULL || img_size == NULL ||
+        image->width < 1 || image->height < 1)
+        return VIT_ERROR_ARGUMENT;
+    const vit_config *c = &model->config;
+    const int patches = vit__num_patches(c);
+    float down = (float)image->height / (float)c->patch_size[0];
+    float across = (float)image->width / (float)c->patch_size[1];
+    float rows = VIT_SQRTF((float)patches * (down / across));
+    float nearest = rows + 0.5f < (float)patches ? rows + 0.5f : (float)patches;
+    int height = vit__max(1, (int)nearest);
+    int width = (int)(rows * (across / down) + 0.5f); /* at most patches + 1 for rows >= 1 */
+    img_size[0] = height * c->patch_size[0];
+    img_size[1] = vit__max(1, vit__min(width, patches / height)) * c->patch_size[1];
+    return VIT_OK;
+}
+#endif
 
 #endif /* VIT_NO_PREPROCESS */
 
@@ -2829,6 +2919,12 @@ typedef struct vit__pass {
     int first_image;  /* of the batch */
     int stopped;      /* by on_attention */
     float *attention; /* [images][H][rows_per_image][T16]: softmax, for on_attention */
+#ifndef VIT_ONLY_PLAIN
+    vit_config resized; /* where options.img_size is another than the model's */
+#define VIT__RESIZED(pass) (&(pass)->resized)
+#else
+#define VIT__RESIZED(pass) NULL
+#endif
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -3081,6 +3177,95 @@ static void vit__read_patch(const vit__pass *pass, size_t image, int patch, floa
     memset(out, 0, (size_t)(end - out) * sizeof(float));
 }
 
+/* Whether the grid of the patches is another than that of the positions. */
+static int vit__resamples(const vit_config *c) {
+    return VIT__FAMILIES &&
+           (vit__pos_height(c) != vit__grid_height(c) || vit__pos_width(c) != vit__grid_width(c));
+}
+
+#ifndef VIT_ONLY_PLAIN
+
+/* Which old positions along an axis make a new one: those from `first` on, of which the ones outside
+   the grid are those at its edge, by a filter around `centre`, stretched. */
+typedef struct vit__taps {
+    int first, count, last;
+    float a; /* of the bicubic filter; 0: bilinear */
+    float centre, stretch, sum;
+} vit__taps;
+
+/* Keys 1981, "Cubic convolution interpolation for digital image processing"; or a triangle. */
+static float vit__tap(const vit__taps *t, int i) {
+    float x = ((float)(t->first + i) - t->centre) / t->stretch, a = t->a;
+    if (x < 0) x = -x;
+    if (a == 0) return x < 1 ? 1 - x : 0;
+    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+static int vit__floor(float x) {
+    int down = (int)x;
+    return down - ((float)down > x);
+}
+
+/* Position `at` of `out` that are made of `in`, as PyTorch's interpolate computes it: ATen's
+   UpSample.h, and UpSampleKernel.cpp for antialiasing. */
+static vit__taps vit__taps_of(vit_pos_resample method, int in, int out, int at) {
+    const int aligned = method == VIT_POS_BICUBIC_ALIGNED;
+    float scale = (float)in / ((float)out + (method == VIT_POS_BICUBIC_OFFSET ? 0.1f : 0.0f));
+    if (aligned) scale = out > 1 ? (float)(in - 1) / (float)(out - 1) : 0;
+    float centre = aligned ? (float)at * scale : ((float)at + 0.5f) * scale - 0.5f;
+    vit__taps t = {vit__floor(centre) - 1, 4, in - 1, -0.75f, centre, 1, 1};
+    if (method == VIT_POS_BILINEAR) {
+        t.centre = centre > 0 ? centre : 0;
+        t.first = vit__floor(t.centre), t.count = 2, t.a = 0;
+    } else if (method == VIT_POS_BICUBIC_ANTIALIAS) {
+        t.a = -0.5f, t.stretch = scale > 1 ? scale : 1, t.sum = 0;
+        t.first = vit__max(0, (int)(centre + 1 - 2 * t.stretch));
+        t.count = vit__min(in, (int)(centre + 1 + 2 * t.stretch)) - t.first;
+        for (int i = 0; i < t.count; i++) t.sum += vit__tap(&t, i);
+    }
+    return t;
+}
+
+static int vit__tap_index(const vit__taps *t, int i) {
+    return vit__max(0, vit__min(t->last, t->first + i));
+}
+
+/* Adds the resampled position of a patch to a row of x. */
+static void vit__add_position(const vit__pass *pass, int patch, float *row) {
+    const vit_config *c = pass->config;
+    const int height = vit__grid_height(c), width = vit__grid_width(c), old = vit__pos_width(c);
+    const float *grid =
+        vit__tensor_data(pass->model, VIT__POS_EMBED, 0) + (size_t)c->prefix_tokens * pass->dim;
+    vit__taps down = vit__taps_of(c->pos_resample, vit__pos_height(c), height, patch / width);
+    vit__taps across = vit__taps_of(c->pos_resample, old, width, patch % width);
+    for (int y = 0; y < down.count; y++) {
+        const float *line = grid + (size_t)vit__tap_index(&down, y) * (size_t)old * pass->dim;
+        float share = vit__tap(&down, y) / (down.sum * across.sum);
+        for (int x = 0; x < across.count; x++) {
+            const float *in = line + (size_t)vit__tap_index(&across, x) * pass->dim;
+            float weight = share * vit__tap(&across, x);
+            for (size_t i = 0; i < pass->dim; i++) row[i] += weight * in[i];
+        }
+    }
+}
+
+#endif /* VIT_ONLY_PLAIN */
+
+/* The positions of some patches, if they have to be resampled, added to what x holds, or alone. */
+static void vit__resample_positions(const vit__pass *pass, vit__part part, vit__table x, int add) {
+    if (!vit__resamples(pass->config)) return;
+#ifndef VIT_ONLY_PLAIN
+    for (int i = 0; i < part.count; i++) {
+        float *row = x.data + (size_t)i * x.stride;
+        if (!add) memset(row, 0, pass->dim * sizeof(float));
+        vit__add_position(pass, part.first + i, row);
+    }
+#else
+    (void)part, (void)x, (void)add;
+#endif
+}
+
 /* LayerNorm of a few rows in place, outside the blocks. */
 static void vit__norm_rows(const vit__pass *pass, vit__role role, int width, size_t stride,
                            int rows, float *x) {
@@ -3095,6 +3280,7 @@ static void vit__norm_rows(const vit__pass *pass, vit__role role, int width, siz
 static void vit__patch_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
     const vit_config *c = pass->config;
+    const int late = VIT__FAMILIES && c->embed_norm; /* positions come after that */
     vit__part part = vit__part_of(index, 1, vit__num_patches(c), pass->patches_at_once);
     size_t token = part.image * (size_t)pass->tokens + (size_t)(c->prefix_tokens + part.first);
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
@@ -3108,31 +3294,35 @@ static void vit__patch_task(void *arg, int index, int worker) {
     if (VIT__FAMILIES && c->patch_norm)
         vit__norm_rows(pass, VIT__PATCH_NORM, vit__patch_inputs(c), pass->patch_stride, part.count,
                        rows);
-    tile.add = !(VIT__FAMILIES && c->embed_norm);
+    tile.add = !late;
+    if (!late) vit__resample_positions(pass, part, x, 0);
     vit__multiply_matrix(pass, VIT__OPERAND_F32, &m, 0, &tile, worker);
-    if (VIT__FAMILIES && c->embed_norm)
-        vit__norm_rows(pass, VIT__EMBED_NORM, c->embed_dim, x.stride, part.count, x.data);
+    if (!late) return;
+    vit__norm_rows(pass, VIT__EMBED_NORM, c->embed_dim, x.stride, part.count, x.data);
+    vit__resample_positions(pass, part, x, 1);
 }
 
 /* Every token starts as its position, or with `add` has it added to what x holds of the patches; prefix
-   tokens, the class token first, are added. */
+   tokens, the class token first, are added. Resampled positions of patches are the patch tasks'. */
 static void vit__put_positions(const vit__pass *pass, int add) {
     const float *prefix = vit__tensor_data(pass->model, VIT__PREFIX_TOKENS, 0);
     const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
     size_t count = (size_t)pass->tokens * pass->dim;
     size_t first = (size_t)pass->config->prefix_tokens * pass->dim;
+    size_t copied = add || vit__resamples(pass->config) ? first : count;
     for (int image = 0; image < pass->images; image++) {
         float *x = pass->x.data + (size_t)image * count;
-        memcpy(x, pos_embed, (add ? first : count) * sizeof(float));
+        memcpy(x, pos_embed, copied * sizeof(float));
         for (size_t i = 0; i < first; i++) x[i] += prefix[i];
-        for (size_t i = first; add && i < count; i++) x[i] += pos_embed[i];
+        for (size_t i = first; add && !vit__resamples(pass->config) && i < count; i++)
+            x[i] += pos_embed[i];
     }
 }
 
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
     const vit_config *c = pass->config;
-    const int late = VIT__FAMILIES && c->embed_norm; /* positions come after that */
+    const int late = VIT__FAMILIES && c->embed_norm;
     pass->pixels = pixels;
     if (!late) vit__put_positions(pass, 0);
     vit__run_parts(pass, 1, vit__num_patches(c), pass->patches_at_once, vit__patch_task);
@@ -3709,8 +3899,10 @@ static void vit__put_out(const vit__pass *pass, float *output) {
 
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
-static const vit_options vit__default_options = {
-    0, NULL, NULL, NULL, NULL, NULL, NULL, VIT_PIXELS_F32, 0, VIT_ISA_BEST, 0, VIT_FEATURES_NONE};
+static const vit_options vit__default_options = {0,     NULL,         NULL, NULL,
+                                                 NULL,  NULL,         NULL, VIT_PIXELS_F32,
+                                                 0,     VIT_ISA_BEST, 0,    VIT_FEATURES_NONE,
+                                                 {0, 0}};
 
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
@@ -3731,15 +3923,13 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
 }
 
 /* What is computed by what, and how much at a time: min(threads, batch) images. */
-static void vit__plan_work(vit__pass *pass, const vit_config *c, vit_dtype dtype,
-                           const vit_options *options, int batch) {
-    const int low_memory = options->low_memory;
-    memset(pass, 0, sizeof(*pass));
-    pass->config = c, pass->options = options;
+static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
+    const vit_config *c = pass->config;
+    const int low_memory = pass->options->low_memory;
     if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
     pass->block_operand = pass->attention_operand;
     if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
-    pass->images = vit__min(vit__threads(options), batch);
+    pass->images = vit__min(vit__threads(pass->options), batch);
     pass->tokens = pass->rows_per_image = vit__num_tokens(c);
     pass->heads = c->num_heads;
     pass->heads_at_once = low_memory ? 1 : c->num_heads;
@@ -3773,8 +3963,13 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
                                   const vit_options *options, int batch) {
     if (options == NULL) options = &vit__default_options;
     if (!vit__options_are_valid(options, batch)) return VIT_ERROR_ARGUMENT;
-    vit__plan_work(pass, config, dtype, options, batch);
+    memset(pass, 0, sizeof(*pass));
+    pass->config = vit__config_at(config, options, VIT__RESIZED(pass)), pass->options = options;
+    if (pass->config == NULL) return VIT_ERROR_ARGUMENT;
+    vit__plan_work(pass, dtype, batch);
     vit__plan_widths(pass);
+    if (VIT__FAMILIES && dtype == VIT_INT8 && pass->tokens > (int)VIT__MAX_SUMMED)
+        return VIT_ERROR_ARGUMENT; /* attention adds up integers over them */
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
         vit__larger(vit__larger(pass->inner, pass->hidden.stride), pass->logits.stride);
@@ -3891,14 +4086,17 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
 
 VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options) {
     if (options == NULL) options = &vit__default_options;
-    if (VIT__FAMILIES && !vit__options_are_valid(options, 1)) return 0;
-    return vit__output_count(&model->config, options);
+    vit_config other;
+    const vit_config *c = vit__config_at(&model->config, options, &other);
+    if (VIT__FAMILIES && (c == NULL || !vit__options_are_valid(options, 1))) return 0;
+    return vit__output_count(c, options);
 }
 
 VIT_API int vit_token_count(const vit_model *model, const vit_options *options) {
     if (options == NULL) options = &vit__default_options;
-    if (VIT__FAMILIES && !vit__options_are_valid(options, 1)) return 0;
-    return vit__num_tokens(&model->config);
+    vit_config other;
+    const vit_config *c = vit__config_at(&model->config, options, &other);
+    return c == NULL || !vit__options_are_valid(options, 1) ? 0 : vit__num_tokens(c);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
@@ -3919,14 +4117,14 @@ static int vit__report_block(const vit__pass *pass, int block) {
 }
 
 /* Bytes of an image. */
-static size_t vit__image_size(const vit_model *model, const vit_options *options) {
-    return vit_pixels_count(model) * (options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1);
+static size_t vit__image_size(const vit_config *c, const vit_options *options) {
+    return vit__pixels_count(c) * (options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1);
 }
 
 /* From the pixels of some images to their output; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *output) {
     const vit_config *c = pass->config;
-    size_t offset = (size_t)image * vit__image_size(pass->model, pass->options);
+    size_t offset = (size_t)image * vit__image_size(c, pass->options);
     pass->first_image = image;
     pass->rows_per_image = pass->tokens;
     vit__embed(pass, vit__offset(pixels, offset));
@@ -4035,8 +4233,8 @@ static void vit__roll_back(const vit__rollout *r, int block, float *rollout) {
 }
 
 /* [T]: a token, or what the head reads. */
-static void vit__start_rollout(const vit_config *c, int token, float *rollout) {
-    const int tokens = vit__num_tokens(c), first = c->head_avg == 1 ? c->prefix_tokens : 0;
+static void vit__start_rollout(const vit_config *c, int tokens, int token, float *rollout) {
+    const int first = c->head_avg == 1 ? c->prefix_tokens : 0;
     const float share = 1 / (float)vit__pooled_tokens(c);
     memset(rollout, 0, (size_t)tokens * sizeof(float));
     if (token >= 0) {
@@ -4050,7 +4248,7 @@ static void vit__start_rollout(const vit_config *c, int token, float *rollout) {
 
 /* The blocks from the last to the first: a row times matrices, not matrices times each other. */
 static void vit__roll_out(const vit__rollout *r, const vit_config *c, int token, float *rollout) {
-    vit__start_rollout(c, token, rollout);
+    vit__start_rollout(c, (int)r->tokens, token, rollout);
     for (int block = c->depth - 1; block >= 0; block--) vit__roll_back(r, block, rollout);
 }
 
@@ -4094,7 +4292,8 @@ VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *option
         return VIT_ERROR_ARGUMENT;
     size_t need = vit__rollout_carve(&r, model, workspace);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
-    size_t image_size = vit__image_size(model, &r.options);
+    size_t image_size = vit_pixels_count(model, &r.options);
+    if (r.options.pixel_type == VIT_PIXELS_F32) image_size *= sizeof(float);
     size_t count = vit_output_count(model, &r.options);
     for (; batch > 0 && status == VIT_OK; batch--, output += count, rollout += r.tokens) {
         status = vit_forward(model, &r.options, pixels, 1, output, r.workspace, r.workspace_size);

@@ -300,7 +300,7 @@ static const char *start(classifier *c, const settings *s, const char *model_pat
 
     c->count = (int)vit_output_count(&c->model, NULL);
     if (!is_embedding(&c->model)) c->top_count = s->top < c->count ? s->top : c->count;
-    c->pixels = (float *)malloc(vit_pixels_count(&c->model) * sizeof(float));
+    c->pixels = (float *)malloc(vit_pixels_count(&c->model, NULL) * sizeof(float));
     c->logits = (float *)malloc((size_t)c->count * sizeof(float));
     c->scores = (float *)malloc((size_t)c->count * sizeof(float));
     c->heat = (float *)malloc((size_t)vit_token_count(&c->model, NULL) * sizeof(float));
@@ -332,7 +332,7 @@ static void stop(classifier *c) {
 
 static const char *pixels_from_tensor(classifier *c, const char *path, timing *t) {
     unsigned char *bytes;
-    size_t size, expected = vit_pixels_count(&c->model) * sizeof(float);
+    size_t size, expected = vit_pixels_count(&c->model, NULL) * sizeof(float);
     double begin = milliseconds();
     const char *error = picture_read_file(path, &bytes, &size);
     if (error != NULL) return error;
@@ -350,9 +350,10 @@ static const char *pixels_from_picture(classifier *c, const char *path, timing *
     double decoded = milliseconds();
 
     vit_status status = VIT_ERROR_MEMORY;
-    size_t size = vit_preprocess_workspace_size(&c->model, &pic.image);
+    size_t size = vit_preprocess_workspace_size(&c->model, NULL, &pic.image);
     if (size == 0 || reserve(c, size)) /* if it is 0, vit_preprocess says why */
-        status = vit_preprocess(&c->model, &pic.image, c->pixels, c->workspace, c->workspace_size);
+        status =
+            vit_preprocess(&c->model, NULL, &pic.image, c->pixels, c->workspace, c->workspace_size);
     picture_free(&pic);
     t->decode = decoded - begin;
     t->preprocess = milliseconds() - decoded;

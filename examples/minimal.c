@@ -15,12 +15,13 @@ int main(int argc, char **argv) {
     if (!vit_model_label(&model, 0)) return fprintf(stderr, "the model has no labels\n"), 1;
     int classes = vit_model_config(&model)->num_classes;
     size_t size =
-        vit_workspace_size(&model, NULL, 1) + vit_preprocess_workspace_size(&model, &image);
+        vit_workspace_size(&model, NULL, 1) + vit_preprocess_workspace_size(&model, NULL, &image);
     void *workspace = malloc(size); /* more than enough for either */
-    float *pixels = malloc(vit_pixels_count(&model) * sizeof(float));
+    float *pixels = malloc(vit_pixels_count(&model, NULL) * sizeof(float));
     float *scores = malloc((size_t)classes * sizeof(float));
     if (!workspace || !pixels || !scores) return fprintf(stderr, "out of memory\n"), 1;
-    status = vit_preprocess(&model, &image, pixels, workspace, size); /* resize, crop, normalise */
+    status =
+        vit_preprocess(&model, NULL, &image, pixels, workspace, size); /* resize, crop, normalise */
     if (status == VIT_OK) status = vit_forward(&model, NULL, pixels, 1, scores, workspace, size);
     if (status != VIT_OK) return fprintf(stderr, "%s\n", vit_status_string(status)), 1;
     vit_scores(&model, scores, scores); /* probabilities, or what the model's output is */

@@ -309,7 +309,7 @@ static void test_features_equal_pytorch(void **state) {
         size_t dim = (size_t)vit_model_config(&model)->embed_dim;
         assert_int_equal(count, i == 0 ? (size_t)vit_token_count(&model, NULL) * dim : dim);
         snprintf(path, sizeof(path), "%s_pixels.f32", names[i]);
-        float *pixels = golden_floats(path, vit_pixels_count(&model));
+        float *pixels = golden_floats(path, vit_pixels_count(&model, NULL));
         snprintf(path, sizeof(path), "%s_norm.f32", names[i]);
         float *want = golden_floats(path, count), *got = allocate_floats(count);
         assert_status(forward(&model, &options, pixels, 1, got), VIT_OK, "forward");

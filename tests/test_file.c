@@ -113,7 +113,7 @@ static void test_the_golden_models_open(void **state) {
 /* Logits of random pixels. */
 static void run(const vit_model *model, float *logits) {
     uint32_t random = 9;
-    size_t count = vit_pixels_count(model);
+    size_t count = vit_pixels_count(model, NULL);
     float *pixels = allocate_floats(count);
     random_floats(&random, pixels, count);
     assert_status(forward(model, NULL, pixels, 1, logits), VIT_OK, "forward");
@@ -581,15 +581,19 @@ static const malformation in_the_config[] = {
     {"qk_norm 2", 264, 2, SET32, VIT_ERROR_FEATURE},
     {"post_norm", 268, 1, SET32, VIT_OK},
     {"post_norm 2", 268, 2, SET32, VIT_ERROR_FEATURE},
-    {"pos_size", 272, 3, SET32, VIT_ERROR_FEATURE},
-    {"width of pos_size", 276, 5, SET32, VIT_ERROR_FEATURE},
-    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_FEATURE},
+    {"pos_size without a width", 272, 3, SET32, VIT_ERROR_CONFIG},
+    {"pos_size without a height", 276, 5, SET32, VIT_ERROR_CONFIG},
+    {"huge pos_size", 276, HUGE_U32, SET32, VIT_ERROR_CONFIG},
     {"patch_norm, but not its tensor", 280, 1, SET32, VIT_ERROR_DIRECTORY},
     {"patch_norm 2", 280, 2, SET32, VIT_ERROR_FEATURE},
     {"embed_norm, but not its tensor", 284, 1, SET32, VIT_ERROR_DIRECTORY},
     {"huge embed_norm", 284, HUGE_U32, SET32, VIT_ERROR_FEATURE},
-    {"pos_resample", 288, 1, SET32, VIT_ERROR_FEATURE},
-    {"crop_pct", 292, 0x3F800000, SET32, VIT_ERROR_FEATURE},
+    {"pos_resample", 288, 1, SET32, VIT_OK},
+    {"pos_resample 5", 288, 5, SET32, VIT_ERROR_FEATURE},
+    {"crop_pct", 292, 0x3F800000, SET32, VIT_OK},
+    {"crop_pct -1", 292, MINUS_ONE_BITS, SET32, VIT_ERROR_CONFIG},
+    {"crop_pct NaN", 292, NAN_BITS, SET32, VIT_ERROR_CONFIG},
+    {"crop_pct infinite", 292, INFINITY_BITS, SET32, VIT_ERROR_CONFIG},
     {"first spare byte", 296, 1, SET32, VIT_ERROR_FEATURE},
     {"last spare byte", 380, 0x01000000, SET32, VIT_ERROR_FEATURE},
     {"a spare byte and a count out of range", 124, HUGE_U32, SET32, VIT_ERROR_CONFIG},
@@ -984,15 +988,15 @@ static int use(const unsigned char *data, size_t size) {
         if (label != NULL) assert_true(strlen(label) < size);
     }
     size_t need = vit_workspace_size(&model, NULL, 1);
-    size_t pixels_count = vit_pixels_count(&model);
+    size_t pixels_count = vit_pixels_count(&model, NULL);
     if (need == 0 || need > 1 << 22 || pixels_count > 1 << 18) return 1;
     float *pixels = allocate_floats(pixels_count);
     float *logits = allocate_floats((size_t)model.config.num_classes);
     static const unsigned char photo[5 * 7 * 3] = {1, 2, 3, 200};
     vit_image image = {photo, 5, 7, 0, 0, 0};
-    size_t need_image = vit_preprocess_workspace_size(&model, &image);
+    size_t need_image = vit_preprocess_workspace_size(&model, NULL, &image);
     unsigned char *workspace = (unsigned char *)allocate(need + need_image);
-    if (need_image < 1 << 22) vit_preprocess(&model, &image, pixels, workspace, need_image);
+    if (need_image < 1 << 22) vit_preprocess(&model, NULL, &image, pixels, workspace, need_image);
     memset(pixels, 0, pixels_count * sizeof(float));
     assert_status(vit_forward(&model, NULL, pixels, 1, logits, workspace, need), VIT_OK, "forward");
     free(workspace);

@@ -80,7 +80,7 @@ static float difference_of_builds(const vit_config *config, vit_dtype dtype, uin
     vit_options options;
     float got[5], want[5], difference = 0;
     model_file file = model_make_dtype(config, dtype, seed, &model);
-    size_t count = vit_pixels_count(&model);
+    size_t count = vit_pixels_count(&model, NULL);
     unsigned char *pixels = (unsigned char *)allocate(count);
     random_bytes(&seed, pixels, count);
     memset(&options, 0, sizeof(options));

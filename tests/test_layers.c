@@ -142,7 +142,7 @@ static void want_for_neighbours(const vit_model *model, float *pixels, const flo
     uint32_t random = 30;
     size_t classes = vit_output_count(model, NULL);
     for (int i = 0; i < 64 && !is_near(got, want, classes, tolerance); i++) {
-        for (size_t k = 0; k < vit_pixels_count(model); k++)
+        for (size_t k = 0; k < vit_pixels_count(model, NULL); k++)
             pixels[k] = nextafterf(pixels[k], random_below(&random, 2) ? 9.0f : -9.0f);
         reference_forward(model, pixels, want);
     }
@@ -153,7 +153,7 @@ static void check_config(uint32_t *random, vit_dtype dtype, float tolerance, tal
     vit_config config = random_config(random);
     vit_model model;
     model_file file = model_make_dtype(&config, dtype, random_u32(random), &model);
-    size_t count = vit_pixels_count(&model), classes = vit_output_count(&model, NULL);
+    size_t count = vit_pixels_count(&model, NULL), classes = vit_output_count(&model, NULL);
     float *pixels = allocate_floats(3 * count), *got = allocate_floats(3 * classes);
     float *want = allocate_floats(classes);
     vit_options options = {0};
@@ -265,7 +265,7 @@ static void test_bytes_give_the_same_bits_as_their_normalised_floats(void **stat
         float got[15] = {0}, want[15] = {0};
         config.in_chans = chans;
         model_file file = model_make_open(&config, 22, &model);
-        size_t count = 3 * vit_pixels_count(&model);
+        size_t count = 3 * vit_pixels_count(&model, NULL);
         unsigned char *bytes = (unsigned char *)allocate(count);
         float *floats = allocate_floats(count);
         random_bytes(&random, bytes, count);
@@ -387,7 +387,7 @@ static const float not_finite[] = {NAN, INFINITY, -INFINITY};
 
 /* Two images, of which the second has one pixel that is not finite. */
 static void check_pixel(const vit_model *model, size_t pixel, float value, int low_memory) {
-    size_t count = vit_pixels_count(model);
+    size_t count = vit_pixels_count(model, NULL);
     size_t classes = (size_t)vit_model_config(model)->num_classes;
     float *pixels = allocate_floats(2 * count), *got = allocate_floats(2 * classes);
     float *want = allocate_floats(2 * classes);
@@ -446,7 +446,7 @@ static void check_spoilt(const vit_model *model, unsigned char *file, int index,
     const vit__tensor t = vit__tensor_at(vit_model_config(model), index);
     const unsigned char *entry = vit__entry(file, index);
     unsigned char *data = file + vit__u64_size(entry + 32);
-    size_t size = vit__u64_size(entry + 40), count = vit_pixels_count(model);
+    size_t size = vit__u64_size(entry + 40), count = vit_pixels_count(model, NULL);
     unsigned char *kept = (unsigned char *)allocate(size);
     float *pixels = allocate_floats(count), logits[5];
     vit_options options;

@@ -28,7 +28,7 @@ static void golden_open(golden_model *golden, const char *name) {
     snprintf(path, sizeof(path), GOLDEN "%s.vit", name);
     golden->data = read_file(path, &size);
     assert_status(vit_model_open(&golden->model, golden->data, size), VIT_OK, path);
-    golden->pixels = golden_stage(golden, "pixels", vit_pixels_count(&golden->model));
+    golden->pixels = golden_stage(golden, "pixels", vit_pixels_count(&golden->model, NULL));
 }
 
 static void golden_close(golden_model *golden) {
@@ -248,7 +248,7 @@ static void batch_make(batch_rig *rig, const vit_config *config, vit_dtype dtype
     const vit_options alone = {.low_memory = low_memory};
     uint32_t random = 31;
     rig->file = model_make_dtype(config, dtype, 32, &rig->model);
-    rig->count = vit_pixels_count(&rig->model);
+    rig->count = vit_pixels_count(&rig->model, NULL);
     rig->pixels = allocate_floats(BATCH * rig->count);
     random_floats(&random, rig->pixels, BATCH * rig->count);
     for (size_t i = 0; i < BATCH; i++)

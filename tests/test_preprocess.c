@@ -49,7 +49,7 @@ static void case_open(case_rig *rig) {
     char name[64];
     size_t size = 0;
     rig->file = model_make_open(&rig->g.config, 40, &rig->model);
-    rig->count = vit_pixels_count(&rig->model);
+    rig->count = vit_pixels_count(&rig->model, NULL);
     snprintf(name, sizeof(name), GOLDEN "%s_in.u8", rig->g.name);
     rig->picture = read_file(name, &size);
     assert_int_equal(size, rig->g.width * rig->g.height * rig->g.channels);
@@ -86,12 +86,12 @@ static vit_image packed_image(const case_rig *rig) {
 
 /* vit_preprocess with an exact and dirty workspace that begins `shift` behind a multiple of 64. */
 static void check_image(const case_rig *rig, const vit_image *image, size_t shift) {
-    size_t need = vit_preprocess_workspace_size(&rig->model, image);
+    size_t need = vit_preprocess_workspace_size(&rig->model, NULL, image);
     guarded work = guarded_make(need, shift);
     guarded out = guarded_make(rig->count * sizeof(float), 0);
     float *pixels = (float *)(void *)out.bytes;
     assert_true(need > 0);
-    assert_status(vit_preprocess(&rig->model, image, pixels, work.bytes, need), VIT_OK,
+    assert_status(vit_preprocess(&rig->model, NULL, image, pixels, work.bytes, need), VIT_OK,
                   rig->g.name);
     assert_same_bits(pixels, rig->want, rig->count);
     guarded_free(&work);
@@ -202,12 +202,12 @@ static void test_workspace_may_lie_anywhere_be_dirty_and_exact(void **state) {
 
 static void check_small_workspace(case_rig *rig) {
     vit_image image = packed_image(rig);
-    size_t need = vit_preprocess_workspace_size(&rig->model, &image);
+    size_t need = vit_preprocess_workspace_size(&rig->model, NULL, &image);
     float *pixels = allocate_floats(rig->count);
     guarded work = guarded_make(need - 1, 0);
-    assert_int_equal(vit_preprocess(&rig->model, &image, pixels, work.bytes, need - 1),
+    assert_int_equal(vit_preprocess(&rig->model, NULL, &image, pixels, work.bytes, need - 1),
                      VIT_ERROR_WORKSPACE);
-    assert_int_equal(vit_preprocess(&rig->model, &image, pixels, work.bytes, 0),
+    assert_int_equal(vit_preprocess(&rig->model, NULL, &image, pixels, work.bytes, 0),
                      VIT_ERROR_WORKSPACE);
     guarded_free(&work);
     free(pixels);
@@ -310,10 +310,11 @@ static void test_any_size_equals_a_plain_resize_to_the_bit(void **state) {
         unsigned char *picture = (unsigned char *)allocate(bytes);
         random_bytes(&random, picture, bytes);
         image.data = picture;
-        size_t need = vit_preprocess_workspace_size(&model, &image);
+        size_t need = vit_preprocess_workspace_size(&model, NULL, &image);
         guarded work = guarded_make(need, 0);
-        float *pixels = allocate_floats(vit_pixels_count(&model));
-        assert_status(vit_preprocess(&model, &image, pixels, work.bytes, need), VIT_OK, "random");
+        float *pixels = allocate_floats(vit_pixels_count(&model, NULL));
+        assert_status(vit_preprocess(&model, NULL, &image, pixels, work.bytes, need), VIT_OK,
+                      "random");
         check_plain(&model, &image, pixels);
         guarded_free(&work);
         free(pixels), free(picture);
@@ -326,14 +327,15 @@ static void test_any_size_equals_a_plain_resize_to_the_bit(void **state) {
 static void check_one_colour(const vit_config *config, int width, int height) {
     vit_model model;
     model_file file = model_make_open(config, 43, &model);
-    size_t bytes = (size_t)width * (size_t)height * 3, plane = vit_pixels_count(&model) / 3;
+    size_t bytes = (size_t)width * (size_t)height * 3, plane = vit_pixels_count(&model, NULL) / 3;
     unsigned char *picture = (unsigned char *)allocate(bytes);
     vit_image image = {picture, width, height, 0, 0, 0};
     for (size_t i = 0; i < bytes; i++) picture[i] = (unsigned char)(100 + 77 * (i % 3));
-    size_t need = vit_preprocess_workspace_size(&model, &image);
+    size_t need = vit_preprocess_workspace_size(&model, NULL, &image);
     guarded work = guarded_make(need, 0);
     float *pixels = allocate_floats(3 * plane);
-    assert_status(vit_preprocess(&model, &image, pixels, work.bytes, need), VIT_OK, "one colour");
+    assert_status(vit_preprocess(&model, NULL, &image, pixels, work.bytes, need), VIT_OK,
+                  "one colour");
     for (size_t i = 0; i < 3 * plane; i++) {
         int c = (int)(i / plane);
         float want = vit__normalize(&config->preprocess, c, (unsigned char)(100 + 77 * c));
@@ -377,10 +379,10 @@ static void test_colours_become_grey_by_the_formula_of_pillow(void **state) {
         picture[3 * i + 2] = (unsigned char)random_below(&random, 256);
     }
     const vit_image image = {picture, SIDE, SIDE, 0, 0, 0};
-    size_t need = vit_preprocess_workspace_size(&model, &image);
+    size_t need = vit_preprocess_workspace_size(&model, NULL, &image);
     guarded work = guarded_make(need, 0);
     float *pixels = allocate_floats(SIDE * SIDE);
-    assert_status(vit_preprocess(&model, &image, pixels, work.bytes, need), VIT_OK, "grey");
+    assert_status(vit_preprocess(&model, NULL, &image, pixels, work.bytes, need), VIT_OK, "grey");
     for (int i = 0; i < SIDE * SIDE; i++) {
         const unsigned char *p = picture + 3 * i;
         int grey = (p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16;
@@ -444,8 +446,8 @@ static vit_status try_image(const vit_config *config, const vit_image *image) {
     vit_model model;
     float pixels[16], workspace[1024];
     model_file file = model_make_open(config, 44, &model);
-    int possible = vit_preprocess_workspace_size(&model, image) > 0;
-    vit_status status = vit_preprocess(&model, image, pixels, workspace, sizeof(workspace));
+    int possible = vit_preprocess_workspace_size(&model, NULL, image) > 0;
+    vit_status status = vit_preprocess(&model, NULL, image, pixels, workspace, sizeof(workspace));
     assert_int_equal(possible, status == VIT_OK || status == VIT_ERROR_WORKSPACE);
     model_free(&file);
     return status;
@@ -502,13 +504,17 @@ static void test_null_arguments_are_refused(void **state) {
     model_file file = model_make_open(&config, 45, &model);
     (void)state;
     memset(&closed, 0, sizeof(closed));
-    assert_int_equal(vit_preprocess_workspace_size(NULL, &image), 0);
-    assert_int_equal(vit_preprocess_workspace_size(&closed, &image), 0);
-    assert_int_equal(vit_preprocess(NULL, &image, out, work, sizeof(work)), VIT_ERROR_ARGUMENT);
-    assert_int_equal(vit_preprocess(&closed, &image, out, work, sizeof(work)), VIT_ERROR_ARGUMENT);
-    assert_int_equal(vit_preprocess(&model, &image, NULL, work, sizeof(work)), VIT_ERROR_ARGUMENT);
-    assert_int_equal(vit_preprocess(&model, &image, out, NULL, sizeof(work)), VIT_ERROR_ARGUMENT);
-    assert_int_equal(vit_preprocess(&model, &image, out, work, sizeof(work)), VIT_OK);
+    assert_int_equal(vit_preprocess_workspace_size(NULL, NULL, &image), 0);
+    assert_int_equal(vit_preprocess_workspace_size(&closed, NULL, &image), 0);
+    assert_int_equal(vit_preprocess(NULL, NULL, &image, out, work, sizeof(work)),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess(&closed, NULL, &image, out, work, sizeof(work)),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess(&model, NULL, &image, NULL, work, sizeof(work)),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess(&model, NULL, &image, out, NULL, sizeof(work)),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess(&model, NULL, &image, out, work, sizeof(work)), VIT_OK);
     model_free(&file);
 }
 

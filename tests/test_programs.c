@@ -634,7 +634,7 @@ static void test_an_output_that_is_not_a_number_is_an_error_of_that_picture(void
     vit_model model;
     (void)state;
     assert_int_equal(vit_model_load(&model, TINY, NULL), VIT_OK);
-    size_t count = vit_pixels_count(&model);
+    size_t count = vit_pixels_count(&model, NULL);
     vit_model_close(&model);
     assert_in_range(count, 1, COUNT_OF(pixels));
     for (size_t i = 0; i < count; i++) pixels[i] = NAN;

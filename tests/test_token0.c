@@ -20,7 +20,7 @@ static void stepper_make(stepper *s) {
     vit__arena arena = vit__arena_make(s->workspace);
     assert_int_equal(vit__pass_plan(&s->pass, &s->model, &all_tokens, 1), VIT_OK);
     vit__pass_carve(&s->pass, &arena);
-    s->pixels = golden_floats("tiny_pixels.f32", vit_pixels_count(&s->model));
+    s->pixels = golden_floats("tiny_pixels.f32", vit_pixels_count(&s->model, NULL));
 }
 
 static void stepper_free(stepper *s) {
@@ -52,7 +52,7 @@ static void test_the_input_of_token_0_is_the_same_for_every_picture(void **state
     for (int picture = 0; picture < 10; picture++) {
         float patch[48];
         memcpy(patch, s.pass.x.data + s.pass.dim, sizeof(patch));
-        random_floats(&random, s.pixels, vit_pixels_count(&s.model));
+        random_floats(&random, s.pixels, vit_pixels_count(&s.model, NULL));
         vit__embed(&s.pass, s.pixels);
         assert_same_bits(s.pass.x.data, first, 48);
         assert_memory_not_equal(s.pass.x.data + s.pass.dim, patch,
@@ -85,7 +85,7 @@ static void test_the_output_of_token_0_is_not_the_same_for_every_picture(void **
     vit__embed(&s.pass, s.pixels);
     run_blocks(&s);
     memcpy(output, s.pass.x.data, sizeof(output));
-    random_floats(&random, s.pixels, vit_pixels_count(&s.model));
+    random_floats(&random, s.pixels, vit_pixels_count(&s.model, NULL));
     s.pass.rows_per_image = s.pass.tokens;
     vit__embed(&s.pass, s.pixels);
     run_blocks(&s);

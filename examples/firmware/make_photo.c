@@ -34,10 +34,10 @@ static float *preprocess(const vit_model *model, const char *path) {
     const char *error = picture_load(&photo, path);
     if (error != NULL) fail(path, error);
     image = photo.image;
-    size_t size = vit_preprocess_workspace_size(model, &image);
+    size_t size = vit_preprocess_workspace_size(model, NULL, &image);
     void *workspace = allocate(size);
-    float *pixels = (float *)allocate(vit_pixels_count(model) * sizeof(float));
-    vit_status status = vit_preprocess(model, &image, pixels, workspace, size);
+    float *pixels = (float *)allocate(vit_pixels_count(model, NULL) * sizeof(float));
+    vit_status status = vit_preprocess(model, NULL, &image, pixels, workspace, size);
     if (status != VIT_OK) fail(path, vit_status_string(status));
     free(workspace);
     picture_free(&photo);
@@ -104,7 +104,7 @@ static void write_source(FILE *file, const vit_model *model, const float *pixels
             "#define SECTION __attribute__((section(\".pictures\")))\n"
             "SECTION const short picture_classes[PICTURES] = {%d};\n"
             "SECTION const unsigned char pictures[PICTURES][%zu] = {{\n",
-            class_index, vit_pixels_count(model));
+            class_index, vit_pixels_count(model, NULL));
     write_pixels(file, vit_model_config(model), pixels);
     fprintf(file, "}};\n");
 }
@@ -117,7 +117,7 @@ int main(int argc, char **argv) {
     if (status != VIT_OK) fail(argv[1], vit_status_string(status));
     float *pixels = first_right_photo(&model, argv[2], &class_index);
     FILE *header = create(argv[3], ".h"), *source = create(argv[3], ".c");
-    write_header(header, vit_pixels_count(&model));
+    write_header(header, vit_pixels_count(&model, NULL));
     write_source(source, &model, pixels, class_index);
     if (fclose(header) != 0 || fclose(source) != 0) fail(argv[3], "cannot be written");
     free(pixels);

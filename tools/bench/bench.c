@@ -120,7 +120,7 @@ static void prepare(bench *b, const settings *s) {
     vit_status status = s->random != NULL ? open_random(&b->model, s->random, s->dtype)
                                           : vit_model_load(&b->model, s->model_path, NULL);
     if (status != VIT_OK) fail("%s", vit_status_string(status));
-    size_t count = (size_t)s->batch * vit_pixels_count(&b->model);
+    size_t count = (size_t)s->batch * vit_pixels_count(&b->model, NULL);
     uint32_t state = 1;
     b->pool = vit_pool_create(s->threads, NULL);
     b->options.threads = vit_pool_threads(b->pool);

@@ -83,7 +83,7 @@ static void write_header(FILE *file, const char *name, const vit_model *model, s
             vit_dtype_name(vit_model_dtype(model)));
     fprintf(file, "#ifndef %s_H\n#define %s_H\n\n", capitals, capitals);
     fprintf(file, "#define %s_SIZE %zuu\n", capitals, size);
-    fprintf(file, "#define %s_PIXELS_COUNT %zuu\n", capitals, vit_pixels_count(model));
+    fprintf(file, "#define %s_PIXELS_COUNT %zuu\n", capitals, vit_pixels_count(model, NULL));
     fprintf(file, "#define %s_NUM_CLASSES %d\n", capitals, c->num_classes);
     write_workspaces(file, capitals, model);
     fprintf(file, "\n#ifdef __cplusplus\nextern \"C\"\n#endif\n");

@@ -70,7 +70,7 @@ static void start(extractor *e, const char *path) {
     e->options.all_tokens = 1;
     e->features =
         (float *)allocate((size_t)config->depth * 2 * (size_t)config->embed_dim * sizeof(float));
-    e->pixels = (float *)allocate(vit_pixels_count(&e->model) * sizeof(float));
+    e->pixels = (float *)allocate(vit_pixels_count(&e->model, NULL) * sizeof(float));
     e->logits = (float *)allocate((size_t)config->num_classes * sizeof(float));
     reserve(e, vit_workspace_size(&e->model, &e->options, 1));
 }
@@ -81,9 +81,9 @@ static vit_status extract(extractor *e, vit_image image) {
         image.data += (image.width - 1) * image.pixel_stride;
         image.pixel_stride = -image.pixel_stride;
     }
-    reserve(e, vit_preprocess_workspace_size(&e->model, &image));
+    reserve(e, vit_preprocess_workspace_size(&e->model, NULL, &image));
     vit_status status =
-        vit_preprocess(&e->model, &image, e->pixels, e->workspace, e->workspace_size);
+        vit_preprocess(&e->model, NULL, &image, e->pixels, e->workspace, e->workspace_size);
     if (status != VIT_OK) return status;
     return vit_forward(&e->model, &e->options, e->pixels, 1, e->logits, e->workspace,
                        e->workspace_size);

@@ -24,7 +24,7 @@ void contestant_open(const contest *c) {
     if (workspace_size == 0) fail("this batch is not possible here");
     workspace = malloc(workspace_size);
     if (workspace == NULL) fail("out of memory");
-    if (vit_pixels_count(&model) != picture_size(c) ||
+    if (vit_pixels_count(&model, NULL) != picture_size(c) ||
         vit_model_config(&model)->num_classes != c->classes)
         fail("this model is not one of the contest");
 }

@@ -1,0 +1,183 @@
+/* Other sizes than the model's own: options.img_size, resampled positions, the recipe, a picture's own
+   aspect ratio. How positions are resampled is compared with PyTorch in tests/parity/sizes.py. */
+#include "test_util.h"
+
+/* The tokens before the blocks, with other positions than those of their own grid. */
+typedef struct embedder {
+    vit_model model;
+    model_file file;
+    unsigned char *workspace;
+    vit__pass pass;
+    float *pixels;
+} embedder;
+
+static void embed(embedder *e, const vit_config *config, vit_options *options) {
+    uint32_t random = 5;
+    e->file = model_make_open(config, 61, &e->model);
+    size_t count = vit_pixels_count(&e->model, options);
+    assert_true(count > 0);
+    e->workspace = (unsigned char *)allocate(vit_workspace_size(&e->model, options, 1));
+    e->pixels = allocate_floats(count);
+    random_floats(&random, e->pixels, count);
+    vit__arena arena = vit__arena_make(e->workspace);
+    assert_int_equal(vit__pass_plan(&e->pass, &e->model, options, 1), VIT_OK);
+    vit__pass_carve(&e->pass, &arena);
+    vit__embed(&e->pass, e->pixels);
+}
+
+static void embed_free(embedder *e) {
+    free(e->pixels);
+    free(e->workspace);
+    model_free(&e->file);
+}
+
+static void test_prefix_tokens_keep_their_positions(void **state) {
+    static const int sizes[][2] = {{13, 17}, {8, 9}, {4, 3}, {44, 6}, {40, 51}};
+    (void)state;
+    for (int method = 0; method < VIT_POS_RESAMPLE_COUNT; method++) {
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            vit_config config = small_config();
+            vit_options options = {.img_size = {sizes[i][0], sizes[i][1]}};
+            embedder own, other;
+            config.prefix_tokens = 3, config.pos_resample = (vit_pos_resample)method;
+            embed(&own, &config, NULL);
+            embed(&other, &config, &options);
+            assert_int_equal(other.pass.tokens, 3 + sizes[i][0] / 4 * (sizes[i][1] / 3));
+            assert_same_bits(other.pass.x.data, own.pass.x.data, 3 * own.pass.dim);
+            embed_free(&own), embed_free(&other);
+        }
+    }
+}
+
+/* A position is a mean of old ones with weights whose sum is 1. */
+static void test_equal_positions_stay_as_they_are(void **state) {
+    (void)state;
+    for (int method = 0; method < VIT_POS_RESAMPLE_COUNT; method++) {
+        for (int in = 1; in < 40; in += 3) {
+            for (int out = 1; out < 60; out += 7) {
+                for (int at = 0; at < out; at++) {
+                    vit__taps t = vit__taps_of((vit_pos_resample)method, in, out, at);
+                    double sum = 0;
+                    for (int i = 0; i < t.count; i++) {
+                        sum += (double)vit__tap(&t, i) / (double)t.sum;
+                        assert_in_range(vit__tap_index(&t, i), 0, in - 1);
+                    }
+                    assert_true(fabs(sum - 1) < 1e-5);
+                }
+            }
+        }
+    }
+}
+
+/* With any batch, threads, type of weights, norms of patches. */
+static void one_by_one(void *user, int count, vit_task task, void *arg) {
+    (void)user;
+    for (int i = 0; i < count; i++) task(arg, i);
+}
+
+static void test_logits_at_another_size_are_the_same_for_any_batch(void **state) {
+    enum { IMAGES = 3, SIZE = 3 * 20 * 12 };
+    float pixels[IMAGES * SIZE];
+    uint32_t random = 6;
+    (void)state;
+    random_floats(&random, pixels, COUNT_OF(pixels));
+    for (int i = 0; i < 2 * VIT_DTYPE_COUNT; i++) {
+        float want[IMAGES * 5], got[IMAGES * 5];
+        vit_config config = small_config();
+        vit_options options = {.img_size = {20, 12}};
+        vit_model model;
+        config.embed_norm = i % 2;
+        model_file file = model_make_dtype(&config, (vit_dtype)(i / 2), 62, &model);
+        assert_int_equal(vit_pixels_count(&model, &options), SIZE);
+        assert_int_equal(vit_token_count(&model, &options), 1 + 5 * 4);
+        for (size_t image = 0; image < IMAGES; image++)
+            assert_status(forward(&model, &options, pixels + image * SIZE, 1, want + image * 5),
+                          VIT_OK, "one");
+        for (int threads = 0; threads < 4; threads++) {
+            options.threads = threads, options.parallel_for = threads > 0 ? one_by_one : NULL;
+            assert_status(forward(&model, &options, pixels, IMAGES, got), VIT_OK, "all");
+            assert_same_bits(got, want, IMAGES * 5);
+        }
+        model_free(&file);
+    }
+}
+
+static void test_sizes_out_of_range_are_refused(void **state) {
+    static const int sizes[][2] = {
+        {0, 16}, {16, 0}, {3, 16}, {16, 2}, {-16, 16}, {1 << 20, 1 << 20}, {1 << 30, 16}};
+    vit_config config = small_config();
+    unsigned char byte = 0;
+    vit_image image = {&byte, 1, 1, 0, 1, 0};
+    float x[1], y[5];
+    vit_model model;
+    model_file file = model_make_open(&config, 63, &model);
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        vit_options options = {.img_size = {sizes[i][0], sizes[i][1]}};
+        assert_int_equal(vit_pixels_count(&model, &options), 0);
+        assert_int_equal(vit_token_count(&model, &options), 0);
+        assert_int_equal(vit_output_count(&model, &options), 0);
+        assert_int_equal(vit_workspace_size(&model, &options, 1), 0);
+        assert_int_equal(vit_preprocess_workspace_size(&model, &options, &image), 0);
+        assert_int_equal(vit_forward(&model, &options, x, 1, y, x, 0), VIT_ERROR_ARGUMENT);
+        assert_int_equal(vit_preprocess(&model, &options, &image, x, x, 0), VIT_ERROR_ARGUMENT);
+    }
+    model_free(&file);
+}
+
+/* resize_size at 384 is timm's floor(384 / crop_pct), or in proportion. */
+static void test_the_recipe_follows_the_size(void **state) {
+    static const struct {
+        float crop_pct;
+        int resized, want[2];
+    } cases[] = {{0.9f, 248, {426, 248}},
+                 {0.875f, 256, {438, 256}},
+                 {0.98f, 228, {391, 228}},
+                 {0, 256, {438, 256}},
+                 {1, 224, {384, 224}}};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        vit_config config = small_config(), other;
+        const vit_options options = {.img_size = {384, 224}};
+        config.img_size[0] = config.img_size[1] = 224;
+        config.preprocess.crop_pct = cases[i].crop_pct;
+        config.preprocess.resize_size[0] = config.preprocess.resize_size[1] = cases[i].resized;
+        assert_ptr_equal(vit__config_at(&config, &options, &other), &other);
+        for (int side = 0; side < 2; side++)
+            assert_int_equal(other.preprocess.resize_size[side], cases[i].want[side]);
+    }
+}
+
+static void test_a_picture_keeps_its_aspect_ratio(void **state) {
+    static const int cases[][4] = {{100, 100, 14, 14}, {480, 640, 12, 16}, {640, 480, 16, 12},
+                                   {100, 400, 7, 28},  {1, 1000, 1, 196},  {1000, 1, 196, 1}};
+    vit_config config = tiny_config();
+    vit_model model;
+    config.img_size[0] = config.img_size[1] = 224, config.patch_size[0] = config.patch_size[1] = 16;
+    model_file file = model_make_open(&config, 64, &model);
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int size[2];
+        vit_image image = {NULL, cases[i][1], cases[i][0], 0, 0, 0};
+        assert_int_equal(vit_native_img_size(&model, &image, size), VIT_OK);
+        assert_int_equal(size[0], cases[i][2] * 16);
+        assert_int_equal(size[1], cases[i][3] * 16);
+    }
+    vit_image none = {NULL, 0, 5, 0, 0, 0};
+    int size[2];
+    assert_int_equal(vit_native_img_size(&model, &none, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(NULL, &none, size), VIT_ERROR_ARGUMENT);
+    model_free(&file);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_prefix_tokens_keep_their_positions),
+        cmocka_unit_test(test_equal_positions_stay_as_they_are),
+        cmocka_unit_test(test_logits_at_another_size_are_the_same_for_any_batch),
+        cmocka_unit_test(test_sizes_out_of_range_are_refused),
+        cmocka_unit_test(test_the_recipe_follows_the_size),
+        cmocka_unit_test(test_a_picture_keeps_its_aspect_ratio),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
