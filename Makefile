@@ -204,6 +204,7 @@ check-parity:
 	$(PYTHON) tests/parity/names.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/attention.py $(BUILD)
+	$(PYTHON) tests/parity/sizes.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 
 check-containers:

@@ -3231,21 +3231,26 @@ static int vit__tap_index(const vit__taps *t, int i) {
     return vit__max(0, vit__min(t->last, t->first + i));
 }
 
-/* Adds the resampled position of a patch to a row of x. */
-static void vit__add_position(const vit__pass *pass, int patch, float *row) {
-    const vit_config *c = pass->config;
-    const int height = vit__grid_height(c), width = vit__grid_width(c), old = vit__pos_width(c);
-    const float *grid =
-        vit__tensor_data(pass->model, VIT__POS_EMBED, 0) + (size_t)c->prefix_tokens * pass->dim;
-    vit__taps down = vit__taps_of(c->pos_resample, vit__pos_height(c), height, patch / width);
-    vit__taps across = vit__taps_of(c->pos_resample, old, width, patch % width);
+/* Positions of patches, [height][width][dim], of which others are made. */
+typedef struct vit__pos_grid {
+    const float *rows;
+    int height, width;
+    size_t dim;
+    vit_pos_resample method;
+} vit__pos_grid;
+
+/* Adds the position of patch `at` of a grid of height * width patches to a row [dim]. */
+static void vit__add_position(const vit__pos_grid *grid, int height, int width, int at,
+                              float *row) {
+    vit__taps down = vit__taps_of(grid->method, grid->height, height, at / width);
+    vit__taps across = vit__taps_of(grid->method, grid->width, width, at % width);
     for (int y = 0; y < down.count; y++) {
-        const float *line = grid + (size_t)vit__tap_index(&down, y) * (size_t)old * pass->dim;
+        size_t line = (size_t)vit__tap_index(&down, y) * (size_t)grid->width;
         float share = vit__tap(&down, y) / (down.sum * across.sum);
         for (int x = 0; x < across.count; x++) {
-            const float *in = line + (size_t)vit__tap_index(&across, x) * pass->dim;
+            const float *in = grid->rows + (line + (size_t)vit__tap_index(&across, x)) * grid->dim;
             float weight = share * vit__tap(&across, x);
-            for (size_t i = 0; i < pass->dim; i++) row[i] += weight * in[i];
+            for (size_t i = 0; i < grid->dim; i++) row[i] += weight * in[i];
         }
     }
 }
@@ -3256,10 +3261,14 @@ static void vit__add_position(const vit__pass *pass, int patch, float *row) {
 static void vit__resample_positions(const vit__pass *pass, vit__part part, vit__table x, int add) {
     if (!vit__resamples(pass->config)) return;
 #ifndef VIT_ONLY_PLAIN
+    const vit_config *c = pass->config;
+    const float *positions = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
+    vit__pos_grid grid = {positions + (size_t)c->prefix_tokens * pass->dim, vit__pos_height(c),
+                          vit__pos_width(c), pass->dim, c->pos_resample};
     for (int i = 0; i < part.count; i++) {
         float *row = x.data + (size_t)i * x.stride;
         if (!add) memset(row, 0, pass->dim * sizeof(float));
-        vit__add_position(pass, part.first + i, row);
+        vit__add_position(&grid, vit__grid_height(c), vit__grid_width(c), part.first + i, row);
     }
 #else
     (void)part, (void)x, (void)add;

@@ -71,9 +71,13 @@ class Model:
         """(tokens,)."""
         return self.call("parity_rollout", pixels, (tokens,), token)
 
-    def features(self, pixels, kind, shape):
+    def features(self, pixels, kind, shape, size=(0, 0)):
         """What the head reads, or all tokens."""
-        return self.call("parity_features", pixels, shape, kind)
+        return self.call("parity_features", pixels, shape, kind, *size)
+
+    def logits(self, pixels, shape, size=(0, 0)):
+        """At a size of pictures, or the model's own."""
+        return self.features(pixels, 0, shape, size)
 
 
 def random_model(seed):

@@ -7,7 +7,7 @@ size_t parity_model_size(void);
 vit_status parity_attention(const vit_model *model, const float *pixels, float *attention);
 vit_status parity_rollout(const vit_model *model, const float *pixels, int token, float *rollout);
 vit_status parity_features(const vit_model *model, const float *pixels, vit_features features,
-                           float *output);
+                           int height, int width, float *output);
 
 size_t parity_model_size(void) {
     return sizeof(vit_model);
@@ -36,8 +36,8 @@ static vit_status forward(const vit_model *model, const vit_options *options, co
 }
 
 vit_status parity_features(const vit_model *model, const float *pixels, vit_features features,
-                           float *output) {
-    vit_options options = {.features = features};
+                           int height, int width, float *output) {
+    vit_options options = {.features = features, .img_size = {height, width}};
     return forward(model, &options, pixels, output);
 }
 

@@ -12,8 +12,9 @@ import numpy as np
 MAGIC = bytes([0x89, 0x56, 0x49, 0x54, 0x0D, 0x0A, 0x1A, 0x0A])
 HEADER_SIZE, ENTRY_SIZE = 384, 48
 OUTER = ["patch_embed", "prefix_tokens", "pos_embed", "norm_pre"]
+LAST = ["norm", "pre_logits", "head", "patch_norm", "embed_norm"]
 BLOCK = ["norm1", "q", "k", "v", "q_norm", "k_norm", "proj", "norm2", "fc1", "fc2"]
-ROLES = OUTER + BLOCK + ["norm", "pre_logits", "head"]
+ROLES = OUTER + BLOCK + LAST
 DTYPES = ["f32", "f16", "bf16", "int8", "int4"]
 GROUP = 32  # inputs that share a scale of int4
 
@@ -144,22 +145,31 @@ def xxh32(data):
 def keys(header):
     """The tensors' keys in the order of the directory."""
     header = {**ABSENT, **header}
-    absent = {role for role in ("norm_pre", "prefix_tokens", "pre_logits") if not header[role]}
+    optional = ("norm_pre", "prefix_tokens", "pre_logits", "patch_norm", "embed_norm")
+    absent = {role for role in optional if not header[role]}
     absent |= {"q_norm", "k_norm"} if not header["qk_norm"] else set()
+    absent |= {"norm"} if header["final_norm"] == 2 else set()
+    absent |= {"head"} if not header["num_classes"] else set()
     yield from ((role, 0) for role in OUTER if role not in absent)
     for block in range(header["depth"]):
         yield from ((role, block) for role in BLOCK if role not in absent)
-    yield from ((role, 0) for role in ("norm", "pre_logits", "head") if role not in absent)
+    yield from ((role, 0) for role in LAST if role not in absent)
 
 
 def row_shape(header, role):
     """(rows, cols) of a tensor stored as rows, None for a matrix."""
     dim = header["embed_dim"]
-    patches = 1
+    patches, inputs = 1, header["in_chans"]
     for size, patch in zip(header["img_size"], header["patch_size"]):
-        patches *= size // patch
-    if role in ("norm1", "norm2", "norm"):
+        patches, inputs = patches * (size // patch), inputs * patch
+    if any(header.get("pos_size", (0, 0))):
+        patches = header["pos_size"][0] * header["pos_size"][1]
+    if role in ("norm1", "norm2", "norm", "norm_pre", "embed_norm"):
         return 2, dim
+    if role in ("q_norm", "k_norm"):
+        return 2, header["head_dim"]
+    if role == "patch_norm":
+        return 2, inputs
     if role == "prefix_tokens":
         return header["prefix_tokens"], dim
     return (header["prefix_tokens"] + patches, dim) if role == "pos_embed" else None
@@ -177,7 +187,7 @@ def matrix_shape(header, role):
         "k": (heads, (1, dim)),
         "v": (heads, (1, dim)),
         "proj": ((1, dim), heads),
-        "fc1": ((1, h["mlp_dim"]), (1, dim)),
+        "fc1": ((2 if h["act"] == 3 else 1, h["mlp_dim"]), (1, dim)),
         "fc2": ((1, dim), (1, h["mlp_dim"])),
         "pre_logits": ((1, h["pre_logits"]), pooled),
         "head": ((1, h["num_classes"]), (1, h["pre_logits"]) if h["pre_logits"] else pooled),

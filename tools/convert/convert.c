@@ -38,7 +38,11 @@ static const char usage[] =
     "  --heads N            attention heads in a block\n"
     "  --eps X              epsilon of the LayerNorms\n"
     "  --act NAME           activation: gelu or gelu_tanh\n"
-    "  --size N|HxW         picture size of the model (img_size)\n"
+    "  --size N|HxW         picture size of the model (img_size); position embeddings of another\n"
+    "                       size are resampled\n"
+    "  --pos-resample NAME  how: bicubic-antialias (as timm does it), bicubic (Hugging Face),\n"
+    "                       bicubic-aligned (torchvision), bicubic-offset (DINOv2's own code)\n"
+    "                       or bilinear (Google's .npz); without it, as IN's library does it\n"
     "  --resize N|HxW|none  resize the short side to N, or exactly to HxW\n"
     "  --crop-pct X         resize to size / X\n"
     "  --interpolation NAME bilinear or bicubic\n"
@@ -151,6 +155,15 @@ static const char *parse_pos_embed(const char *text) {
     return text;
 }
 
+static int parse_pos_resample(const char *text) {
+    vit_pos_resample method = pos_resample_find(text);
+    if (method == VIT_POS_RESAMPLE_COUNT)
+        fail("--pos-resample: %s is none of bicubic-antialias, bicubic, bicubic-aligned, "
+             "bicubic-offset and bilinear",
+             text);
+    return (int)method;
+}
+
 static int parse_output(const char *text) {
     vit_output output = vit_output_find(text);
     if (output == VIT_OUTPUT_COUNT)
@@ -170,6 +183,7 @@ enum {
     OPTION_EPS,
     OPTION_ACT,
     OPTION_SIZE,
+    OPTION_POS_RESAMPLE,
     OPTION_RESIZE,
     OPTION_CROP_PCT,
     OPTION_INTERPOLATION,
@@ -219,7 +233,10 @@ static int parse_setting(int option, const char *text, settings *s) {
         s->act = parse_choice("act", text, "gelu", "gelu_tanh");
         return 1;
     case OPTION_SIZE:
-        parse_size("size", text, s->img_size);
+        parse_size("size", text, s->img_size), s->sized = 1;
+        return 1;
+    case OPTION_POS_RESAMPLE:
+        s->pos_resample = parse_pos_resample(text);
         return 1;
     case OPTION_RESIZE:
         parse_resize(s, text);
@@ -293,6 +310,7 @@ static const struct option options[] = {
     {"eps", 1, NULL, OPTION_EPS},
     {"act", 1, NULL, OPTION_ACT},
     {"size", 1, NULL, OPTION_SIZE},
+    {"pos-resample", 1, NULL, OPTION_POS_RESAMPLE},
     {"resize", 1, NULL, OPTION_RESIZE},
     {"crop-pct", 1, NULL, OPTION_CROP_PCT},
     {"interpolation", 1, NULL, OPTION_INTERPOLATION},

@@ -30,6 +30,7 @@
 static const layout layouts[] = {
     {FAMILY_TIMM,
      "timm",
+     VIT_POS_BICUBIC_ANTIALIAS,
      {
          [PART_PATCH_EMBED] = {"patch_embed.proj.weight"},
          [PART_CLASS_TOKEN] = {"cls_token"},
@@ -53,11 +54,12 @@ static const layout layouts[] = {
          [PART_HEAD] = {"head.weight"},
          [PART_HEAD_DIST] = {"head_dist.weight"},
      }},
-    {FAMILY_HF_VIT, "Hugging Face ViT", HUGGING_FACE("vit.")},
-    {FAMILY_HF_DEIT, "Hugging Face DeiT", HUGGING_FACE("deit.")},
-    {FAMILY_HF_VIT, "Hugging Face ViT or DeiT, the model alone", HUGGING_FACE("")},
+    {FAMILY_HF_VIT, "Hugging Face ViT", VIT_POS_BICUBIC, HUGGING_FACE("vit.")},
+    {FAMILY_HF_DEIT, "Hugging Face DeiT", VIT_POS_BICUBIC, HUGGING_FACE("deit.")},
+    {FAMILY_HF_VIT, "Hugging Face ViT or DeiT, the model alone", VIT_POS_BICUBIC, HUGGING_FACE("")},
     {FAMILY_TORCHVISION,
      "torchvision",
+     VIT_POS_BICUBIC_ALIGNED,
      {
          [PART_PATCH_EMBED] = {"conv_proj.weight"},
          [PART_CLASS_TOKEN] = {"class_token"},

@@ -37,6 +37,7 @@ typedef enum part {
 typedef struct layout {
     family family;
     const char *title;
+    vit_pos_resample pos_resample;    /* as its library resamples positions */
     const char *names[PART_COUNT][2]; /* %d: the block; the second is an older name */
 } layout;
 
@@ -48,7 +49,8 @@ typedef struct model {
     char architecture[64];
     int flat_patch_embed;  /* 1: its weight is a matrix, as in old timm files */
     const char *pos_embed; /* how position embeddings are computed; NULL: they are a tensor */
-    int pos_prefix;        /* rows before the patches in that tensor */
+    int pos_prefix;        /* rows before the patches in that tensor ... */
+    int pos_grid[2];       /* ... and the patches' grid: height, width */
     int qkv_bias;          /* 1: has to be there, 0: must not, -1: either */
 } model;
 

@@ -304,6 +304,15 @@ void model_writer_end(model_writer *w) {
     free(w->integers);
 }
 
+float *model_resample(const float *positions, const int old[2], const int size[2], int dim,
+                      vit_pos_resample method) {
+    vit__pos_grid grid = {positions, old[0], old[1], (size_t)dim, method};
+    float *rows = allocate((size_t)size[0] * (size_t)size[1] * grid.dim, sizeof(float));
+    for (int at = 0; at < size[0] * size[1]; at++)
+        vit__add_position(&grid, size[0], size[1], at, rows + (size_t)at * grid.dim);
+    return rows;
+}
+
 size_t text_valid_length(const char *text) {
     const unsigned char *p = (const unsigned char *)text;
     size_t size = strlen(text), valid = 0, length;

@@ -41,6 +41,11 @@ int model_writer_next(const model_writer *w, vit_tensor *t);
 /* Complete the file and give it its name. */
 void model_writer_end(model_writer *w);
 
+/* Positions [old height * old width][dim] for a grid of another size, as vit_forward would resample
+   them; to be freed. */
+float *model_resample(const float *positions, const int old[2], const int size[2], int dim,
+                      vit_pos_resample method);
+
 /* Bytes before the first that a label cannot have: one that is not UTF-8, or a control character. */
 size_t text_valid_length(const char *text);
 

@@ -368,12 +368,17 @@ static void apply_resize(const settings *s, const vit_config *c, vit_preprocess_
                 fail("crop_pct %g is out of range", s->crop_pct);
             p->resize_size[i] = (int)side;
         }
+        p->crop_pct = (float)s->crop_pct;
     }
-    if (s->crop_size[0] > 0 &&
-        (s->crop_size[0] != c->img_size[0] || s->crop_size[1] != c->img_size[1]))
+    if (s->crop_size[0] == 0 ||
+        (s->crop_size[0] == c->img_size[0] && s->crop_size[1] == c->img_size[1]))
+        return;
+    if (!s->sized)
         fail(
             "the recipe crops to %dx%d, but img_size is %dx%d (--resize or --crop-pct replaces it)",
             s->crop_size[0], s->crop_size[1], c->img_size[0], c->img_size[1]);
+    for (int i = 0; i < 2 && s->resize >= 0; i++) /* as vit_preprocess does it at another size */
+        p->resize_size[i] = (int)((long long)s->resize_size[i] * c->img_size[i] / s->crop_size[i]);
 }
 
 void recipe_apply(settings *s, model *m) {

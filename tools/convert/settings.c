@@ -12,6 +12,21 @@
 void settings_clear(settings *s) {
     memset(s, 0, sizeof(*s));
     s->act = s->fc_norm = s->qkv_bias = s->output = s->resize = s->interpolation = -1;
+    s->pos_resample = -1;
+}
+
+static const char *const pos_resample_names[VIT_POS_RESAMPLE_COUNT] = {
+    "bicubic-antialias", "bicubic", "bicubic-aligned", "bicubic-offset", "bilinear"};
+
+const char *pos_resample_name(vit_pos_resample method) {
+    return pos_resample_names[method];
+}
+
+vit_pos_resample pos_resample_find(const char *name) {
+    int method = 0;
+    while (method < VIT_POS_RESAMPLE_COUNT && strcmp(pos_resample_names[method], name) != 0)
+        method++;
+    return (vit_pos_resample)method;
 }
 
 /* ---- from the files -------------------------------------------------------------------------- */
@@ -97,6 +112,7 @@ static void read_timm_model(settings *s, json config, json args) {
     if (s->norm_eps == 0) s->norm_eps = json_positive(args, "norm_eps", 1e-6);
     if (s->act < 0) s->act = read_act(config.file, act);
     json_size(args, "img_size", MODEL_MAX_SIZE, s->img_size);
+    json_size(args, "img_size", MODEL_MAX_SIZE, s->own_size);
     read_output(s, config);
 }
 
@@ -156,6 +172,7 @@ static void read_hf_model(settings *s, const model *m, json config) {
     read_output(s, config);
     s->qkv_bias = json_bool(config, "qkv_bias", 1);
     json_size(config, "image_size", MODEL_MAX_SIZE, s->img_size);
+    json_size(config, "image_size", MODEL_MAX_SIZE, s->own_size);
     if (s->img_size[0] == 0) s->img_size[0] = s->img_size[1] = 224;
     expect(config, "hidden_size", m->config.embed_dim);
     expect(config, "num_hidden_layers", m->config.depth);
@@ -245,19 +262,39 @@ static void assume_img_size(settings *s, const model *m, int rows) {
          s->img_size[0], s->img_size[1], rows);
 }
 
-/* The checkpoint has positions for all tokens, or for the patches alone. */
-static void apply_positions(model *m, int rows) {
-    const vit_config *c = &m->config;
-    long long patches =
-        (long long)(c->img_size[0] / c->patch_size[0]) * (c->img_size[1] / c->patch_size[1]);
-    m->pos_prefix = rows == patches ? 0 : c->prefix_tokens;
-    if (rows == m->pos_prefix + patches && (m->pos_prefix > 0 || m->layout->family == FAMILY_TIMM))
-        return;
-    fail(
-        "%s: %s has %d rows, but img_size %dx%d with patches of %dx%d makes %lld, and %d tokens in "
-        "front",
-        m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows, c->img_size[0],
-        c->img_size[1], c->patch_size[0], c->patch_size[1], patches, c->prefix_tokens);
+/* The grid of some position embeddings: that of the model's size, of the size in the config, or a
+   square. Returns whether it is one of these. */
+static int find_pos_grid(const settings *s, const vit_config *c, int positions, int grid[2]) {
+    const int *sizes[2] = {c->img_size, s->own_size};
+    for (int i = 0; i < 2; i++) {
+        for (int side = 0; side < 2; side++) grid[side] = sizes[i][side] / c->patch_size[side];
+        if ((long long)grid[0] * grid[1] == positions) return 1;
+    }
+    grid[0] = grid[1] = root_of(positions);
+    return grid[0] > 0;
+}
+
+/* The checkpoint has positions for all tokens, or for the patches alone; maybe for another size. */
+static void apply_positions(const settings *s, model *m, int rows) {
+    vit_config *c = &m->config;
+    const int size[2] = {c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1]};
+    const int alone = c->prefix_tokens == 0 || m->layout->family == FAMILY_TIMM;
+    m->pos_prefix = c->prefix_tokens;
+    if (rows <= m->pos_prefix || !find_pos_grid(s, c, rows - m->pos_prefix, m->pos_grid)) {
+        m->pos_prefix = 0;
+        if (!alone || !find_pos_grid(s, c, rows, m->pos_grid))
+            fail("%s: %s has %d rows, which is neither the grid of %dx%d patches nor a square, and "
+                 "%d "
+                 "tokens in front",
+                 m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows, size[0], size[1],
+                 c->prefix_tokens);
+    }
+    c->pos_resample =
+        s->pos_resample < 0 ? m->layout->pos_resample : (vit_pos_resample)s->pos_resample;
+    if (m->pos_grid[0] == size[0] && m->pos_grid[1] == size[1]) return;
+    note("position embeddings of %dx%d patches are resampled to %dx%d, %s%s (--pos-resample)",
+         m->pos_grid[0], m->pos_grid[1], size[0], size[1], pos_resample_name(c->pos_resample),
+         s->pos_resample < 0 ? " as its library does it" : "");
 }
 
 static void apply_img_size(settings *s, model *m) {
@@ -272,7 +309,7 @@ static void apply_img_size(settings *s, model *m) {
     if (s->img_size[0] == 0) assume_img_size(s, m, rows);
     memcpy(m->config.img_size, s->img_size, sizeof(s->img_size));
     m->pos_embed = s->pos_embed;
-    if (rows > 0) apply_positions(m, rows);
+    if (rows > 0) apply_positions(s, m, rows);
 }
 
 static void apply_heads(const settings *s, vit_config *config) {

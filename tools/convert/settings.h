@@ -16,6 +16,9 @@ typedef struct settings {
     double norm_eps;
     int act; /* vit_act; -1: not known */
     int img_size[2];
+    int sized;        /* 1: img_size comes from --size, and the recipe follows it */
+    int own_size[2];  /* img_size in the config, whatever the options say */
+    int pos_resample; /* vit_pos_resample; -1: as the layout's library does it */
     pooling pooling;
     int pool_prefix; /* 1: avg includes the tokens in front of the patches */
     int fc_norm;     /* -1: not known */
@@ -36,6 +39,10 @@ typedef struct settings {
 } settings;
 
 void settings_clear(settings *s);
+
+/* "bicubic" and so on; the method of a name, VIT_POS_RESAMPLE_COUNT where there is none. */
+const char *pos_resample_name(vit_pos_resample method);
+vit_pos_resample pos_resample_find(const char *name);
 
 /* Fill in from config.json and preprocessor_config.json, which may be absent. */
 void settings_read(settings *s, const model *m, json config, json processor);

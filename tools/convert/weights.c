@@ -196,6 +196,44 @@ static void write_computed_positions(const model *m, model_writer *w) {
         model_writer_add(w, m->pos_embed, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
 }
 
+/* Rows in memory, after those of prefix tokens, which are zeros or in the checkpoint. */
+typedef struct resampled {
+    const tensor *tensor;
+    const float *rows;
+    size_t zeros, prefix, dim;
+} resampled;
+
+static void read_resampled_row(const void *source, size_t row, float *values) {
+    const resampled *x = source;
+    memset(values, 0, x->dim * sizeof(float));
+    if (row < x->zeros) return;
+    row -= x->zeros;
+    if (row < x->prefix) tensor_read(x->tensor, row * x->dim, x->dim, values);
+    else memcpy(values, x->rows + (row - x->prefix) * x->dim, x->dim * sizeof(float));
+}
+
+static void write_resampled(const model *m, model_writer *w, const tensor *t, size_t zeros) {
+    const vit_config *c = &m->config;
+    resampled x = {t, NULL, zeros, (size_t)m->pos_prefix, (size_t)c->embed_dim};
+    size_t count = (size_t)m->pos_grid[0] * (size_t)m->pos_grid[1] * x.dim;
+    const int size[2] = {c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1]};
+    if (w == NULL) return;
+    float *positions = allocate(count, sizeof(float));
+    tensor_read(t, x.prefix * x.dim, count, positions);
+    float *rows = model_resample(positions, m->pos_grid, size, c->embed_dim, c->pos_resample);
+    x.rows = rows;
+    model_writer_add(w, t->name, read_resampled_row, &x, NULL);
+    free(rows);
+    free(positions);
+}
+
+/* Whether the positions are those of the model's size. */
+static int has_own_grid(const model *m) {
+    const vit_config *c = &m->config;
+    return m->pos_grid[0] == c->img_size[0] / c->patch_size[0] &&
+           m->pos_grid[1] == c->img_size[1] / c->patch_size[1];
+}
+
 static void write_positions(const model *m, model_writer *w) {
     if (m->pos_embed != NULL) {
         write_computed_positions(m, w);
@@ -205,7 +243,8 @@ static void write_positions(const model *m, model_writer *w) {
     size_t zeros = (size_t)(m->config.prefix_tokens - m->pos_prefix);
     const tensor *t = layout_need(m, PART_POS_EMBED, 0, (shape){3, {1, rows, dim}});
     stack x = {{NULL, t, NULL}, {zeros, rows, 0}, dim};
-    write_stack(w, &x, t->name);
+    if (has_own_grid(m)) write_stack(w, &x, t->name);
+    else write_resampled(m, w, t, zeros);
 }
 
 static matrix find_head(const model *m, part p) {
