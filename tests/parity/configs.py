@@ -259,8 +259,6 @@ def timm_refusals():
         "std below 0": ("pretrained_cfg.std", [-1, 1, 1], "std"),
         "input_size 3": ("pretrained_cfg.input_size", 3, "input_size"),
         "input_size of two": ("pretrained_cfg.input_size", [12, 12], "input_size"),
-        "input_size other than the positions'": (
-            "pretrained_cfg.input_size", [3, 16, 16], "16x16"),
         "crop_pct 0": ("pretrained_cfg.crop_pct", 0, "crop_pct"),
         "crop_pct 1e-9": ("pretrained_cfg.crop_pct", 1e-9, "crop_pct"),
         "crop_pct is text": ("pretrained_cfg.crop_pct", "0.9", "crop_pct"),
@@ -278,7 +276,7 @@ def timm_refusals():
         "depth": ("model_args.depth", 2, "depth"),
         "in_chans": ("model_args.in_chans", 1, "in_chans"),
         "patch_size": ("model_args.patch_size", 8, "patch_size"),
-        "img_size": ("model_args.img_size", 24, ["pos_embed", "24x24"]),
+        "img_size": ("model_args.img_size", 24, ["12x12", "24x24"]),
         "num_classes": ("num_classes", 8, "num_classes"),
         "qkv_bias false with biases": ("model_args.qkv_bias", False, "qkv_bias"),
     }
@@ -474,8 +472,19 @@ def option_cases():
         yield good("all options together", family, expected, options=tuple(together))
     oblong = dict(img_size=(8, 20), resize_size=(8, 22))
     yield good("--size 8x20", "timm oblong", oblong, options=("--size", "8x20", "--heads", "2"))
-    yield bad("--size 8x24", "timm oblong", ["pos_embed", "8x24"],
+    yield bad("--size 8x24", "timm oblong", ["pos_embed", "neither the grid of 2x6"],
               options=("--size", "8x24", "--heads", "2"))
+    yield good("input_size other than the positions'", "timm",
+               dict(img_size=(16, 16), resize_size=(17, 17)), words=["3x3", "resampled to 4x4"],
+               config={"pretrained_cfg.input_size": [3, 16, 16]})
+    yield good("--size other than the recipe's", "ViT",
+               dict(img_size=(24, 24), resize_size=(24, 24), pos_resample=1),
+               words=["resampled to 6x6, bicubic as"], options=("--size", "24"))
+    yield good("--pos-resample", "ViT",
+               dict(img_size=(24, 24), resize_size=(24, 24), pos_resample=4),
+               words=["bilinear (--pos-resample)"],
+               options=("--size", "24", "--pos-resample", "bilinear"))
+    yield bad("--pos-resample x", "ViT", "bicubic-offset", options=("--pos-resample", "x"))
 
 
 def replacing_cases():
@@ -524,7 +533,6 @@ def option_refusals():
     yield bad("--eps 1e-60", "timm", "epsilon", options=("--eps", "1e-60"))
     yield bad("--mean with nothing", "timm", "--mean", options=("--mean", ""))
     yield bad("--dtype with nothing", "timm", "--dtype", options=("--dtype", ""))
-    yield bad("--size other than the recipe's", "ViT", "24x24", options=("--size", "24"))
     yield bad("--resize with --crop-pct", "timm", ["--resize", "--crop-pct"],
               options=("--resize", "5", "--crop-pct", "1"))
 
