@@ -31,6 +31,15 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);
 }
 
+void checkpoint_remove_marked(checkpoint *c) {
+    size_t kept = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->tensors[i].used >= 0) c->tensors[kept++] = c->tensors[i];
+        else tensor_free(&c->tensors[i]);
+    }
+    c->count = kept;
+}
+
 void checkpoint_sort(checkpoint *c) {
     if (c->count == 0) fail("%s: there are no tensors", c->file);
     qsort(c->tensors, c->count, sizeof(*c->tensors), by_name);

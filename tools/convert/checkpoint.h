@@ -41,6 +41,9 @@ tensor *checkpoint_find(const checkpoint *c, const char *name);
 tensor *checkpoint_add(checkpoint *c, const file_map *file, char *name);
 zip *checkpoint_open_zip(checkpoint *c, const file_map *file);
 
+/* Removes the tensors that are marked by used -1. */
+void checkpoint_remove_marked(checkpoint *c);
+
 /* Sorts the tensors; a name that is there twice is an error. */
 void checkpoint_sort(checkpoint *c);
 

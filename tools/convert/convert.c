@@ -37,7 +37,11 @@ static const char usage[] =
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
     "  --eps X              epsilon of the LayerNorms\n"
-    "  --act NAME           activation: gelu or gelu_tanh\n"
+    "  --act NAME           activation: gelu, gelu_tanh, quick_gelu or relu (SwiGLU shows in the\n"
+    "                       tensors)\n"
+    "  --pool NAME          what the head reads: token (the class token), avg (the mean of the\n"
+    "                       patches), all (of all tokens) or token_avg (both)\n"
+    "  --post-norm          norms come after attention and MLP (norm_first=False in torch.nn)\n"
     "  --size N|HxW         picture size of the model (img_size); position embeddings of another\n"
     "                       size are resampled\n"
     "  --pos-resample NAME  how: bicubic-antialias (as timm does it), bicubic (Hugging Face),\n"
@@ -155,6 +159,20 @@ static const char *parse_pos_embed(const char *text) {
     return text;
 }
 
+static int parse_act(const char *text) {
+    static const char *const names[VIT_ACT_COUNT] = {"gelu", "gelu_tanh", "quick_gelu", "", "relu"};
+    for (int act = 0; act < VIT_ACT_COUNT; act++) {
+        if (act != VIT_ACT_SWIGLU && strcmp(names[act], text) == 0) return act;
+    }
+    fail("--act: %s is none of gelu, gelu_tanh, quick_gelu and relu", text);
+}
+
+static pooling parse_pooling(const char *text) {
+    pooling p = pooling_find(text);
+    if (p == POOLING_UNKNOWN) fail("--pool: %s is none of token, avg, all and token_avg", text);
+    return p;
+}
+
 static int parse_pos_resample(const char *text) {
     vit_pos_resample method = pos_resample_find(text);
     if (method == VIT_POS_RESAMPLE_COUNT)
@@ -167,7 +185,7 @@ static int parse_pos_resample(const char *text) {
 static int parse_output(const char *text) {
     vit_output output = vit_output_find(text);
     if (output == VIT_OUTPUT_COUNT)
-        fail("--output: %s is none of softmax, sigmoid and number", text);
+        fail("--output: %s is none of softmax, sigmoid, number and embedding", text);
     return (int)output;
 }
 
@@ -182,6 +200,8 @@ enum {
     OPTION_HEADS = 256,
     OPTION_EPS,
     OPTION_ACT,
+    OPTION_POOL,
+    OPTION_POST_NORM,
     OPTION_SIZE,
     OPTION_POS_RESAMPLE,
     OPTION_RESIZE,
@@ -230,7 +250,13 @@ static int parse_setting(int option, const char *text, settings *s) {
         s->norm_eps = parse_positive("eps", text);
         return 1;
     case OPTION_ACT:
-        s->act = parse_choice("act", text, "gelu", "gelu_tanh");
+        s->act = parse_act(text);
+        return 1;
+    case OPTION_POOL:
+        s->pooling = parse_pooling(text);
+        return 1;
+    case OPTION_POST_NORM:
+        s->post_norm = 1;
         return 1;
     case OPTION_SIZE:
         parse_size("size", text, s->img_size), s->sized = 1;
@@ -309,6 +335,8 @@ static const struct option options[] = {
     {"heads", 1, NULL, OPTION_HEADS},
     {"eps", 1, NULL, OPTION_EPS},
     {"act", 1, NULL, OPTION_ACT},
+    {"pool", 1, NULL, OPTION_POOL},
+    {"post-norm", 0, NULL, OPTION_POST_NORM},
     {"size", 1, NULL, OPTION_SIZE},
     {"pos-resample", 1, NULL, OPTION_POS_RESAMPLE},
     {"resize", 1, NULL, OPTION_RESIZE},
@@ -407,6 +435,7 @@ static checkpoint open_checkpoint(const arguments *a, settings *s) {
     checkpoint weights = checkpoint_open(a->in, a->key);
     if (a->prefix != NULL) names_drop_prefix(&weights, a->prefix, 1);
     if (a->names != NULL) s->shape_heads = names_apply(&weights, a->names, s->num_heads);
+    s->renamed = a->names != NULL;
     return weights;
 }
 
@@ -426,10 +455,11 @@ static void convert(const arguments *a, settings *s) {
     char *name = name_of(a->in);
 
     memset(&m, 0, sizeof(m));
-    layout_recognise(&m, &weights);
+    int heads = s->num_heads;
+    layout_recognise(&m, &weights, &heads);
+    if (s->shape_heads == 0 && heads != s->num_heads) s->shape_heads = heads;
     json processor =
-        open_config(a->in, "preprocessor_config.json",
-                    m.layout->family == FAMILY_HF_VIT || m.layout->family == FAMILY_HF_DEIT);
+        open_config(a->in, "preprocessor_config.json", family_is_hugging_face(m.layout->family));
     ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);

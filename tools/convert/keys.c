@@ -123,20 +123,17 @@ static const key recipe_keys[] = {
     {NULL, NULL},
 };
 
+/* Of every image tower in Hugging Face transformers. */
 static const key hugging_face_keys[] = {
-    {"hidden_size", OBEYED},
-    {"num_hidden_layers", OBEYED},
-    {"num_attention_heads", OBEYED},
-    {"intermediate_size", OBEYED},
-    {"hidden_act", OBEYED},
-    {"layer_norm_eps", OBEYED},
-    {"image_size", OBEYED},
-    {"patch_size", OBEYED},
-    {"num_channels", OBEYED},
+    {"hidden_size", OBEYED},       {"num_hidden_layers", OBEYED}, {"num_attention_heads", OBEYED},
+    {"intermediate_size", OBEYED}, {"hidden_act", OBEYED},        {"layer_norm_eps", OBEYED},
+    {"image_size", OBEYED},        {"patch_size", OBEYED},        {"num_channels", OBEYED},
+    {"num_labels", OBEYED},        {"id2label", OBEYED},          {NULL, NULL},
+};
+
+static const key vit_keys[] = {
     {"qkv_bias", OBEYED},
-    {"num_labels", OBEYED},
-    {"id2label", OBEYED},
-    {"model_type", "\"vit\"|\"deit\""},
+    {"model_type", "\"vit\"|\"deit\"|\"vit_msn\"|\"vit_mae\"|\"ijepa\""},
     /* Of pre-training, of the pooler, and of models that only give features. */
     {"encoder_stride", HARMLESS},
     {"use_mask_token", HARMLESS},
@@ -145,6 +142,39 @@ static const key hugging_face_keys[] = {
     {"out_features", HARMLESS},
     {"out_indices", HARMLESS},
     {"stage_names", HARMLESS},
+    /* Of the decoder of ViTMAE, which is left out. */
+    {"decoder_num_attention_heads", HARMLESS},
+    {"decoder_hidden_size", HARMLESS},
+    {"decoder_num_hidden_layers", HARMLESS},
+    {"decoder_intermediate_size", HARMLESS},
+    {"mask_ratio", HARMLESS},
+    {"norm_pix_loss", HARMLESS},
+    {NULL, NULL},
+};
+
+static const key dinov2_keys[] = {
+    {"model_type", "\"dinov2\"|\"dinov2_with_registers\""},
+    {"qkv_bias", OBEYED},
+    {"use_swiglu_ffn", OBEYED},
+    {"num_register_tokens", OBEYED},
+    {"mlp_ratio", HARMLESS}, /* the tensors have it */
+    {"layerscale_value", HARMLESS},
+    /* Of models that only give features. */
+    {"use_mask_token", HARMLESS},
+    {"apply_layernorm", HARMLESS},
+    {"reshape_hidden_states", HARMLESS},
+    {"out_features", HARMLESS},
+    {"out_indices", HARMLESS},
+    {"stage_names", HARMLESS},
+    {NULL, NULL},
+};
+
+static const key clip_keys[] = {
+    {"model_type", "\"clip_vision_model\""},
+    {"projection_dim", HARMLESS}, /* the tensors have it */
+    {"dropout", HARMLESS},
+    {"attention_dropout", HARMLESS},
+    {"initializer_factor", HARMLESS},
     {NULL, NULL},
 };
 
@@ -277,13 +307,15 @@ static const key *const sources[KEYS_SOURCE_COUNT][3] = {
     [KEYS_TIMM] = {timm_keys, recipe_keys, common_keys},
     [KEYS_TIMM_ARGS] = {timm_args_keys},
     [KEYS_RECIPE] = {recipe_keys},
-    [KEYS_HF] = {hugging_face_keys, common_keys},
+    [KEYS_HF] = {hugging_face_keys, common_keys, vit_keys},
+    [KEYS_HF_DINOV2] = {hugging_face_keys, common_keys, dinov2_keys},
+    [KEYS_HF_CLIP] = {hugging_face_keys, common_keys, clip_keys},
     [KEYS_PROCESSOR] = {processor_keys},
     [KEYS_WRAPPER] = {wrapper_keys},
     [KEYS_SIZE] = {size_keys},
 };
 
-static const key *find_key(key_source source, const char *name) {
+static const key *find_key(keys source, const char *name) {
     for (size_t i = 0; i < 3 && sources[source][i] != NULL; i++) {
         for (const key *k = sources[source][i]; k->name != NULL; k++) {
             if (strcmp(k->name, name) == 0) return k;
@@ -301,7 +333,7 @@ static int is_among(const char *values, const char *value) {
     return 0;
 }
 
-char *keys_problem(json object, const char *path, key_source source) {
+char *keys_problem(json object, const char *path, keys source) {
     const cJSON *member;
     char *problem = NULL;
     cJSON_ArrayForEach(member, object.node) {
@@ -322,7 +354,7 @@ char *keys_problem(json object, const char *path, key_source source) {
     return problem;
 }
 
-void keys_check(json object, const char *path, key_source source) {
+void keys_check(json object, const char *path, keys source) {
     char *problem = keys_problem(object, path, source);
     if (problem != NULL) fail("%s", problem);
 }

@@ -1,5 +1,6 @@
 #include "layouts.h"
 
+#include "families.h"
 #include "names.h"
 #include "report.h"
 #include "text.h"
@@ -27,35 +28,33 @@
         [PART_HEAD_DIST] = {"distillation_classifier.weight"},                         \
     }
 
+#define TIMM                                                                                      \
+    {                                                                                             \
+        [PART_PATCH_EMBED] = {"patch_embed.proj.weight"}, [PART_CLASS_TOKEN] = {"cls_token"},     \
+        [PART_DIST_TOKEN] = {"dist_token"}, [PART_REG_TOKEN] = {"reg_token", "register_tokens"},  \
+        [PART_POS_EMBED] = {"pos_embed"}, [PART_PATCH_NORM] = {"patch_norm.weight"},              \
+        [PART_EMBED_NORM] = {"patch_embed.norm.weight"}, [PART_NORM_PRE] = {"norm_pre.weight"},   \
+        [PART_NORM1] = {"blocks.%d.norm1.weight"}, [PART_QKV] = {"blocks.%d.attn.qkv.weight"},    \
+        [PART_Q] = {"blocks.%d.attn.q.weight"}, [PART_K] = {"blocks.%d.attn.k.weight"},           \
+        [PART_V] = {"blocks.%d.attn.v.weight"}, [PART_Q_NORM] = {"blocks.%d.attn.q_norm.weight"}, \
+        [PART_K_NORM] = {"blocks.%d.attn.k_norm.weight"},                                         \
+        [PART_PROJ] = {"blocks.%d.attn.proj.weight"},                                             \
+        [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},                       \
+        [PART_NORM2] = {"blocks.%d.norm2.weight"},                                                \
+        [PART_FC1] = {"blocks.%d.mlp.fc1.weight", "blocks.%d.mlp.w12.weight"},                    \
+        [PART_FC2] = {"blocks.%d.mlp.fc2.weight", "blocks.%d.mlp.w3.weight"},                     \
+        [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},                       \
+        [PART_NORM] = {"norm.weight"}, [PART_FC_NORM] = {"fc_norm.weight"},                       \
+        [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},                        \
+        [PART_HEAD] = {"head.weight", "linear_head.weight"},                                      \
+        [PART_HEAD_DIST] = {"head_dist.weight"},                                                  \
+    }
+
 static const layout layouts[] = {
-    {FAMILY_TIMM,
-     "timm",
-     VIT_POS_BICUBIC_ANTIALIAS,
-     {
-         [PART_PATCH_EMBED] = {"patch_embed.proj.weight"},
-         [PART_CLASS_TOKEN] = {"cls_token"},
-         [PART_DIST_TOKEN] = {"dist_token"},
-         [PART_REG_TOKEN] = {"reg_token"},
-         [PART_POS_EMBED] = {"pos_embed"},
-         [PART_NORM1] = {"blocks.%d.norm1.weight"},
-         [PART_QKV] = {"blocks.%d.attn.qkv.weight"},
-         [PART_Q] = {"blocks.%d.attn.q.weight"},
-         [PART_K] = {"blocks.%d.attn.k.weight"},
-         [PART_V] = {"blocks.%d.attn.v.weight"},
-         [PART_PROJ] = {"blocks.%d.attn.proj.weight"},
-         [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},
-         [PART_NORM2] = {"blocks.%d.norm2.weight"},
-         [PART_FC1] = {"blocks.%d.mlp.fc1.weight"},
-         [PART_FC2] = {"blocks.%d.mlp.fc2.weight"},
-         [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},
-         [PART_NORM] = {"norm.weight"},
-         [PART_FC_NORM] = {"fc_norm.weight"},
-         [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},
-         [PART_HEAD] = {"head.weight"},
-         [PART_HEAD_DIST] = {"head_dist.weight"},
-     }},
+    {FAMILY_TIMM, "timm", VIT_POS_BICUBIC_ANTIALIAS, TIMM},
     {FAMILY_HF_VIT, "Hugging Face ViT", VIT_POS_BICUBIC, HUGGING_FACE("vit.")},
     {FAMILY_HF_DEIT, "Hugging Face DeiT", VIT_POS_BICUBIC, HUGGING_FACE("deit.")},
+    {FAMILY_HF_VIT, "Hugging Face IJepa", VIT_POS_BICUBIC, HUGGING_FACE("ijepa.")},
     {FAMILY_HF_VIT, "Hugging Face ViT or DeiT, the model alone", VIT_POS_BICUBIC, HUGGING_FACE("")},
     {FAMILY_TORCHVISION,
      "torchvision",
@@ -80,19 +79,33 @@ static const layout layouts[] = {
 
 #define LAYOUTS (sizeof(layouts) / sizeof(layouts[0]))
 
+/* Of the families that families.c makes timm's names of. */
+static const layout renamed[] = {
+    {FAMILY_HF_DINOV2, "Hugging Face Dinov2", VIT_POS_BICUBIC, TIMM},
+    {FAMILY_HF_CLIP, "Hugging Face CLIP", VIT_POS_BICUBIC, TIMM},
+    {FAMILY_OPENAI_CLIP, "OpenAI CLIP or OpenCLIP", VIT_POS_BICUBIC, TIMM},
+    {FAMILY_JAX, "Google's JAX ViT", VIT_POS_BILINEAR, TIMM},
+    {FAMILY_LUCIDRAINS, "lucidrains' vit-pytorch", VIT_POS_BICUBIC, TIMM},
+};
+
+int family_is_hugging_face(family f) {
+    return f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT || f == FAMILY_HF_DINOV2 ||
+           f == FAMILY_HF_CLIP;
+}
+
 /* Parts of names that show a model which the .vit format cannot express. */
 static const struct {
     const char *name, *reason;
 } refused[] = {
-    {"vision_model.", "a CLIP model"},
-    {"dinov2", "a DINOv2 model of Hugging Face's"},
-    {"layer_scale1.lambda1", "a DINOv2 model of Hugging Face's"},
-    {"norm_pre.", "a norm in front of the blocks, as CLIP has,"},
-    {"q_norm.", "normalised queries and keys"},
-    {"k_norm.", "normalised queries and keys"},
-    {"mlp.w12.", "a SwiGLU MLP"},
-    {"mlp.fc1_g.", "a SwiGLU MLP"},
-    {"mlp.weights_in.", "a SwiGLU MLP"},
+    {"mlp.fc1_g.", "a SwiGLU MLP in two matrices, as EVA has,"},
+    {"attn.q_bias", "a bias of q and v alone, as BEiT has,"},
+    {"visual.attnpool.", "a CLIP model whose image tower is a ResNet"},
+    {"visual.trunk.", "a CLIP model whose image tower is timm's"},
+    {"head.probe", "attention pooling (SigLIP)"},
+    {"rotary", "rotary positions"},
+    {"rope", "rotary positions"},
+    {"freqs_cis", "rotary positions"},
+    {"downsample.reduction.", "a network with windows (Swin)"},
     {"mlp.norm.", "a norm within the MLP"},
     {"attn_pool.", "attention pooling (global_pool map)"},
     {"rel_pos", "a relative position bias"},
@@ -156,16 +169,15 @@ static tensor *take(tensor *t, shape expected) {
     return t;
 }
 
-REPORT_NORETURN static void fail_missing(const model *m, part p, const char *name) {
-    fail("%s: %s is missing%s", m->checkpoint->file, name,
-         p == PART_HEAD ? ": the model has no classification head" : "");
+REPORT_NORETURN static void fail_missing(const model *m, const char *name) {
+    fail("%s: %s is missing", m->checkpoint->file, name);
 }
 
 static tensor *get(const model *m, part p, int block, int bias, shape expected, int needed) {
     char name[128] = "";
     tensor *t = look_up(m, p, block, bias, name, sizeof(name));
     if (t != NULL) return take(t, expected);
-    if (needed) fail_missing(m, p, name);
+    if (needed) fail_missing(m, name);
     return NULL;
 }
 
@@ -190,7 +202,7 @@ int layout_has(const model *m, part p) {
 static int size_of(const model *m, part p, size_t axis, size_t rank, size_t other_rank) {
     char name[128];
     const tensor *t = look_up(m, p, 0, 0, name, sizeof(name));
-    if (t == NULL) fail_missing(m, p, name);
+    if (t == NULL) fail_missing(m, name);
     shape s = shape_of(t);
     if (s.rank != rank && s.rank != other_rank)
         fail("%s: %s has %zu dimensions, not %zu", t->file, name, s.rank, rank);
@@ -207,7 +219,7 @@ static int count_blocks(const model *m) {
     for (size_t i = 0; i < m->checkpoint->count && i < MODEL_MAX_SIZE; i++)
         count += look_up(m, PART_NORM1, (int)i, 0, name, sizeof(name)) != NULL;
     if (count == 0 && look_up(m, PART_NORM1, 0, 0, name, sizeof(name)) == NULL)
-        fail_missing(m, PART_NORM1, name);
+        fail_missing(m, name);
     return count;
 }
 
@@ -222,12 +234,13 @@ const tensor *layout_refused(const checkpoint *c, const char **reason) {
 }
 
 const char *layout_first_name(size_t index) {
-    return index < LAYOUTS ? layouts[index].names[PART_PATCH_EMBED][0] : NULL;
+    return index < LAYOUTS ? layouts[index].names[PART_PATCH_EMBED][0]
+                           : families_mark(index - LAYOUTS);
 }
 
 /* The layout whose names these are: any one of three tensors decides, so that another one that is
    missing can be named. */
-const layout *layout_find(const checkpoint *c, const char **why) {
+static const layout *find_layout(const checkpoint *c, const char **why) {
     static const part first[] = {PART_PATCH_EMBED, PART_CLASS_TOKEN, PART_POS_EMBED};
     for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
         for (size_t j = 0; j < LAYOUTS; j++) {
@@ -265,7 +278,7 @@ static char *find_prefix(const checkpoint *c) {
     return NULL;
 }
 
-void layout_drop_prefix(checkpoint *c) {
+static void drop_prefix(checkpoint *c) {
     char *prefix = find_prefix(c);
     if (prefix != NULL) names_drop_prefix(c, prefix, 0);
     free(prefix);
@@ -294,29 +307,77 @@ static int find_pre_logits(const model *m) {
     return size_of(m, PART_PRE_LOGITS, 0, 2, 2);
 }
 
-void layout_recognise(model *m, checkpoint *c) {
+const layout *layout_identify(checkpoint *c, int *heads, const char **why) {
+    family f = FAMILY_TIMM;
+    *why = families_apply(c, heads, &f);
+    if (*why != NULL) {
+        size_t i = 0;
+        while (renamed[i].family != f) i++;
+        return &renamed[i];
+    }
+    drop_prefix(c);
+    return find_layout(c, why);
+}
+
+/* What is not in every model. */
+static void find_optional(model *m) {
     vit_config *config = &m->config;
-    const char *why, *reason;
+    config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
+    if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
+    config->patch_norm = layout_has(m, PART_PATCH_NORM);
+    config->embed_norm = layout_has(m, PART_EMBED_NORM);
+    config->norm_pre = layout_has(m, PART_NORM_PRE);
+    config->qk_norm = layout_has(m, PART_Q_NORM) || layout_has(m, PART_K_NORM);
+    if (layout_has(m, PART_HEAD)) config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
+    else note("there is no head: the model's output is an embedding");
+    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
+}
+
+/* fc1 has a gate where it has twice the outputs that fc2 reads. */
+static void find_mlp(model *m) {
+    vit_config *config = &m->config;
+    int outputs = size_of(m, PART_FC1, 0, 2, 2);
+    config->mlp_dim = size_of(m, PART_FC2, 1, 2, 2);
+    if (outputs == 2 * config->mlp_dim) config->act = VIT_ACT_SWIGLU;
+    else if (outputs != config->mlp_dim)
+        fail("%s: the MLP's first matrix has %d outputs, its second %d inputs", m->checkpoint->file,
+             outputs, config->mlp_dim);
+}
+
+void layout_recognise(model *m, checkpoint *c, int *heads) {
+    const char *reason, *why;
     const tensor *other = layout_refused(c, &reason);
     if (other != NULL) fail("%s: %s: %s is not supported", other->file, other->name, reason);
-    layout_drop_prefix(c);
     m->checkpoint = c;
-    m->layout = layout_find(c, &why);
+    m->layout = layout_identify(c, heads, &why);
     if (m->layout == NULL)
         fail("%s: the tensors' names (%s, ...) are not those of a ViT in timm, Hugging Face "
-             "transformers or torchvision: --list shows them, --names says what they are",
+             "transformers, torchvision, CLIP, JAX or vit-pytorch: --list shows them, --names says "
+             "what they are",
              c->file, c->tensors[0].name);
+    layout_measure(m);
+}
+
+void layout_measure(model *m) {
+    vit_config *config = &m->config;
     config->embed_dim = size_of(m, PART_PATCH_EMBED, 0, 4, 2);
     config->in_chans = size_of(m, PART_PATCH_EMBED, 1, 4, 2);
     config->patch_size[0] = size_of(m, PART_PATCH_EMBED, 2, 4, 2);
     config->patch_size[1] = size_of(m, PART_PATCH_EMBED, 3, 4, 2);
     if (config->patch_size[0] == 0) guess_patch_size(m);
     config->depth = count_blocks(m);
-    config->mlp_dim = size_of(m, PART_FC1, 0, 2, 2);
-    config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
-    if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
-    config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
-    if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
+    m->inner =
+        layout_has(m, PART_Q) ? size_of(m, PART_Q, 0, 2, 2) : size_of(m, PART_QKV, 0, 2, 2) / 3;
+    find_mlp(m);
+    find_optional(m);
+}
+
+int layout_head_inputs(const model *m) {
+    return layout_has(m, PART_HEAD) ? size_of(m, PART_HEAD, 1, 2, 2) : 0;
+}
+
+int layout_norm_size(const model *m, part p) {
+    return layout_has(m, p) ? size_of(m, p, 0, 1, 1) : 0;
 }
 
 int layout_pos_rows(const model *m) {
@@ -326,9 +387,10 @@ int layout_pos_rows(const model *m) {
 /* Why a tensor that the model does not use is left out; NULL: there is no good reason. */
 static const char *reason_to_leave_out(const model *m, const tensor *t) {
     const char *name = t->name;
-    int timm = m->layout->family == FAMILY_TIMM;
+    int timm = m->layout->family == FAMILY_TIMM || m->layout->family > FAMILY_TORCHVISION;
     if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
-    if (text_ends_with(name, "mask_token")) return "used in pre-training only";
+    if (text_ends_with(name, "mask_token") || strncmp(name, "decoder.", 8) == 0)
+        return "used in pre-training only";
     if (text_ends_with(name, "position_ids")) return "an index, not a weight";
     if (tensor_count(t) == 0) return "it is empty";
     if (t->type == TENSOR_OTHER) return "its type is not that of weights";

@@ -6,7 +6,17 @@
 #include "checkpoint.h"
 #include "vit.h"
 
-typedef enum family { FAMILY_TIMM, FAMILY_HF_VIT, FAMILY_HF_DEIT, FAMILY_TORCHVISION } family;
+typedef enum family {
+    FAMILY_TIMM,
+    FAMILY_HF_VIT,
+    FAMILY_HF_DEIT,
+    FAMILY_TORCHVISION,
+    FAMILY_HF_DINOV2, /* from here on by the rules of families.c, under timm's names */
+    FAMILY_HF_CLIP,
+    FAMILY_OPENAI_CLIP,
+    FAMILY_JAX,
+    FAMILY_LUCIDRAINS
+} family;
 
 /* The tensors, by their weights: the bias has the same name with "bias" for "weight". */
 typedef enum part {
@@ -15,11 +25,16 @@ typedef enum part {
     PART_DIST_TOKEN,
     PART_REG_TOKEN,
     PART_POS_EMBED,
+    PART_PATCH_NORM, /* of the pixels ... */
+    PART_EMBED_NORM, /* ... and of their embedding */
+    PART_NORM_PRE,
     PART_NORM1,
     PART_QKV, /* one matrix, or three: */
     PART_Q,
     PART_K,
     PART_V,
+    PART_Q_NORM,
+    PART_K_NORM,
     PART_PROJ,
     PART_LAYER_SCALE1,
     PART_NORM2,
@@ -47,6 +62,7 @@ typedef struct model {
     const layout *layout;
     vit_config config;
     char architecture[64];
+    int inner;             /* outputs of q, of k, and of v */
     int flat_patch_embed;  /* 1: its weight is a matrix, as in old timm files */
     const char *pos_embed; /* how position embeddings are computed; NULL: they are a tensor */
     int pos_prefix;        /* rows before the patches in that tensor ... */
@@ -61,20 +77,26 @@ typedef struct shape {
     size_t rank, sizes[TENSOR_RANK];
 } shape;
 
-/* Drop what stands before all names, as "module." does; a note says so. */
-void layout_drop_prefix(checkpoint *c);
+/* The layout that the names are those of, and the name that decides; NULL: they are none's. What stands
+   before all names, as "module." does, is dropped with a note, and some names become timm's. heads: set
+   where shapes say how many there are. */
+const layout *layout_identify(checkpoint *c, int *heads, const char **why);
 
-/* The layout that the names are those of, and the name that decides; NULL: they are none's. */
-const layout *layout_find(const checkpoint *c, const char **why);
-
-/* The patch embedding's name in each layout; NULL after the last. */
+/* A name that decides for each layout; NULL after the last. */
 const char *layout_first_name(size_t index);
 
 /* A tensor that shows a model which the .vit format cannot express, and what it is; or NULL. */
 const tensor *layout_refused(const checkpoint *c, const char **reason);
 
-/* Find out whose names the checkpoint uses and how large the model is. A prefix is dropped. */
-void layout_recognise(model *m, checkpoint *c);
+/* Find out whose names the checkpoint uses and how large the model is. A prefix is dropped. heads: set
+   where shapes say how many there are. */
+void layout_recognise(model *m, checkpoint *c, int *heads);
+
+/* The latter for a model whose checkpoint and layout are set. */
+void layout_measure(model *m);
+
+/* Whether it is a family of Hugging Face transformers. */
+int family_is_hugging_face(family f);
 
 /* A tensor of the model, marked as used; block is 0 outside the blocks. Where it is missing, need ends
    the program with its name and find returns NULL. The shape is checked. */
@@ -84,6 +106,10 @@ tensor *layout_need_bias(const model *m, part p, int block, size_t size);
 
 /* Whether a tensor is there; its shape is not checked. */
 int layout_has(const model *m, part p);
+
+/* What the head reads, and the length of a norm; 0 where there is none. */
+int layout_head_inputs(const model *m);
+int layout_norm_size(const model *m, part p);
 
 /* Rows of the position embeddings; 0 where there are none. */
 int layout_pos_rows(const model *m);

@@ -43,10 +43,11 @@ static void print_tensors(const checkpoint *c) {
 }
 
 /* What the tensors of a model say, and what they do not. */
-static void print_model(checkpoint *c) {
+static void print_model(checkpoint *c, const layout *l) {
     model m;
     memset(&m, 0, sizeof(m));
-    layout_recognise(&m, c);
+    m.checkpoint = c, m.layout = l;
+    layout_measure(&m);
     const vit_config *config = &m.config;
     printf(
         "their shapes say: embed_dim %d, depth %d, mlp_dim %d, %d classes, patches of %dx%d in %d "
@@ -62,16 +63,16 @@ void list_checkpoint(checkpoint *c) {
     const char *why = NULL, *reason;
     print_tensors(c);
     const tensor *refused = layout_refused(c, &reason);
-    if (refused == NULL) layout_drop_prefix(c);
-    const layout *l = refused == NULL ? layout_find(c, &why) : NULL;
+    int heads = 0;
+    const layout *l = refused == NULL ? layout_identify(c, &heads, &why) : NULL;
     if (l != NULL) {
         printf("the names are those of %s, as there is %s\n", l->title, why);
-        print_model(c);
+        print_model(c, l);
     } else if (refused != NULL) {
         printf("%s shows %s, which is not supported\n", refused->name, reason);
     } else {
-        printf("the names are not those of timm, Hugging Face ViT or DeiT, or torchvision, which "
-               "have one of");
+        printf("the names are not those of timm, Hugging Face transformers, torchvision, CLIP, "
+               "JAX or vit-pytorch, which have one of");
         for (size_t i = 0; (why = layout_first_name(i)) != NULL; i++)
             printf("%s %s", i > 0 ? "," : "", why);
         printf(

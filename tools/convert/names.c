@@ -24,7 +24,9 @@ const char names_usage[] =
     "  [out (head dim)]      blocks.{i}.attn.proj.weight\n"
     "  [out in]              blocks.{i}.mlp.fc1.weight, .fc2, head.weight; kernels: [in out]\n"
     "  [1 tokens width]      pos_embed, reg_token; cls_token, dist_token; ones may be missing\n"
-    "  [width]               norm.weight, .bias, blocks.{i}.norm1, .norm2, .ls1.gamma\n"
+    "  [width]               norm.weight, .bias, norm_pre, patch_embed.norm (of embeddings),\n"
+    "                        blocks.{i}.norm1, .norm2, .attn.q_norm, .k_norm, .ls1.gamma\n"
+    "  [(chan row col)]      patch_norm.weight, .bias, of a patch's pixels\n"
     "(a b) is one axis on which b runs faster. With *, these are the weight's; the bias has those\n"
     "of them that are outputs. chan=3 gives a length that the shape does not say; how many heads\n"
     "share an axis says --heads, if no shape does.\n";
@@ -65,6 +67,11 @@ static const struct target {
     {"blocks.{i}.mlp.fc1", "out in", "out"},
     {"blocks.{i}.mlp.fc2", "out in", "out"},
     {"blocks.{i}.ls2.gamma", "width", NULL},
+    {"norm_pre", "width", "width"},
+    {"patch_norm", "(chan row col)", "(chan row col)"},
+    {"patch_embed.norm", "width", "width"},
+    {"blocks.{i}.attn.q_norm", "width", "width"},
+    {"blocks.{i}.attn.k_norm", "width", "width"},
     {"norm", "width", "width"},
     {"fc_norm", "width", "width"},
     {"pre_logits.fc", "out in", "out"},
@@ -178,15 +185,12 @@ static void parse_line(rule *r, char *text) {
     check_placeholders(r);
 }
 
-static rule *read_rules(const char *file, size_t *count) {
-    file_map map = file_map_open(file);
-    char *text = allocate(map.size + 1, 1), *next = text;
+/* The rules in a text, which is cut into its lines. */
+static rule *parse_rules(const char *file, char *text, size_t *count) {
     rule *rules = NULL;
     size_t capacity = 0;
+    char *next = text;
     *count = 0;
-    if (map.size > 0) memcpy(text, map.data, map.size);
-    if (strlen(text) != map.size) fail("%s: not a text: it has a NUL", file);
-    if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) next += 3;
     for (size_t line = 1; *next != 0; line++) {
         char *this = next;
         next += strcspn(this, "\n");
@@ -200,6 +204,16 @@ static rule *read_rules(const char *file, size_t *count) {
         r->file = file, r->line = line;
         parse_line(r, this);
     }
+    return rules;
+}
+
+static rule *read_rules(const char *file, size_t *count) {
+    file_map map = file_map_open(file);
+    char *text = allocate(map.size + 1, 1);
+    if (map.size > 0) memcpy(text, map.data, map.size);
+    if (strlen(text) != map.size) fail("%s: not a text: it has a NUL", file);
+    int mark = strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    rule *rules = parse_rules(file, text + mark, count);
     if (*count == 0) fail("%s: no line with a name", file);
     free(text);
     file_map_close(&map);
@@ -258,8 +272,8 @@ static match find_rule(rule *rules, size_t count, const tensor *t) {
     return found;
 }
 
-/* Rules for all tensors. Blocks are counted from the least number that one has. */
-static match *find_rules(const checkpoint *c, rule *rules, size_t count) {
+/* Rules for all tensors; unless they are optional, each has to be one's. Blocks are counted from the least number that one has. */
+static match *find_rules(const checkpoint *c, rule *rules, size_t count, int optional) {
     match *found = allocate(c->count, sizeof(*found));
     size_t least = (size_t)-1;
     for (size_t i = 0; i < c->count; i++) {
@@ -269,7 +283,7 @@ static match *find_rules(const checkpoint *c, rule *rules, size_t count) {
             least = found[i].block;
     }
     for (size_t i = 0; i < count; i++) {
-        if (rules[i].matches == 0)
+        if (rules[i].matches == 0 && !optional)
             fail_line(&rules[i],
                       "no tensor has such a name (--list shows them): ", rules[i].theirs);
     }
@@ -520,16 +534,6 @@ static void join_pieces(checkpoint *c, const match *found, size_t i, char **name
     whole->shape[whole->piece_axis] = count;
 }
 
-/* Removes the tensors that are marked. */
-static void remove_marked(checkpoint *c) {
-    size_t kept = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->tensors[i].used >= 0) c->tensors[kept++] = c->tensors[i];
-        else tensor_free(&c->tensors[i]);
-    }
-    c->count = kept;
-}
-
 static void leave_out(checkpoint *c, const match *found, const rule *r) {
     const char *first = NULL;
     for (size_t i = 0; i < c->count; i++) {
@@ -568,10 +572,9 @@ static void rename_tensors(checkpoint *c, const match *found, char **names, int 
     }
 }
 
-int names_apply(checkpoint *c, const char *file, int heads) {
-    size_t count;
-    rule *rules = read_rules(file, &count);
-    match *found = find_rules(c, rules, count);
+/* Renames the tensors, and leaves out those of rules for that. Frees the rules. */
+static int apply_rules(checkpoint *c, rule *rules, size_t count, int optional, int heads) {
+    match *found = find_rules(c, rules, count, optional);
     char **names = allocate(c->count, sizeof(char *));
     rename_tensors(c, found, names, &heads);
     for (size_t i = 0; i < c->count; i++) {
@@ -580,17 +583,28 @@ int names_apply(checkpoint *c, const char *file, int heads) {
         c->tensors[i].name = names[i];
     }
     for (size_t i = 0; i < count; i++) {
-        if (rules[i].target == NULL) leave_out(c, found, &rules[i]);
+        if (rules[i].target == NULL && rules[i].matches > 0) leave_out(c, found, &rules[i]);
     }
-    remove_marked(c);
+    checkpoint_remove_marked(c);
     checkpoint_sort(c);
-    note(
-        "names do not say what comes when: assumed that norms come before attention and MLP, as in "
-        "timm; models with norms after them (norm_first=False) are not supported");
     free(names);
     free(found);
     free_rules(rules, count);
     return heads;
+}
+
+int names_apply(checkpoint *c, const char *file, int heads) {
+    size_t count;
+    rule *rules = read_rules(file, &count);
+    return apply_rules(c, rules, count, 0, heads);
+}
+
+int names_apply_known(checkpoint *c, const char *title, const char *text, int heads) {
+    size_t count;
+    char *copy = format_text("%s", text);
+    rule *rules = parse_rules(title, copy, &count);
+    free(copy);
+    return apply_rules(c, rules, count, 1, heads);
 }
 
 /* ---- prefixes -------------------------------------------------------------------------------- */
@@ -614,6 +628,6 @@ void names_drop_prefix(checkpoint *c, const char *prefix, int leave_out) {
         if (strncmp(t->name, prefix, length) != 0 || t->name[length] == 0) continue;
         memmove(t->name, t->name + length, strlen(t->name + length) + 1);
     }
-    remove_marked(c);
+    checkpoint_remove_marked(c);
     checkpoint_sort(c);
 }

@@ -74,10 +74,10 @@ static void read_crop(settings *s, json recipe, const int input[2]) {
 
 /* Whether any key of a recipe is there: then timm's own defaults replace the missing ones. */
 static int has_recipe(json object) {
-    static const char *const keys[] = {"input_size", "interpolation", "crop_pct",
+    static const char *const names[] = {"input_size", "interpolation", "crop_pct",
                                        "crop_mode",  "mean",          "std"};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (json_get(object, keys[i]).node != NULL) return 1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (json_get(object, names[i]).node != NULL) return 1;
     }
     return 0;
 }
@@ -140,7 +140,10 @@ static int is_wrapper(const char *name) {
 }
 
 static const char *class_name(json processor, family f) {
-    const char *fallback = f == FAMILY_HF_DEIT ? "DeiTImageProcessor" : "ViTImageProcessor";
+    const char *fallback = f == FAMILY_HF_DEIT     ? "DeiTImageProcessor"
+                           : f == FAMILY_HF_CLIP   ? "CLIPImageProcessor"
+                           : f == FAMILY_HF_DINOV2 ? "BitImageProcessor"
+                                                   : "ViTImageProcessor";
     fallback = json_text(processor, "feature_extractor_type", fallback);
     return json_text(processor, "image_processor_type", fallback);
 }
@@ -299,13 +302,14 @@ enum { ASSUMED_RESIZE = 1, ASSUMED_INTERPOLATION = 2, ASSUMED_MEAN = 4, ASSUMED_
 static int assume(settings *s, const model *m) {
     family f = m->layout->family;
     int torchvision = f == FAMILY_TORCHVISION, huge = torchvision && m->config.img_size[0] != 224;
-    int imagenet = torchvision || (f != FAMILY_HF_DEIT && layout_has(m, PART_DIST_TOKEN));
-    int assumed = 0;
-    if (m->config.in_chans != 3) imagenet = 0;
+    int clip = f == FAMILY_HF_CLIP || f == FAMILY_OPENAI_CLIP;
+    int imagenet = torchvision || f == FAMILY_HF_DINOV2 ||
+                   (f != FAMILY_HF_DEIT && layout_has(m, PART_DIST_TOKEN));
+    int known = m->config.in_chans == 3 && (imagenet || clip), assumed = 0;
     if (s->resize < 0 && s->crop_pct == 0) {
         assumed |= ASSUMED_RESIZE;
         s->squash = f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT;
-        s->crop_pct = f == FAMILY_TIMM ? 0.9 : f == FAMILY_HF_VIT || huge ? 1 : 0.875;
+        s->crop_pct = f == FAMILY_TIMM ? 0.9 : f == FAMILY_HF_VIT || huge || clip ? 1 : 0.875;
     }
     if (s->interpolation < 0) {
         assumed |= ASSUMED_INTERPOLATION;
@@ -313,8 +317,12 @@ static int assume(settings *s, const model *m) {
                                                                         : VIT_INTERPOLATION_BICUBIC;
     }
     assumed |= (s->means == 0 ? ASSUMED_MEAN : 0) | (s->stds == 0 ? ASSUMED_STD : 0);
-    set_channels(s->mean, &s->means, imagenet ? imagenet_mean : half, imagenet ? 3 : 1);
-    set_channels(s->std, &s->stds, imagenet ? imagenet_std : half, imagenet ? 3 : 1);
+    set_channels(s->mean, &s->means,
+                 !known ? half
+                 : clip ? clip_mean
+                        : imagenet_mean,
+                 known ? 3 : 1);
+    set_channels(s->std, &s->stds, !known ? half : clip ? clip_std : imagenet_std, known ? 3 : 1);
     return m->config.in_chans <= 4 ? assumed : assumed & ~(ASSUMED_MEAN | ASSUMED_STD);
 }
 

@@ -60,13 +60,25 @@ static int read_act(const char *file, const char *name) {
     static const struct {
         const char *name;
         vit_act act;
-    } acts[] = {{"gelu", VIT_ACT_GELU},           {"gelu_python", VIT_ACT_GELU},
-                {"gelu_new", VIT_ACT_GELU_TANH},  {"gelu_pytorch_tanh", VIT_ACT_GELU_TANH},
-                {"gelu_tanh", VIT_ACT_GELU_TANH}, {"gelu_fast", VIT_ACT_GELU_TANH}};
+    } acts[] = {{"gelu", VIT_ACT_GELU},
+                {"gelu_python", VIT_ACT_GELU},
+                {"gelu_new", VIT_ACT_GELU_TANH},
+                {"gelu_pytorch_tanh", VIT_ACT_GELU_TANH},
+                {"gelu_tanh", VIT_ACT_GELU_TANH},
+                {"gelu_fast", VIT_ACT_GELU_TANH},
+                {"quick_gelu", VIT_ACT_QUICK_GELU},
+                {"relu", VIT_ACT_RELU}};
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
         if (strcmp(acts[i].name, name) == 0) return (int)acts[i].act;
     }
     fail("%s: the activation %s is not supported (--act)", file, name);
+}
+
+pooling pooling_find(const char *name) {
+    static const char *const names[] = {"", "token", "avg", "all", "token_avg"};
+    int i = 1;
+    while (i <= POOLING_TOKEN_AVG && strcmp(names[i], name) != 0) i++;
+    return i <= POOLING_TOKEN_AVG ? (pooling)i : POOLING_UNKNOWN;
 }
 
 /* problem_type, as Hugging Face transformers have it. */
@@ -96,7 +108,7 @@ static pooling read_pooling(const char *file, const char *name) {
 static void read_timm_pooling(settings *s, json config, json args, json recipe) {
     const char *name = json_text(recipe, "global_pool", NULL);
     name = json_text(args, "global_pool", json_text(config, "global_pool", name));
-    if (name != NULL) s->pooling = read_pooling(config.file, name);
+    if (name != NULL && s->pooling == POOLING_UNKNOWN) s->pooling = read_pooling(config.file, name);
     s->pool_prefix = json_bool(args, "pool_include_prefix", 0);
     s->fc_norm = json_bool(args, "fc_norm", -1);
     s->qkv_bias = json_bool(args, "qkv_bias", -1);
@@ -162,13 +174,53 @@ static void read_hf_name(settings *s, json config) {
     if (cJSON_IsString(class)) set_architecture(s, class->valuestring);
 }
 
+/* What a config.json has no key for, and what numbers its absence stands for. */
+typedef struct hf_defaults {
+    family family;
+    keys keys;
+    double eps;
+    const char *act;
+    int patch_size;
+} hf_defaults;
+
+static const hf_defaults hf_families[] = {
+    {FAMILY_HF_VIT, KEYS_HF, 1e-12, "gelu", 16},
+    {FAMILY_HF_DEIT, KEYS_HF, 1e-12, "gelu", 16},
+    {FAMILY_HF_DINOV2, KEYS_HF_DINOV2, 1e-6, "gelu", 14},
+    {FAMILY_HF_CLIP, KEYS_HF_CLIP, 1e-5, "quick_gelu", 32},
+};
+
+static const hf_defaults *find_hf_defaults(family f) {
+    const hf_defaults *d = hf_families;
+    while (d->family != f) d++;
+    return d;
+}
+
+/* Of a whole CLIP model, the part on its image tower. */
+static json vision_part(json config) {
+    json vision = json_get(config, "vision_config");
+    if (!cJSON_IsObject(vision.node)) return config;
+    vision.file = config.file;
+    return vision;
+}
+
+/* Dinov2's mlp_ratio and use_swiglu_ffn, which the tensors say as well. */
+static void expect_dinov2(const vit_config *c, json config) {
+    int gated = json_bool(config, "use_swiglu_ffn", c->act == VIT_ACT_SWIGLU);
+    if (gated != (c->act == VIT_ACT_SWIGLU))
+        fail("%s: use_swiglu_ffn does not fit the tensors", config.file);
+    expect(config, "num_register_tokens", c->prefix_tokens - 1);
+}
+
 static void read_hf_model(settings *s, const model *m, json config) {
-    keys_check(config, "", KEYS_HF);
+    const hf_defaults *defaults = find_hf_defaults(m->layout->family);
+    keys_check(config, "", defaults->keys);
     read_hf_name(s, config);
     if (s->num_heads == 0)
         s->num_heads = json_int(config, "num_attention_heads", 12, 1, MODEL_MAX_SIZE);
-    if (s->norm_eps == 0) s->norm_eps = json_positive(config, "layer_norm_eps", 1e-12);
-    if (s->act < 0) s->act = read_act(config.file, json_text(config, "hidden_act", "gelu"));
+    if (s->norm_eps == 0) s->norm_eps = json_positive(config, "layer_norm_eps", defaults->eps);
+    if (s->act < 0) s->act = read_act(config.file, json_text(config, "hidden_act", defaults->act));
+    if (defaults->family == FAMILY_HF_DINOV2) expect_dinov2(&m->config, config);
     read_output(s, config);
     s->qkv_bias = json_bool(config, "qkv_bias", 1);
     json_size(config, "image_size", MODEL_MAX_SIZE, s->img_size);
@@ -176,29 +228,32 @@ static void read_hf_model(settings *s, const model *m, json config) {
     if (s->img_size[0] == 0) s->img_size[0] = s->img_size[1] = 224;
     expect(config, "hidden_size", m->config.embed_dim);
     expect(config, "num_hidden_layers", m->config.depth);
-    expect(config, "intermediate_size", m->config.mlp_dim);
+    if (m->config.act != VIT_ACT_SWIGLU) expect(config, "intermediate_size", m->config.mlp_dim);
     expect(config, "num_channels", m->config.in_chans);
-    expect(config, "num_labels", m->config.num_classes);
+    if (m->config.num_classes > 0 && defaults->family != FAMILY_HF_CLIP)
+        expect(config, "num_labels", m->config.num_classes);
     expect_patch_size(config, &m->config);
 }
 
-void settings_read(settings *s, const model *m, json config, json processor) {
+void settings_read(settings *s, model *m, json config, json processor) {
     family f = m->layout->family;
-    int hugging_face = f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT;
+    int hugging_face = family_is_hugging_face(f);
     if (hugging_face) s->crop = VIT_CROP_FLOOR;
-    if (hugging_face && config.node != NULL) read_hf_model(s, m, config);
+    if (hugging_face && config.node != NULL) read_hf_model(s, m, vision_part(config));
     if (f == FAMILY_TIMM && config.node != NULL) read_timm(s, m, config);
-    if (f == FAMILY_TORCHVISION && config.node != NULL)
-        note("%s: its labels alone are read, as torchvision has no such file", config.file);
+    if (!hugging_face && f != FAMILY_TIMM && config.node != NULL)
+        note("%s: its labels alone are read, as %s has no such file", config.file,
+             m->layout->title);
     if (processor.node != NULL) recipe_read_processor(s, m, processor);
 }
 
 /* ---- what is usual ------------------------------------------------------------------------- */
 
 /* timm's rule is 64 per head; the huge and giant models have 16 heads in every library. */
-static void assume_heads(settings *s, const vit_config *config) {
-    int dim = config->embed_dim;
+static void assume_heads(settings *s, const model *m) {
+    int dim = m->inner, normed = layout_norm_size(m, PART_Q_NORM);
     int wide = dim == 1152 || dim == 1280 || dim == 1408 || dim == 1664;
+    if (normed > 0 && s->shape_heads == 0) s->shape_heads = dim / normed;
     if (s->num_heads == 0) s->num_heads = s->shape_heads;
     if (s->shape_heads > 0 && s->num_heads != s->shape_heads)
         fail("a config says that there are %d heads, the tensors' shapes say %d", s->num_heads,
@@ -211,27 +266,67 @@ static void assume_heads(settings *s, const vit_config *config) {
          s->num_heads, dim / s->num_heads);
 }
 
-static void assume_numerics(settings *s, family f) {
-    if (s->norm_eps == 0) {
-        s->norm_eps = f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT ? 1e-12 : 1e-6;
-        note("no config gives epsilon: assumed %g (--eps)", s->norm_eps);
-    }
-    if (s->act < 0) {
-        s->act = VIT_ACT_GELU;
-        note("no config gives the activation: assumed gelu (--act)");
-    }
+static double usual_eps(family f) {
+    if (f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT) return 1e-12;
+    return f == FAMILY_HF_CLIP || f == FAMILY_OPENAI_CLIP || f == FAMILY_LUCIDRAINS ? 1e-5 : 1e-6;
 }
 
+/* OpenAI's models and OpenCLIP's have the same names and another activation. */
+static vit_act usual_act(const model *m) {
+    family f = m->layout->family;
+    if (f == FAMILY_OPENAI_CLIP)
+        fail(
+            "%s: the activation is not known: --act quick_gelu for OpenAI's models, --act gelu for "
+            "most of OpenCLIP's",
+            m->checkpoint->file);
+    return f == FAMILY_HF_CLIP ? VIT_ACT_QUICK_GELU
+           : f == FAMILY_JAX   ? VIT_ACT_GELU_TANH
+                               : VIT_ACT_GELU;
+}
+
+static void assume_numerics(settings *s, const model *m) {
+    static const char *const acts[] = {"gelu", "gelu_tanh", "quick_gelu"};
+    if (s->norm_eps == 0) {
+        s->norm_eps = usual_eps(m->layout->family);
+        note("no config gives epsilon: assumed %g (--eps)", s->norm_eps);
+    }
+    if (m->config.act == VIT_ACT_SWIGLU) s->act = VIT_ACT_SWIGLU;
+    if (s->act < 0) {
+        s->act = (int)usual_act(m);
+        note("no config gives the activation: assumed %s (--act)", acts[s->act]);
+    }
+    if (s->renamed && !s->post_norm)
+        note("names do not say what comes when: assumed that norms come before attention and MLP "
+             "(--post-norm)");
+}
+
+/* A head says by its width whether it reads the mean beside token 0. */
 static void assume_pooling(settings *s, const model *m) {
-    if (m->layout->family != FAMILY_TIMM) s->pooling = POOLING_TOKEN;
+    const vit_config *c = &m->config;
+    int token = layout_has(m, PART_CLASS_TOKEN), fc_norm = layout_has(m, PART_FC_NORM);
+    int both = c->pre_logits == 0 && token && layout_head_inputs(m) == 2 * c->embed_dim;
+    if (both && s->pooling != POOLING_UNKNOWN && s->pooling != POOLING_TOKEN_AVG)
+        fail("%s: the head reads two tokens: --pool token_avg", m->checkpoint->file);
+    if (both) s->pooling = POOLING_TOKEN_AVG;
     if (s->pooling != POOLING_UNKNOWN) return;
-    int avg = layout_has(m, PART_FC_NORM);
-    s->pooling = avg ? POOLING_AVG : POOLING_TOKEN;
-    note("no config gives global_pool: assumed %s", avg ? "avg, as there is fc_norm" : "token");
+    family f = m->layout->family;
+    int usual = f != FAMILY_TIMM && f != FAMILY_LUCIDRAINS; /* that have one way alone */
+    s->pooling =
+        token && (usual || f == FAMILY_LUCIDRAINS || !fc_norm) ? POOLING_TOKEN : POOLING_AVG;
+    if (!usual)
+        note("no config gives global_pool: assumed %s%s (--pool)",
+             s->pooling == POOLING_AVG ? "avg" : "token",
+             s->pooling == POOLING_TOKEN ? ""
+             : token                     ? ", as there is fc_norm"
+                                         : ", as there is no class token");
 }
 
 static void assume_output(settings *s, const vit_config *config) {
     int one = config->num_classes == 1;
+    if (config->num_classes == 0 && s->output >= 0 && s->output != VIT_OUTPUT_EMBEDDING)
+        fail("--output %s: there is no head, so the output is an embedding",
+             vit_output_name((vit_output)s->output));
+    if (config->num_classes == 0) s->output = VIT_OUTPUT_EMBEDDING;
     if (s->output == VIT_OUTPUT_SOFTMAX && one)
         note("the softmax of one class is always 1 (--output number or sigmoid)");
     if (s->output >= 0) return;
@@ -250,8 +345,9 @@ static int root_of(int square) {
 /* img_size where nothing gives it: a square with one patch for each position. timm has models with
    positions for the patches alone. */
 static void assume_img_size(settings *s, const model *m, int rows) {
-    int timm = m->layout->family == FAMILY_TIMM;
+    int timm = m->layout->family == FAMILY_TIMM, token = layout_has(m, PART_CLASS_TOKEN);
     int side = rows > m->config.prefix_tokens ? root_of(rows - m->config.prefix_tokens) : 0;
+    if (side == 0 && rows > token) side = root_of(rows - token);
     if (side == 0 && timm) side = root_of(rows);
     if (side == 0)
         fail("%s: %s has %d rows, which is not a square and %d tokens in front: give --size",
@@ -274,31 +370,50 @@ static int find_pos_grid(const settings *s, const vit_config *c, int positions, 
     return grid[0] > 0;
 }
 
-/* The checkpoint has positions for all tokens, or for the patches alone; maybe for another size. */
+/* How many prefix tokens have a position in a checkpoint with so many rows: all, the class token alone
+   (DINOv2's registers have none), or none (timm). Fills in the patches' grid. */
+static int find_pos_prefix(const settings *s, model *m, int rows) {
+    const vit_config *c = &m->config;
+    const int counts[] = {c->prefix_tokens, layout_has(m, PART_CLASS_TOKEN), 0};
+    for (int i = 0; i < 3; i++) {
+        int allowed = i != 2 || c->prefix_tokens == 0 || m->layout->family == FAMILY_TIMM;
+        if (allowed && rows > counts[i] && find_pos_grid(s, c, rows - counts[i], m->pos_grid))
+            return counts[i];
+    }
+    fail("%s: %s has %d rows, which is neither the grid of %dx%d patches nor a square, and %d "
+         "tokens "
+         "in front",
+         m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows,
+         c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1], c->prefix_tokens);
+}
+
+/* Positions of another size are resampled for --size; otherwise the file keeps them, and they are
+   resampled when the model runs, so that it may run at their own size as well. */
 static void apply_positions(const settings *s, model *m, int rows) {
     vit_config *c = &m->config;
     const int size[2] = {c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1]};
-    const int alone = c->prefix_tokens == 0 || m->layout->family == FAMILY_TIMM;
-    m->pos_prefix = c->prefix_tokens;
-    if (rows <= m->pos_prefix || !find_pos_grid(s, c, rows - m->pos_prefix, m->pos_grid)) {
-        m->pos_prefix = 0;
-        if (!alone || !find_pos_grid(s, c, rows, m->pos_grid))
-            fail("%s: %s has %d rows, which is neither the grid of %dx%d patches nor a square, and "
-                 "%d "
-                 "tokens in front",
-                 m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows, size[0], size[1],
-                 c->prefix_tokens);
-    }
+    m->pos_prefix = find_pos_prefix(s, m, rows);
     c->pos_resample =
         s->pos_resample < 0 ? m->layout->pos_resample : (vit_pos_resample)s->pos_resample;
+    if (m->layout->family == FAMILY_HF_DINOV2 && c->prefix_tokens > 1 && s->pos_resample < 0)
+        c->pos_resample = VIT_POS_BICUBIC_ANTIALIAS; /* Dinov2WithRegisters */
     if (m->pos_grid[0] == size[0] && m->pos_grid[1] == size[1]) return;
-    note("position embeddings of %dx%d patches are resampled to %dx%d, %s%s (--pos-resample)",
-         m->pos_grid[0], m->pos_grid[1], size[0], size[1], pos_resample_name(c->pos_resample),
-         s->pos_resample < 0 ? " as its library does it" : "");
+    if (!s->sized) memcpy(c->pos_size, m->pos_grid, sizeof(c->pos_size));
+    note("position embeddings of %dx%d patches are resampled to %dx%d%s, %s%s (--pos-resample)",
+         m->pos_grid[0], m->pos_grid[1], size[0], size[1], s->sized ? "" : " when the model runs",
+         pos_resample_name(c->pos_resample), s->pos_resample < 0 ? " as its library does it" : "");
+}
+
+/* DINOv2 is trained for any size: config.json has the one of its positions, the processor that of the
+   pictures. */
+static void take_crop_size(settings *s, const model *m) {
+    if (m->layout->family != FAMILY_HF_DINOV2 || s->sized || s->crop_size[0] == 0) return;
+    memcpy(s->img_size, s->crop_size, sizeof(s->img_size));
 }
 
 static void apply_img_size(settings *s, model *m) {
     int rows = layout_pos_rows(m);
+    take_crop_size(s, m);
     if (rows == 0 && s->pos_embed == NULL)
         fail("%s: %s is missing: if the model's code computes the positions, give --pos-embed",
              m->checkpoint->file, m->layout->names[PART_POS_EMBED][0]);
@@ -312,45 +427,64 @@ static void apply_img_size(settings *s, model *m) {
     if (rows > 0) apply_positions(s, m, rows);
 }
 
-static void apply_heads(const settings *s, vit_config *config) {
-    if (config->embed_dim % s->num_heads != 0)
-        fail("%d heads do not divide embed_dim, which is %d", s->num_heads, config->embed_dim);
+static void apply_heads(const settings *s, model *m) {
+    vit_config *config = &m->config;
+    if (m->inner % s->num_heads != 0)
+        fail("%d heads do not divide %s, which is %d", s->num_heads,
+             m->inner == config->embed_dim ? "embed_dim" : "the width of the queries", m->inner);
     config->num_heads = s->num_heads;
-    config->head_dim = config->embed_dim / s->num_heads;
+    config->head_dim = m->inner / s->num_heads;
     config->norm_eps = (float)s->norm_eps;
     if (!(config->norm_eps > 0)) fail("epsilon %g is too small", s->norm_eps);
     config->act = (vit_act)s->act;
 }
 
 /* In timm global_pool avg implies fc_norm, unless the config says otherwise. */
+static void check_pooling(const settings *s, const model *m) {
+    const char *file = m->checkpoint->file;
+    int token = s->pooling == POOLING_TOKEN || s->pooling == POOLING_TOKEN_AVG;
+    int fc_norm = layout_has(m, PART_FC_NORM), two = layout_has(m, PART_HEAD_DIST);
+    if (s->fc_norm >= 0 && s->fc_norm != fc_norm)
+        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config", file,
+             fc_norm ? "there" : "missing", fc_norm ? "false" : "true");
+    if (token && !layout_has(m, PART_CLASS_TOKEN))
+        fail("%s: %s is missing (--pool)", file, m->layout->names[PART_CLASS_TOKEN][0]);
+    if (s->pooling == POOLING_AVG && !fc_norm && s->fc_norm < 0 && layout_has(m, PART_NORM) &&
+        m->layout->family == FAMILY_TIMM)
+        note("there is no fc_norm: assumed that norm comes before the average (fc_norm=False)");
+    if (m->config.pre_logits > 0 && two)
+        fail("%s: two heads with pre_logits are not supported", file);
+    if (s->pooling != POOLING_TOKEN && two) fail("%s: two heads with global_pool avg", file);
+    if (fc_norm && layout_has(m, PART_NORM) && m->layout->family == FAMILY_LUCIDRAINS)
+        fail("%s: a norm at the end and one in mlp_head are not supported together", file);
+}
+
 static void apply_pooling(const settings *s, model *m) {
     vit_config *c = &m->config;
-    int avg = s->pooling == POOLING_AVG, fc_norm = layout_has(m, PART_FC_NORM);
-    if (s->fc_norm >= 0 && s->fc_norm != fc_norm)
-        fail("%s: fc_norm.weight is %s, but fc_norm is %s in the config", m->checkpoint->file,
-             fc_norm ? "there" : "missing", fc_norm ? "false" : "true");
-    if (!avg && !layout_has(m, PART_CLASS_TOKEN))
-        fail("%s: %s is missing", m->checkpoint->file, m->layout->names[PART_CLASS_TOKEN][0]);
-    if (avg && !fc_norm && s->fc_norm < 0)
-        note("there is no fc_norm: assumed that norm comes before the average (fc_norm=False)");
-    if (c->pre_logits > 0 && layout_has(m, PART_HEAD_DIST))
-        fail("%s: two heads with pre_logits are not supported", m->checkpoint->file);
-    if (avg && layout_has(m, PART_HEAD_DIST))
-        fail("%s: two heads with global_pool avg", m->checkpoint->file);
-    c->head_tokens = avg ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
-    c->head_avg = avg ? 1 + s->pool_prefix : 0;
-    c->final_norm = avg && fc_norm ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
+    int token = s->pooling == POOLING_TOKEN || s->pooling == POOLING_TOKEN_AVG;
+    int fc_norm = layout_has(m, PART_FC_NORM);
+    check_pooling(s, m);
+    c->head_tokens = !token ? 0 : layout_has(m, PART_HEAD_DIST) ? 2 : 1;
+    c->head_avg = s->pooling == POOLING_TOKEN                   ? 0
+                  : s->pooling == POOLING_ALL || s->pool_prefix ? 2
+                                                                : 1;
+    c->final_norm = fc_norm && !token ? VIT_FINAL_NORM_POOLED : VIT_FINAL_NORM_TOKENS;
+    if (!fc_norm && !layout_has(m, PART_NORM)) {
+        c->final_norm = VIT_FINAL_NORM_NONE;
+        note("there is no norm after the last block");
+    }
     m->qkv_bias = s->qkv_bias;
 }
 
 void settings_apply(settings *s, model *m, const char *name) {
-    assume_heads(s, &m->config);
-    assume_numerics(s, m->layout->family);
+    assume_heads(s, m);
+    assume_numerics(s, m);
+    m->config.post_norm = s->post_norm;
     assume_output(s, &m->config);
     assume_pooling(s, m);
     apply_pooling(s, m);
     apply_img_size(s, m);
-    apply_heads(s, &m->config);
+    apply_heads(s, m);
     m->config.output = (vit_output)s->output;
     recipe_apply(s, m);
     set_architecture(s, name);

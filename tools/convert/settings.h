@@ -7,7 +7,14 @@
 #include "json.h"
 #include "layouts.h"
 
-typedef enum pooling { POOLING_UNKNOWN, POOLING_TOKEN, POOLING_AVG } pooling;
+/* POOLING_ALL: the mean of prefix tokens too; POOLING_TOKEN_AVG: token 0 and the mean of the patches. */
+typedef enum pooling {
+    POOLING_UNKNOWN,
+    POOLING_TOKEN,
+    POOLING_AVG,
+    POOLING_ALL,
+    POOLING_TOKEN_AVG
+} pooling;
 
 typedef struct settings {
     char architecture[64]; /* empty: not known */
@@ -21,6 +28,8 @@ typedef struct settings {
     int pos_resample; /* vit_pos_resample; -1: as the layout's library does it */
     pooling pooling;
     int pool_prefix; /* 1: avg includes the tokens in front of the patches */
+    int post_norm;   /* 1: norms follow attention and MLP */
+    int renamed;     /* 1: by --names, which do not say what comes when */
     int fc_norm;     /* -1: not known */
     int qkv_bias;    /* -1: not known */
     int output;      /* vit_output; -1: not known */
@@ -40,12 +49,15 @@ typedef struct settings {
 
 void settings_clear(settings *s);
 
+/* The pooling of a name: token, avg, all or token_avg; POOLING_UNKNOWN where there is none. */
+pooling pooling_find(const char *name);
+
 /* "bicubic" and so on; the method of a name, VIT_POS_RESAMPLE_COUNT where there is none. */
 const char *pos_resample_name(vit_pos_resample method);
 vit_pos_resample pos_resample_find(const char *name);
 
 /* Fill in from config.json and preprocessor_config.json, which may be absent. */
-void settings_read(settings *s, const model *m, json config, json processor);
+void settings_read(settings *s, model *m, json config, json processor);
 
 /* Complete the model: the family's defaults, each noted on stderr, then everything that follows from
    them. name: of the architecture, where no config gives one. */

@@ -9,7 +9,7 @@
 /* A matrix of the .vit file: rows [first_row, first_row + rows) of one or two matrices in the
    checkpoint (two: each row is a row of the first, then one of the second), times scale and gamma. */
 typedef struct matrix {
-    const tensor *weight[2]; /* [..][cols]; [1] NULL: one alone */
+    const tensor *weight[2]; /* [..][cols]; [1] NULL: one alone; [0] NULL: the identity */
     const tensor *bias[2];   /* [..]; NULL: zeros */
     const tensor *gamma;     /* [rows]; NULL: ones */
     size_t first_row, rows, cols;
@@ -32,6 +32,10 @@ static float row_factor(const matrix *x, size_t row) {
 static void read_matrix_row(const void *source, size_t row, float *values) {
     const matrix *x = source;
     float factor = row_factor(x, row);
+    if (x->weight[0] == NULL) {
+        memset(values, 0, x->cols * sizeof(float));
+        values[row] = factor;
+    }
     for (int i = 0; i < 2 && x->weight[i] != NULL; i++, values += x->cols) {
         tensor_read(x->weight[i], (x->first_row + row) * x->cols, x->cols, values);
         for (size_t c = 0; c < x->cols; c++) values[c] *= factor;
@@ -61,7 +65,8 @@ static void read_stack_row(const void *source, size_t row, float *values) {
 static void write_matrix(model_writer *w, const matrix *x) {
     if (w == NULL) return;
     float *biases = read_biases(x);
-    model_writer_add(w, x->weight[0]->name, read_matrix_row, x, biases);
+    const char *name = x->weight[0] != NULL ? x->weight[0]->name : "proj";
+    model_writer_add(w, name, read_matrix_row, x, biases);
     free(biases);
 }
 
@@ -87,18 +92,25 @@ static matrix find_matrix(const model *m, part p, int block, size_t rows, size_t
 static void write_branch(const model *m, model_writer *w, part p, part layer_scale, int block,
                          size_t cols) {
     size_t dim = (size_t)m->config.embed_dim;
-    matrix x = find_matrix(m, p, block, dim, cols);
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, cols, 1};
+    if (layout_has(m, p) || cols != dim) x = find_matrix(m, p, block, dim, cols);
+    else if (w != NULL && block == 0)
+        note("there is no attn.proj: attention's output is added as it is");
     shape gammas = {1, {dim}};
     if (layout_has(m, layer_scale)) x.gamma = layout_need(m, layer_scale, block, gammas);
     write_matrix(w, &x);
 }
 
-static void write_norm(const model *m, model_writer *w, part p, int block) {
-    size_t dim = (size_t)m->config.embed_dim;
+/* A LayerNorm of so many numbers. */
+static void write_norm_of(const model *m, model_writer *w, part p, int block, size_t dim) {
     stack x = {{NULL}, {1, 1, 0}, dim};
     x.tensors[0] = layout_need(m, p, block, (shape){1, {dim}});
     x.tensors[1] = layout_need_bias(m, p, block, dim); /* a LayerNorm has one */
     write_stack(w, &x, x.tensors[0]->name);
+}
+
+static void write_norm(const model *m, model_writer *w, part p, int block) {
+    write_norm_of(m, w, p, block, (size_t)m->config.embed_dim);
 }
 
 static void check_qkv_bias(const model *m, const matrix *x) {
@@ -109,25 +121,29 @@ static void check_qkv_bias(const model *m, const matrix *x) {
 }
 
 static void write_qkv(const model *m, model_writer *w, int block) {
-    size_t dim = (size_t)m->config.embed_dim;
+    size_t dim = (size_t)m->config.embed_dim, inner = (size_t)m->inner;
     int fused = m->layout->names[PART_QKV][0] != NULL && !layout_has(m, PART_Q);
     for (int i = 0; i < 3; i++) {
-        matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * dim, dim)
-                         : find_matrix(m, (part)(PART_Q + i), block, dim, dim);
+        matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * inner, dim)
+                         : find_matrix(m, (part)(PART_Q + i), block, inner, dim);
         check_qkv_bias(m, &x);
-        x.first_row = fused ? (size_t)i * dim : 0;
-        x.rows = dim;
+        x.first_row = fused ? (size_t)i * inner : 0;
+        x.rows = inner;
         write_matrix(w, &x);
     }
 }
 
 static void write_block(const model *m, model_writer *w, int block) {
-    size_t dim = (size_t)m->config.embed_dim, hidden = (size_t)m->config.mlp_dim;
+    const vit_config *c = &m->config;
+    size_t dim = (size_t)c->embed_dim, hidden = (size_t)c->mlp_dim;
+    size_t gates = c->act == VIT_ACT_SWIGLU ? 2 : 1;
     write_norm(m, w, PART_NORM1, block);
     write_qkv(m, w, block);
-    write_branch(m, w, PART_PROJ, PART_LAYER_SCALE1, block, dim);
+    for (int i = 0; c->qk_norm && i < 2; i++)
+        write_norm_of(m, w, (part)(PART_Q_NORM + i), block, (size_t)c->head_dim);
+    write_branch(m, w, PART_PROJ, PART_LAYER_SCALE1, block, (size_t)m->inner);
     write_norm(m, w, PART_NORM2, block);
-    matrix fc1 = find_matrix(m, PART_FC1, block, hidden, dim);
+    matrix fc1 = find_matrix(m, PART_FC1, block, gates * hidden, dim);
     write_matrix(w, &fc1);
     write_branch(m, w, PART_FC2, PART_LAYER_SCALE2, block, hidden);
 }
@@ -196,42 +212,48 @@ static void write_computed_positions(const model *m, model_writer *w) {
         model_writer_add(w, m->pos_embed, one ? read_sincos1d_row : read_sincos2d_row, m, NULL);
 }
 
-/* Rows in memory, after those of prefix tokens, which are zeros or in the checkpoint. */
-typedef struct resampled {
+/* Rows of prefix tokens that the checkpoint has, zeros for the others, and rows of patches: from the
+   checkpoint, or resampled. */
+typedef struct positions {
     const tensor *tensor;
-    const float *rows;
-    size_t zeros, prefix, dim;
-} resampled;
+    size_t prefix, zeros, dim;
+    const float *resampled; /* NULL: as they are */
+} positions;
 
-static void read_resampled_row(const void *source, size_t row, float *values) {
-    const resampled *x = source;
-    memset(values, 0, x->dim * sizeof(float));
-    if (row < x->zeros) return;
-    row -= x->zeros;
-    if (row < x->prefix) tensor_read(x->tensor, row * x->dim, x->dim, values);
-    else memcpy(values, x->rows + (row - x->prefix) * x->dim, x->dim * sizeof(float));
+static void read_position_row(const void *source, size_t row, float *values) {
+    const positions *x = source;
+    if (row >= x->prefix && row < x->prefix + x->zeros) {
+        memset(values, 0, x->dim * sizeof(float));
+        return;
+    }
+    if (row >= x->prefix) row -= x->zeros;
+    if (row < x->prefix || x->resampled == NULL)
+        tensor_read(x->tensor, row * x->dim, x->dim, values);
+    else memcpy(values, x->resampled + (row - x->prefix) * x->dim, x->dim * sizeof(float));
 }
 
-static void write_resampled(const model *m, model_writer *w, const tensor *t, size_t zeros) {
+/* The patches' positions for the model's grid, to be freed; NULL where the file keeps theirs. */
+static float *resample(const model *m, const positions *x) {
     const vit_config *c = &m->config;
-    resampled x = {t, NULL, zeros, (size_t)m->pos_prefix, (size_t)c->embed_dim};
-    size_t count = (size_t)m->pos_grid[0] * (size_t)m->pos_grid[1] * x.dim;
     const int size[2] = {c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1]};
-    if (w == NULL) return;
-    float *positions = allocate(count, sizeof(float));
-    tensor_read(t, x.prefix * x.dim, count, positions);
-    float *rows = model_resample(positions, m->pos_grid, size, c->embed_dim, c->pos_resample);
-    x.rows = rows;
-    model_writer_add(w, t->name, read_resampled_row, &x, NULL);
-    free(rows);
-    free(positions);
+    size_t count = (size_t)m->pos_grid[0] * (size_t)m->pos_grid[1] * x->dim;
+    if (c->pos_size[0] > 0 || (m->pos_grid[0] == size[0] && m->pos_grid[1] == size[1])) return NULL;
+    float *grid = allocate(count, sizeof(float));
+    tensor_read(x->tensor, x->prefix * x->dim, count, grid);
+    float *rows = model_resample(grid, m->pos_grid, size, c->embed_dim, c->pos_resample);
+    free(grid);
+    return rows;
 }
 
-/* Whether the positions are those of the model's size. */
-static int has_own_grid(const model *m) {
-    const vit_config *c = &m->config;
-    return m->pos_grid[0] == c->img_size[0] / c->patch_size[0] &&
-           m->pos_grid[1] == c->img_size[1] / c->patch_size[1];
+static void write_position_rows(const model *m, model_writer *w, const tensor *t) {
+    size_t prefix = (size_t)m->pos_prefix;
+    positions x = {t, prefix, (size_t)m->config.prefix_tokens - prefix, (size_t)m->config.embed_dim,
+                   NULL};
+    if (w == NULL) return;
+    float *resampled = resample(m, &x);
+    x.resampled = resampled;
+    model_writer_add(w, t->name, read_position_row, &x, NULL);
+    free(resampled);
 }
 
 static void write_positions(const model *m, model_writer *w) {
@@ -240,16 +262,15 @@ static void write_positions(const model *m, model_writer *w) {
         return;
     }
     size_t rows = (size_t)layout_pos_rows(m), dim = (size_t)m->config.embed_dim;
-    size_t zeros = (size_t)(m->config.prefix_tokens - m->pos_prefix);
     const tensor *t = layout_need(m, PART_POS_EMBED, 0, (shape){3, {1, rows, dim}});
-    stack x = {{NULL, t, NULL}, {zeros, rows, 0}, dim};
-    if (has_own_grid(m)) write_stack(w, &x, t->name);
-    else write_resampled(m, w, t, zeros);
+    write_position_rows(m, w, t);
 }
 
 static matrix find_head(const model *m, part p) {
-    size_t cols = (size_t)(m->config.pre_logits > 0 ? m->config.pre_logits : m->config.embed_dim);
-    return find_matrix(m, p, 0, (size_t)m->config.num_classes, cols);
+    const vit_config *c = &m->config;
+    size_t cols = (size_t)(c->pre_logits > 0 ? c->pre_logits : c->embed_dim);
+    if (c->pre_logits == 0 && c->head_tokens == 1 && c->head_avg) cols *= 2;
+    return find_matrix(m, p, 0, (size_t)c->num_classes, cols);
 }
 
 /* Two heads whose logits are averaged become one head that reads both tokens, with half the weights. */
@@ -265,15 +286,21 @@ static void write_head(const model *m, model_writer *w) {
 }
 
 void weights_write(const model *m, model_writer *w) {
+    const vit_config *c = &m->config;
     write_patch_embed(m, w);
     write_prefix_tokens(m, w);
     write_positions(m, w);
-    for (int block = 0; block < m->config.depth; block++) write_block(m, w, block);
-    write_norm(m, w, layout_has(m, PART_FC_NORM) ? PART_FC_NORM : PART_NORM, 0);
-    if (m->config.pre_logits > 0) {
-        size_t width = (size_t)m->config.pre_logits, dim = (size_t)m->config.embed_dim;
+    if (c->norm_pre) write_norm(m, w, PART_NORM_PRE, 0);
+    for (int block = 0; block < c->depth; block++) write_block(m, w, block);
+    if (c->final_norm != VIT_FINAL_NORM_NONE)
+        write_norm(m, w, layout_has(m, PART_FC_NORM) ? PART_FC_NORM : PART_NORM, 0);
+    if (c->pre_logits > 0) {
+        size_t width = (size_t)c->pre_logits, dim = (size_t)c->embed_dim;
         matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
         write_matrix(w, &x);
     }
-    write_head(m, w);
+    if (c->num_classes > 0) write_head(m, w);
+    size_t pixels = (size_t)(c->in_chans * c->patch_size[0] * c->patch_size[1]);
+    if (c->patch_norm) write_norm_of(m, w, PART_PATCH_NORM, 0, pixels);
+    if (c->embed_norm) write_norm(m, w, PART_EMBED_NORM, 0);
 }
