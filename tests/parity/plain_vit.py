@@ -34,8 +34,14 @@ class Config:
     qkv_bias: bool = True
     layer_scale: bool = False
     pre_logits: int = 0
-    act: str = "gelu"
+    act: str = "gelu"  # gelu_tanh, quick_gelu, relu, swiglu
     norm_eps: float = 1e-6
+    norm_pre: bool = False
+    qk_norm: bool = False
+    patch_norm: bool = False  # of the pixels and of their embedding
+    final_norm: bool = True
+    patch_bias: bool = True
+    head_bias: bool = True
 
     def __post_init__(self):
         """The width of an attention head is a free choice; 0 stands for the usual one."""
@@ -72,28 +78,52 @@ class Attention(nn.Module):
         self.num_heads, self.head_dim = c.num_heads, c.head_dim
         self.qkv = nn.Linear(c.embed_dim, 3 * inner, bias=c.qkv_bias)
         self.proj = nn.Linear(inner, c.embed_dim)
+        self.q_norm = nn.LayerNorm(c.head_dim, eps=c.norm_eps) if c.qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(c.head_dim, eps=c.norm_eps) if c.qk_norm else nn.Identity()
 
     def forward(self, x):
         """(B, tokens, embed_dim) to the same."""
         batch, tokens, _ = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        q, k = self.q_norm(q), self.k_norm(k)
         weights = (q * self.head_dim**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
         return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, -1))
 
 
+class QuickGelu(nn.Module):
+    """x * sigmoid(1.702 * x)."""
+
+    def forward(self, x):
+        """Element by element."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+ACTS = {
+    "gelu": nn.GELU,
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "quick_gelu": QuickGelu,
+    "relu": nn.ReLU,
+    "swiglu": nn.SiLU,  # of the first half, which the second is multiplied by
+}
+
+
 class Mlp(nn.Module):
-    """Two layers with GELU between them."""
+    """Two layers with an activation between them."""
 
     def __init__(self, c):
         super().__init__()
-        self.fc1 = nn.Linear(c.embed_dim, c.mlp_dim)
-        self.act = nn.GELU(approximate="tanh" if c.act == "gelu_tanh" else "none")
+        self.gated = c.act == "swiglu"
+        self.fc1 = nn.Linear(c.embed_dim, c.mlp_dim * (1 + self.gated))
+        self.act = ACTS[c.act]()
         self.fc2 = nn.Linear(c.mlp_dim, c.embed_dim)
 
     def forward(self, x):
         """(..., embed_dim) to the same."""
-        return self.fc2(self.act(self.fc1(x)))
+        if not self.gated:
+            return self.fc2(self.act(self.fc1(x)))
+        gate, value = self.fc1(x).chunk(2, dim=-1)
+        return self.fc2(self.act(gate) * value)
 
 
 class LayerScale(nn.Module):
@@ -132,11 +162,29 @@ class PatchEmbed(nn.Module):
     def __init__(self, c):
         super().__init__()
         size = tuple(c.patch_size)
-        self.proj = nn.Conv2d(c.in_chans, c.embed_dim, kernel_size=size, stride=size)
+        self.proj = nn.Conv2d(c.in_chans, c.embed_dim, kernel_size=size, stride=size,
+                              bias=c.patch_bias)
 
     def forward(self, x):
         """(B, C, H, W) to (B, patches, embed_dim), row by row."""
         return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class NormedPatchEmbed(nn.Module):
+    """LayerNorm of a patch's pixels (channel, row, column), a projection, LayerNorm: Dual PatchNorm."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.size = tuple(c.patch_size)
+        inputs = c.in_chans * self.size[0] * self.size[1]
+        self.patch_norm = nn.LayerNorm(inputs, eps=c.norm_eps)
+        self.proj = nn.Linear(inputs, c.embed_dim)
+        self.norm = nn.LayerNorm(c.embed_dim, eps=c.norm_eps)
+
+    def forward(self, x):
+        """(B, C, H, W) to (B, patches, embed_dim), row by row."""
+        patches = nn.functional.unfold(x, self.size, stride=self.size).transpose(1, 2)
+        return self.norm(self.proj(self.patch_norm(patches)))
 
 
 class PlainViT(nn.Module):
@@ -146,7 +194,7 @@ class PlainViT(nn.Module):
         super().__init__()
         self.config = c
         dim, patches = c.embed_dim, c.grid[0] * c.grid[1]
-        self.patch_embed = PatchEmbed(c)
+        self.patch_embed = NormedPatchEmbed(c) if c.patch_norm else PatchEmbed(c)
         if c.class_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         if c.dist_token:
@@ -156,7 +204,8 @@ class PlainViT(nn.Module):
         positions = patches if c.no_embed_class else c.tokens
         self.pos_embed = nn.Parameter(torch.zeros(1, positions, dim))
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.depth))
-        norm = nn.LayerNorm(dim, eps=c.norm_eps)
+        self.norm_pre = nn.LayerNorm(dim, eps=c.norm_eps) if c.norm_pre else nn.Identity()
+        norm = nn.LayerNorm(dim, eps=c.norm_eps) if c.final_norm else nn.Identity()
         self.norm = nn.Identity() if c.fc_norm else norm
         self.fc_norm = norm if c.fc_norm else nn.Identity()
         width = 2 * dim if c.pool == "token_avg" else dim
@@ -165,7 +214,9 @@ class PlainViT(nn.Module):
             self.pre_logits.add_module("fc", nn.Linear(width, c.pre_logits))
             self.pre_logits.add_module("act", nn.Tanh())
             width = c.pre_logits
-        self.head = nn.Linear(width, c.num_classes)
+        self.head = nn.Identity()
+        if c.num_classes:
+            self.head = nn.Linear(width, c.num_classes, bias=c.head_bias)
         if c.pool == "distilled":
             self.head_dist = nn.Linear(width, c.num_classes)
 
@@ -184,7 +235,7 @@ class PlainViT(nn.Module):
 
     def stages(self, pixels):
         """The residual stream: after the embedding, then after each block."""
-        x = self.embed(pixels)
+        x = self.norm_pre(self.embed(pixels))
         yield x
         for block in self.blocks:
             x = block(x)

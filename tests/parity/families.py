@@ -1,0 +1,426 @@
+"""Compares vit-convert and vit-classify with PyTorch on every family of plain ViT.
+
+    families.py BUILD [PART]
+
+BUILD is the folder with the programs; with PART, only the cases with PART in their name run. Each is a
+small model with random weights under the names that its source gives them. The references are modules
+of torch.nn's own layers, written from the papers and the layouts (plain_vit.py), and for post-norm
+torch.nn.TransformerEncoderLayer itself. A case passes where no number of the output is further from
+PyTorch's than 1e-5 of the largest, and int8's none further than 2 % from float32's.
+"""
+import os
+import re
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from torch import nn
+
+import checkpoints
+from checkpoints import Checkpoint
+from parity import Session, random_pixels, relative_error
+from plain_vit import Config, PlainViT, randomise
+
+TOLERANCE, INT8 = 1e-5, 0.02
+WIDTH = 64
+
+
+def small(**changes):
+    """A model of two blocks, with changes."""
+    values = dict(img_size=(32, 32), patch_size=(8, 8), num_classes=10, embed_dim=WIDTH, depth=2,
+                  num_heads=4, mlp_dim=96)
+    return Config(**{**values, **changes})
+
+
+def named(state, rules):
+    """The tensors under other names: the first pattern that is in a name replaces it."""
+    result = {}
+    for name, tensor in state.items():
+        for old, new in rules:
+            match = re.fullmatch(old, name)
+            if match:
+                result[match.expand(new)] = tensor
+                break
+        else:
+            raise KeyError(name)
+    return result
+
+
+def split(state):
+    """q, k and v apart, under blocks.0.attn.q and so on."""
+    result = {}
+    for name, tensor in state.items():
+        if ".attn.qkv." in name:
+            for letter, part in zip("qkv", tensor.chunk(3)):
+                result[name.replace("qkv", letter)] = part
+        else:
+            result[name] = tensor
+    return result
+
+
+# ---- names ----
+
+END = r"(weight|bias)"
+BLOCK = r"blocks\.(\d+)\."
+
+
+def hf_block(norm1, norm2, fc1, fc2):
+    """Hugging Face's names of a block."""
+    layer = r"encoder.layer.\1."
+    return [(BLOCK + r"attn\.q\." + END, layer + r"attention.attention.query.\2"),
+            (BLOCK + r"attn\.k\." + END, layer + r"attention.attention.key.\2"),
+            (BLOCK + r"attn\.v\." + END, layer + r"attention.attention.value.\2"),
+            (BLOCK + r"attn\.proj\." + END, layer + r"attention.output.dense.\2"),
+            (BLOCK + r"norm1\." + END, layer + norm1 + r".\2"),
+            (BLOCK + r"norm2\." + END, layer + norm2 + r".\2"),
+            (BLOCK + r"mlp\.fc1\." + END, layer + fc1 + r".\2"),
+            (BLOCK + r"mlp\.fc2\." + END, layer + fc2 + r".\2"),
+            (BLOCK + r"ls(\d)\.gamma", layer + r"layer_scale\2.lambda1"),
+            (r"norm\." + END, r"layernorm.\1"),
+            (r"cls_token", "embeddings.cls_token"),
+            (r"reg_token", "embeddings.register_tokens"),
+            (r"pos_embed", "embeddings.position_embeddings"),
+            (r"patch_embed\.proj\." + END, r"embeddings.patch_embeddings.projection.\1"),
+            (r"head\." + END, r"HEAD.\1")]
+
+
+def hugging_face(state, prefix, *block):
+    """Names of a model within a classifier."""
+    names = named(split(state), hf_block(*block))
+    return {name.replace("HEAD", "classifier") if name.startswith("HEAD") else prefix + name: tensor
+            for name, tensor in names.items()}
+
+
+VIT_BLOCK = ("layernorm_before", "layernorm_after", "intermediate.dense", "output.dense")
+
+CLIP = [(r"cls_token", "embeddings.class_embedding"),
+        (r"pos_embed", "embeddings.position_embedding.weight"),
+        (r"patch_embed\.proj\.weight", "embeddings.patch_embedding.weight"),
+        (r"norm_pre\." + END, r"pre_layrnorm.\1"),
+        (BLOCK + r"norm(\d)\." + END, r"encoder.layers.\1.layer_norm\2.\3"),
+        (BLOCK + r"attn\.(q|k|v)\." + END, r"encoder.layers.\1.self_attn.\2_proj.\3"),
+        (BLOCK + r"attn\.proj\." + END, r"encoder.layers.\1.self_attn.out_proj.\2"),
+        (BLOCK + r"mlp\.(fc\d)\." + END, r"encoder.layers.\1.mlp.\2.\3"),
+        (r"norm\." + END, r"post_layernorm.\1"),
+        (r"head\.weight", "PROJECTION")]
+
+OPENAI = [(r"cls_token", "class_embedding"),
+          (r"pos_embed", "positional_embedding"),
+          (r"patch_embed\.proj\.weight", "conv1.weight"),
+          (r"norm_pre\." + END, r"ln_pre.\1"),
+          (BLOCK + r"norm(\d)\." + END, r"transformer.resblocks.\1.ln_\2.\3"),
+          (BLOCK + r"attn\.qkv\." + END, r"transformer.resblocks.\1.attn.in_proj_\2"),
+          (BLOCK + r"attn\.proj\." + END, r"transformer.resblocks.\1.attn.out_proj.\2"),
+          (BLOCK + r"mlp\.fc1\." + END, r"transformer.resblocks.\1.mlp.c_fc.\2"),
+          (BLOCK + r"mlp\.fc2\." + END, r"transformer.resblocks.\1.mlp.c_proj.\2"),
+          (r"norm\." + END, r"ln_post.\1"),
+          (r"head\.weight", "proj")]
+
+LUCIDRAINS = [(r"pos_embed", "pos_embedding"), (r"cls_token", "cls_token"),
+              (r"patch_embed\.patch_norm\." + END, r"to_patch_embedding.1.\1"),
+              (r"patch_embed\.proj\." + END, r"to_patch_embedding.PROJ.\1"),
+              (r"patch_embed\.norm\." + END, r"to_patch_embedding.3.\1"),
+              (r"norm\." + END, r"transformer.norm.\1"), (r"head\." + END, r"mlp_head.\1"),
+              (r"fc_norm\." + END, r"mlp_head.0.\1")]
+LAYER = r"transformer.layers.\1."
+NEWER = [(BLOCK + r"norm1\." + END, LAYER + r"0.norm.\2"),
+         (BLOCK + r"attn\.qkv\.weight", LAYER + r"0.to_qkv.weight"),
+         (BLOCK + r"attn\.proj\." + END, LAYER + r"0.to_out.0.\2"),
+         (BLOCK + r"norm2\." + END, LAYER + r"1.net.0.\2"),
+         (BLOCK + r"mlp\.fc1\." + END, LAYER + r"1.net.1.\2"),
+         (BLOCK + r"mlp\.fc2\." + END, LAYER + r"1.net.4.\2")]
+OLDER = [(BLOCK + r"norm1\." + END, LAYER + r"0.norm.\2"),
+         (BLOCK + r"attn\.qkv\.weight", LAYER + r"0.fn.to_qkv.weight"),
+         (BLOCK + r"attn\.proj\." + END, LAYER + r"0.fn.to_out.0.\2"),
+         (BLOCK + r"norm2\." + END, LAYER + r"1.norm.\2"),
+         (BLOCK + r"mlp\.fc1\." + END, LAYER + r"1.fn.net.0.\2"),
+         (BLOCK + r"mlp\.fc2\." + END, LAYER + r"1.fn.net.3.\2")]
+
+
+def pixels_last(c, weight):
+    """(..., channel * row * column) to (..., row * column * channel)."""
+    height, width = c.patch_size
+    rows = weight.reshape(-1, c.in_chans, height, width).permute(0, 2, 3, 1)
+    return rows.reshape(*weight.shape[:1], -1) if weight.dim() > 1 else rows.reshape(-1)
+
+
+def lucidrains(c, state, block):
+    """lucidrains' vit-pytorch."""
+    result = named(state, LUCIDRAINS + block)
+    linear = "2" if c.patch_norm else "1"
+    result = {name.replace("PROJ", linear): tensor for name, tensor in result.items()}
+    name = f"to_patch_embedding.{linear}.weight"
+    result[name] = pixels_last(c, result[name])
+    if c.patch_norm:
+        for end in ("weight", "bias"):
+            result[f"to_patch_embedding.1.{end}"] = pixels_last(
+                c, result[f"to_patch_embedding.1.{end}"])
+    if c.fc_norm:
+        for end in ("weight", "bias"):
+            result[f"mlp_head.1.{end}"] = result.pop(f"mlp_head.{end}")
+    return result
+
+
+def hf_config(c, **changes):
+    """A config.json of Hugging Face's."""
+    values = dict(hidden_size=c.embed_dim, num_hidden_layers=c.depth, layer_norm_eps=c.norm_eps,
+                  num_attention_heads=c.num_heads, intermediate_size=c.mlp_dim, hidden_act=c.act,
+                  image_size=c.img_size[0], patch_size=c.patch_size[0], num_channels=c.in_chans,
+                  id2label={str(i): f"label {i}" for i in range(c.num_classes)})
+    return {**values, **changes}
+
+
+# ---- models: name, Config, checkpoint ----
+
+def timm_cases():
+    """timm's names, with what each kind of its models has."""
+    heads = ["--heads", "4"]
+    kinds = {
+        "qk_norm": (small(qk_norm=True), []),
+        "norm_pre and quick GELU": (small(norm_pre=True, act="quick_gelu", patch_bias=False),
+                                    heads + ["--act", "quick_gelu"]),
+        "ReLU": (small(act="relu"), heads + ["--act", "relu"]),
+        "SwiGLU": (small(act="swiglu", layer_scale=True), heads),
+        "no head": (small(num_classes=0), heads),
+        "no final norm": (small(final_norm=False), heads),
+        "no class token": (small(class_token=False, pool="avg"), heads),
+        "no class token, norm or head": (
+            small(class_token=False, pool="avg", final_norm=False, num_classes=0), heads),
+        "registers, no class token": (
+            small(class_token=False, reg_tokens=3, no_embed_class=True, pool="avg", fc_norm=True),
+            heads),
+        "class token and mean": (small(pool="token_avg"), heads),
+        "mean of all": (small(pool="all"), heads + ["--pool", "all"]),
+        "head_dim apart": (small(num_heads=3, head_dim=24), ["--heads", "3"]),
+    }
+    for name, (c, options) in kinds.items():
+        model = randomise(PlainViT(c), 1)
+        yield f"timm: {name}", model, Checkpoint(model.state_dict(), options=options)
+    model = randomise(PlainViT(small(act="swiglu", layer_scale=True)), 2)
+    state = {name.replace("mlp.fc1", "mlp.w12").replace("mlp.fc2", "mlp.w3"): tensor
+             for name, tensor in model.state_dict().items()}
+    state["mask_token"] = torch.zeros(1, WIDTH)
+    yield "DINOv2's own names: w12, w3", model, Checkpoint(state, options=heads)
+
+
+def register_positions(c, state):
+    """DINOv2's registers have no positions: those of the model are zeros."""
+    state["pos_embed"][:, 1 : 1 + c.reg_tokens] = 0
+    kept = [0, *range(1 + c.reg_tokens, c.tokens)]
+    return {**state, "pos_embed": state["pos_embed"][:, kept]}
+
+
+def hf_cases():
+    """Hugging Face transformers' names and configs."""
+    block = ("norm1", "norm2", "mlp.fc1", "mlp.fc2")
+    c = small(layer_scale=True, pool="token_avg")
+    model = randomise(PlainViT(c), 3)
+    state = hugging_face(model.state_dict(), "dinov2.", *block)
+    state["dinov2.embeddings.mask_token"] = torch.zeros(1, WIDTH)
+    config = hf_config(c, model_type="dinov2", mlp_ratio=4, use_swiglu_ffn=False, qkv_bias=True)
+    del config["intermediate_size"]
+    yield "Dinov2ForImageClassification", model, Checkpoint(state, config)
+    c = small(layer_scale=True, num_classes=0, act="swiglu")
+    model = randomise(PlainViT(c), 4)
+    state = hugging_face(model.state_dict(), "", "norm1", "norm2", "mlp.weights_in",
+                         "mlp.weights_out")
+    config = hf_config(c, model_type="dinov2", use_swiglu_ffn=True, hidden_act="gelu")
+    yield "Dinov2Model, SwiGLU", model, Checkpoint(state, config)
+    c = small(layer_scale=True, reg_tokens=4, num_classes=0)
+    model = randomise(PlainViT(c), 5)
+    own = dict(model.state_dict())
+    state = hugging_face(register_positions(c, own), "dinov2_with_registers.", *block)
+    model.load_state_dict(own)
+    config = hf_config(c, model_type="dinov2_with_registers", num_register_tokens=4)
+    yield "Dinov2WithRegistersModel", model, Checkpoint(state, config)
+    c = small(norm_pre=True, act="quick_gelu", patch_bias=False, head_bias=False, norm_eps=1e-5)
+    model = randomise(PlainViT(c), 6)
+    names = named(split(model.state_dict()), CLIP)
+    state = {"vision_model." + name: tensor for name, tensor in names.items()
+             if name != "PROJECTION"}
+    for name in ("class_embedding", "position_embedding.weight"):
+        state["vision_model.embeddings." + name] = state["vision_model.embeddings." + name].squeeze()
+    state["visual_projection.weight"] = names["PROJECTION"]
+    yield "CLIPVisionModelWithProjection", model, Checkpoint(
+        state, hf_config(c, model_type="clip_vision_model", projection_dim=10))
+    whole = {**state, "text_model.final_layer_norm.weight": torch.ones(8),
+             "text_projection.weight": torch.ones(10, 8), "logit_scale": torch.ones(())}
+    yield "CLIPModel", model, Checkpoint(
+        whole, {"model_type": "clip", "vision_config": hf_config(c, model_type="clip_vision_model")})
+    c = small()
+    model = randomise(PlainViT(c), 7)
+    state = hugging_face(model.state_dict(), "vit.", *VIT_BLOCK)
+    yield "ViTMSNForImageClassification", model, Checkpoint(
+        state, hf_config(c, model_type="vit_msn"))
+    c = small(num_classes=0)
+    model = randomise(PlainViT(c), 8)
+    state = hugging_face(model.state_dict(), "vit.", *VIT_BLOCK)
+    state["decoder.decoder_embed.weight"] = torch.ones(8, WIDTH)
+    yield "ViTMAEForPreTraining", model, Checkpoint(
+        state, hf_config(c, model_type="vit_mae", mask_ratio=0.75))
+    c = small(class_token=False, pool="avg")
+    model = randomise(PlainViT(c), 9)
+    state = hugging_face(model.state_dict(), "ijepa.", *VIT_BLOCK)
+    yield "IJepaForImageClassification", model, Checkpoint(state, hf_config(c, model_type="ijepa"))
+
+
+def openai_cases():
+    """OpenAI's CLIP and OpenCLIP: the projection is x @ proj; the text tower has the same names."""
+    for act, wrapper in (("quick_gelu", ""), ("gelu", "module.")):
+        c = small(norm_pre=True, act=act, patch_bias=False, head_bias=False, norm_eps=1e-5)
+        model = randomise(PlainViT(c), 10)
+        names = named(model.state_dict(), OPENAI)
+        names["proj"] = names["proj"].T.contiguous()
+        for name in ("class_embedding", "positional_embedding"):
+            names[name] = names[name].squeeze()
+        state = {wrapper + "visual." + name: tensor for name, tensor in names.items()}
+        state[wrapper + "positional_embedding"] = torch.ones(77, 8)
+        state[wrapper + "transformer.resblocks.0.ln_1.weight"] = torch.ones(8)
+        state[wrapper + "logit_scale"] = torch.ones(())
+        options = ["--heads", "4", "--act", act, "--output", "embedding"]
+        yield f"CLIP's own names, {act}", model, Checkpoint(state, options=options)
+
+
+def lucidrains_cases():
+    """vit-pytorch of different times."""
+    common = dict(qkv_bias=False, norm_eps=1e-5, num_heads=3, head_dim=16)
+    kinds = {
+        "newer": (small(patch_norm=True, **common), NEWER, []),
+        "newer, mean": (small(patch_norm=True, pool="all", **common), NEWER, ["--pool", "all"]),
+        "older": (small(fc_norm=True, final_norm=True, **common), OLDER, ["--pool", "token"]),
+        "older, mean": (small(fc_norm=True, pool="all", **common), OLDER, ["--pool", "all"]),
+    }
+    for name, (c, block, options) in kinds.items():
+        model = randomise(PlainViT(c), 11)
+        if c.patch_norm:
+            state = {("patch_embed." + name if name.startswith("patch_norm") else name): tensor
+                     for name, tensor in model.state_dict().items()}
+        else:
+            state = dict(model.state_dict())
+            state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].flatten(1)
+        yield f"lucidrains, {name}", model, Checkpoint(
+            lucidrains(c, state, block), options=["--heads", "3", *options])
+
+
+class Encoder(nn.Module):
+    """torch.nn.TransformerEncoder behind a patch embedding and a class token."""
+
+    def __init__(self, c, norm_first):
+        super().__init__()
+        self.config = c
+        self.patches = nn.Conv2d(c.in_chans, c.embed_dim, c.patch_size, c.patch_size)
+        self.token = nn.Parameter(torch.zeros(1, 1, c.embed_dim))
+        self.positions = nn.Parameter(torch.zeros(1, c.tokens, c.embed_dim))
+        layer = nn.TransformerEncoderLayer(c.embed_dim, c.num_heads, c.mlp_dim, activation=c.act,
+                                           batch_first=True, norm_first=norm_first)
+        self.encoder = nn.TransformerEncoder(layer, c.depth, enable_nested_tensor=False)
+        self.classes = nn.Linear(c.embed_dim, c.num_classes)
+
+    def forward(self, pixels):
+        """(B, C, H, W) to (B, num_classes)."""
+        x = self.patches(pixels).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.classes(self.encoder(x)[:, 0])
+
+
+RULES = """
+patches.* = patch_embed.proj.*
+token = cls_token
+positions = pos_embed
+encoder.layers.{i}.self_attn.in_proj_weight = blocks.{i}.attn.qkv.weight
+encoder.layers.{i}.self_attn.in_proj_bias = blocks.{i}.attn.qkv.bias
+encoder.layers.{i}.self_attn.out_proj.* = blocks.{i}.attn.proj.*
+encoder.layers.{i}.norm1.* = blocks.{i}.norm1.*
+encoder.layers.{i}.norm2.* = blocks.{i}.norm2.*
+encoder.layers.{i}.linear1.* = blocks.{i}.mlp.fc1.*
+encoder.layers.{i}.linear2.* = blocks.{i}.mlp.fc2.*
+classes.* = head.*
+"""
+
+
+def encoder_cases(folder):
+    """torch.nn.TransformerEncoder, by a file of names."""
+    rules = os.path.join(folder, "names.txt")
+    with open(rules, "w") as file:
+        file.write(RULES)
+    for norm_first in (False, True):
+        for act in ("relu", "gelu"):
+            c = small(act=act, norm_eps=1e-5)
+            model = randomise(Encoder(c, norm_first), 12)
+            options = ["--names", rules, "--heads", "4", "--act", act, "--eps", "1e-5"]
+            options += [] if norm_first else ["--post-norm"]
+            name = f"torch.nn.TransformerEncoder, {act}, {'pre' if norm_first else 'post'}-norm"
+            yield name, model, Checkpoint(model.state_dict(), options=options)
+
+
+REFUSED = {  # a name that a checkpoint has besides, and the word for it
+    "blocks.0.attn.rel_pos_h": "relative position",
+    "attn_pool.latent": "attention pooling",
+    "vision_model.head.probe": "attention pooling",
+    "rope.freqs": "rotary",
+    "patch_embed.backbone.conv.weight": "convolutional",
+    "blocks.0.attn.q_bias": "BEiT",
+    "layers.0.downsample.reduction.weight": "windows",
+    "blocks.0.mlp.fc1_g.weight": "SwiGLU",
+    "visual.attnpool.c_proj.weight": "ResNet",
+}
+
+
+# ---- comparing ----
+
+def output(session, target, pixels, folder):
+    """The logits or the embedding of a model."""
+    path = os.path.join(folder, "pixels.f32")
+    pixels.numpy().astype("<f4").tofile(path)
+    (result,) = session.programs.classify(target, "--pixels", path)
+    return np.array(result["embedding"] if "embedding" in result else result["logits"], np.float64)
+
+
+def run_case(session, folder, name, model, checkpoint):
+    """One family: float32 beside PyTorch, int8 beside float32."""
+    pixels = random_pixels(model.config, 20)
+    source = checkpoint.save(os.path.join(folder, re.sub(r"\W+", "_", name)))
+    try:
+        found = {}
+        for dtype in ("f32", "int8"):
+            target = os.path.join(folder, dtype + ".vit")
+            session.programs.convert([*checkpoint.options, "--dtype", dtype], source, target)
+            found[dtype] = output(session, target, pixels, folder)
+        with torch.no_grad():
+            error = relative_error(found["f32"], model(pixels))
+        rough = np.abs(found["int8"] - found["f32"]).max() / np.abs(found["f32"]).max()
+        problem = ("float32" if not error <= TOLERANCE else "int8" if not rough <= INT8 else "")
+        session.report(name, problem, f"{error:.1e}, int8 {rough:.1e}")
+    except (RuntimeError, ValueError) as problem:
+        session.report(name, str(problem))
+
+
+def run_refused(session, folder):
+    """Each refusal by its name."""
+    state = randomise(PlainViT(small()), 1).state_dict()
+    for name, word in REFUSED.items():
+        source = Checkpoint({**state, name: torch.zeros(4)}).save(os.path.join(folder, "refused"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", source, os.path.join(folder, "refused.vit"))
+        good = status == 1 and name in message and word in message
+        session.report(f"refused: {name}", "" if good else message.strip())
+
+
+def main():
+    """Run all cases."""
+    part = sys.argv[2] if len(sys.argv) > 2 else ""
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(sys.argv[1], part, folder)
+        cases = [timm_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder)]
+        for name, model, checkpoint in (case for group in cases for case in group):
+            if session.wants(name):
+                run_case(session, folder, name, model.eval(), checkpoint)
+        if session.wants("refused"):
+            run_refused(session, folder)
+    print(f"{session.passed} passed, {session.failed} failed")
+    sys.exit(session.failed > 0)
+
+
+if __name__ == "__main__":
+    main()
