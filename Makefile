@@ -202,6 +202,7 @@ check-parity:
 	$(PYTHON) tests/parity/configs.py $(BUILD)
 	$(PYTHON) tests/parity/containers.py $(BUILD)
 	$(PYTHON) tests/parity/names.py $(BUILD)
+	$(PYTHON) tests/parity/families.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/attention.py $(BUILD)
 	$(PYTHON) tests/parity/sizes.py $(BUILD)

@@ -262,9 +262,7 @@ def timm_refusals():
         "crop_pct 0": ("pretrained_cfg.crop_pct", 0, "crop_pct"),
         "crop_pct 1e-9": ("pretrained_cfg.crop_pct", 1e-9, "crop_pct"),
         "crop_pct is text": ("pretrained_cfg.crop_pct", "0.9", "crop_pct"),
-        "act_layer quick_gelu": ("model_args.act_layer", "quick_gelu", "quick_gelu"),
-        "act_layer relu": ("model_args.act_layer", "relu", "relu"),
-        "quickgelu in the name": ("architecture", "vit_clip_quickgelu_224", "quick_gelu"),
+        "act_layer silu": ("model_args.act_layer", "silu", "silu"),
         "architecture 1": ("architecture", 1, "architecture"),
         "num_heads 2.5": ("model_args.num_heads", 2.5, "num_heads"),
         "num_heads is text": ("model_args.num_heads", "2", "num_heads"),
@@ -342,8 +340,7 @@ def hf_cases():
 def hf_refusals():
     """Values of Hugging Face's config.json that cannot be used."""
     changes = {
-        "hidden_act quick_gelu": ("hidden_act", "quick_gelu", "quick_gelu"),
-        "hidden_act relu": ("hidden_act", "relu", "relu"),
+        "hidden_act silu": ("hidden_act", "silu", "silu"),
         "hidden_act 1": ("hidden_act", 1, "hidden_act"),
         "num_labels": ("num_labels", 8, "num_labels"),
         "image_size": ("image_size", 24, ["position", "24x24"]),
@@ -471,6 +468,13 @@ def option_cases():
             yield good(" ".join(option), family, values, options=option)
         yield good("all options together", family, expected, options=tuple(together))
     oblong = dict(img_size=(8, 20), resize_size=(8, 22))
+    for act, number in (("quick_gelu", 2), ("relu", 4)):
+        yield good(f"act_layer {act}", "timm", dict(act=number),
+                   config={"model_args.act_layer": act})
+        yield good(f"hidden_act {act}", "ViT", dict(act=number), config={"hidden_act": act})
+        yield good(f"--act {act}", "timm", dict(act=number), options=("--act", act))
+    yield good("quickgelu in the name", "timm", dict(act=2, architecture="vit_clip_quickgelu_224"),
+               config={"architecture": "vit_clip_quickgelu_224"})
     yield good("--size 8x20", "timm oblong", oblong, options=("--size", "8x20", "--heads", "2"))
     yield bad("--size 8x24", "timm oblong", ["pos_embed", "neither the grid of 2x6"],
               options=("--size", "8x24", "--heads", "2"))
@@ -521,7 +525,7 @@ def option_refusals():
     options = ["--mean 1,2", "--mean 1,2,3,4,5", "--mean x", "--mean 1,,2", "--std 0", "--std -1",
                "--std 1,2", "--eps 0", "--eps nan", "--eps -1", "--eps 1e39", "--heads 0",
                "--heads 2x", "--heads 3", "--size 12x", "--size 0", "--size 12x12x12",
-               "--crop-pct 0", "--crop-pct 1e-9", "--crop-pct inf", "--act relu",
+               "--crop-pct 0", "--crop-pct 1e-9", "--crop-pct inf", "--act silu",
                "--interpolation nearest", "--resize -3", "--resize 5x", "--resize x",
                "--labels nowhere.txt", "--pos-embed sincos1d", "--pos-embed x",
                "--dtype x", "--dtype F16", "--dtype int", "--dtype 8"]
@@ -733,7 +737,7 @@ def hf_key_cases():
             "is_decoder": False, "use_cache": True, "encoder_stride": 16, "pooler_act": "tanh",
             "attention_probs_dropout_prob": 0.1, "problem_type": None, "_commit_hash": "1"}
     yield good("keys that change nothing", "ViT", config=same)
-    other = {"pruned_heads": {"0": [1]}, "model_type": "ijepa", "architecture": "vit_tiny",
+    other = {"pruned_heads": {"0": [1]}, "model_type": "beit", "architecture": "vit_tiny",
              "auto_map": {"AutoModel": "a.b"}, "xyz": 0}
     for key, value in other.items():
         yield bad(key, "ViT", [CONFIG, key, "--ignore-key"], config={key: value})
