@@ -35,7 +35,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev
+BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -47,7 +47,7 @@ ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
+PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
@@ -133,6 +133,15 @@ $(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*
 $(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
+
+TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c quantize.c \
+	report.c rewrite.c)
+
+# -O3: sums of pictures' features become vectors
+$(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
+		$(BUILD)/picture.o examples/picture.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
@@ -249,7 +258,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(PREFIX)/share/vit $(DESTDIR)$(PREFIX)/share/pkgconfig
 	install -m 644 vit.h $(DESTDIR)$(PREFIX)/include
-	install $(addprefix $(BUILD)/,vit-convert vit-info vit-classify) $(DESTDIR)$(PREFIX)/bin
+	install $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 examples/models/fashion-mnist.vit $(DESTDIR)$(PREFIX)/share/vit
 	printf 'prefix=%s\n\nName: vit\nDescription: %s\nVersion: %s\nCflags: -I$${prefix}/include\n%s\n' \
 		'$(PREFIX)' 'image classification with Vision Transformers, in one C header' \
