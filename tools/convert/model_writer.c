@@ -26,10 +26,11 @@ static void remove_and_die(int signal_number) {
 }
 
 static void remove_when_ended(void) {
-    static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
     atexit(remove_unfinished);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         signal(signals[i], remove_and_die);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
 }
 
 static void put_u32(unsigned char *p, size_t value) {

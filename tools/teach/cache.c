@@ -138,7 +138,7 @@ cache cache_open(const char *path, uint64_t backbone, size_t dim) {
 /* ---- finding -------------------------------------------------------------------------------- */
 
 const record *cache_find(const cache *c, const char *path, uint64_t size, int64_t mtime) {
-    record wanted = {(char *)(uintptr_t)path, 0, 0, 0, {NULL}};
+    record wanted = {(char *)(uintptr_t)path, 0, 0, 0, {NULL}, 0};
     const record *found =
         c->count == 0 ? NULL
                       : bsearch(&wanted, c->records, c->count, sizeof(record), compare_paths);

@@ -14,6 +14,7 @@ typedef struct record {
     int64_t mtime;            /* in nanoseconds */
     uint64_t content;         /* hash of the file's bytes */
     float *views[VIEW_COUNT]; /* each [dim], NULL: not computed */
+    int is_new;               /* whether any was computed in this run */
 } record;
 
 typedef struct cache {

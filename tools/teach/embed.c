@@ -93,6 +93,7 @@ static const char *embed_bytes(desk *d, const unsigned char *bytes, size_t size,
                                record *r) {
     picture p;
     const char *why = picture_decode(&p, bytes, size);
+    r->is_new = 1;
     if (why != NULL) return why;
     for (int i = 0; i < VIEW_COUNT && why == NULL; i++) {
         if (views >> i & 1 && r->views[i] == NULL) r->views[i] = embed_view(d, p.image, i, &why);
@@ -183,7 +184,7 @@ static void embed_some(void *arg, int index) {
     (void)index;
     for (size_t i; (i = take_next(w)) < w->photos->count;) {
         const photo *file = &w->photos->list[i];
-        record new = {file->path, file->size, file->mtime, 0, {NULL}};
+        record new = {file->path, file->size, file->mtime, 0, {NULL}, 0};
         w->records[i] = new;
         put_done(w, i, embed_photo(&d, file, w->views, &w->records[i]));
     }

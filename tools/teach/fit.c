@@ -43,27 +43,12 @@ void linear_free(linear *l) {
     free(l->bias);
 }
 
-enum { LANES = 8 }; /* sums side by side, which compilers keep in vectors */
-
-static double dot(const double *restrict a, const float *restrict x, size_t dim) {
-    double sums[LANES] = {0}, sum = 0;
-    size_t j = 0;
-    for (; j + LANES <= dim; j += LANES)
-        for (int lane = 0; lane < LANES; lane++)
-            sums[lane] += a[j + (size_t)lane] * (double)x[j + (size_t)lane];
-    for (; j < dim; j++) sum += a[j] * (double)x[j];
-    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
-    return sum;
-}
-
-/* sums += factor * x */
-static void add(double *restrict sums, double factor, const float *restrict x, size_t dim) {
-    for (size_t j = 0; j < dim; j++) sums[j] += factor * (double)x[j];
-}
-
 void linear_apply(const linear *l, const float *x, double *logits) {
-    for (int c = 0; c < l->class_count; c++)
-        logits[c] = l->bias[c] + dot(l->weights + (size_t)c * l->dim, x, l->dim);
+    for (int c = 0; c < l->class_count; c++) {
+        const double *weights = l->weights + (size_t)c * l->dim;
+        logits[c] = l->bias[c];
+        for (size_t j = 0; j < l->dim; j++) logits[c] += weights[j] * (double)x[j];
+    }
 }
 
 void fit_softmax(const double *logits, int count, double *probabilities) {
@@ -91,28 +76,80 @@ linear fit_unscale(const double *parameters, const scaling *scale, size_t dim, i
     return l;
 }
 
+/* ---- the objective and its gradient ----------------------------------------------------------- */
+
+/* LANES: sums side by side, which compilers keep in vectors. BLOCK: samples whose gradients are summed in
+   float, a multiple of GROUP, which are added at a time. */
+enum { LANES = 16, GROUP = 4, BLOCK = 64 };
+
 /* What the objective is computed from. */
 typedef struct problem {
     const samples *samples;
     const scaling *scale;
     double l2;
-    linear head;           /* the parameters, unscaled */
-    double *probabilities; /* [class_count] */
+    linear head;    /* the parameters, unscaled */
+    float *weights; /* [class_count][dim]: those of the head */
+    float *sums;    /* [class_count][dim] */
+    float *errors;  /* [class_count][BLOCK]: probability - 1 of the right class, of others - 0 */
+    double *logits; /* [class_count] */
 } problem;
 
-/* The sample's loss; the gradient of its logits is added to those of the unscaled head. */
-static double add_sample(problem *p, size_t index, double *gradient) {
+static float dot(const float *restrict a, const float *restrict x, size_t dim) {
+    float sums[LANES] = {0}, sum = 0;
+    size_t j = 0;
+    for (; j + LANES <= dim; j += LANES)
+        for (size_t lane = 0; lane < LANES; lane++) sums[lane] += a[j + lane] * x[j + lane];
+    for (; j < dim; j++) sum += a[j] * x[j];
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    return sum;
+}
+
+/* sums += the rows of a group, each times its factor */
+static void add(float *restrict sums, const float *factors, const float *const *rows, size_t dim) {
+    const float *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2],
+                          *restrict d = rows[3];
+    float p = factors[0], q = factors[1], r = factors[2], s = factors[3];
+    for (size_t j = 0; j < dim; j++) sums[j] += p * a[j] + q * b[j] + (r * c[j] + s * d[j]);
+}
+
+/* The loss of a sample, and the errors of its logits in column `column`. */
+static double take_errors(problem *p, size_t index, size_t column) {
     const samples *s = p->samples;
-    double *q = p->probabilities;
     int class = s->classes[index];
-    linear_apply(&p->head, s->rows[index], q);
-    fit_softmax(q, s->class_count, q);
-    double loss = -log(fmax(q[class], 1e-300));
-    q[class] -= 1;
-    for (int c = 0; c < s->class_count; c++) {
-        double *row = gradient + (size_t)c * (s->dim + 1);
-        add(row, q[c], s->rows[index], s->dim);
-        row[s->dim] += q[c];
+    for (size_t c = 0; c < (size_t)s->class_count; c++)
+        p->logits[c] =
+            p->head.bias[c] + (double)dot(p->weights + c * s->dim, s->rows[index], s->dim);
+    fit_softmax(p->logits, s->class_count, p->logits);
+    for (int c = 0; c < s->class_count; c++)
+        p->errors[c * BLOCK + (int)column] = (float)(p->logits[c] - (c == class));
+    return -log(fmax(p->logits[class], 1e-300));
+}
+
+/* Adds the gradient of a block of samples by a class's unscaled weights and bias. */
+static void add_block(const problem *p, size_t first, size_t count, size_t class, double *row) {
+    const samples *s = p->samples;
+    const float *errors = p->errors + class * BLOCK;
+    float *sums = p->sums + class * s->dim;
+    memset(sums, 0, s->dim * sizeof(float));
+    for (size_t i = 0; i < count; i += GROUP) {
+        const float *rows[GROUP], *last = s->rows[first + count - 1]; /* of errors 0 after it */
+        for (size_t k = 0; k < GROUP; k++) rows[k] = i + k < count ? s->rows[first + i + k] : last;
+        add(sums, errors + i, rows, s->dim);
+    }
+    for (size_t j = 0; j < s->dim; j++) row[j] += (double)sums[j];
+    for (size_t i = 0; i < count; i++) row[s->dim] += (double)errors[i];
+}
+
+/* The sum of the samples' losses; gradient: sums by the unscaled weights and the biases. */
+static double add_samples(problem *p, double *gradient) {
+    const samples *s = p->samples;
+    double loss = 0;
+    for (size_t first = 0; first < s->count; first += BLOCK) {
+        size_t count = s->count - first < BLOCK ? s->count - first : BLOCK;
+        memset(p->errors, 0, (size_t)s->class_count * BLOCK * sizeof(float));
+        for (size_t i = 0; i < count; i++) loss += take_errors(p, first + i, i);
+        for (size_t c = 0; c < (size_t)s->class_count; c++)
+            add_block(p, first, count, c, gradient + c * (s->dim + 1));
     }
     return loss;
 }
@@ -138,19 +175,38 @@ static double finish_gradient(const problem *p, const double *parameters, double
 static double evaluate(void *instance, const double *parameters, double *gradient, int count,
                        double step) {
     problem *p = instance;
-    double loss = 0;
+    const samples *s = p->samples;
     (void)step;
     memset(gradient, 0, (size_t)count * sizeof(double));
     unscale(&p->head, parameters, p->scale);
-    for (size_t i = 0; i < p->samples->count; i++) loss += add_sample(p, i, gradient);
-    return loss / (double)p->samples->count + finish_gradient(p, parameters, gradient);
+    for (size_t i = 0; i < s->dim * (size_t)s->class_count; i++)
+        p->weights[i] = (float)p->head.weights[i];
+    double loss = add_samples(p, gradient) / (double)s->count;
+    return loss + finish_gradient(p, parameters, gradient);
+}
+
+static problem make_problem(const samples *s, const scaling *scale, double l2) {
+    size_t classes = (size_t)s->class_count;
+    problem p = {s, scale, l2, linear_make(s->dim, s->class_count), NULL, NULL, NULL, NULL};
+    p.weights = allocate(classes * s->dim, sizeof(float));
+    p.sums = allocate(classes * s->dim, sizeof(float));
+    p.errors = allocate(classes * BLOCK, sizeof(float));
+    p.logits = allocate(classes, sizeof(double));
+    return p;
+}
+
+static void free_problem(problem *p) {
+    linear_free(&p->head);
+    free(p->weights);
+    free(p->sums);
+    free(p->errors);
+    free(p->logits);
 }
 
 /* A line search that cannot go on has come as far as rounding lets it. */
 void fit(const samples *s, const scaling *scale, double l2, double epsilon, double *parameters) {
     size_t count = (s->dim + 1) * (size_t)s->class_count;
-    problem p = {s, scale, l2, linear_make(s->dim, s->class_count),
-                 allocate((size_t)s->class_count, sizeof(double))};
+    problem p = make_problem(s, scale, l2);
     lbfgs_parameter_t settings;
     lbfgs_parameter_init(&settings);
     settings.epsilon = epsilon;
@@ -162,6 +218,5 @@ void fit(const samples *s, const scaling *scale, double l2, double epsilon, doub
     if (status == LBFGSERR_OUTOFMEMORY) fail("out of memory");
     memcpy(parameters, x, count * sizeof(double));
     lbfgs_free(x);
-    linear_free(&p.head);
-    free(p.probabilities);
+    free_problem(&p);
 }

@@ -406,7 +406,7 @@ static void tell_choice(const choice *c) {
     static const char *const readings[] = {"token 0", "the mean of the patches",
                                            "token 0 and the mean of the patches"};
     const reading *r = &c->reading;
-    printf("the head reads %s, of %s; L2 %.3g\n",
+    printf("the head reads %s, of %s; L2 %.6g\n",
            readings[r->tokens + r->average == 2 ? 2 : r->average],
            r->view & VIEW_WHOLE ? "the whole picture" : "the picture by the backbone's own recipe",
            c->l2);
@@ -419,7 +419,7 @@ static answers tell_held_out(const pictures *q, const choice *c) {
     double before = tell_calibration_error(&a);
     a.factor = tell_best_factor(&a);
     printf(
-        "calibration error: %.1f %%, and %.1f %% with the temperature %.2f, which the head has\n",
+        "calibration error: %.1f %%, and %.1f %% with the temperature %.4f, which the head has\n",
         100 * before, 100 * tell_calibration_error(&a), 1 / a.factor);
     tell_confusion(&a);
     tell_mislabelled(&a);
@@ -479,8 +479,15 @@ static unsigned unmirrored(unsigned views) {
     return views & (1u | 1u << VIEW_WHOLE);
 }
 
+static size_t count_new(const pictures *q) {
+    size_t count = 0;
+    for (size_t i = 0; i < q->count; i++) count += (size_t)q->records[i]->is_new;
+    return count;
+}
+
 static void tell_pictures(const pictures *learn, const pictures *test, double seconds) {
-    printf("%zu pictures of %d classes", learn->count, learn->class_count);
+    printf("%zu pictures of %d classes, %zu of them new", learn->count, learn->class_count,
+           count_new(learn));
     if (test != NULL) printf(", %zu to test on", test->count);
     printf("; their features took %.1f s\n", seconds);
 }
@@ -497,6 +504,7 @@ static int run(const arguments *a, const vit_model *backbone, embedder *e) {
     if (a->test != NULL) test_photos = photos_find(a->test, &learn_photos);
     double begin = seconds_now();
     signal(SIGINT, interrupt);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
     pictures learn = embed(e, &learn_photos, a->views), test;
     memset(&test, 0, sizeof(test));
     if (a->test != NULL) test = embed(e, &test_photos, unmirrored(a->views));

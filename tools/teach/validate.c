@@ -131,7 +131,7 @@ static void run_fold(void *arg, int index) {
     const candidate *c = &v->candidates[index / v->folds];
     int fold = index % v->folds, classes = v->lessons->class_count;
     if (c->ended) return;
-    fit(&c->parts[fold], &c->scale, v->l2, 1e-3, c->parameters[fold]);
+    fit(&c->parts[fold], &c->scale, v->l2, 1e-2, c->parameters[fold]);
     linear head = fit_unscale(c->parameters[fold], &c->scale, c->all.dim, classes);
     for (size_t i = 0; i < v->lessons->count; i++) {
         if (v->fold[i] == fold)
