@@ -12,6 +12,8 @@
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
 # make check-parity      comparison with PyTorch, torchvision and Pillow
+# make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
+#                        many of its test pictures are right
 # make check-containers  damaged and harmful checkpoints: one line of error, bounded time and memory
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
@@ -213,6 +215,12 @@ check-parity:
 	$(PYTHON) tests/parity/names.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
+	$(PYTHON) tests/parity/teach.py $(BUILD)
+
+check-teach:
+	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/parity/trashnet.py $(BUILD)
 
 check-containers:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
@@ -270,4 +278,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean

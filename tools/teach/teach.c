@@ -184,10 +184,10 @@ static arguments parse_arguments(int argc, char **argv) {
    written to. */
 static void check_writable(const char *path) {
     struct stat status;
-    char *folder = format_text("%s", path), *slash = strrchr(folder, '/');
+    const char *slash = strrchr(path, '/');
+    int length = slash == NULL || slash == path ? 1 : (int)(slash - path);
+    char *folder = format_text("%.*s", length, slash == NULL ? "." : path);
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) fail("%s: not a regular file", path);
-    if (slash == NULL) strcpy(folder, ".");
-    else slash[slash == folder] = 0;
     if (access(folder, W_OK) != 0) fail("%s: %s", path, strerror(errno));
     free(folder);
 }
