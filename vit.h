@@ -1561,7 +1561,7 @@ static vit_status vit__check_number(int range, const unsigned char *p) {
     if (range <= VIT__FROM_1) in_range = value >= (uint32_t)range && value <= VIT__MAX_COUNT;
     if (range == VIT__POSITIVE) in_range &= number > 0;
     if (range == VIT__NONZERO) in_range &= number != 0;
-    if (range == VIT__SHARE) in_range &= number >= 0 && number <= 1;
+    if (range == VIT__SHARE) in_range = value <= 0x3F800000; /* floats from 0 to 1, in order */
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
