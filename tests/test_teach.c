@@ -171,6 +171,46 @@ static void test_none_of_these_is_stored_and_obeyed(void **state) {
     free(output);
 }
 
+static void test_pictures_to_test_on_must_not_be_learned(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-teach -m " MODEL " $T/photos -o $T/own.vit --test $T/photos"), 0);
+    assert_printed("err", "among those to learn from, and prove nothing: 36");
+}
+
+/* The fewest that there can be. */
+static void test_one_picture_of_each_class_is_learned_with_warnings(void **state) {
+    (void)state;
+    shell("mkdir -p $T/least/a $T/least/b; cp $T/photos/across/00.pgm $T/least/a;"
+          "cp $T/photos/spots/00.pgm $T/least/b");
+    assert_int_equal(run("vit-teach -m " MODEL " $T/least -o $T/least.vit --reject 0.9"), 0);
+    assert_printed("err", "a: few pictures, 1: 10 or more are better");
+    assert_int_equal(run("vit-classify -m $T/least.vit -k1 $T/least/a/00.pgm"), 0);
+    assert_printed("out", "  a ");
+}
+
+static void make_folder_of(const char *class) {
+    char command[128];
+    snprintf(command, sizeof(command), "mkdir -p $T/many/%s", class);
+    shell(command);
+    snprintf(command, sizeof(command), "cp $T/photos/spots/%s.pgm $T/many/%s", class, class);
+    shell(command);
+    snprintf(command, sizeof(command), "cp $T/photos/across/%s.pgm $T/many/%s/x.pgm", class, class);
+    shell(command);
+}
+
+static void test_many_classes_are_told_by_their_confusions(void **state) {
+    char class[16];
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        snprintf(class, sizeof(class), "%02d", i);
+        make_folder_of(class);
+    }
+    shell("mkdir $T/many/down; cp $T/photos/gr*/0?.pgm $T/many/down");
+    assert_int_equal(run("vit-teach -m " MODEL " $T/many -o $T/many.vit"), 0);
+    assert_printed("out", "most often confused:\n  ");
+    assert_printed("out", " taken for ");
+}
+
 static void test_what_cannot_be_read_is_left_out_and_said(void **state) {
     (void)state;
     shell("cp -r $T/photos $T/some; head -c 100 $T/photos/spots/00.pgm >$T/some/spots/cut.pgm;"
@@ -275,6 +315,9 @@ int main(void) {
         cmocka_unit_test(test_only_new_pictures_are_embedded),
         cmocka_unit_test(test_other_types_keep_their_bytes),
         cmocka_unit_test(test_none_of_these_is_stored_and_obeyed),
+        cmocka_unit_test(test_pictures_to_test_on_must_not_be_learned),
+        cmocka_unit_test(test_one_picture_of_each_class_is_learned_with_warnings),
+        cmocka_unit_test(test_many_classes_are_told_by_their_confusions),
         cmocka_unit_test(test_what_cannot_be_read_is_left_out_and_said),
         cmocka_unit_test(test_each_error_is_one_line_and_leaves_no_model),
         cmocka_unit_test(test_a_picture_in_two_classes_is_named),

@@ -319,6 +319,20 @@ static void check_repeated(pictures *q, unsigned views, size_t dim) {
     free(prints);
 }
 
+/* Says how many pictures to test on are among those that are learned. */
+static void check_test(const pictures *test, const pictures *learn, unsigned views, size_t dim) {
+    print *prints = sorted_prints(learn, views, dim), *tested = sorted_prints(test, views, dim);
+    size_t shared = 0, j = 0;
+    for (size_t i = 0; i < test->count; i++) {
+        while (j < learn->count && prints[j].hash < tested[i].hash) j++;
+        shared += j < learn->count && prints[j].hash == tested[i].hash;
+    }
+    if (shared > 0)
+        note("--test: pictures that are among those to learn from, and prove nothing: %zu", shared);
+    free(prints);
+    free(tested);
+}
+
 /* ---- the model ------------------------------------------------------------------------------ */
 
 static void read_weights(const void *source, size_t row, float *values) {
@@ -346,7 +360,7 @@ static vit_config config_of(const vit_model *backbone, const reading *r, int cla
     config.head_avg = r->average;
     config.pre_logits = 0;
     config.output = VIT_OUTPUT_SOFTMAX;
-    config.reject_below = (float)threshold;
+    config.reject_below = (float)(threshold * (1 - 1e-6)); /* not above it by rounding */
     if (r->view & VIEW_WHOLE) config.preprocess = embed_whole_recipe(&config);
     return config;
 }
@@ -513,6 +527,7 @@ static int run(const arguments *a, const vit_model *backbone, embedder *e) {
     check_counts(&learn);
     check_repeated(&learn, a->views, e->cache.dim);
     if (a->test != NULL && test.count == 0) fail("%s: no picture can be read", a->test);
+    if (a->test != NULL) check_test(&test, &learn, a->views, e->cache.dim);
     tell_pictures(&learn, a->test != NULL ? &test : NULL, seconds_now() - begin);
     teach(a, backbone, e, &learn, a->test != NULL ? &test : NULL);
     free_pictures(&learn);

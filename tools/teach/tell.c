@@ -132,6 +132,7 @@ void tell_confusion(const answers *a) {
     size_t *counts = count_pairs(a), count;
     int right, answered;
     if (a->class_count <= TABLE) print_table(a, counts);
+    else printf("most often confused:\n");
     for (int i = 0; a->class_count > TABLE && i < LISTED; i++) {
         if ((count = take_largest(a, counts, &right, &answered)) == 0) break;
         printf("  %s taken for %s: %zu\n", a->labels[right], a->labels[answered], count);
