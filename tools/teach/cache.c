@@ -108,13 +108,24 @@ static const char *read_records(cache *c, const file_map *map) {
     if (head.version != VERSION) return "of another version";
     if (head.backbone != c->backbone || head.dim != c->dim) return "of another backbone";
     if (head.count > r.left / sizeof(file_record)) return "damaged";
-    c->records = allocate((size_t)head.count, sizeof(record));
+    c->records = allocate((size_t)head.count + 1, sizeof(record)); /* one that is cut off, too */
     for (; c->count < head.count; c->count++) {
         if (!read_record(&r, &c->records[c->count], c->dim)) return "damaged";
     }
     uint64_t hash = r.hash;
     return take(&r, &expected, sizeof(expected)) && expected == hash && r.left == 0 ? NULL
                                                                                     : "damaged";
+}
+
+/* All of them, and the one after the last, which may be incomplete. */
+static void drop_records(cache *c) {
+    for (size_t i = 0; c->records != NULL && i <= c->count; i++) {
+        for (int view = 0; view < VIEW_COUNT; view++) free(c->records[i].views[view]);
+        free(c->records[i].path);
+    }
+    free(c->records);
+    c->records = NULL;
+    c->count = 0;
 }
 
 cache cache_open(const char *path, uint64_t backbone, size_t dim) {
@@ -127,7 +138,7 @@ cache cache_open(const char *path, uint64_t backbone, size_t dim) {
         const char *why = read_records(&c, &map);
         if (why != NULL) {
             note("%s: the features are %s, and are computed anew", path, why);
-            c.count = 0;
+            drop_records(&c);
         }
         file_map_close(&map);
     }
@@ -235,10 +246,6 @@ const char *cache_write(const cache *c, record *const *records, size_t count) {
 }
 
 void cache_close(cache *c) {
-    for (size_t i = 0; i < c->count; i++) {
-        for (int view = 0; view < VIEW_COUNT; view++) free(c->records[i].views[view]);
-        free(c->records[i].path);
-    }
-    free(c->records);
+    drop_records(c);
     free(c->by_content);
 }

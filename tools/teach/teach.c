@@ -175,7 +175,6 @@ static arguments parse_arguments(int argc, char **argv) {
         parse_option(&a, option, optarg);
     if (a.model == NULL || a.output == NULL || optind != argc - 1) wrong_usage();
     a.photos = argv[optind];
-    if (a.cache == NULL) a.cache = format_text("%s.features", a.output);
     if (a.jobs == 0) a.jobs = vit_processor_count();
     return a;
 }
@@ -539,6 +538,8 @@ int main(int argc, char **argv) {
     embedder e;
     report_program = "vit-teach";
     arguments a = parse_arguments(argc, argv);
+    char *beside = format_text("%s.features", a.output);
+    if (a.cache == NULL) a.cache = beside;
     check_writable(a.output);
     check_writable(a.cache);
     vit_model backbone = open_backbone(&a);
@@ -547,6 +548,7 @@ int main(int argc, char **argv) {
     int good = run(&a, &backbone, &e);
     embed_end(&e);
     vit_model_close(&backbone);
+    free(beside);
     if (fflush(stdout) != 0) fail("the report cannot be written");
     return good ? 0 : 1;
 }
