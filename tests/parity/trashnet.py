@@ -1,4 +1,4 @@
-"""Teaches DeiT-Tiny the six classes of TrashNet with vit-teach, and requires 78 % on its test pictures.
+"""Teaches DeiT-Tiny TrashNet's six classes with vit-teach; 78 % of its test pictures must be right.
 
     trashnet.py BUILD
 
