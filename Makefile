@@ -12,6 +12,8 @@
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
 # make check-parity      comparison with PyTorch, torchvision and Pillow
+# make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
+#                        many of its test pictures are right
 # make check-containers  damaged and harmful checkpoints: one line of error, bounded time and memory
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
@@ -35,7 +37,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev
+BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -47,7 +49,7 @@ ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-classify vit-bench minimal)
+PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
@@ -104,7 +106,8 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs: tests/test_programs.c tests/test_util.h vit.h
+$(BUILD)/test_programs $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
@@ -134,6 +137,15 @@ $(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*
 $(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
+
+TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c quantize.c \
+	report.c rewrite.c)
+
+# -O3: the sums of fit.c become vectors
+$(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
+		$(BUILD)/picture.o examples/picture.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
@@ -207,6 +219,12 @@ check-parity:
 	$(PYTHON) tests/parity/attention.py $(BUILD)
 	$(PYTHON) tests/parity/sizes.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
+	$(PYTHON) tests/parity/teach.py $(BUILD)
+
+check-teach:
+	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/parity/trashnet.py $(BUILD)
 
 check-containers:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
@@ -253,7 +271,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(PREFIX)/share/vit $(DESTDIR)$(PREFIX)/share/pkgconfig
 	install -m 644 vit.h $(DESTDIR)$(PREFIX)/include
-	install $(addprefix $(BUILD)/,vit-convert vit-info vit-classify) $(DESTDIR)$(PREFIX)/bin
+	install $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 examples/models/fashion-mnist.vit $(DESTDIR)$(PREFIX)/share/vit
 	printf 'prefix=%s\n\nName: vit\nDescription: %s\nVersion: %s\nCflags: -I$${prefix}/include\n%s\n' \
 		'$(PREFIX)' 'image classification with Vision Transformers, in one C header' \
@@ -264,4 +282,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean

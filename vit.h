@@ -200,7 +200,9 @@
                       pos_size, vit_pos_resample below
         292  f32      crop_pct: img_size / resize_size before rounding, for other sizes than img_size;
                       0: not known
-        296  u8[88]   spare: zeros; others are a feature that a build lacks
+        296  f32      reject_below: score of the first class below which none of the classes is meant,
+                      0 to 1; 0: none
+        300  u8[84]   spare: zeros; others are a feature that a build lacks
 
      offset  type     directory entry, tensor_count of them
           0  u32      role: 0 to 18, in the order of the tensors listed below
@@ -465,6 +467,7 @@ typedef struct vit_config {
     int embed_norm;  /* 1: a norm of each patch's embedding, before its position is added */
     int pos_size[2]; /* height, width of the position embeddings' grid; 0: that of the patches */
     vit_pos_resample pos_resample;
+    float reject_below; /* score of the first class below which none of them is meant; 0: none */
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -724,6 +727,10 @@ VIT_API void vit_scores(const vit_model *model, const float *logits, float *scor
 /* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
    many were written: min(k, num_classes). */
 VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices);
+
+/* The class that scores, [num_classes] of vit_scores, are for: the first of vit_top_k. -1 where none of
+   the classes is meant, as its score is below config.reject_below, or where no score is a number. */
+VIT_API int vit_answer(const vit_model *model, const float *scores);
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
 /* Options of vit_model_load. All zero, or NULL, means default. */
@@ -1276,8 +1283,8 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
-#define VIT__NAME_OFFSET 192                          /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET (VIT__FAMILIES ? 296 : 260) /* from here on zeros */
+#define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
+#define VIT__SPARE_OFFSET 300 /* from here on zeros */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1295,6 +1302,7 @@ typedef enum vit__range {
     VIT__POSITIVE,     /* f32, finite */
     VIT__NONZERO,      /* f32, finite */
     VIT__NOT_NEGATIVE, /* f32, finite */
+    VIT__SHARE,        /* f32, 0 to 1 */
     VIT__CHOICES       /* + n: u32, below n, which counts the choices that this build computes */
 } vit__range;
 
@@ -1353,6 +1361,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(VIT_POS_RESAMPLE_COUNT)),
     VIT__HEADER(292, preprocess.crop_pct, 1, VIT__NOT_NEGATIVE),
 #endif
+    VIT__HEADER(296, reject_below, 1, VIT__SHARE),
 };
 
 #define VIT__FIELD_COUNT (sizeof(vit__fields) / sizeof(vit__fields[0]))
@@ -1637,6 +1646,7 @@ static vit_status vit__check_number(int range, const unsigned char *p) {
     if (range == VIT__POSITIVE) in_range &= number > 0;
     if (range == VIT__NONZERO) in_range &= number != 0;
     if (VIT__FAMILIES && range == VIT__NOT_NEGATIVE) in_range &= number >= 0;
+    if (range == VIT__SHARE) in_range = value <= 0x3F800000; /* floats from 0 to 1, in order */
     return in_range ? VIT_OK : VIT_ERROR_CONFIG;
 }
 
@@ -1695,7 +1705,9 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
     if ((!VIT__FAMILIES && c->num_classes == 0) || (!VIT__TANH && c->pre_logits > 0) ||
         (VIT__FAMILIES && !VIT__TANH && c->act == VIT_ACT_GELU_TANH))
         return VIT_ERROR_FEATURE;
-    for (size_t i = VIT__SPARE_OFFSET; i < VIT__HEADER_SIZE; i++) {
+    for (size_t i = VIT__FAMILIES ? VIT__SPARE_OFFSET : 260; i < VIT__HEADER_SIZE; i++) {
+        if (!VIT__FAMILIES && i == 288)
+            i = VIT__SPARE_OFFSET; /* of other sizes, and reject_below */
         if (header[i] != 0) return VIT_ERROR_FEATURE;
     }
     return VIT_OK;
@@ -4361,6 +4373,14 @@ VIT_API int vit_top_k(const float *scores, int num_classes, int k, int *indices)
         indices[place] = index;
     }
     return count;
+}
+
+VIT_API int vit_answer(const vit_model *model, const float *scores) {
+    const vit_config *c = &model->config;
+    int first;
+    if (vit_top_k(scores, c->num_classes, 1, &first) == 0 || scores[first] != scores[first])
+        return -1;
+    return c->reject_below > 0 && scores[first] < c->reject_below ? -1 : first;
 }
 
 /* ---- [12] CONVENIENCE ---------------------------------------------------------------------- */

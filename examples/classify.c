@@ -58,8 +58,9 @@ static void usage(FILE *file) {
         "JSON: {\"file\", \"output\", \"top\": [{\"index\", \"label\", \"score\"}...],\n"
         "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what\n"
         "score is, as the model has it: softmax or sigmoid, a probability, or number, a plain\n"
-        "number. label is null where the model has no names. A model without classes has\n"
-        "output \"embedding\", and \"embedding\": [...] instead of top.\n"
+        "number. label is null where the model has no names. A model with a threshold (vit-teach\n"
+        "--reject) adds \"none_of_these\": true where the best score is below it. A model without\n"
+        "classes has output \"embedding\", and \"embedding\": [...] instead of top.\n"
         "\n"
         "Exit status: 0 success, 1 an image or the model could not be used, or the output is not\n"
         "a number (the other images are still classified), 2 wrong usage.\n",
@@ -437,6 +438,7 @@ static void print_table(const classifier *c, const char *file, const timing *t, 
            t->preprocess, t->inference);
     if (is_embedding(&c->model))
         printf("  an embedding of %d numbers (--logits shows them)\n", c->count);
+    else if (vit_answer(&c->model, c->scores) < 0) printf("  none of these\n");
     for (int i = 0; i < c->top_count; i++) {
         const char *name = class_name(&c->model, c->top[i], buffer);
         printf("  %s%*s  ", name, widest - utf8_width(name), "");
@@ -516,6 +518,8 @@ static void print_json(const classifier *c, const char *file, const char *error,
     } else {
         vit_output output = vit_model_config(&c->model)->output;
         cJSON_AddStringToObject(line, "output", vit_output_name(output));
+        if (vit_model_config(&c->model)->reject_below > 0)
+            cJSON_AddBoolToObject(line, "none_of_these", vit_answer(&c->model, c->scores) < 0);
         if (is_embedding(&c->model)) cJSON_AddItemToObject(line, "embedding", json_logits(c));
         else cJSON_AddItemToObject(line, "top", json_top(c));
         if (logits && !is_embedding(&c->model))

@@ -256,6 +256,23 @@ static void test_top_k_of_more_than_there_are_gives_all(void **state) {
     assert_int_equal(indices[3], -7);
 }
 
+static void test_the_answer_is_the_first_class_unless_its_score_is_too_low(void **state) {
+    const float nan = vit__float_of(0x7FC00000);
+    float scores[3] = {0.25f, 0.5f, 0.25f}, numbers[3] = {-3, -2, -4}, none[3] = {nan, nan, nan};
+    vit_model model;
+    (void)state;
+    memset(&model, 0, sizeof(model));
+    assert_int_equal(vit_answer(&model, scores), -1); /* no classes */
+    model.config.num_classes = 3;
+    assert_int_equal(vit_answer(&model, scores), 1);
+    assert_int_equal(vit_answer(&model, numbers), 1);
+    assert_int_equal(vit_answer(&model, none), -1);
+    model.config.reject_below = 0.5f;
+    assert_int_equal(vit_answer(&model, scores), 1);
+    model.config.reject_below = 0.50000006f;
+    assert_int_equal(vit_answer(&model, scores), -1);
+}
+
 static void test_top_k_of_nothing_is_nothing(void **state) {
     const float score = 1;
     int index = -7;
@@ -1142,6 +1159,7 @@ int main(void) {
         cmocka_unit_test(test_top_k_gives_the_golden_order_for_every_k),
         cmocka_unit_test(test_top_k_of_more_than_there_are_gives_all),
         cmocka_unit_test(test_top_k_of_nothing_is_nothing),
+        cmocka_unit_test(test_the_answer_is_the_first_class_unless_its_score_is_too_low),
         cmocka_unit_test(test_top_k_puts_nan_last_in_any_place),
         cmocka_unit_test(test_sizes_saturate_and_stay_so),
         cmocka_unit_test(test_every_product_equals_the_naive_one),

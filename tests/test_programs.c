@@ -1,86 +1,15 @@
 /* The programs as a user runs them: vit-convert, vit-info, vit-classify, vit-bench, minimal. Their
    output is compared with golden files, their failures with what they promise. */
-#include "test_util.h"
+#include "test_run.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define TINY GOLDEN "tiny.vit"
 #define CHECKPOINT GOLDEN "tiny_timm"
 #define CONTAINERS GOLDEN "containers/"
 #define MODEL "examples/models/fashion-mnist.vit"
 #define SAMPLE "examples/images/9-ankle-boot-1.jpg"
-
-static char folder[] = "/tmp/vit-test-XXXXXX";
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state) {
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
-}
-
-/* The path of a file in the folder, in one of a few static buffers. */
-static const char *in_folder(const char *name) {
-    static char buffers[4][128];
-    static int next;
-    char *buffer = buffers[next++ % 4];
-    int length = snprintf(buffer, sizeof(buffers[0]), "%s/%s", folder, name);
-    assert_in_range(length, 0, sizeof(buffers[0]) - 1);
-    return buffer;
-}
-
-/* Runs BUILD/command by the shell, to which the folder is $T; what it prints goes to files there.
-   Returns its exit status. */
-static int run(const char *command) {
-    char line[2048];
-    snprintf(line, sizeof(line), "T=%s; %s/%s >$T/out 2>$T/err", folder, BUILD, command);
-    int status = system(line);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-/* What the last command printed, as a string to be freed. */
-static char *printed(const char *stream) {
-    size_t size;
-    unsigned char *bytes = read_file(in_folder(stream), &size);
-    char *string = (char *)allocate(size + 1);
-    memcpy(string, bytes, size);
-    string[size] = 0;
-    free(bytes);
-    return string;
-}
-
-static void assert_printed(const char *stream, const char *part) {
-    char *output = printed(stream);
-    if (strstr(output, part) == NULL) fail_msg("\"%s\" is not in: %s", part, output);
-    free(output);
-}
-
-static void write_file(const char *path, const void *bytes, size_t size) {
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* The number of entries of the folder whose names begin with this. */
-static int count_files(const char *prefix) {
-    DIR *entries = opendir(folder);
-    int count = 0;
-    assert_non_null(entries);
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
-        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
-    closedir(entries);
-    return count;
-}
 
 /* ---- vit-convert ---- */
 

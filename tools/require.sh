@@ -23,6 +23,7 @@ is_there() {
     libstb-dev) has_header stb/stb_image.h ;;
     libcjson-dev) has_header cjson/cJSON.h ;;
     zlib1g-dev) has_header zlib.h ;;
+    liblbfgs-dev) has_header lbfgs.h ;;
     libcmocka-dev) has_header cmocka.h ;;
     libsimde-dev) has_header simde/simde-common.h ;;
     libclang-rt-dev-wasm32) [ -e "$(clang --target=wasm32-wasi -print-libgcc-file-name)" ] ;;

@@ -53,7 +53,8 @@ FIELDS = [
     ("embed_norm", 284, "I"),
     ("pos_resample", 288, "I"),
     ("crop_pct", 292, "f"),
-    ("spare", 296, "88s"),
+    ("reject_below", 296, "f"),
+    ("spare", 300, "84s"),
 ]
 RECIPE = dict(
     resize=1,
@@ -74,6 +75,7 @@ ABSENT = dict(
     embed_norm=0,
     pos_resample=0,
     crop_pct=0.0,
+    reject_below=0.0,
     spare="",
 )
 

@@ -26,10 +26,11 @@ static void remove_and_die(int signal_number) {
 }
 
 static void remove_when_ended(void) {
-    static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
     atexit(remove_unfinished);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         signal(signals[i], remove_and_die);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
 }
 
 static void put_u32(unsigned char *p, size_t value) {
@@ -56,15 +57,29 @@ static void put_entry(unsigned char *entry, const vit__tensor *t, stored_dtype s
     put_u64(entry + 40, vit__tensor_size(t, stored.dtype));
 }
 
+/* Directory entry of a tensor in the model that the file takes its weights from. */
+static const unsigned char *backbone_entry(const model_writer *w, const vit__tensor *t) {
+    int index = vit__tensor_index(&w->backbone->config, t->role, t->block);
+    return vit__entry(w->backbone->data, index);
+}
+
+static stored_dtype stored_as(const model_writer *w, const vit__tensor *t) {
+    if (w->backbone == NULL || t->role == VIT__HEAD) return stored_dtype_of(w->dtype, t);
+    const unsigned char *entry = backbone_entry(w, t);
+    stored_dtype stored = {(vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24)};
+    return stored;
+}
+
 /* The head without its checksum and those of the tensors. */
-static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, size_t head_size,
-                       size_t labels_size) {
+static void put_layout(model_writer *w, size_t labels_size) {
+    const vit_config *c = &w->config;
+    unsigned char *h = w->head;
     size_t count = (size_t)vit__tensor_count(c),
            labels = VIT__HEADER_SIZE + count * VIT__ENTRY_SIZE;
-    uint64_t offset = head_size;
+    uint64_t offset = w->head_size;
     memcpy(h, vit__magic, sizeof(vit__magic));
     put_u32(h + 8, VIT__FORMAT_VERSION);
-    put_u32(h + 16, head_size);
+    put_u32(h + 16, w->head_size);
     put_u32(h + 20, VIT__HEADER_SIZE);
     put_u32(h + 36, VIT__ENTRY_SIZE);
     put_u32(h + 40, count);
@@ -73,7 +88,7 @@ static void put_layout(unsigned char *h, const vit_config *c, vit_dtype dtype, s
     put_u32(h + 52, labels_size);
     for (size_t i = 0; i < count; i++) {
         vit__tensor t = vit__tensor_at(c, (int)i);
-        stored_dtype stored = stored_dtype_of(dtype, &t);
+        stored_dtype stored = stored_as(w, &t);
         put_entry(h + VIT__HEADER_SIZE + i * VIT__ENTRY_SIZE, &t, stored, offset);
         offset += vit__tensor_size(&t, stored.dtype);
     }
@@ -94,7 +109,7 @@ static void make_head(model_writer *w, const vit_config *config, const char *lab
     if (w->head_size > UINT32_MAX) fail("%s: the labels are too long", w->path);
     w->head = allocate(w->head_size, 1);
     memcpy(w->head, header, sizeof(header));
-    put_layout(w->head, &w->config, w->dtype, w->head_size, labels_size);
+    put_layout(w, labels_size);
     if (labels_size > 0) memcpy(w->head + before_labels, labels, labels_size);
     w->config.architecture = (const char *)w->head + VIT__NAME_OFFSET;
 }
@@ -103,7 +118,7 @@ static void make_buffers(model_writer *w) {
     size_t largest = 0, longest = 0;
     for (int i = 0; i < vit__tensor_count(&w->config); i++) {
         vit__tensor t = vit__tensor_at(&w->config, i);
-        largest = vit__larger(largest, vit__tensor_size(&t, stored_dtype_of(w->dtype, &t).dtype));
+        largest = vit__larger(largest, vit__tensor_size(&t, stored_as(w, &t).dtype));
         longest = vit__larger(longest, t.padded_cols);
     }
     w->tensor = allocate(largest, 1);
@@ -130,16 +145,33 @@ static void write_bytes(model_writer *w, const void *data, size_t size) {
     if (fwrite(data, 1, size, w->file) != size) fail("%s: %s", w->temporary, strerror(errno));
 }
 
-void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
-                        vit_dtype dtype, const char *labels, size_t labels_size) {
-    memset(w, 0, sizeof(*w));
-    w->path = path;
-    w->dtype = dtype;
+/* The head, buffers and the file, with w->path, dtype and backbone set. */
+static void begin(model_writer *w, const vit_config *config, const char *labels,
+                  size_t labels_size) {
     if (!vit__is_little_endian()) fail("%s", vit_status_string(VIT_ERROR_BYTE_ORDER));
     make_head(w, config, labels, labels_size);
     make_buffers(w);
     open_temporary(w);
     write_bytes(w, w->head, w->head_size); /* room for it */
+}
+
+void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
+                        vit_dtype dtype, const char *labels, size_t labels_size) {
+    memset(w, 0, sizeof(*w));
+    w->path = path;
+    w->dtype = dtype;
+    begin(w, config, labels, labels_size);
+}
+
+void model_writer_begin_from(model_writer *w, const char *path, const vit_config *config,
+                             const vit_model *backbone, const char *labels, size_t labels_size) {
+    memset(w, 0, sizeof(*w));
+    w->path = path;
+    w->dtype = vit_model_dtype(backbone);
+    w->backbone = backbone;
+    if (vit__u32(backbone->data + 56) > 0)
+        note("%s: the backbone's chunks, of which nothing is known, are left out", path);
+    begin(w, config, labels, labels_size);
 }
 
 static void close_file(model_writer *w) {
@@ -260,7 +292,7 @@ static int fill_panels(model_writer *w, const vit__tensor *t, const vit__matrix 
 void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
                       const float *bias) {
     vit__tensor t = vit__tensor_at(&w->config, w->index);
-    stored_dtype stored = stored_dtype_of(w->dtype, &t);
+    stored_dtype stored = stored_as(w, &t);
     vit__matrix m = vit__matrix_at(w->tensor, &t, stored.dtype, stored.range);
     size_t size = vit__tensor_size(&t, stored.dtype);
     memset(w->tensor, 0, size);
@@ -276,6 +308,15 @@ void model_writer_add(model_writer *w, const char *name, row_reader read_row, co
     write_bytes(w, w->tensor, size);
     put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
             vit__xxh32(w->tensor, size));
+}
+
+void model_writer_copy(model_writer *w) {
+    vit__tensor t = vit__tensor_at(&w->config, w->index);
+    const unsigned char *entry = backbone_entry(w, &t);
+    assert(w->backbone != NULL && t.role != VIT__HEAD);
+    write_bytes(w, w->backbone->data + vit__u64(entry + 32), (size_t)vit__u64(entry + 40));
+    put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
+            vit__u32(entry + 28));
 }
 
 int model_writer_next(const model_writer *w, vit_tensor *tensor) {

@@ -9,6 +9,7 @@
 typedef struct model_writer {
     vit_config config; /* as read back from the header */
     vit_dtype dtype;
+    const vit_model *backbone; /* that model_writer_copy takes tensors from, or NULL */
     const char *path;
     char *temporary; /* in the same folder; renamed to path at the end */
     FILE *file;
@@ -28,6 +29,15 @@ typedef void (*row_reader)(const void *source, size_t row, float *values);
 /* Start a file. labels: the config's num_classes strings, each ended by NUL, or NULL. */
 void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
                         vit_dtype dtype, const char *labels, size_t labels_size);
+
+/* Start a file that takes all but its head from an open model: model_writer_copy takes each tensor as it
+   is there, and the head gets the type that goes with that of the blocks. config: the model's but for
+   what the head is and reads, and for the recipe. */
+void model_writer_begin_from(model_writer *w, const char *path, const vit_config *config,
+                             const vit_model *backbone, const char *labels, size_t labels_size);
+
+/* Write the next tensor, which is not the head, with the bytes that it has in the open model. */
+void model_writer_copy(model_writer *w);
 
 /* Write the next tensor, in the order that vit.h lists. bias: [outputs] of a matrix, NULL: zeros.
    Values that are not finite are noted with the tensor's name; they are an error if the dtype cannot

@@ -40,6 +40,9 @@ static void print_head(const vit_config *c) {
     printf(", %s", norms[c->final_norm]);
     if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
     printf("\noutput         %s\n", vit_output_name(c->output));
+    if (c->reject_below > 0)
+        printf("reject_below   %.9g: none of these where the first score is lower\n",
+               (double)c->reject_below);
 }
 
 static void print_recipe(const vit_config *c) {
