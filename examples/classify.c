@@ -49,6 +49,9 @@ static void usage(FILE *file) {
         "      --logits        the model's raw output for all classes, too\n"
         "      --pixels FILE   classify a tensor, before the images: the model's input as\n"
         "                      float32 [channels][height][width], little-endian\n"
+        "      --size SIZE     look at the picture in another size: N or HxW pixels, or native, "
+        "the\n"
+        "                      picture's own aspect ratio with as many patches as usual\n"
         "      --heatmap DIR   write what the model looked at over each picture, as a PNG into\n"
         "                      DIR: attention rollout over all blocks (Abnar and Zuidema 2020)\n"
         "      --head B:H      the attention of head H in block B instead, both from 0\n"
@@ -77,6 +80,8 @@ typedef struct settings {
     vit_isa isa;
     int json;
     int logits;
+    int img_size[2];         /* 0: the model's own */
+    int native;              /* 1: of each picture's aspect ratio */
     const char *heatmap_dir; /* NULL: none */
     heatmap_source heatmap_source;
 } settings;
@@ -115,11 +120,24 @@ static heatmap_source parse_head(const char *text) {
     exit(EXIT_USAGE);
 }
 
+/* N, HxW or native; ends the program if it is anything else. */
+static void parse_size(settings *s, const char *text) {
+    char rest;
+    int count = sscanf(text, "%dx%d%c", &s->img_size[0], &s->img_size[1], &rest);
+    s->native = strcmp(text, "native") == 0;
+    if (count == 1 && strspn(text, "0123456789") == strlen(text)) s->img_size[1] = s->img_size[0];
+    else if (count != 2 && !s->native) s->img_size[0] = 0;
+    if (s->native || (s->img_size[0] > 0 && s->img_size[1] > 0)) return;
+    fprintf(stderr, "vit-classify: --size takes N, HxW or native, not '%s'\n", text);
+    exit(EXIT_USAGE);
+}
+
 enum {
     OPTION_ISA = 256,
     OPTION_JSON,
     OPTION_LOGITS,
     OPTION_PIXELS,
+    OPTION_SIZE,
     OPTION_HEATMAP,
     OPTION_HEAD,
     OPTION_VERSION
@@ -147,6 +165,9 @@ static void parse_option(settings *s, int option, const char *text) {
         break;
     case OPTION_PIXELS:
         s->pixels_path = text;
+        break;
+    case OPTION_SIZE:
+        parse_size(s, text);
         break;
     case OPTION_HEATMAP:
         s->heatmap_dir = text;
@@ -177,6 +198,7 @@ static void parse_options(settings *s, int argc, char **argv) {
         {"json", no_argument, NULL, OPTION_JSON},
         {"logits", no_argument, NULL, OPTION_LOGITS},
         {"pixels", required_argument, NULL, OPTION_PIXELS},
+        {"size", required_argument, NULL, OPTION_SIZE},
         {"heatmap", required_argument, NULL, OPTION_HEATMAP},
         {"head", required_argument, NULL, OPTION_HEAD},
         {"help", no_argument, NULL, 'h'},
@@ -252,6 +274,7 @@ typedef struct classifier {
     const char *heatmap_dir;
     heatmap_source heatmap_source;
     float *heat; /* [tokens] */
+    int native;  /* whether each picture has its own size */
     unsigned char *workspace;
     size_t workspace_size;
 } classifier;
@@ -295,29 +318,44 @@ static vit_status forward(classifier *c) {
                            c->workspace, c->workspace_size);
 }
 
+/* Makes room for pictures of a size; 0: the model's own. */
+static const char *set_size(classifier *c, const int img_size[2]) {
+    memcpy(c->options.img_size, img_size, sizeof(c->options.img_size));
+    size_t count = vit_pixels_count(&c->model, &c->options);
+    if (count == 0) return "--size: smaller than a patch, or too large";
+    free(c->pixels);
+    free(c->heat);
+    c->pixels = (float *)malloc(count * sizeof(float));
+    c->heat = (float *)malloc((size_t)vit_token_count(&c->model, &c->options) * sizeof(float));
+    if (c->pixels == NULL || c->heat == NULL || !reserve(c, forward_size(c)))
+        return "out of memory";
+    return NULL;
+}
+
+/* The size that pictures have now. */
+static const int *size_now(const classifier *c) {
+    return c->options.img_size[0] > 0 ? c->options.img_size : vit_model_config(&c->model)->img_size;
+}
+
 static const char *start(classifier *c, const settings *s, const char *model_path) {
     vit_status status = vit_model_load(&c->model, model_path, NULL);
     if (status != VIT_OK) return vit_status_string(status);
 
     c->count = (int)vit_output_count(&c->model, NULL);
     if (!is_embedding(&c->model)) c->top_count = s->top < c->count ? s->top : c->count;
-    c->pixels = (float *)malloc(vit_pixels_count(&c->model, NULL) * sizeof(float));
     c->logits = (float *)malloc((size_t)c->count * sizeof(float));
     c->scores = (float *)malloc((size_t)c->count * sizeof(float));
-    c->heat = (float *)malloc((size_t)vit_token_count(&c->model, NULL) * sizeof(float));
     c->top = (int *)malloc((size_t)(c->top_count + 1) * sizeof(int));
     c->pool = vit_pool_create(s->threads, NULL);
     c->options.parallel_for = c->pool == NULL ? NULL : vit_pool_parallel_for;
     c->options.parallel_user = c->pool;
     c->options.isa = s->isa;
     c->heatmap_dir = s->heatmap_dir, c->heatmap_source = s->heatmap_source;
-    if (c->pixels == NULL || c->logits == NULL || c->scores == NULL || c->heat == NULL ||
-        c->top == NULL)
-        return "out of memory";
+    if (c->logits == NULL || c->scores == NULL || c->top == NULL) return "out of memory";
     if (!heatmap_source_is_valid(&c->model, s->heatmap_source))
         return "--head: there is no such block or head in this model";
-    if (!reserve(c, forward_size(c))) return "out of memory";
-    return NULL;
+    c->native = s->native;
+    return set_size(c, s->img_size);
 }
 
 static void stop(classifier *c) {
@@ -333,7 +371,7 @@ static void stop(classifier *c) {
 
 static const char *pixels_from_tensor(classifier *c, const char *path, timing *t) {
     unsigned char *bytes;
-    size_t size, expected = vit_pixels_count(&c->model, NULL) * sizeof(float);
+    size_t size, expected = vit_pixels_count(&c->model, &c->options) * sizeof(float);
     double begin = milliseconds();
     const char *error = picture_read_file(path, &bytes, &size);
     if (error != NULL) return error;
@@ -351,10 +389,17 @@ static const char *pixels_from_picture(classifier *c, const char *path, timing *
     double decoded = milliseconds();
 
     vit_status status = VIT_ERROR_MEMORY;
-    size_t size = vit_preprocess_workspace_size(&c->model, NULL, &pic.image);
+    int native[2];
+    if (c->native && vit_native_img_size(&c->model, &pic.image, native) == VIT_OK)
+        error = set_size(c, native);
+    if (error != NULL) {
+        picture_free(&pic);
+        return error;
+    }
+    size_t size = vit_preprocess_workspace_size(&c->model, &c->options, &pic.image);
     if (size == 0 || reserve(c, size)) /* if it is 0, vit_preprocess says why */
-        status =
-            vit_preprocess(&c->model, NULL, &pic.image, c->pixels, c->workspace, c->workspace_size);
+        status = vit_preprocess(&c->model, &c->options, &pic.image, c->pixels, c->workspace,
+                                c->workspace_size);
     picture_free(&pic);
     t->decode = decoded - begin;
     t->preprocess = milliseconds() - decoded;
@@ -395,7 +440,7 @@ static const char *write_heatmap(const classifier *c, const char *file) {
     for (char *p = path + length; *p != '\0'; p++)
         if (*p == '/') *p = '_';
     const char *error =
-        heatmap_write(path, config, config->img_size, c->pixels, c->heat + config->prefix_tokens);
+        heatmap_write(path, config, size_now(c), c->pixels, c->heat + config->prefix_tokens);
     free(path);
     return error;
 }
@@ -518,6 +563,8 @@ static void print_json(const classifier *c, const char *file, const char *error,
     } else {
         vit_output output = vit_model_config(&c->model)->output;
         cJSON_AddStringToObject(line, "output", vit_output_name(output));
+        if (c->options.img_size[0] > 0)
+            cJSON_AddItemToObject(line, "img_size", cJSON_CreateIntArray(c->options.img_size, 2));
         if (vit_model_config(&c->model)->reject_below > 0)
             cJSON_AddBoolToObject(line, "none_of_these", vit_answer(&c->model, c->scores) < 0);
         if (is_embedding(&c->model)) cJSON_AddItemToObject(line, "embedding", json_logits(c));

@@ -548,6 +548,33 @@ static void test_a_heatmap_is_a_picture_of_what_the_model_sees(void **state) {
     for (size_t i = 0; i < COUNT_OF(ways); i++) free(files[i]);
 }
 
+/* The model that ships is 28 x 28 with patches of 4; the picture is square. */
+static void test_pictures_of_another_size(void **state) {
+    static const char *const sizes[] = {"36", "40x32", "native"};
+    static const int heights[] = {36, 40, 28}, widths[] = {36, 32, 28};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        char command[256];
+        snprintf(command, sizeof(command),
+                 "vit-classify -m " MODEL " --json --size %s --heatmap $T/sized " SAMPLE, sizes[i]);
+        assert_int_equal(run(command), 0);
+        cJSON *line = json_line(0), *size = cJSON_GetObjectItem(line, "img_size");
+        assert_int_equal(cJSON_GetArrayItem(size, 0)->valueint, heights[i]);
+        assert_int_equal(cJSON_GetArrayItem(size, 1)->valueint, widths[i]);
+        cJSON_Delete(line);
+        size_t bytes;
+        unsigned char *png =
+            read_file(in_folder("sized/examples_images_9-ankle-boot-1.jpg.png"), &bytes);
+        assert_int_equal(png[19], widths[i]);
+        assert_int_equal(png[23], heights[i]);
+        free(png);
+    }
+    assert_int_equal(run("vit-classify -m " MODEL " --size 3 " SAMPLE), 1);
+    assert_printed("err", "--size");
+    assert_int_equal(run("vit-classify -m " MODEL " --size 3x " SAMPLE), 2);
+    assert_int_equal(run("vit-classify -m " MODEL " --size large " SAMPLE), 2);
+}
+
 static void test_a_heatmap_that_cannot_be_is_refused(void **state) {
     (void)state;
     assert_int_equal(run("vit-classify -m " MODEL " --heatmap $T/heat --head 99:0 " SAMPLE), 1);
@@ -665,6 +692,7 @@ int main(void) {
         cmocka_unit_test(test_scores_are_what_the_file_says),
         cmocka_unit_test(test_an_embedding_has_no_classes),
         cmocka_unit_test(test_a_heatmap_is_a_picture_of_what_the_model_sees),
+        cmocka_unit_test(test_pictures_of_another_size),
         cmocka_unit_test(test_a_heatmap_that_cannot_be_is_refused),
         cmocka_unit_test(test_an_output_that_is_not_a_number_is_an_error_of_that_picture),
         cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),

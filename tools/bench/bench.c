@@ -187,7 +187,7 @@ static double gflop_of(const vit_config *c, const char *step) {
                  {"q, k, v", (all + 2 * tokens * c->depth) * dim * inner},
                  {"attention", all * 2 * tokens * inner},
                  {"proj", all * dim * inner},
-                 {"fc1, act", all * dim * mlp},
+                 {"fc1, act", all * dim * mlp * (c->act == VIT_ACT_SWIGLU ? 2 : 1)},
                  {"fc2", all * dim * mlp},
                  {"head", head}};
     double sum = 0;

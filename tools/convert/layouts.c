@@ -322,6 +322,7 @@ const layout *layout_identify(checkpoint *c, int *heads, const char **why) {
 /* What is not in every model. */
 static void find_optional(model *m) {
     vit_config *config = &m->config;
+    char name[128];
     config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
     if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
     config->patch_norm = layout_has(m, PART_PATCH_NORM);
@@ -329,6 +330,9 @@ static void find_optional(model *m) {
     config->norm_pre = layout_has(m, PART_NORM_PRE);
     config->qk_norm = layout_has(m, PART_Q_NORM) || layout_has(m, PART_K_NORM);
     if (layout_has(m, PART_HEAD)) config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
+    else if (look_up(m, PART_HEAD, 0, 1, name, sizeof(name)) != NULL)
+        fail("%s: %s is missing, but there is %s", m->checkpoint->file,
+             m->layout->names[PART_HEAD][0], name);
     else note("there is no head: the model's output is an embedding");
     if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
 }

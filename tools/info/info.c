@@ -9,6 +9,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Norms that not every model has. */
+static void print_norms(const vit_config *c) {
+    const struct {
+        const char *name;
+        int there;
+    } norms[] = {{"norm_pre", c->norm_pre},
+                 {"qk_norm", c->qk_norm},
+                 {"post_norm", c->post_norm},
+                 {"patch_norm", c->patch_norm},
+                 {"embed_norm", c->embed_norm}};
+    const char *before = "norms          ";
+    for (size_t i = 0; i < sizeof(norms) / sizeof(norms[0]); i++) {
+        if (!norms[i].there) continue;
+        printf("%s%s", before, norms[i].name);
+        before = ", ";
+    }
+    if (before[0] == ',') putchar('\n');
+}
+
 static void print_config(const vit_config *c) {
     static const char *const acts[VIT_ACT_COUNT] = {"gelu", "gelu_tanh", "quick_gelu", "swiglu",
                                                     "relu"};
@@ -25,6 +44,9 @@ static void print_config(const vit_config *c) {
     printf("mlp_dim        %d, %s\n", c->mlp_dim, acts[c->act]);
     printf("prefix_tokens  %d\n", c->prefix_tokens);
     printf("norm_eps       %g\n", (double)c->norm_eps);
+    print_norms(c);
+    if (c->pos_size[0] > 0)
+        printf("pos_size       %d x %d, resampled\n", c->pos_size[0], c->pos_size[1]);
 }
 
 /* What the head reads, and what comes before it. */
