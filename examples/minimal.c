@@ -20,8 +20,7 @@ int main(int argc, char **argv) {
     float *pixels = malloc(vit_pixels_count(&model, NULL) * sizeof(float));
     float *scores = malloc((size_t)classes * sizeof(float));
     if (!workspace || !pixels || !scores) return fprintf(stderr, "out of memory\n"), 1;
-    status =
-        vit_preprocess(&model, NULL, &image, pixels, workspace, size); /* resize, crop, normalise */
+    status = vit_preprocess(&model, NULL, &image, pixels, workspace, size); /* resize, crop */
     if (status == VIT_OK) status = vit_forward(&model, NULL, pixels, 1, scores, workspace, size);
     if (status != VIT_OK) return fprintf(stderr, "%s\n", vit_status_string(status)), 1;
     vit_scores(&model, scores, scores); /* probabilities, or what the model's output is */

@@ -244,6 +244,18 @@ def hf_cases():
     config = hf_config(c, model_type="dinov2", mlp_ratio=4, use_swiglu_ffn=False, qkv_bias=True)
     del config["intermediate_size"]
     yield "Dinov2ForImageClassification", model, Checkpoint(state, config)
+    large = weighted(PlainViT(small(layer_scale=True, pool="token_avg", img_size=(56, 56))), 3)
+    state = dict(large.state_dict())
+    processor = {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 40},
+                 "crop_size": {"height": 32, "width": 32}}
+    source = Checkpoint(hugging_face(state, "dinov2.", *block),
+                        {**config, "image_size": 56}, processor)
+    positions = state["pos_embed"][:, 1:].reshape(1, 7, 7, WIDTH).permute(0, 3, 1, 2)
+    positions = nn.functional.interpolate(positions, (4, 4), mode="bicubic", align_corners=False)
+    state["pos_embed"] = torch.cat(
+        [state["pos_embed"][:, :1], positions.flatten(2).transpose(1, 2)], 1)
+    model.load_state_dict(state)
+    yield "Dinov2 at the size of its processor", model, source
     c = small(layer_scale=True, num_classes=0, act="swiglu")
     model = weighted(PlainViT(c), 4)
     state = hugging_face(model.state_dict(), "", "norm1", "norm2", "mlp.weights_in",

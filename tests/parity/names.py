@@ -456,7 +456,8 @@ def sketch_cases(bench, state, want):
     split = {f"layer{{i}}.{p}.*": f"blocks.{{i}}.attn.{p}.*" for p in "qkv"}
     per = {f"layer{{i}}.{p}.h{{head}}.*": f"blocks.{{i}}.attn.{p}.*" for p in "qkv"}
     models = {
-        "JAX": (jax_model(state), JAX_ANSWERS, []),
+        "JAX": ({name.replace("encoder_norm", "last_norm"): tensor
+                 for name, tensor in jax_model(state).items()}, JAX_ANSWERS, []),
         "fused": ({**renamed(state), **fused(state)[0]}, torch_answers, heads),
         "q, k and v": ({**renamed(state), **timm_split(state)[0]},
                        {**torch_answers, **split, "layer{i}.out.*": "blocks.{i}.attn.proj.*"}, heads),
@@ -489,7 +490,8 @@ def list_cases(bench, config, state):
                         ["those of torchvision, as there is conv_proj.weight"]),
         "ViT": (bench.write(checkpoints.hf_vit(config, state, "abcde").tensors),
                 ["those of Hugging Face ViT, as there is vit.embeddings"]),
-        "CLIP": (bench.write({"vision_model.x": torch.ones(2)}), ["a CLIP model", "not supported"]),
+        "SigLIP": (bench.write({"attn_pool.latent": torch.ones(2)}),
+                   ["attention pooling", "not supported"]),
         "half": (bench.write({name: t.half() for name, t in state.items()}), [r"F16 +\[72, 24\]"]),
         "another model": (bench.write({"fc.weight": torch.ones(2, 3)}),
                           ["not those of timm", "patch_embed.proj.weight", r"fc\.weight = \?"]),

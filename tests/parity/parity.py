@@ -551,6 +551,7 @@ def spoilt():
     missing = [last, fc1, norm, "blocks.1.attn.qkv.weight", "norm.weight", "head.weight",
                "patch_embed.proj.weight", "cls_token", "pos_embed"]
     result = {f"{name} is missing": (drop(name), [name]) for name in missing}
+    result["head.weight is missing"] = (drop("head.weight"), ["there is no head", "num_classes"])
     shapes = {fc1: (48, 96), "blocks.1.mlp.fc1.bias": (95,), norm: (47,), "norm.bias": (1,),
               "blocks.0.attn.qkv.weight": (145, 48), "cls_token": (1, 1, 49),
               "head.weight": (10, 47), "head.bias": (11,),
@@ -559,9 +560,8 @@ def spoilt():
     result["pos_embed has a row too many"] = (too_many, ["pos_embed"])
     for name, shape in shapes.items():
         result[f"{name} is {shape}"] = (swap(name, shape), [name])
-    extra = {"blocks.0.attn.q_norm.weight": (16,), "unknown.thing": (3,), "norm_pre.weight": (48,),
-             "blocks.0.attn.qkv.scale": (1,),
-             "dinov2.embeddings.mask_token": (1, 48)}
+    extra = {"blocks.0.attn.rel_pos_h": (16,), "unknown.thing": (3,), "unknown.bias": (48,),
+             "blocks.0.attn.qkv.scale": (1,)}
     for name, shape in extra.items():
         result[f"{name} is there too"] = (add(name, shape), [name])
     result["blocks.3 has one tensor"] = (add("blocks.3.norm1.weight", (48,)), ["blocks.3."])

@@ -322,7 +322,6 @@ const layout *layout_identify(checkpoint *c, int *heads, const char **why) {
 /* What is not in every model. */
 static void find_optional(model *m) {
     vit_config *config = &m->config;
-    char name[128];
     config->prefix_tokens = layout_has(m, PART_CLASS_TOKEN) + layout_has(m, PART_DIST_TOKEN);
     if (layout_has(m, PART_REG_TOKEN)) config->prefix_tokens += size_of(m, PART_REG_TOKEN, 1, 3, 3);
     config->patch_norm = layout_has(m, PART_PATCH_NORM);
@@ -330,9 +329,6 @@ static void find_optional(model *m) {
     config->norm_pre = layout_has(m, PART_NORM_PRE);
     config->qk_norm = layout_has(m, PART_Q_NORM) || layout_has(m, PART_K_NORM);
     if (layout_has(m, PART_HEAD)) config->num_classes = size_of(m, PART_HEAD, 0, 2, 2);
-    else if (look_up(m, PART_HEAD, 0, 1, name, sizeof(name)) != NULL)
-        fail("%s: %s is missing, but there is %s", m->checkpoint->file,
-             m->layout->names[PART_HEAD][0], name);
     else note("there is no head: the model's output is an embedding");
     if (layout_has(m, PART_PRE_LOGITS)) config->pre_logits = find_pre_logits(m);
 }
@@ -393,8 +389,9 @@ static const char *reason_to_leave_out(const model *m, const tensor *t) {
     const char *name = t->name;
     int timm = m->layout->family == FAMILY_TIMM || m->layout->family > FAMILY_TORCHVISION;
     if (strstr(name, "pooler.dense.") != NULL) return "not used for classification";
-    if (text_ends_with(name, "mask_token") || strncmp(name, "decoder.", 8) == 0)
-        return "used in pre-training only";
+    if (text_ends_with(name, "mask_token")) return "used in pre-training only";
+    if (m->layout->family == FAMILY_HF_VIT && strncmp(name, "decoder.", 8) == 0)
+        return "used in pre-training only"; /* ViTMAE's */
     if (text_ends_with(name, "position_ids")) return "an index, not a weight";
     if (tensor_count(t) == 0) return "it is empty";
     if (t->type == TENSOR_OTHER) return "its type is not that of weights";
@@ -404,11 +401,21 @@ static const char *reason_to_leave_out(const model *m, const tensor *t) {
     return NULL;
 }
 
+/* A bias alone: what is missing is the weight. */
+static void check_weight(const model *m, const tensor *t) {
+    if (!text_ends_with(t->name, "bias")) return;
+    char *weight = format_text("%.*sweight", (int)(strlen(t->name) - strlen("bias")), t->name);
+    if (checkpoint_find(m->checkpoint, weight) == NULL)
+        fail("%s: %s is missing, but there is %s", t->file, weight, t->name);
+    free(weight);
+}
+
 static void check_unused(const model *m) {
     for (size_t i = 0; i < m->checkpoint->count; i++) {
         const tensor *t = &m->checkpoint->tensors[i];
         if (t->used) continue;
         const char *reason = reason_to_leave_out(m, t);
+        if (reason == NULL) check_weight(m, t);
         if (reason == NULL)
             fail("%s: %s is not a tensor of a %s model", t->file, t->name, m->layout->title);
         note("%s is left out: %s", t->name, reason);

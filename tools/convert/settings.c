@@ -128,6 +128,13 @@ static void read_timm_model(settings *s, json config, json args) {
     read_output(s, config);
 }
 
+/* Norms that not every model has. */
+static void expect_norm(json args, const char *key, int there) {
+    if (json_bool(args, key, there) != there)
+        fail("%s: %s is %s, but the tensors have %s norm", args.file, key, there ? "false" : "true",
+             there ? "such a" : "no such");
+}
+
 /* What the tensors say as well. */
 static void expect_timm(const model *m, json config, json args) {
     const vit_config *c = &m->config;
@@ -141,6 +148,9 @@ static void expect_timm(const model *m, json config, json args) {
     expect(config, "num_classes", c->num_classes);
     expect(config, "num_labels", c->num_classes);
     expect_patch_size(args, c);
+    expect_norm(args, "qk_norm", c->qk_norm);
+    expect_norm(args, "pre_norm", c->norm_pre);
+    expect_norm(args, "final_norm", layout_has(m, PART_NORM) || layout_has(m, PART_FC_NORM));
     if (ratio > 0 && (int)fmin(c->embed_dim * ratio, INT_MAX) != c->mlp_dim)
         fail("%s: mlp_ratio %g does not fit the tensors, whose MLPs are %d wide", args.file, ratio,
              c->mlp_dim);
@@ -350,9 +360,9 @@ static void assume_img_size(settings *s, const model *m, int rows) {
     if (side == 0 && rows > token) side = root_of(rows - token);
     if (side == 0 && timm) side = root_of(rows);
     if (side == 0)
-        fail("%s: %s has %d rows, which is not a square and %d tokens in front: give --size",
+        fail("%s: %s has %d rows, which is not a square and %d tokens in front%s: give --size",
              m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows,
-             m->config.prefix_tokens);
+             m->config.prefix_tokens, token ? "" : " (there is no cls_token)");
     for (int i = 0; i < 2; i++) s->img_size[i] = side * m->config.patch_size[i];
     note("no config gives img_size: assumed %dx%d from %d position embeddings (--size)",
          s->img_size[0], s->img_size[1], rows);
