@@ -75,7 +75,7 @@ static void read_crop(settings *s, json recipe, const int input[2]) {
 /* Whether any key of a recipe is there: then timm's own defaults replace the missing ones. */
 static int has_recipe(json object) {
     static const char *const names[] = {"input_size", "interpolation", "crop_pct",
-                                       "crop_mode",  "mean",          "std"};
+                                        "crop_mode",  "mean",          "std"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (json_get(object, names[i]).node != NULL) return 1;
     }
