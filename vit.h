@@ -61,7 +61,7 @@
        VIT_NO_PREPROCESS     leaves out vit_preprocess: pictures come normalised, or in 8 bits at the
                              model's own size
        VIT_FREESTANDING      for firmware: VIT_NO_MALLOC, VIT_NO_STDIO, VIT_NO_THREADS and
-                             VIT_NO_PREPROCESS, and without libm: see FIRMWARE
+                             VIT_NO_PREPROCESS, without libm and vit_rollout: see FIRMWARE
        VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
@@ -89,13 +89,13 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 16,400 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all five together leave 12,100:
+   More can be left out. The library takes 17,600 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all five together leave 12,200:
 
-       VIT_ONLY_PLAIN   1620   what ViT and DeiT do without: models with other norms or activations than
+       VIT_ONLY_PLAIN   2720   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
-                               img_size, and vit_rollout
+                               img_size
        VIT_ONLY_INT8    1780   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       280   models with VIT_ACT_GELU_TANH or pre_logits are refused too
@@ -702,7 +702,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
                                const void *pixels, int batch, float *output, void *workspace,
                                size_t workspace_size);
 
-#ifndef VIT_ONLY_PLAIN
+#if !defined(VIT_ONLY_PLAIN) && !defined(VIT_FREESTANDING)
 /* Attention rollout: Abnar and Zuidema 2020, arXiv:2005.00928. How much of each token of the input has
    reached `token` after the last block (0: the class token; -1: what the head reads, each of its tokens
    and the mean alike), if attention, averaged over the heads, and the residual stream take part
@@ -1657,9 +1657,19 @@ static int vit__pos_size_is_valid(const vit_config *c) {
            vit__add(count, (size_t)c->prefix_tokens) <= VIT__MAX_MATRIX;
 }
 
+/* Whether pictures may have a size: at least a patch, and not too many pixels and tokens. */
+static int vit__img_size_is_valid(const vit_config *c, const int size[2]) {
+    if (size[0] < c->patch_size[0] || size[1] < c->patch_size[1]) return 0;
+    size_t pixels = vit__mul((size_t)size[0], (size_t)size[1]);
+    size_t patches =
+        vit__mul((size_t)(size[0] / c->patch_size[0]), (size_t)(size[1] / c->patch_size[1]));
+    return vit__mul(pixels, (size_t)c->in_chans) <= VIT__MAX_PIXELS &&
+           vit__add(patches, (size_t)c->prefix_tokens) <= VIT__MAX_MATRIX;
+}
+
 /* Whether every size that follows from the numbers fits an int. */
 static int vit__config_is_valid(const vit_config *c) {
-    if (c->patch_size[0] > c->img_size[0] || c->patch_size[1] > c->img_size[1]) return 0;
+    if (!vit__img_size_is_valid(c, c->img_size)) return 0;
     if (c->head_tokens > c->prefix_tokens || vit__pooled_tokens(c) < 1) return 0;
     if (VIT__FAMILIES && c->num_classes == 0 &&
         (c->output != VIT_OUTPUT_EMBEDDING || c->pre_logits > 0))
@@ -1667,14 +1677,10 @@ static int vit__config_is_valid(const vit_config *c) {
     const int *resized = c->preprocess.resize_size;
     if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
-    size_t pixels = vit__mul((size_t)c->img_size[0], (size_t)c->img_size[1]);
     size_t patch = vit__mul((size_t)c->patch_size[0], (size_t)c->patch_size[1]);
-    size_t patches = vit__mul((size_t)vit__grid_height(c), (size_t)vit__grid_width(c));
     size_t inner = vit__mul((size_t)c->num_heads, vit__round16(c->head_dim));
     size_t pooled = vit__mul((size_t)vit__pooled_tokens(c), vit__round16(c->embed_dim));
-    if (vit__mul(pixels, channels) > VIT__MAX_PIXELS) return 0;
     if (vit__mul(patch, channels) > VIT__MAX_MATRIX) return 0;
-    if (vit__add(patches, (size_t)c->prefix_tokens) > VIT__MAX_MATRIX) return 0;
     if (VIT__FAMILIES && !vit__pos_size_is_valid(c)) return 0;
     return inner <= VIT__MAX_MATRIX && pooled <= VIT__MAX_MATRIX;
 }
@@ -2010,29 +2016,18 @@ VIT_API const char *vit_model_label(const vit_model *model, int index) {
     return label;
 }
 
-/* One side of resize_size for another img_size: by timm's rule, or in proportion. */
-static int vit__scale_resize(const vit_preprocess_config *recipe, int old, int resized, int side) {
-    float size = recipe->crop_pct > 0 ? (float)side / recipe->crop_pct
-                                      : (float)side * (float)resized / (float)old;
-    return size >= (float)VIT__MAX_COUNT ? -1 : (int)size;
+/* The size of pictures that options (NULL: none) ask for, or the model's own. Returns whether it is in
+   range. */
+static int vit__img_size_of(const vit_config *c, const vit_options *options, int size[2]) {
+    const int own = options == NULL || (options->img_size[0] == 0 && options->img_size[1] == 0);
+    size[0] = own ? c->img_size[0] : options->img_size[0];
+    size[1] = own ? c->img_size[1] : options->img_size[1];
+    return own || (VIT__FAMILIES && vit__img_size_is_valid(c, size));
 }
 
-/* The config of an open model at the size that options (NULL: none) ask for: its own, or `other`, which
-   is filled in; NULL where the size is out of range. */
-static const vit_config *vit__config_at(const vit_config *c, const vit_options *options,
-                                        vit_config *other) {
-    if (options == NULL || (options->img_size[0] == 0 && options->img_size[1] == 0)) return c;
-    if (!VIT__FAMILIES) return NULL;
-    *other = *c;
-    other->pos_size[0] = vit__pos_height(c), other->pos_size[1] = vit__pos_width(c);
-    for (int i = 0; i < 2; i++) {
-        int side = options->img_size[i];
-        if (side < 1 || side > (int)VIT__MAX_COUNT) return NULL;
-        other->img_size[i] = side;
-        other->preprocess.resize_size[i] =
-            vit__scale_resize(&c->preprocess, c->img_size[i], c->preprocess.resize_size[i], side);
-    }
-    return vit__config_is_valid(other) ? other : NULL;
+/* Tokens of a picture of that size, which is in range. */
+static int vit__tokens_at(const vit_config *c, const int size[2]) {
+    return c->prefix_tokens + size[0] / c->patch_size[0] * (size[1] / c->patch_size[1]);
 }
 
 /* ---- [6] PREPROCESSING --------------------------------------------------------------------- */
@@ -2044,14 +2039,11 @@ static float vit__normalize(const vit_preprocess_config *recipe, int channel, un
     return (x - recipe->mean[channel]) / recipe->std[channel];
 }
 
-static size_t vit__pixels_count(const vit_config *c) {
-    return (size_t)c->in_chans * (size_t)c->img_size[0] * (size_t)c->img_size[1];
-}
-
 VIT_API size_t vit_pixels_count(const vit_model *model, const vit_options *options) {
-    vit_config other;
-    const vit_config *c = vit__config_at(&model->config, options, &other);
-    return c == NULL ? 0 : vit__pixels_count(c);
+    const vit_config *c = &model->config;
+    int size[2];
+    if (!vit__img_size_of(c, options, size)) return 0;
+    return (size_t)c->in_chans * (size_t)size[0] * (size_t)size[1];
 }
 
 #ifndef VIT_NO_PREPROCESS
@@ -2178,24 +2170,43 @@ typedef struct vit__resizer {
     unsigned char *rows;     /* [vertical.taps][width of the crop][channels]: ring of rows */
 } vit__resizer;
 
+/* One side of resize_size for another img_size: by timm's rule, or in proportion. */
+static int vit__scale_resize(const vit_preprocess_config *recipe, int old, int resized, int side) {
+    float size = recipe->crop_pct > 0 ? (float)side / recipe->crop_pct
+                                      : (float)side * (float)resized / (float)old;
+    return size >= (float)VIT__MAX_COUNT ? -1 : (int)size;
+}
+
+/* The recipe for pictures of a size; a resize_size out of range becomes -1. */
+static vit_preprocess_config vit__recipe_at(const vit_config *c, const int size[2]) {
+    vit_preprocess_config recipe = c->preprocess;
+    for (int i = 0; VIT__FAMILIES && i < 2; i++) {
+        if (size[i] != c->img_size[i])
+            recipe.resize_size[i] =
+                vit__scale_resize(&c->preprocess, c->img_size[i], recipe.resize_size[i], size[i]);
+    }
+    return recipe;
+}
+
 static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
                                     const vit_options *options, const vit_image *image) {
-    vit_config other;
-    int resized[2];
+    int resized[2], size[2];
     if (model == NULL || model->data == NULL || image == NULL) return VIT_ERROR_ARGUMENT;
-    const vit_config *config = vit__config_at(&model->config, options, &other);
-    if (config == NULL) return VIT_ERROR_ARGUMENT;
+    const vit_config *config = &model->config;
+    if (!vit__img_size_of(config, options, size)) return VIT_ERROR_ARGUMENT;
+    vit_preprocess_config recipe = vit__recipe_at(config, size);
+    if (recipe.resize != VIT_RESIZE_NONE &&
+        (recipe.resize_size[0] < 1 || recipe.resize_size[1] < 1))
+        return VIT_ERROR_ARGUMENT;
     if (config->in_chans != 1 && config->in_chans != 3) return VIT_ERROR_CHANNELS;
     if (image->data == NULL || image->width < 1 || image->width > VIT__MAX_SIDE ||
         image->height < 1 || image->height > VIT__MAX_SIDE ||
-        !vit__resized_size(&config->preprocess, image->height, image->width, resized))
+        !vit__resized_size(&recipe, image->height, image->width, resized))
         return VIT_ERROR_ARGUMENT;
     r->image = vit__explicit_strides(image);
     r->channels = config->in_chans;
-    r->vertical =
-        vit__make_axis(&config->preprocess, image->height, resized[0], config->img_size[0]);
-    r->horizontal =
-        vit__make_axis(&config->preprocess, image->width, resized[1], config->img_size[1]);
+    r->vertical = vit__make_axis(&recipe, image->height, resized[0], size[0]);
+    r->horizontal = vit__make_axis(&recipe, image->width, resized[1], size[1]);
     return VIT_OK;
 }
 
@@ -2926,17 +2937,13 @@ typedef struct vit__pass {
     size_t image_size;
     size_t slice_inputs; /* inputs of weights that are unpacked at a time */
     size_t slice_size;   /* [2][slice_inputs][16] */
+    int img_size[2];     /* height, width */
+    int grid[2];         /* rows and columns of patches */
     /* Beyond the plain ViT: */
     int block;        /* whose attention it is */
     int first_image;  /* of the batch */
     int stopped;      /* by on_attention */
     float *attention; /* [images][H][rows_per_image][T16]: softmax, for on_attention */
-#ifndef VIT_ONLY_PLAIN
-    vit_config resized; /* where options.img_size is another than the model's */
-#define VIT__RESIZED(pass) (&(pass)->resized)
-#else
-#define VIT__RESIZED(pass) NULL
-#endif
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -3169,10 +3176,10 @@ static void vit__read_u8(const vit_config *c, int channel, const unsigned char *
 static void vit__read_patch(const vit__pass *pass, size_t image, int patch, float *out,
                             size_t inputs) {
     const vit_config *c = pass->config;
-    size_t height = (size_t)c->img_size[0], width = (size_t)c->img_size[1];
+    size_t height = (size_t)pass->img_size[0], width = (size_t)pass->img_size[1];
     size_t channels = (size_t)c->in_chans, patch_width = (size_t)c->patch_size[1];
-    size_t left = (size_t)(patch % vit__grid_width(c)) * patch_width;
-    int top = patch / vit__grid_width(c) * c->patch_size[0];
+    size_t left = (size_t)(patch % pass->grid[1]) * patch_width;
+    int top = patch / pass->grid[1] * c->patch_size[0];
     float *end = out + inputs;
     for (int channel = 0; channel < c->in_chans; channel++) {
         size_t plane = image * channels + (size_t)channel;
@@ -3190,9 +3197,14 @@ static void vit__read_patch(const vit__pass *pass, size_t image, int patch, floa
 }
 
 /* Whether the grid of the patches is another than that of the positions. */
-static int vit__resamples(const vit_config *c) {
+static int vit__resamples(const vit__pass *pass) {
+    const vit_config *c = pass->config;
     return VIT__FAMILIES &&
-           (vit__pos_height(c) != vit__grid_height(c) || vit__pos_width(c) != vit__grid_width(c));
+           (vit__pos_height(c) != pass->grid[0] || vit__pos_width(c) != pass->grid[1]);
+}
+
+static int vit__patches_of(const vit__pass *pass) {
+    return pass->grid[0] * pass->grid[1];
 }
 
 #ifndef VIT_ONLY_PLAIN
@@ -3271,7 +3283,7 @@ static void vit__add_position(const vit__pos_grid *grid, int height, int width, 
 
 /* The positions of some patches, if they have to be resampled, added to what x holds, or alone. */
 static void vit__resample_positions(const vit__pass *pass, vit__part part, vit__table x, int add) {
-    if (!vit__resamples(pass->config)) return;
+    if (!vit__resamples(pass)) return;
 #ifndef VIT_ONLY_PLAIN
     const vit_config *c = pass->config;
     const float *positions = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
@@ -3280,7 +3292,7 @@ static void vit__resample_positions(const vit__pass *pass, vit__part part, vit__
     for (int i = 0; i < part.count; i++) {
         float *row = x.data + (size_t)i * x.stride;
         if (!add) memset(row, 0, pass->dim * sizeof(float));
-        vit__add_position(&grid, vit__grid_height(c), vit__grid_width(c), part.first + i, row);
+        vit__add_position(&grid, pass->grid[0], pass->grid[1], part.first + i, row);
     }
 #else
     (void)part, (void)x, (void)add;
@@ -3302,7 +3314,7 @@ static void vit__patch_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
     const vit_config *c = pass->config;
     const int late = VIT__FAMILIES && c->embed_norm; /* positions come after that */
-    vit__part part = vit__part_of(index, 1, vit__num_patches(c), pass->patches_at_once);
+    vit__part part = vit__part_of(index, 1, vit__patches_of(pass), pass->patches_at_once);
     size_t token = part.image * (size_t)pass->tokens + (size_t)(c->prefix_tokens + part.first);
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
@@ -3330,13 +3342,12 @@ static void vit__put_positions(const vit__pass *pass, int add) {
     const float *pos_embed = vit__tensor_data(pass->model, VIT__POS_EMBED, 0);
     size_t count = (size_t)pass->tokens * pass->dim;
     size_t first = (size_t)pass->config->prefix_tokens * pass->dim;
-    size_t copied = add || vit__resamples(pass->config) ? first : count;
+    size_t copied = add || vit__resamples(pass) ? first : count;
     for (int image = 0; image < pass->images; image++) {
         float *x = pass->x.data + (size_t)image * count;
         memcpy(x, pos_embed, copied * sizeof(float));
         for (size_t i = 0; i < first; i++) x[i] += prefix[i];
-        for (size_t i = first; add && !vit__resamples(pass->config) && i < count; i++)
-            x[i] += pos_embed[i];
+        for (size_t i = first; add && !vit__resamples(pass) && i < count; i++) x[i] += pos_embed[i];
     }
 }
 
@@ -3346,7 +3357,7 @@ static void vit__embed(vit__pass *pass, const void *pixels) {
     const int late = VIT__FAMILIES && c->embed_norm;
     pass->pixels = pixels;
     if (!late) vit__put_positions(pass, 0);
-    vit__run_parts(pass, 1, vit__num_patches(c), pass->patches_at_once, vit__patch_task);
+    vit__run_parts(pass, 1, vit__patches_of(pass), pass->patches_at_once, vit__patch_task);
     if (late) vit__put_positions(pass, 1);
     VIT_PROFILE("embed");
 }
@@ -3898,10 +3909,10 @@ static vit_features vit__features_of(const vit_config *c, const vit_options *opt
     return c->num_classes == 0 && !options->features ? VIT_FEATURES_POOLED : options->features;
 }
 
-static size_t vit__output_count(const vit_config *c, const vit_options *options) {
+static size_t vit__output_count(const vit_config *c, const vit_options *options, int tokens) {
     vit_features features = vit__features_of(c, options);
     if (features == VIT_FEATURES_NONE) return (size_t)c->num_classes;
-    int rows = features == VIT_FEATURES_POOLED ? vit__pooled_tokens(c) : vit__num_tokens(c);
+    int rows = features == VIT_FEATURES_POOLED ? vit__pooled_tokens(c) : tokens;
     return (size_t)rows * (size_t)c->embed_dim;
 }
 
@@ -3951,11 +3962,12 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     pass->block_operand = pass->attention_operand;
     if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(pass->options), batch);
-    pass->tokens = pass->rows_per_image = vit__num_tokens(c);
+    for (int i = 0; i < 2; i++) pass->grid[i] = pass->img_size[i] / c->patch_size[i];
+    pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
     pass->heads = c->num_heads;
     pass->heads_at_once = low_memory ? 1 : c->num_heads;
     pass->patches_at_once =
-        vit__min(vit__num_patches(c), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+        vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
     pass->queries_at_once = low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
 }
 
@@ -3985,8 +3997,8 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
     if (options == NULL) options = &vit__default_options;
     if (!vit__options_are_valid(options, batch)) return VIT_ERROR_ARGUMENT;
     memset(pass, 0, sizeof(*pass));
-    pass->config = vit__config_at(config, options, VIT__RESIZED(pass)), pass->options = options;
-    if (pass->config == NULL) return VIT_ERROR_ARGUMENT;
+    pass->config = config, pass->options = options;
+    if (!vit__img_size_of(config, options, pass->img_size)) return VIT_ERROR_ARGUMENT;
     vit__plan_work(pass, dtype, batch);
     vit__plan_widths(pass);
     if (VIT__FAMILIES && dtype == VIT_INT8 && pass->tokens > (int)VIT__MAX_SUMMED)
@@ -4106,23 +4118,27 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
 }
 
 VIT_API size_t vit_output_count(const vit_model *model, const vit_options *options) {
+    const vit_config *c = &model->config;
+    int size[2];
     if (options == NULL) options = &vit__default_options;
-    vit_config other;
-    const vit_config *c = vit__config_at(&model->config, options, &other);
-    if (VIT__FAMILIES && (c == NULL || !vit__options_are_valid(options, 1))) return 0;
-    return vit__output_count(c, options);
+    if (VIT__FAMILIES &&
+        (!vit__img_size_of(c, options, size) || !vit__options_are_valid(options, 1)))
+        return 0;
+    return vit__output_count(c, options, VIT__FAMILIES ? vit__tokens_at(c, size) : 0);
 }
 
 VIT_API int vit_token_count(const vit_model *model, const vit_options *options) {
+    const vit_config *c = &model->config;
+    int size[2];
     if (options == NULL) options = &vit__default_options;
-    vit_config other;
-    const vit_config *c = vit__config_at(&model->config, options, &other);
-    return c == NULL || !vit__options_are_valid(options, 1) ? 0 : vit__num_tokens(c);
+    if (!vit__img_size_of(c, options, size)) return 0;
+    return VIT__FAMILIES && !vit__options_are_valid(options, 1) ? 0 : vit__tokens_at(c, size);
 }
 
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch) {
     vit__pass pass;
-    return vit__pass_plan(&pass, model, options, batch) == VIT_OK ? vit__workspace_size(&pass) : 0;
+    vit_status status = vit__pass_plan(&pass, model, options, batch);
+    return status == VIT_OK ? vit__workspace_size(&pass) : 0;
 }
 
 static int vit__report_block(const vit__pass *pass, int block) {
@@ -4137,15 +4153,11 @@ static int vit__report_block(const vit__pass *pass, int block) {
     return o->on_block == NULL ? 0 : o->on_block(o->on_block_user, &output);
 }
 
-/* Bytes of an image. */
-static size_t vit__image_size(const vit_config *c, const vit_options *options) {
-    return vit__pixels_count(c) * (options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1);
-}
-
 /* From the pixels of some images to their output; image is the index of the first of them. */
 static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float *output) {
     const vit_config *c = pass->config;
-    size_t offset = (size_t)image * vit__image_size(c, pass->options);
+    size_t pixel = pass->options->pixel_type == VIT_PIXELS_F32 ? sizeof(float) : 1;
+    size_t offset = (size_t)image * vit_pixels_count(pass->model, pass->options) * pixel;
     pass->first_image = image;
     pass->rows_per_image = pass->tokens;
     vit__embed(pass, vit__offset(pixels, offset));
@@ -4159,7 +4171,7 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
         if (vit__report_block(pass, block)) return VIT_ERROR_STOPPED;
     }
     vit__final_norm_and_pool(pass);
-    vit__put_out(pass, output + (size_t)image * vit__output_count(c, pass->options));
+    vit__put_out(pass, output + (size_t)image * vit__output_count(c, pass->options, pass->tokens));
     return VIT_OK;
 }
 
@@ -4212,7 +4224,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     return status;
 }
 
-#ifndef VIT_ONLY_PLAIN
+#if !defined(VIT_ONLY_PLAIN) && !defined(VIT_FREESTANDING)
 
 /* What vit_rollout keeps of an image's blocks. */
 typedef struct vit__rollout {
@@ -4324,7 +4336,7 @@ VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *option
     return status;
 }
 
-#endif /* VIT_ONLY_PLAIN */
+#endif
 
 /* ---- [11] RESULTS -------------------------------------------------------------------------- */
 
@@ -4348,7 +4360,7 @@ VIT_API void vit_scores(const vit_model *model, const float *logits, float *scor
         vit_softmax(logits, c->num_classes, scores);
         return;
     }
-    memmove(scores, logits, vit__output_count(c, &vit__default_options) * sizeof(float));
+    memmove(scores, logits, vit__output_count(c, &vit__default_options, 0) * sizeof(float));
     if (c->output != VIT_OUTPUT_SIGMOID) return;
     for (int i = 0; i < c->num_classes; i++) scores[i] = vit__sigmoid(scores[i]);
 }
