@@ -225,6 +225,17 @@ def timm_cases():
              for name, tensor in model.state_dict().items()}
     state["mask_token"] = torch.zeros(1, WIDTH)
     yield "DINOv2's own names: w12, w3", model, Checkpoint(state, options=heads)
+    c = small(layer_scale=True, reg_tokens=4, pool="token_avg")
+    model = weighted(PlainViT(c), 2)
+    own = dict(model.state_dict())
+    state = register_positions(c, own)
+    model.load_state_dict(own)
+    state["register_tokens"], state["mask_token"] = state.pop("reg_token"), torch.zeros(1, WIDTH)
+    for end in ("weight", "bias"):
+        state["linear_head." + end] = state.pop("head." + end)
+    state = {name if name.startswith("linear") else "backbone." + name: tensor
+             for name, tensor in state.items()}
+    yield "DINOv2's own, registers and linear head", model, Checkpoint(state, options=heads)
 
 
 def register_positions(c, state):
@@ -313,7 +324,7 @@ def openai_cases():
         state[wrapper + "positional_embedding"] = torch.ones(77, 8)
         state[wrapper + "transformer.resblocks.0.ln_1.weight"] = torch.ones(8)
         state[wrapper + "logit_scale"] = torch.ones(())
-        options = ["--heads", "4", "--act", act, "--output", "embedding"]
+        options = ["--heads", "4", "--act", act]
         yield f"CLIP's own names, {act}", model, Checkpoint(state, options=options)
 
 
@@ -323,19 +334,28 @@ def lucidrains_cases():
     kinds = {
         "newer": (small(patch_norm=True, **common), NEWER, []),
         "newer, mean": (small(patch_norm=True, pool="all", **common), NEWER, ["--pool", "all"]),
+        "one head, no to_out": (small(patch_norm=True, qkv_bias=False, norm_eps=1e-5, num_heads=1),
+                                NEWER, ["--heads", "1"]),
         "older": (small(fc_norm=True, final_norm=True, **common), OLDER, ["--pool", "token"]),
         "older, mean": (small(fc_norm=True, pool="all", **common), OLDER, ["--pool", "all"]),
     }
-    for name, (c, block, options) in kinds.items():
+    for kind, (c, names, options) in kinds.items():
         model = weighted(PlainViT(c), 11)
+        if c.num_heads == 1:
+            for block in model.blocks:
+                block.attn.proj.weight.data = torch.eye(WIDTH)
+                block.attn.proj.bias.data.zero_()
         if c.patch_norm:
             state = {("patch_embed." + name if name.startswith("patch_norm") else name): tensor
                      for name, tensor in model.state_dict().items()}
         else:
             state = dict(model.state_dict())
             state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].flatten(1)
-        yield f"lucidrains, {name}", model, Checkpoint(
-            lucidrains(c, state, block), options=["--heads", "3", *options])
+        tensors = lucidrains(c, state, names)
+        if c.num_heads == 1:
+            tensors = {name: tensor for name, tensor in tensors.items() if "to_out" not in name}
+        yield f"lucidrains, {kind}", model, Checkpoint(
+            tensors, options=["--heads", str(c.num_heads), *options])
 
 
 class Encoder(nn.Module):
@@ -399,16 +419,21 @@ REFUSED = {  # a name that a checkpoint has besides, and the word for it
     "layers.0.downsample.reduction.weight": "windows",
     "blocks.0.mlp.fc1_g.weight": "SwiGLU",
     "visual.attnpool.c_proj.weight": "ResNet",
+    "visual.trunk.pos_embed": "timm",
+    "blocks.0.mlp.norm.weight": "norm within the MLP",
+    "freqs_cis": "rotary",
 }
 
 
 # ---- comparing ----
 
-def output(session, target, pixels, folder):
-    """The logits or the embedding of a model."""
+def output(session, target, pixels, folder, embeds):
+    """The logits or the embedding of a model; ValueError where it is the other."""
     path = os.path.join(folder, "pixels.f32")
     pixels.numpy().astype("<f4").tofile(path)
     (result,) = session.programs.classify(target, "--pixels", path)
+    if (result["output"] == "embedding") != embeds:
+        raise ValueError(f"the output is {result['output']}")
     return np.array(result["embedding"] if "embedding" in result else result["logits"], np.float64)
 
 
@@ -420,7 +445,8 @@ def outputs(session, folder, name, model, checkpoint, dtypes):
     for dtype in dtypes:
         target = os.path.join(folder, dtype + ".vit")
         session.programs.convert([*checkpoint.options, "--dtype", dtype], source, target)
-        found.append(output(session, target, pixels, folder))
+        embeds = not model.config.num_classes or "CLIP" in name
+        found.append(output(session, target, pixels, folder, embeds))
     return pixels, found
 
 
@@ -441,6 +467,39 @@ def run_case(session, folder, name, model, checkpoint):
         session.report(name, "" if error <= bound else f"at most {bound:g}", f"{error:.1e}")
     except (RuntimeError, ValueError) as problem:
         session.report(name, str(problem))
+
+
+def clip_key_cases(session, folder):
+    """Keys of a whole CLIP's config."""
+    for name, model, checkpoint in hf_cases():
+        if name != "CLIPModel":
+            continue
+        for changes, word in (({"xyz": 1}, "xyz"), ({"projection_dim": 7}, "projection_dim")):
+            source = Checkpoint(checkpoint.tensors, {**checkpoint.config, **changes}).save(
+                os.path.join(folder, "keys"))
+            status, _, message = session.programs.run(
+                "vit-convert", source, os.path.join(folder, "keys.vit"))
+            session.report(f"{name}: {word}", "" if status == 1 and word in message else message)
+
+
+OPTIONS = {  # of a model: options that do not fit it, and a word of the message
+    "timm: SwiGLU": (["--act", "relu"], "SwiGLU"),
+    "timm: no head": (["--labels", "imagenet-1k"], "embedding"),
+    "timm: ReLU": (["--pool", "mean"], "token_avg"),
+}
+
+
+def run_options(session, folder):
+    """Options that are refused."""
+    for name, _, checkpoint in timm_cases():
+        if name not in OPTIONS:
+            continue
+        options, word = OPTIONS[name]
+        source = checkpoint.save(os.path.join(folder, "options"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", *options, source, os.path.join(folder, "options.vit"))
+        session.report(f"{name}: {' '.join(options)}",
+                       "" if status == 1 and word in message else message)
 
 
 def run_refused(session, folder):
@@ -473,6 +532,8 @@ def main():
             run_families(session, folder)
         if session.wants("refused"):
             run_refused(session, folder)
+            run_options(session, folder)
+            clip_key_cases(session, folder)
     print(f"{session.passed} passed, {session.failed} failed")
     sys.exit(session.failed > 0)
 

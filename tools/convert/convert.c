@@ -250,7 +250,7 @@ static int parse_setting(int option, const char *text, settings *s) {
         s->norm_eps = parse_positive("eps", text);
         return 1;
     case OPTION_ACT:
-        s->act = parse_act(text);
+        s->act = parse_act(text), s->act_given = 1;
         return 1;
     case OPTION_POOL:
         s->pooling = parse_pooling(text);
@@ -451,7 +451,7 @@ static void convert(const arguments *a, settings *s) {
     json config = find_config(a, &weights);
     model m;
     model_writer writer;
-    size_t labels_size;
+    size_t labels_size = 0;
     char *name = name_of(a->in);
 
     memset(&m, 0, sizeof(m));
@@ -463,7 +463,9 @@ static void convert(const arguments *a, settings *s) {
     ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
-    char *labels = labels_read(a->labels, config, m.config.num_classes, &labels_size);
+    int classes = m.config.output == VIT_OUTPUT_EMBEDDING ? 0 : m.config.num_classes;
+    if (classes == 0 && a->labels != NULL) fail("--labels: an embedding has no classes");
+    char *labels = classes > 0 ? labels_read(a->labels, config, classes, &labels_size) : NULL;
     weights_write(&m, NULL);
     layout_check_rest(&m);
 

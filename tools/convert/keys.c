@@ -169,6 +169,19 @@ static const key dinov2_keys[] = {
     {NULL, NULL},
 };
 
+/* Of a model with a text tower, which is left out. */
+static const key whole_clip_keys[] = {
+    {"model_type", "\"clip\""},
+    {"vision_config", OBEYED},
+    {"projection_dim", OBEYED},
+    {"text_config", HARMLESS},
+    {"text_config_dict", HARMLESS},
+    {"vision_config_dict", HARMLESS},
+    {"logit_scale_init_value", HARMLESS},
+    {"initializer_factor", HARMLESS},
+    {NULL, NULL},
+};
+
 static const key clip_keys[] = {
     {"model_type", "\"clip_vision_model\""},
     {"projection_dim", HARMLESS}, /* the tensors have it */
@@ -310,6 +323,7 @@ static const key *const sources[KEYS_SOURCE_COUNT][3] = {
     [KEYS_HF] = {hugging_face_keys, common_keys, vit_keys},
     [KEYS_HF_DINOV2] = {hugging_face_keys, common_keys, dinov2_keys},
     [KEYS_HF_CLIP] = {hugging_face_keys, common_keys, clip_keys},
+    [KEYS_HF_CLIP_WHOLE] = {whole_clip_keys, common_keys},
     [KEYS_PROCESSOR] = {processor_keys},
     [KEYS_WRAPPER] = {wrapper_keys},
     [KEYS_SIZE] = {size_keys},

@@ -12,6 +12,7 @@ typedef enum keys {
     KEYS_HF,        /* config.json of ViT and DeiT in Hugging Face transformers */
     KEYS_HF_DINOV2, /* of Dinov2 */
     KEYS_HF_CLIP,   /* of CLIP's image tower */
+    KEYS_HF_CLIP_WHOLE,
     KEYS_PROCESSOR, /* preprocessor_config.json */
     KEYS_WRAPPER,   /* the same of timm's models */
     KEYS_SIZE,      /* size and crop_size in that */

@@ -88,6 +88,9 @@ static const layout renamed[] = {
     {FAMILY_LUCIDRAINS, "lucidrains' vit-pytorch", VIT_POS_BICUBIC, TIMM},
 };
 
+/* timm's files of the same models have no mask_token. */
+static const layout dinov2 = {FAMILY_DINOV2, "DINOv2", VIT_POS_BICUBIC_OFFSET, TIMM};
+
 int family_is_hugging_face(family f) {
     return f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT || f == FAMILY_HF_DINOV2 ||
            f == FAMILY_HF_CLIP;
@@ -316,7 +319,13 @@ const layout *layout_identify(checkpoint *c, int *heads, const char **why) {
         return &renamed[i];
     }
     drop_prefix(c);
-    return find_layout(c, why);
+    const layout *l = find_layout(c, why);
+    if (l == &layouts[0] && checkpoint_find(c, "mask_token") != NULL &&
+        checkpoint_find(c, "blocks.0.ls1.gamma") != NULL) {
+        *why = "mask_token";
+        return &dinov2;
+    }
+    return l;
 }
 
 /* What is not in every model. */

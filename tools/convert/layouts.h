@@ -11,6 +11,7 @@ typedef enum family {
     FAMILY_HF_VIT,
     FAMILY_HF_DEIT,
     FAMILY_TORCHVISION,
+    FAMILY_DINOV2,    /* its own files, with timm's names */
     FAMILY_HF_DINOV2, /* from here on by the rules of families.c, under timm's names */
     FAMILY_HF_CLIP,
     FAMILY_OPENAI_CLIP,

@@ -303,7 +303,7 @@ static int assume(settings *s, const model *m) {
     family f = m->layout->family;
     int torchvision = f == FAMILY_TORCHVISION, huge = torchvision && m->config.img_size[0] != 224;
     int clip = f == FAMILY_HF_CLIP || f == FAMILY_OPENAI_CLIP;
-    int imagenet = torchvision || f == FAMILY_HF_DINOV2 ||
+    int imagenet = torchvision || f == FAMILY_HF_DINOV2 || f == FAMILY_DINOV2 ||
                    (f != FAMILY_HF_DEIT && layout_has(m, PART_DIST_TOKEN));
     int known = m->config.in_chans == 3 && (imagenet || clip), assumed = 0;
     if (s->resize < 0 && s->crop_pct == 0) {

@@ -207,11 +207,19 @@ static const hf_defaults *find_hf_defaults(family f) {
 }
 
 /* Of a whole CLIP model, the part on its image tower. */
-static json vision_part(json config) {
+static json vision_part(const model *m, json config) {
     json vision = json_get(config, "vision_config");
     if (!cJSON_IsObject(vision.node)) return config;
+    keys_check(config, "", KEYS_HF_CLIP_WHOLE);
+    if (m->config.num_classes > 0) expect(config, "projection_dim", m->config.num_classes);
     vision.file = config.file;
     return vision;
+}
+
+/* Models that have the names of ViT and another default. */
+static double default_eps(const hf_defaults *defaults, json config) {
+    const char *type = json_text(config, "model_type", "");
+    return strcmp(type, "vit_msn") == 0 || strcmp(type, "ijepa") == 0 ? 1e-6 : defaults->eps;
 }
 
 /* Dinov2's mlp_ratio and use_swiglu_ffn, which the tensors say as well. */
@@ -228,7 +236,8 @@ static void read_hf_model(settings *s, const model *m, json config) {
     read_hf_name(s, config);
     if (s->num_heads == 0)
         s->num_heads = json_int(config, "num_attention_heads", 12, 1, MODEL_MAX_SIZE);
-    if (s->norm_eps == 0) s->norm_eps = json_positive(config, "layer_norm_eps", defaults->eps);
+    if (s->norm_eps == 0)
+        s->norm_eps = json_positive(config, "layer_norm_eps", default_eps(defaults, config));
     if (s->act < 0) s->act = read_act(config.file, json_text(config, "hidden_act", defaults->act));
     if (defaults->family == FAMILY_HF_DINOV2) expect_dinov2(&m->config, config);
     read_output(s, config);
@@ -249,7 +258,7 @@ void settings_read(settings *s, model *m, json config, json processor) {
     family f = m->layout->family;
     int hugging_face = family_is_hugging_face(f);
     if (hugging_face) s->crop = VIT_CROP_FLOOR;
-    if (hugging_face && config.node != NULL) read_hf_model(s, m, vision_part(config));
+    if (hugging_face && config.node != NULL) read_hf_model(s, m, vision_part(m, config));
     if (f == FAMILY_TIMM && config.node != NULL) read_timm(s, m, config);
     if (!hugging_face && f != FAMILY_TIMM && config.node != NULL)
         note("%s: its labels alone are read, as %s has no such file", config.file,
@@ -262,7 +271,8 @@ void settings_read(settings *s, model *m, json config, json processor) {
 /* timm's rule is 64 per head; the huge and giant models have 16 heads in every library. */
 static void assume_heads(settings *s, const model *m) {
     int dim = m->inner, normed = layout_norm_size(m, PART_Q_NORM);
-    int wide = dim == 1152 || dim == 1280 || dim == 1408 || dim == 1664;
+    int wide = (dim == 1152 || dim == 1280 || dim == 1408 || dim == 1664) &&
+               m->layout->family != FAMILY_LUCIDRAINS;
     if (normed > 0 && s->shape_heads == 0) s->shape_heads = dim / normed;
     if (s->num_heads == 0) s->num_heads = s->shape_heads;
     if (s->shape_heads > 0 && s->num_heads != s->shape_heads)
@@ -300,6 +310,8 @@ static void assume_numerics(settings *s, const model *m) {
         s->norm_eps = usual_eps(m->layout->family);
         note("no config gives epsilon: assumed %g (--eps)", s->norm_eps);
     }
+    if (m->config.act == VIT_ACT_SWIGLU && s->act_given)
+        fail("--act: the MLP has a gate in front of its second matrix: it is SwiGLU");
     if (m->config.act == VIT_ACT_SWIGLU) s->act = VIT_ACT_SWIGLU;
     if (s->act < 0) {
         s->act = (int)usual_act(m);
@@ -314,7 +326,12 @@ static void assume_numerics(settings *s, const model *m) {
 static void assume_pooling(settings *s, const model *m) {
     const vit_config *c = &m->config;
     int token = layout_has(m, PART_CLASS_TOKEN), fc_norm = layout_has(m, PART_FC_NORM);
-    int both = c->pre_logits == 0 && token && layout_head_inputs(m) == 2 * c->embed_dim;
+    int inputs = layout_head_inputs(m) / c->embed_dim;
+    int both = c->pre_logits == 0 && token && inputs == 2;
+    if (inputs > 2 && c->pre_logits == 0)
+        fail("%s: the head reads %d features of embed_dim, of several blocks: one block's are "
+             "supported",
+             m->checkpoint->file, inputs);
     if (both && s->pooling != POOLING_UNKNOWN && s->pooling != POOLING_TOKEN_AVG)
         fail("%s: the head reads two tokens: --pool token_avg", m->checkpoint->file);
     if (both) s->pooling = POOLING_TOKEN_AVG;
@@ -331,8 +348,10 @@ static void assume_pooling(settings *s, const model *m) {
                                          : ", as there is no class token");
 }
 
-static void assume_output(settings *s, const vit_config *config) {
+static void assume_output(settings *s, const model *m) {
+    const vit_config *config = &m->config;
     int one = config->num_classes == 1;
+    int clip = m->layout->family == FAMILY_HF_CLIP || m->layout->family == FAMILY_OPENAI_CLIP;
     if (config->num_classes == 0 && s->output >= 0 && s->output != VIT_OUTPUT_EMBEDDING)
         fail("--output %s: there is no head, so the output is an embedding",
              vit_output_name((vit_output)s->output));
@@ -340,8 +359,9 @@ static void assume_output(settings *s, const vit_config *config) {
     if (s->output == VIT_OUTPUT_SOFTMAX && one)
         note("the softmax of one class is always 1 (--output number or sigmoid)");
     if (s->output >= 0) return;
-    s->output = one ? VIT_OUTPUT_NUMBER : VIT_OUTPUT_SOFTMAX;
-    if (one) note("one class: assumed that its output is a plain number (--output)");
+    s->output = clip ? VIT_OUTPUT_EMBEDDING : one ? VIT_OUTPUT_NUMBER : VIT_OUTPUT_SOFTMAX;
+    if (clip) note("the head is CLIP's projection: the output is an embedding (--output)");
+    else if (one) note("one class: assumed that its output is a plain number (--output)");
 }
 
 /* ---- what follows -------------------------------------------------------------------------- */
@@ -405,8 +425,9 @@ static void apply_positions(const settings *s, model *m, int rows) {
     m->pos_prefix = find_pos_prefix(s, m, rows);
     c->pos_resample =
         s->pos_resample < 0 ? m->layout->pos_resample : (vit_pos_resample)s->pos_resample;
-    if (m->layout->family == FAMILY_HF_DINOV2 && c->prefix_tokens > 1 && s->pos_resample < 0)
-        c->pos_resample = VIT_POS_BICUBIC_ANTIALIAS; /* Dinov2WithRegisters */
+    int dinov2 = m->layout->family == FAMILY_HF_DINOV2 || m->layout->family == FAMILY_DINOV2;
+    if (dinov2 && c->prefix_tokens > 1 && s->pos_resample < 0)
+        c->pos_resample = VIT_POS_BICUBIC_ANTIALIAS; /* with registers */
     if (m->pos_grid[0] == size[0] && m->pos_grid[1] == size[1]) return;
     if (!s->sized) memcpy(c->pos_size, m->pos_grid, sizeof(c->pos_size));
     note("position embeddings of %dx%d patches are resampled to %dx%d%s, %s%s (--pos-resample)",
@@ -490,7 +511,7 @@ void settings_apply(settings *s, model *m, const char *name) {
     assume_heads(s, m);
     assume_numerics(s, m);
     m->config.post_norm = s->post_norm;
-    assume_output(s, &m->config);
+    assume_output(s, m);
     assume_pooling(s, m);
     apply_pooling(s, m);
     apply_img_size(s, m);

@@ -21,7 +21,8 @@ typedef struct settings {
     int num_heads;         /* 0: not known, as for every member without another comment */
     int shape_heads;       /* what shapes say that they are, with --names */
     double norm_eps;
-    int act; /* vit_act; -1: not known */
+    int act;       /* vit_act; -1: not known */
+    int act_given; /* 1: by --act */
     int img_size[2];
     int sized;        /* 1: img_size comes from --size, and the recipe follows it */
     int own_size[2];  /* img_size in the config, whatever the options say */

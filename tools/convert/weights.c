@@ -93,9 +93,10 @@ static void write_branch(const model *m, model_writer *w, part p, part layer_sca
                          size_t cols) {
     size_t dim = (size_t)m->config.embed_dim;
     matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, cols, 1};
-    if (layout_has(m, p) || cols != dim) x = find_matrix(m, p, block, dim, cols);
+    if (m->layout->family != FAMILY_LUCIDRAINS || layout_has(m, p) || cols != dim)
+        x = find_matrix(m, p, block, dim, cols); /* only there it may be missing, with one head */
     else if (w != NULL && block == 0)
-        note("there is no attn.proj: attention's output is added as it is");
+        note("there is no to_out: attention's output is added as it is");
     shape gammas = {1, {dim}};
     if (layout_has(m, layer_scale)) x.gamma = layout_need(m, layer_scale, block, gammas);
     write_matrix(w, &x);
