@@ -106,7 +106,7 @@ static void test_options_replace_what_the_config_says(void **state) {
 
 /* A key that changes the result, and the ways out: without the key, and without the whole file. */
 static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
-    static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"qk_norm\": true}}";
+    static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"scale_attn_norm\": true}}";
     (void)state;
     size_t size;
     unsigned char *weights = read_file(CHECKPOINT "/model.safetensors", &size);
@@ -115,10 +115,10 @@ static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
     free(weights);
     write_file(in_folder("keys/config.json"), config, strlen(config));
     assert_int_equal(run("vit-convert $T/keys $T/keys.vit"), 1);
-    assert_printed("err", "config.json: model_args.qk_norm true is not supported");
+    assert_printed("err", "config.json: model_args.scale_attn_norm true is not supported");
     assert_int_equal(count_files("keys.vit"), 0);
-    assert_int_equal(run("vit-convert --ignore-key qk_norm $T/keys $T/keys.vit"), 0);
-    assert_printed("err", "qk_norm is left out");
+    assert_int_equal(run("vit-convert --ignore-key scale_attn_norm $T/keys $T/keys.vit"), 0);
+    assert_printed("err", "scale_attn_norm is left out");
 }
 
 /* Compiles the array in the folder and a program with it, and runs that on a .vit file. Returns its
