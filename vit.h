@@ -2019,10 +2019,10 @@ VIT_API const char *vit_model_label(const vit_model *model, int index) {
 /* The size of pictures that options (NULL: none) ask for, or the model's own. Returns whether it is in
    range. */
 static int vit__img_size_of(const vit_config *c, const vit_options *options, int size[2]) {
-    const int own = options == NULL || (options->img_size[0] == 0 && options->img_size[1] == 0);
-    size[0] = own ? c->img_size[0] : options->img_size[0];
-    size[1] = own ? c->img_size[1] : options->img_size[1];
-    return own || (VIT__FAMILIES && vit__img_size_is_valid(c, size));
+    const int *from = options == NULL ? c->img_size : options->img_size;
+    if (from[0] == 0 && from[1] == 0) from = c->img_size;
+    size[0] = from[0], size[1] = from[1];
+    return from == c->img_size || (VIT__FAMILIES && vit__img_size_is_valid(c, size));
 }
 
 /* Tokens of a picture of that size, which is in range. */
@@ -4311,7 +4311,7 @@ static size_t vit__rollout_carve(vit__rollout *r, const vit_model *model, void *
 
 VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options) {
     vit__rollout r;
-    if (vit__rollout_plan(&r, model, options, 0) != VIT_OK) return 0;
+    if (model == NULL || vit__rollout_plan(&r, model, options, 0) != VIT_OK) return 0;
     return vit__rollout_carve(&r, model, NULL);
 }
 
