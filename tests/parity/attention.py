@@ -47,7 +47,7 @@ class Model:
     """A .vit file, opened by the library."""
 
     def __init__(self, library, path):
-        self.library = library
+        self.functions = library
         self.memory = ctypes.create_string_buffer(library.parity_model_size())
         if library.parity_open(self.memory, path.encode()) != 0:
             raise RuntimeError(f"{path} does not open")
@@ -56,7 +56,7 @@ class Model:
         """An array that a function of the library fills for pixels (C, H, W)."""
         out = np.zeros(shape, np.float32)
         given = np.ascontiguousarray(pixels, np.float32)
-        status = getattr(self.library, name)(
+        status = getattr(self.functions, name)(
             self.memory, given.ctypes.data_as(ctypes.c_void_p), *arguments,
             out.ctypes.data_as(ctypes.c_void_p))
         if status != 0:
