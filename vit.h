@@ -39,9 +39,10 @@
        [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
             of them this machine runs
        [8]  products: rows times the panels of a matrix, for each type of operand
-       [9]  layers: patch embedding, norms, attention, MLP, pooling, head
-       [10] forward: sizes and workspace of a pass, blocks one after the other, batches
-       [11] results: softmax, scores, top-k
+       [9]  layers: patch embedding, positions for other sizes, norms, attention, MLP, pooling, head
+       [10] forward: sizes and workspace of a pass, blocks one after the other, batches; attention
+            rollout
+       [11] results: softmax, scores, top-k, the answer
        [12] convenience: load from a file, thread pool
        [13] targets: the kernels of [7] for each instruction set
        [14] licence
@@ -133,7 +134,7 @@
    carries nothing of the picture when it starts: it gathers by attention, block after block, and
    its output alone, token 0, feeds the head. So the last block is computed for token 0 alone, which
    is exact but for rounding. Models that feed the head with the mean of the patch tokens or of all
-   tokens instead (head_avg) are supported too.
+   tokens instead (head_avg), with or without a class token, are supported too.
 
    THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
@@ -647,8 +648,7 @@ typedef struct vit_options {
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
     int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
     vit_features features;
-    int img_size
-        [2]; /* height, width in pixels; 0: the model's own. Positions are resampled for it */
+    int img_size[2]; /* height, width in pixels; 0: the model's own. Positions are resampled */
 } vit_options;
 
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. 0 where
@@ -706,9 +706,9 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
 /* Attention rollout: Abnar and Zuidema 2020, arXiv:2005.00928. How much of each token of the input has
    reached `token` after the last block (0: the class token; -1: what the head reads, each of its tokens
    and the mean alike), if attention, averaged over the heads, and the residual stream take part
-   equally. rollout: float [batch][vit_token_count]; each image's
-   adds up to 1, prefix tokens first. All else is as for vit_forward, but for on_attention, which is not
-   called. The workspace has depth * tokens^2 floats more. */
+   equally. rollout: float [batch][vit_token_count], prefix tokens first; each image's sum is 1. All
+   else is as for vit_forward, but on_attention is not called. The workspace has depth * tokens^2
+   floats more. */
 VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options);
 VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *output, int token,
@@ -718,10 +718,9 @@ VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *option
 /* Probabilities from logits, both [num_classes]; they may be the same array. */
 VIT_API void vit_softmax(const float *logits, int num_classes, float *probabilities);
 
-/* What the model's output says its logits are, both [num_classes], or as many as there are without a
-   head: probabilities by softmax, by a sigmoid for each class, or the logits as they are (numbers and
-   embeddings). They may be the same array. A logit that is not a
-   number gives scores that are not. */
+/* What the model's output says its logits are: probabilities by softmax, by a sigmoid for each class, or
+   the logits as they are (numbers and embeddings). Both have vit_output_count numbers, without options,
+   and may be the same array. A logit that is not a number gives scores that are not. */
 VIT_API void vit_scores(const vit_model *model, const float *logits, float *scores);
 
 /* The indices of the k largest scores, largest first, equal ones by index, NaN last. Returns how
@@ -3231,8 +3230,8 @@ static int vit__floor(float x) {
     return down - ((float)down > x);
 }
 
-/* Position `at` of `out` that are made of `in`, as PyTorch's interpolate computes it: ATen's
-   UpSample.h, and UpSampleKernel.cpp for antialiasing. */
+/* What position `at` is made of, where `in` positions become `out`, as PyTorch's interpolate computes it:
+   ATen's UpSample.h, and UpSampleKernel.cpp for antialiasing. */
 static vit__taps vit__taps_of(vit_pos_resample method, int in, int out, int at) {
     const int aligned = method == VIT_POS_BICUBIC_ALIGNED;
     float scale = (float)in / ((float)out + (method == VIT_POS_BICUBIC_OFFSET ? 0.1f : 0.0f));

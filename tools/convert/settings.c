@@ -184,20 +184,19 @@ static void read_hf_name(settings *s, json config) {
     if (cJSON_IsString(class)) set_architecture(s, class->valuestring);
 }
 
-/* What a config.json has no key for, and what numbers its absence stands for. */
+/* The keys of a family's config.json, and what stands for those that a file does not have. */
 typedef struct hf_defaults {
     family family;
     keys keys;
     double eps;
     const char *act;
-    int patch_size;
 } hf_defaults;
 
 static const hf_defaults hf_families[] = {
-    {FAMILY_HF_VIT, KEYS_HF, 1e-12, "gelu", 16},
-    {FAMILY_HF_DEIT, KEYS_HF, 1e-12, "gelu", 16},
-    {FAMILY_HF_DINOV2, KEYS_HF_DINOV2, 1e-6, "gelu", 14},
-    {FAMILY_HF_CLIP, KEYS_HF_CLIP, 1e-5, "quick_gelu", 32},
+    {FAMILY_HF_VIT, KEYS_HF, 1e-12, "gelu"},
+    {FAMILY_HF_DEIT, KEYS_HF, 1e-12, "gelu"},
+    {FAMILY_HF_DINOV2, KEYS_HF_DINOV2, 1e-6, "gelu"},
+    {FAMILY_HF_CLIP, KEYS_HF_CLIP, 1e-5, "quick_gelu"},
 };
 
 static const hf_defaults *find_hf_defaults(family f) {
@@ -254,7 +253,7 @@ static void read_hf_model(settings *s, const model *m, json config) {
     expect_patch_size(config, &m->config);
 }
 
-void settings_read(settings *s, model *m, json config, json processor) {
+void settings_read(settings *s, const model *m, json config, json processor) {
     family f = m->layout->family;
     int hugging_face = family_is_hugging_face(f);
     if (hugging_face) s->crop = VIT_CROP_FLOOR;
@@ -411,8 +410,7 @@ static int find_pos_prefix(const settings *s, model *m, int rows) {
             return counts[i];
     }
     fail("%s: %s has %d rows, which is neither the grid of %dx%d patches nor a square, and %d "
-         "tokens "
-         "in front",
+         "tokens in front",
          m->checkpoint->file, m->layout->names[PART_POS_EMBED][0], rows,
          c->img_size[0] / c->patch_size[0], c->img_size[1] / c->patch_size[1], c->prefix_tokens);
 }

@@ -58,7 +58,7 @@ const char *pos_resample_name(vit_pos_resample method);
 vit_pos_resample pos_resample_find(const char *name);
 
 /* Fill in from config.json and preprocessor_config.json, which may be absent. */
-void settings_read(settings *s, model *m, json config, json processor);
+void settings_read(settings *s, const model *m, json config, json processor);
 
 /* Complete the model: the family's defaults, each noted on stderr, then everything that follows from
    them. name: of the architecture, where no config gives one. */
