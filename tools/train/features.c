@@ -33,7 +33,7 @@ static void fail(const char *what, const char *why) {
 }
 
 static void *allocate(size_t size) {
-    void *memory = malloc(size);
+    void *memory = size > 0 ? malloc(size) : NULL;
     if (memory == NULL) fail("memory", vit_status_string(VIT_ERROR_MEMORY));
     return memory;
 }
