@@ -29,6 +29,10 @@ CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 BUILD = build
 PYTHON = /usr/bin/python3
+PROCESSORS := $(shell nproc)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(PROCESSORS)
+endif
 
 WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-align \
 	-Wcast-qual -Wdouble-promotion -Werror
@@ -180,13 +184,11 @@ test:
 	@$(MAKE) --no-print-directory run-tests
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
+ISA_TESTS = layers model token0 programs
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
-	@failed=; for test in $(TESTS); do $$test || failed="$$failed $$test"; done; \
-	for isa in $$($(BUILD)/list_isas | sed 1d); do for test in layers model token0 programs; do \
-		VIT_ISA=$$isa $(BUILD)/test_$$test || failed="$$failed test_$$test ($$isa)"; done; done; \
-	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/check_include.sh || \
-		failed="$$failed check_include.sh"; \
-	[ -z "$$failed" ] || { echo "FAILED:$$failed"; exit 1; }; echo "all tests passed"
+	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
+		$(TESTS) tests/check_include.sh \
+		$$(for isa in $$isas; do printf '$(BUILD)/test_%s@'"$$isa " $(ISA_TESTS); done)
 
 check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
@@ -264,8 +266,9 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
-		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	printf '%s\n' vit.h $(wildcard examples/*.c tools/*/*.c tools/bench/peers/*.c) | \
+		xargs -P $(PROCESSORS) -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- \
+		-x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \

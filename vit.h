@@ -175,7 +175,8 @@
                       of all tokens
         120  u32      final_norm: 0 each token is normalised, then pooled; 1 pooled, then normalised;
                       2 none
-        124  u32      pre_logits: width of a layer with tanh in front of the head, 0: none
+        124  u32      pre_logits: width of a layer in front of the head, with tanh unless
+                      pre_logits_l2 is 1; 0: none
         128  u32      act: 0 GELU (erf), 1 GELU (tanh form), 2 quick GELU, 3 SwiGLU, 4 ReLU
         132  f32      norm_eps
                       preprocess: the recipe in resolved numbers
@@ -203,7 +204,9 @@
                       0: not known
         296  f32      reject_below: score of the first class below which none of the classes is meant,
                       0 to 1; 0: none
-        300  u8[84]   spare: zeros; others are a feature that a build lacks
+        300  u32      pre_logits_l2: 1: that layer's output is divided by its length (L2 norm), not
+                      put through tanh
+        304  u8[80]   spare: zeros; others are a feature that a build lacks
 
      offset  type     directory entry, tensor_count of them
           0  u32      role: 0 to 18, in the order of the tensors listed below
@@ -457,7 +460,7 @@ typedef struct vit_config {
     int head_tokens;   /* the head reads the first head_tokens tokens (1: the class token) ... */
     int head_avg;      /* ... and then, if 1, the mean of the patch tokens; if 2, of all tokens */
     vit_final_norm final_norm;
-    int pre_logits; /* width of the tanh layer in front of the head; 0: none */
+    int pre_logits; /* width of a layer in front of the head; 0: none */
     vit_act act;
     float norm_eps;
     vit_output output;
@@ -469,6 +472,7 @@ typedef struct vit_config {
     int pos_size[2]; /* height, width of the position embeddings' grid; 0: that of the patches */
     vit_pos_resample pos_resample;
     float reject_below; /* score of the first class below which none of them is meant; 0: none */
+    int pre_logits_l2; /* 0: pre_logits has tanh; 1: its output is divided by its length, as CLIP does */
     vit_preprocess_config preprocess;
 } vit_config;
 
@@ -1283,7 +1287,7 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__FORMAT_VERSION 1u
 #define VIT__HEADER_SIZE 384u
 #define VIT__NAME_OFFSET 192  /* of the architecture, 64 bytes */
-#define VIT__SPARE_OFFSET 300 /* from here on zeros */
+#define VIT__SPARE_OFFSET 304 /* from here on zeros */
 #define VIT__ENTRY_SIZE 48u
 #define VIT__CHUNK_SIZE 24u
 #define VIT__MAX_COUNT (1u << 20)  /* of every count in the config */
@@ -1359,6 +1363,7 @@ static const vit__field vit__fields[] = {
     VIT__HEADER(284, embed_norm, 1, VIT__CHOICE(2)),
     VIT__HEADER(288, pos_resample, 1, VIT__CHOICE(VIT_POS_RESAMPLE_COUNT)),
     VIT__HEADER(292, preprocess.crop_pct, 1, VIT__NOT_NEGATIVE),
+    VIT__HEADER(300, pre_logits_l2, 1, VIT__CHOICE(2)),
 #endif
     VIT__HEADER(296, reject_below, 1, VIT__SHARE),
 };
@@ -1673,6 +1678,7 @@ static int vit__config_is_valid(const vit_config *c) {
     if (VIT__FAMILIES && c->num_classes == 0 &&
         (c->output != VIT_OUTPUT_EMBEDDING || c->pre_logits > 0))
         return 0;
+    if (VIT__FAMILIES && c->pre_logits_l2 && c->pre_logits == 0) return 0;
     const int *resized = c->preprocess.resize_size;
     if (c->preprocess.resize != VIT_RESIZE_NONE && (resized[0] < 1 || resized[1] < 1)) return 0;
     size_t channels = (size_t)c->in_chans;
@@ -1711,8 +1717,7 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
         (VIT__FAMILIES && !VIT__TANH && c->act == VIT_ACT_GELU_TANH))
         return VIT_ERROR_FEATURE;
     for (size_t i = VIT__FAMILIES ? VIT__SPARE_OFFSET : 260; i < VIT__HEADER_SIZE; i++) {
-        if (!VIT__FAMILIES && i == 288)
-            i = VIT__SPARE_OFFSET; /* of other sizes, and reject_below */
+        if (!VIT__FAMILIES && i == 288) i = 300; /* what is of other sizes, and reject_below */
         if (header[i] != 0) return VIT_ERROR_FEATURE;
     }
     return VIT_OK;
@@ -3880,13 +3885,28 @@ static void vit__final_norm_and_pool(const vit__pass *pass) {
                         VIT__HEAD);
 }
 
+/* Each row divided by its length; a row of zeros stays one. */
+static void vit__l2_normalize(vit__table rows, int count) {
+    for (; count > 0; count--, rows.data += rows.stride) {
+        float sum = 0;
+        for (size_t i = 0; i < rows.stride; i++) sum += rows.data[i] * rows.data[i];
+        float scale = 1.0f / VIT_SQRTF(sum > 1e-24f ? sum : 1e-24f);
+        for (size_t i = 0; i < rows.stride; i++) rows.data[i] *= scale;
+    }
+}
+
 /* pooled -> what the classifier reads: pre_logits where the model has that layer */
 static vit__table vit__pre_logits(const vit__pass *pass) {
+    const vit__table rows = pass->pre_logits;
     if (!VIT__TANH || pass->config->pre_logits == 0) return pass->pooled;
-    vit__linear(pass, VIT__PRE_LOGITS, 0, pass->pooled, pass->images, 0, pass->pre_logits);
-    for (size_t i = 0; i < (size_t)pass->images * pass->pre_logits.stride; i++)
-        pass->pre_logits.data[i] = VIT_TANHF(pass->pre_logits.data[i]);
-    return pass->pre_logits;
+    vit__linear(pass, VIT__PRE_LOGITS, 0, pass->pooled, pass->images, 0, rows);
+    if (VIT__FAMILIES && pass->config->pre_logits_l2) {
+        vit__l2_normalize(rows, pass->images);
+        return rows;
+    }
+    for (size_t i = 0; i < (size_t)pass->images * rows.stride; i++)
+        rows.data[i] = VIT_TANHF(rows.data[i]);
+    return rows;
 }
 
 /* Rows with padding -> [rows][width] */

@@ -328,6 +328,65 @@ def openai_cases():
         yield f"CLIP's own names, {act}", model, Checkpoint(state, options=options)
 
 
+class ZeroShot(nn.Module):
+    """CLIP's sums (arXiv:2103.00020, figure 3): cosines with the texts, times a scale."""
+
+    def __init__(self, tower, texts, scale):
+        super().__init__()
+        self.tower, self.config, self.scale = tower, tower.config, scale
+        prompts = nn.functional.normalize(texts if texts.ndim == 3 else texts[:, None], dim=2)
+        self.texts = nn.functional.normalize(prompts.mean(1), dim=1)
+
+    def forward(self, pixels):
+        return self.scale * nn.functional.normalize(self.tower(pixels), dim=1) @ self.texts.T
+
+
+def zero_shot_cases(folder):
+    """A CLIP's image tower with classes that texts describe."""
+    labels = os.path.join(folder, "classes.txt")
+    with open(labels, "w") as file:
+        file.write("".join(f"class {i}\n" for i in range(7)))
+    whole = {name: (model, checkpoint) for name, model, checkpoint in hf_cases()}
+    generator = torch.Generator().manual_seed(3)
+    kinds = (("CLIPModel", (7, 100), np.e, []), ("CLIPModel", (7, 5, 100), 25, ["--logit-scale", "25"]),
+             ("CLIPVisionModelWithProjection", (7, 100), 100, []))
+    for number, (name, shape, scale, options) in enumerate(kinds):
+        model, checkpoint = whole[name]
+        texts = torch.randn(shape, generator=generator)
+        path = os.path.join(folder, f"texts-{number}.npy")
+        np.save(path, texts.numpy())
+        options = ["--classes", path, "--labels", labels, *options]
+        yield (f"zero-shot, {name}, texts of {len(shape)} dimensions", ZeroShot(model, texts, scale),
+               Checkpoint(checkpoint.tensors, checkpoint.config, options=options))
+
+
+def run_bad_texts(session, folder):
+    """Texts that do not fit: one line that says why."""
+    labels = os.path.join(folder, "two.txt")
+    with open(labels, "w") as file:
+        file.write("cat\ndog\n")
+    sources = {name: checkpoint.save(os.path.join(folder, "bad-texts-" + name[0]))
+               for name, _, checkpoint in [*hf_cases(), *timm_cases()] if name in ("CLIPModel", "timm: ReLU")}
+    ones = np.ones((2, 100), np.float32)
+    kinds = {
+        "another width": (ones[:, :99], "CLIPModel", labels, "99"),
+        "one dimension": (ones[0], "CLIPModel", labels, "1 dimensions"),
+        "zeros": (0 * ones, "CLIPModel", labels, "length 0"),
+        "not a number": (np.nan * ones, "CLIPModel", labels, "length"),
+        "integers": (ones.astype(np.int32), "CLIPModel", labels, "I32"),
+        "no names": (ones, "CLIPModel", None, "--labels"),
+        "more names": (ones[:1], "CLIPModel", labels, "2 "),
+        "a model without a projection": (ones, "timm: ReLU", labels, "projection"),
+    }
+    for name, (texts, model, names, word) in kinds.items():
+        path = os.path.join(folder, "texts.npy")
+        np.save(path, texts)
+        options = ["--heads", "4", "--classes", path, *(["--labels", names] if names else [])]
+        status, _, message = session.programs.run(
+            "vit-convert", *options, sources[model], os.path.join(folder, "texts.vit"))
+        session.report(f"texts: {name}", "" if status == 1 and word in message else message)
+
+
 def lucidrains_cases():
     """vit-pytorch of different times."""
     common = dict(qkv_bias=False, norm_eps=1e-5, num_heads=3, head_dim=48)
@@ -445,7 +504,8 @@ def outputs(session, folder, name, model, checkpoint, dtypes):
     for dtype in dtypes:
         target = os.path.join(folder, dtype + ".vit")
         session.programs.convert([*checkpoint.options, "--dtype", dtype], source, target)
-        embeds = not model.config.num_classes or "CLIP" in name
+        embeds = not model.config.num_classes or \
+            ("CLIP" in name and "--classes" not in checkpoint.options)
         found.append(output(session, target, pixels, folder, embeds))
     return pixels, found
 
@@ -515,7 +575,8 @@ def run_refused(session, folder):
 
 def run_families(session, folder):
     """All of them, with one kind of weights."""
-    groups = [timm_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder)]
+    groups = [timm_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder),
+              zero_shot_cases(folder)]
     for name, model, checkpoint in (case for group in groups for case in group):
         name = f"{name}{', int8' if way == 'start' else ''}"
         if session.wants(name):
@@ -533,6 +594,7 @@ def main():
         if session.wants("refused"):
             run_refused(session, folder)
             run_options(session, folder)
+            run_bad_texts(session, folder)
             clip_key_cases(session, folder)
     print(f"{session.passed} passed, {session.failed} failed")
     sys.exit(session.failed > 0)

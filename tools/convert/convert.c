@@ -12,6 +12,7 @@
 #include "report.h"
 #include "rewrite.h"
 #include "settings.h"
+#include "texts.h"
 #include "torch.h"
 #include "weights.h"
 
@@ -54,6 +55,11 @@ static const char usage[] =
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
     "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
     "                       class by itself) or number (regression)\n"
+    "  --classes FILE       the classes are what these texts say (CLIP): an array (.npy) of\n"
+    "                       text embeddings, [classes][width] or [classes][prompts][width];\n"
+    "                       --labels gives the classes' names\n"
+    "  --logit-scale X      what their cosines with the picture are multiplied by, 100 in\n"
+    "                       CLIP; without it, as the checkpoint says\n"
     "  --ignore-key NAME    take the config files without this key, which is not supported\n"
     "  --labels FILE        names of the classes: one a line, or JSON: a list, or an object\n"
     "                       from class to name or [synset, name], also within a config.json;\n"
@@ -83,7 +89,8 @@ typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
     const char *ignored[MAX_IGNORED];
     int ignored_count;
-    const char *labels, *key, *prefix, *names;
+    const char *labels, *key, *prefix, *names, *classes;
+    double logit_scale; /* 0: as the checkpoint says */
     const char *c_array, *section;
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
@@ -210,6 +217,8 @@ enum {
     OPTION_MEAN,
     OPTION_STD,
     OPTION_OUTPUT,
+    OPTION_CLASSES,
+    OPTION_LOGIT_SCALE,
     OPTION_IGNORE_KEY,
     OPTION_LABELS,
     OPTION_KEY,
@@ -292,6 +301,12 @@ static int parse_setting(int option, const char *text, settings *s) {
 
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
+    case OPTION_CLASSES:
+        a->classes = text, a->described = 1;
+        break;
+    case OPTION_LOGIT_SCALE:
+        a->logit_scale = parse_positive("logit-scale", text), a->described = 1;
+        break;
     case OPTION_IGNORE_KEY:
         if (a->ignored_count == MAX_IGNORED) fail("--ignore-key: more than %d keys", MAX_IGNORED);
         a->ignored[a->ignored_count++] = text, a->described = 1;
@@ -345,6 +360,8 @@ static const struct option options[] = {
     {"mean", 1, NULL, OPTION_MEAN},
     {"std", 1, NULL, OPTION_STD},
     {"output", 1, NULL, OPTION_OUTPUT},
+    {"classes", 1, NULL, OPTION_CLASSES},
+    {"logit-scale", 1, NULL, OPTION_LOGIT_SCALE},
     {"ignore-key", 1, NULL, OPTION_IGNORE_KEY},
     {"labels", 1, NULL, OPTION_LABELS},
     {"key", 1, NULL, OPTION_KEY},
@@ -379,6 +396,9 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         else parse_option(option, optarg, a);
     }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
+    if (a->classes != NULL && a->labels == NULL) fail("--classes: --labels has to name them");
+    if (a->classes == NULL && a->logit_scale > 0)
+        fail("--logit-scale is of no use without --classes");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
     if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
         fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
@@ -447,7 +467,10 @@ static void list(const arguments *a, settings *s) {
 }
 
 static void convert(const arguments *a, settings *s) {
+    texts t = {NULL, 0, 0, 0};
+    if (a->classes != NULL) t = texts_read(a->classes);
     checkpoint weights = open_checkpoint(a, s);
+    float own_scale = texts_find_scale(&weights);
     json config = find_config(a, &weights);
     model m;
     model_writer writer;
@@ -463,6 +486,7 @@ static void convert(const arguments *a, settings *s) {
     ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
+    if (t.rows != NULL) texts_apply(&t, a->logit_scale > 0 ? (float)a->logit_scale : own_scale, &m);
     int classes = m.config.output == VIT_OUTPUT_EMBEDDING ? 0 : m.config.num_classes;
     if (classes == 0 && a->labels != NULL) fail("--labels: an embedding has no classes");
     char *labels = classes > 0 ? labels_read(a->labels, config, classes, &labels_size) : NULL;
@@ -475,6 +499,7 @@ static void convert(const arguments *a, settings *s) {
 
     free(labels);
     free(name);
+    texts_free(&t);
     cJSON_Delete(processor.node);
     cJSON_Delete(config.node);
     checkpoint_close(&weights);

@@ -57,6 +57,13 @@ typedef struct layout {
     const char *names[PART_COUNT][2]; /* %d: the block; the second is an older name */
 } layout;
 
+/* Texts that the classes are compared with. */
+typedef struct texts {
+    float *rows; /* [classes][width], each of length 1; NULL: there are none */
+    int classes, width;
+    float scale; /* that the cosines are multiplied with */
+} texts;
+
 /* A model in a checkpoint. layout_recognise fills in what the tensors alone say. */
 typedef struct model {
     checkpoint *checkpoint;
@@ -69,6 +76,7 @@ typedef struct model {
     int pos_prefix;        /* rows before the patches in that tensor ... */
     int pos_grid[2];       /* ... and the patches' grid: height, width */
     int qkv_bias;          /* 1: has to be there, 0: must not, -1: either */
+    texts texts;           /* with them the checkpoint's head is the layer in front of the classes */
 } model;
 
 #define MODEL_MAX_SIZE (1 << 20) /* of everything that is counted, as in the .vit format */

@@ -286,6 +286,35 @@ static void write_head(const model *m, model_writer *w) {
     write_matrix(w, &x);
 }
 
+static void read_text_row(const void *source, size_t row, float *values) {
+    const texts *x = source;
+    size_t width = (size_t)x->width;
+    for (size_t i = 0; i < width; i++) values[i] = x->scale * x->rows[row * width + i];
+}
+
+/* The checkpoint's head projects, and the texts classify. */
+static void write_texts(const model *m, model_writer *w) {
+    const vit_config *c = &m->config;
+    matrix x = find_matrix(m, PART_HEAD, 0, (size_t)c->pre_logits, (size_t)c->embed_dim);
+    write_matrix(w, &x);
+    if (w != NULL) model_writer_add(w, "the texts", read_text_row, &m->texts, NULL);
+}
+
+/* The layer in front of the head, and the head. */
+static void write_classifier(const model *m, model_writer *w) {
+    const vit_config *c = &m->config;
+    if (m->texts.rows != NULL) {
+        write_texts(m, w);
+        return;
+    }
+    if (c->pre_logits > 0) {
+        size_t width = (size_t)c->pre_logits, dim = (size_t)c->embed_dim;
+        matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
+        write_matrix(w, &x);
+    }
+    if (c->num_classes > 0) write_head(m, w);
+}
+
 void weights_write(const model *m, model_writer *w) {
     const vit_config *c = &m->config;
     write_patch_embed(m, w);
@@ -295,12 +324,7 @@ void weights_write(const model *m, model_writer *w) {
     for (int block = 0; block < c->depth; block++) write_block(m, w, block);
     if (c->final_norm != VIT_FINAL_NORM_NONE)
         write_norm(m, w, layout_has(m, PART_FC_NORM) ? PART_FC_NORM : PART_NORM, 0);
-    if (c->pre_logits > 0) {
-        size_t width = (size_t)c->pre_logits, dim = (size_t)c->embed_dim;
-        matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
-        write_matrix(w, &x);
-    }
-    if (c->num_classes > 0) write_head(m, w);
+    write_classifier(m, w);
     size_t pixels = (size_t)(c->in_chans * c->patch_size[0] * c->patch_size[1]);
     if (c->patch_norm) write_norm_of(m, w, PART_PATCH_NORM, 0, pixels);
     if (c->embed_norm) write_norm(m, w, PART_EMBED_NORM, 0);

@@ -60,7 +60,8 @@ static void print_head(const vit_config *c) {
     if (c->head_tokens > 1) printf("tokens 0 to %d", c->head_tokens - 1);
     printf("%s%s", c->head_tokens > 0 && c->head_avg ? " and " : "", means[c->head_avg]);
     printf(", %s", norms[c->final_norm]);
-    if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
+    if (c->pre_logits > 0)
+        printf(", pre_logits %d%s", c->pre_logits, c->pre_logits_l2 ? " of length 1" : "");
     printf("\noutput         %s\n", vit_output_name(c->output));
     if (c->reject_below > 0)
         printf("reject_below   %.9g: none of these where the first score is lower\n",

@@ -357,7 +357,7 @@ static vit_config config_of(const vit_model *backbone, const reading *r, int cla
     config.num_classes = classes;
     config.head_tokens = r->tokens;
     config.head_avg = r->average;
-    config.pre_logits = 0;
+    config.pre_logits = config.pre_logits_l2 = 0;
     config.output = VIT_OUTPUT_SOFTMAX;
     config.reject_below = (float)(threshold * (1 - 1e-6)); /* not above it by rounding */
     if (r->view & VIEW_WHOLE) config.preprocess = embed_whole_recipe(&config);
