@@ -238,6 +238,41 @@ def timm_cases():
     yield "DINOv2's own, registers and linear head", model, Checkpoint(state, options=heads)
 
 
+def beit(c, seed):
+    """A model whose keys have no bias."""
+    model = weighted(PlainViT(c), seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("qkv.bias"):
+                parameter[WIDTH:2 * WIDTH] = 0
+    return model
+
+
+def beit_cases():
+    """BEiT with absolute positions alone: timm's names (and Microsoft's, and EVA's), Hugging Face's."""
+    for pool, fc_norm in (("avg", True), ("token", False)):
+        c = small(layer_scale=True, pool=pool, fc_norm=fc_norm)
+        model = beit(c, 13)
+        state = {}
+        for name, tensor in model.state_dict().items():
+            if name.endswith("qkv.bias"):
+                q, _, v = tensor.chunk(3)
+                state[name.replace("qkv.bias", "q_bias")] = q
+                state[name.replace("qkv.bias", "v_bias")] = v
+            else:
+                state[re.sub(r"ls(\d)\.gamma", r"gamma_\1", name)] = tensor
+        yield f"timm: BEiT, {pool}", model, Checkpoint(state, options=["--heads", "4"])
+        names = hf_block(*VIT_BLOCK) + [(r"fc_norm\." + END, r"pooler.layernorm.\1")]
+        state = {re.sub(r"layer_scale(\d)\.lambda1", r"lambda_\1", name): tensor
+                 for name, tensor in named(split(model.state_dict()), names).items()
+                 if "attention.key.bias" not in name}
+        state = {name.replace("HEAD", "classifier") if name.startswith("HEAD") else "beit." + name:
+                 tensor for name, tensor in state.items()}
+        config = hf_config(c, model_type="beit", use_mean_pooling=fc_norm, vocab_size=8192,
+                           use_absolute_position_embeddings=True, layer_scale_init_value=0.1)
+        yield f"BeitForImageClassification, {pool}", model, Checkpoint(state, config)
+
+
 def register_positions(c, state):
     """DINOv2's registers have no positions: those of the model are zeros."""
     state["pos_embed"][:, 1 : 1 + c.reg_tokens] = 0
@@ -474,7 +509,6 @@ REFUSED = {  # a name that a checkpoint has besides, and the word for it
     "vision_model.head.probe": "attention pooling",
     "rope.freqs": "rotary",
     "patch_embed.backbone.conv.weight": "convolutional",
-    "blocks.0.attn.q_bias": "BEiT",
     "layers.0.downsample.reduction.weight": "windows",
     "blocks.0.mlp.fc1_g.weight": "SwiGLU",
     "visual.attnpool.c_proj.weight": "ResNet",
@@ -542,6 +576,23 @@ def clip_key_cases(session, folder):
             session.report(f"{name}: {word}", "" if status == 1 and word in message else message)
 
 
+def run_beit_biases(session, folder):
+    """Biases of q and v that are not as BEiT has them."""
+    _, _, good = next(beit_cases())
+    state = good.tensors
+    kinds = {"q_bias alone": ({name: tensor for name, tensor in state.items() if "v_bias" not in name},
+                              "v_bias is missing"),
+             "one bias more": ({**state, "blocks.1.attn.qkv.bias": torch.zeros(3 * WIDTH)},
+                               "blocks.1.attn.qkv.bias"),
+             "one bias less": ({name: tensor for name, tensor in state.items()
+                                if name != "blocks.1.attn.q_bias"}, "blocks.1.attn.q_bias")}
+    for name, (tensors, word) in kinds.items():
+        source = Checkpoint(tensors).save(os.path.join(folder, "biases"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", source, os.path.join(folder, "biases.vit"))
+        session.report(f"BEiT, {name}", "" if status == 1 and word in message else message)
+
+
 OPTIONS = {  # of a model: options that do not fit it, and a word of the message
     "timm: SwiGLU": (["--act", "relu"], "SwiGLU"),
     "timm: no head": (["--labels", "imagenet-1k"], "embedding"),
@@ -575,7 +626,7 @@ def run_refused(session, folder):
 
 def run_families(session, folder):
     """All of them, with one kind of weights."""
-    groups = [timm_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder),
+    groups = [timm_cases(), beit_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder),
               zero_shot_cases(folder)]
     for name, model, checkpoint in (case for group in groups for case in group):
         name = f"{name}{', int8' if way == 'start' else ''}"
@@ -595,6 +646,7 @@ def main():
             run_refused(session, folder)
             run_options(session, folder)
             run_bad_texts(session, folder)
+            run_beit_biases(session, folder)
             clip_key_cases(session, folder)
     print(f"{session.passed} passed, {session.failed} failed")
     sys.exit(session.failed > 0)
