@@ -238,6 +238,16 @@ def timm_cases():
     yield "DINOv2's own, registers and linear head", model, Checkpoint(state, options=heads)
 
 
+def two_file_cases(folder):
+    """DINOv2's own: a backbone and a head, each in a file."""
+    model = weighted(PlainViT(small(layer_scale=True, pool="token_avg")), 2)
+    state = {**model.state_dict(), "mask_token": torch.zeros(1, WIDTH)}
+    path = os.path.join(folder, "linear_head.pth")
+    torch.save({end: state.pop("head." + end) for end in ("weight", "bias")}, path)
+    yield "DINOv2's own, a head in its own file", model, Checkpoint(
+        state, options=["--heads", "4", "--head", path])
+
+
 def beit(c, seed):
     """A model whose keys have no bias."""
     model = weighted(PlainViT(c), seed)
@@ -593,6 +603,26 @@ def run_beit_biases(session, folder):
         session.report(f"BEiT, {name}", "" if status == 1 and word in message else message)
 
 
+def run_bad_heads(session, folder):
+    """Files for --head that have no head, or one that does not fit."""
+    state = weighted(PlainViT(small(num_classes=0)), 1).state_dict()
+    whole = weighted(PlainViT(small()), 1).state_dict()
+    ones = torch.ones(10, WIDTH)
+    kinds = {"two matrices": ({"a": ones, "b": ones}, state, "2 of them"),
+             "no matrix": ({"bias": torch.ones(10)}, state, "0 of them"),
+             "another width": ({"weight": torch.ones(10, 7)}, state, "[10, 7]"),
+             "of several blocks": ({"weight": torch.ones(10, 5 * WIDTH)}, state, "several blocks"),
+             "another bias": ({"weight": ones, "bias": torch.ones(9)}, state, "[9]"),
+             "a second head": ({"weight": ones}, whole, "head.weight")}
+    for name, (head, tensors, word) in kinds.items():
+        path = os.path.join(folder, "head.pth")
+        torch.save(head, path)
+        source = Checkpoint(tensors).save(os.path.join(folder, "headless"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", "--head", path, source, os.path.join(folder, "head.vit"))
+        session.report(f"--head, {name}", "" if status == 1 and word in message else message)
+
+
 OPTIONS = {  # of a model: options that do not fit it, and a word of the message
     "timm: SwiGLU": (["--act", "relu"], "SwiGLU"),
     "timm: no head": (["--labels", "imagenet-1k"], "embedding"),
@@ -627,7 +657,7 @@ def run_refused(session, folder):
 def run_families(session, folder):
     """All of them, with one kind of weights."""
     groups = [timm_cases(), beit_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder),
-              zero_shot_cases(folder)]
+              zero_shot_cases(folder), two_file_cases(folder)]
     for name, model, checkpoint in (case for group in groups for case in group):
         name = f"{name}{', int8' if way == 'start' else ''}"
         if session.wants(name):
@@ -647,6 +677,7 @@ def main():
             run_options(session, folder)
             run_bad_texts(session, folder)
             run_beit_biases(session, folder)
+            run_bad_heads(session, folder)
             clip_key_cases(session, folder)
     print(f"{session.passed} passed, {session.failed} failed")
     sys.exit(session.failed > 0)

@@ -34,7 +34,9 @@ static const char usage[] =
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
     "Or it is a .vit file, to which --labels gives other names of its classes and --dtype,\n"
     "if its weights are float32, another type.\n"
-    "\n"
+    "\n";
+
+static const char options_usage[] =
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
     "  --eps X              epsilon of the LayerNorms\n"
@@ -55,6 +57,8 @@ static const char usage[] =
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
     "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
     "                       class by itself) or number (regression)\n"
+    "  --head FILE          the head is in this file: one matrix, and its bias (DINOv2's linear\n"
+    "                       classifiers)\n"
     "  --classes FILE       the classes are what these texts say (CLIP): an array (.npy) of\n"
     "                       text embeddings, [classes][width] or [classes][prompts][width];\n"
     "                       --labels gives the classes' names\n"
@@ -89,7 +93,7 @@ typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
     const char *ignored[MAX_IGNORED];
     int ignored_count;
-    const char *labels, *key, *prefix, *names, *classes;
+    const char *labels, *key, *prefix, *names, *head, *classes;
     double logit_scale; /* 0: as the checkpoint says */
     const char *c_array, *section;
     vit_dtype dtype;
@@ -217,6 +221,7 @@ enum {
     OPTION_MEAN,
     OPTION_STD,
     OPTION_OUTPUT,
+    OPTION_HEAD,
     OPTION_CLASSES,
     OPTION_LOGIT_SCALE,
     OPTION_IGNORE_KEY,
@@ -234,7 +239,7 @@ enum {
 };
 
 static void show_usage(void) {
-    printf("%s\n%s", usage, names_usage);
+    printf("%s%s\n%s", usage, options_usage, names_usage);
     printf("\nKeys of PyTorch files whose tensors are taken, in this order:\n");
     for (size_t i = 0; torch_keys[i] != NULL; i++)
         printf("%s%s%s", i % 6 == 0 ? "  " : "", torch_keys[i],
@@ -301,6 +306,9 @@ static int parse_setting(int option, const char *text, settings *s) {
 
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
+    case OPTION_HEAD:
+        a->head = text, a->described = 1;
+        break;
     case OPTION_CLASSES:
         a->classes = text, a->described = 1;
         break;
@@ -360,6 +368,7 @@ static const struct option options[] = {
     {"mean", 1, NULL, OPTION_MEAN},
     {"std", 1, NULL, OPTION_STD},
     {"output", 1, NULL, OPTION_OUTPUT},
+    {"head", 1, NULL, OPTION_HEAD},
     {"classes", 1, NULL, OPTION_CLASSES},
     {"logit-scale", 1, NULL, OPTION_LOGIT_SCALE},
     {"ignore-key", 1, NULL, OPTION_IGNORE_KEY},
@@ -380,7 +389,7 @@ static const struct option options[] = {
 /* IN and OUT.vit; with --c-array OUT.vit alone, if it is there already; with --list IN alone. */
 static void parse_paths(int count, char **paths, arguments *a) {
     if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) {
-        fputs(usage, stderr);
+        fprintf(stderr, "%s%s", usage, options_usage);
         exit(2);
     }
     if (count == 2 || a->list) a->in = paths[0];
@@ -459,6 +468,24 @@ static checkpoint open_checkpoint(const arguments *a, settings *s) {
     return weights;
 }
 
+/* The two tensors of a head, whatever they are called, as "weight" and "bias". */
+static checkpoint open_head(const char *path) {
+    checkpoint head = checkpoint_open(path, NULL);
+    size_t matrices = 0;
+    for (size_t i = 0; i < head.count; i++) {
+        tensor *t = &head.tensors[i];
+        int matrix = tensor_count(t) > 0 && t->rank == 2;
+        matrices += (size_t)matrix;
+        t->original = t->name;
+        t->name = format_text("%s", matrix ? "weight" : "bias");
+    }
+    if (matrices != 1 || head.count > 2)
+        fail("%s: %zu tensors, %zu of them matrices: --head takes a matrix and its bias", path,
+             head.count, matrices);
+    checkpoint_sort(&head);
+    return head;
+}
+
 static void list(const arguments *a, settings *s) {
     if (container_is_vit(a->in)) fail("%s: a .vit file: vit-info shows what is in it", a->in);
     checkpoint weights = open_checkpoint(a, s);
@@ -478,6 +505,8 @@ static void convert(const arguments *a, settings *s) {
     char *name = name_of(a->in);
 
     memset(&m, 0, sizeof(m));
+    checkpoint head;
+    if (a->head != NULL) head = open_head(a->head), m.head = &head;
     int heads = s->num_heads;
     layout_recognise(&m, &weights, &heads);
     if (s->shape_heads == 0 && heads != s->num_heads) s->shape_heads = heads;
@@ -500,6 +529,7 @@ static void convert(const arguments *a, settings *s) {
     free(labels);
     free(name);
     texts_free(&t);
+    if (m.head != NULL) checkpoint_close(&head);
     cJSON_Delete(processor.node);
     cJSON_Delete(config.node);
     checkpoint_close(&weights);

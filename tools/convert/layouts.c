@@ -127,6 +127,10 @@ static void make_name(char *name, size_t size, const char *pattern, int block, i
 /* The tensor by its first name or the older one; name becomes the one found, or the first. One without
    an element is none: timm's reg_token, where there are no register tokens. */
 static tensor *look_up(const model *m, part p, int block, int bias, char *name, size_t size) {
+    if (p == PART_HEAD && m->head != NULL) {
+        snprintf(name, size, "%s", bias ? "bias" : "weight");
+        return checkpoint_find(m->head, name);
+    }
     for (int i = 1; i >= 0; i--) {
         if (m->layout->names[p][i] == NULL) continue;
         make_name(name, size, m->layout->names[p][i], block, bias);
@@ -355,6 +359,14 @@ static void find_mlp(model *m) {
              outputs, config->mlp_dim);
 }
 
+/* A head in a file of its own is the only one. */
+static void check_one_head(const model *m) {
+    model own = *m;
+    own.head = NULL;
+    if (m->head != NULL && layout_has(&own, PART_HEAD))
+        fail("--head: %s has a head, %s", m->checkpoint->file, m->layout->names[PART_HEAD][0]);
+}
+
 void layout_recognise(model *m, checkpoint *c, int *heads) {
     const char *reason, *why;
     const tensor *other = layout_refused(c, &reason);
@@ -366,6 +378,7 @@ void layout_recognise(model *m, checkpoint *c, int *heads) {
              "transformers, torchvision, CLIP, JAX or vit-pytorch: --list shows them, --names says "
              "what they are",
              c->file, c->tensors[0].name);
+    check_one_head(m);
     layout_measure(m);
 }
 

@@ -70,6 +70,7 @@ typedef struct texts {
 /* A model in a checkpoint. layout_recognise fills in what the tensors alone say. */
 typedef struct model {
     checkpoint *checkpoint;
+    const checkpoint *head; /* that has the head's weight and bias; NULL: the same */
     const layout *layout;
     vit_config config;
     char architecture[64];
