@@ -53,7 +53,7 @@ ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal)
+PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal steps)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
@@ -82,9 +82,9 @@ $(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h
 	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
 
-$(BUILD)/minimal: examples/minimal.c vit.h
+$(BUILD)/minimal $(BUILD)/steps: $(BUILD)/%: examples/%.c vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ examples/minimal.c -lm -pthread
+	$(COMPILE) -o $@ $< -lm -pthread
 
 $(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)

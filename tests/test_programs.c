@@ -657,16 +657,24 @@ static void test_a_random_model_is_timed(void **state) {
     assert_printed("err", "size");
 }
 
-/* ---- minimal ---- */
+/* ---- minimal and steps ---- */
 
-/* It leaves the freeing to its end, which the leak sanitizer would not let pass. */
-static void test_the_minimal_program(void **state) {
+/* They leave the freeing to their end, which the leak sanitizer would not let pass. */
+static void test_the_short_programs(void **state) {
+    static const char *const names[] = {"minimal", "steps"};
+    char command[256];
     (void)state;
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
-    assert_int_equal(run("minimal " MODEL " " SAMPLE), 0);
-    assert_printed("out", "Ankle boot");
-    assert_int_equal(run("minimal " MODEL " Makefile"), 1);
-    assert_int_equal(run("minimal Makefile " SAMPLE), 1);
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof(command), "%s " MODEL " " SAMPLE, names[i]);
+        assert_int_equal(run(command), 0);
+        assert_printed("out", "Ankle boot");
+        snprintf(command, sizeof(command), "%s " MODEL " Makefile", names[i]);
+        assert_int_equal(run(command), 1);
+        snprintf(command, sizeof(command), "%s Makefile " SAMPLE, names[i]);
+        assert_int_equal(run(command), 1);
+        assert_int_not_equal(run(names[i]), 0);
+    }
 }
 
 int main(void) {
@@ -699,7 +707,7 @@ int main(void) {
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2),
         cmocka_unit_test(test_a_random_model_is_timed),
-        cmocka_unit_test(test_the_minimal_program),
+        cmocka_unit_test(test_the_short_programs),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
