@@ -54,7 +54,7 @@ CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h)
 
@@ -72,8 +72,10 @@ $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
-$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
-		$(BUILD)/picture.o vit.h
+CLASSIFY = $(wildcard examples/classify/*.c) examples/heatmap.c
+
+$(BUILD)/vit-classify: $(CLASSIFY) $(wildcard examples/classify/*.h) examples/heatmap.h \
+		examples/picture.h $(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
@@ -106,7 +108,7 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+$(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
@@ -264,7 +266,7 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c examples/classify/*.c tools/*/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all
