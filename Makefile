@@ -21,6 +21,8 @@
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
+# make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
+#                        VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test and the check- targets install the Debian packages that they need (tools/require.sh).
@@ -38,7 +40,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
 BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
@@ -251,6 +253,13 @@ bench-peers:
 		$(foreach size,ti s b,$(PEERS)/$(size)/model.vit)
 	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
 
+bench-jobs:
+	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil time
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert $(BUILD)/vit-classify
+	@[ -n "$$VIT_TEST_DATA" ] || { echo "VIT_TEST_DATA is not set: nothing to measure on"; exit 1; }
+	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
+	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -284,4 +293,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy bench-peers lint install clean

@@ -1,4 +1,5 @@
-/* vit-classify with many pictures: embeddings and similar pictures. test_programs.c has the rest of it. */
+/* vit-classify with many pictures: where they come from, what is printed of them, embeddings and similar
+   pictures. test_programs.c has the rest of it. */
 #include "test_run.h"
 
 #include <cjson/cJSON.h>
@@ -45,6 +46,12 @@ static void assert_file(const char *name, const char *want) {
     free(bytes);
 }
 
+static void assert_silent(const char *stream) {
+    char *output = printed(stream);
+    assert_string_equal(output, "");
+    free(output);
+}
+
 /* ---- embeddings ---- */
 
 enum { NPY_HEADER = 128 };
@@ -88,7 +95,7 @@ static void test_an_embedding_is_what_the_head_reads(void **state) {
         0);
     float *got = read_rows("e.npy", 1 + 12, count);
     assert_near(got, want, count, 1e-6f * largest_of(want, count));
-    assert_printed("out", "");
+    assert_silent("out");
     assert_int_equal(count_files("e."), 2); /* nothing is left beside e.npy and e.txt */
     free(got);
     free(want);
@@ -206,7 +213,7 @@ static void assert_refused_gallery(const char *name, const char *message) {
     snprintf(command, sizeof(command), "vit-classify -m " MODEL " --similar $T/%s " SAMPLE, name);
     if (run(command) != 1) fail_msg("%s is not refused", name);
     assert_printed("err", message);
-    assert_printed("out", "");
+    assert_silent("out");
 }
 
 static void test_what_is_no_collection_of_embeddings_is_refused(void **state) {
@@ -272,6 +279,290 @@ static void test_options_that_do_nothing_are_refused(void **state) {
     }
 }
 
+/* ---- where pictures come from ---- */
+
+/* Files of what was printed as CSV, in order. */
+static void assert_files(const char *want) {
+    char *out = printed("out"), *line = strchr(out, '\n') + 1, got[4096] = "";
+    for (; *line != 0; line = strchr(line, '\n') + 1) {
+        size_t used = strlen(got);
+        snprintf(got + used, sizeof(got) - used, "%.*s ", (int)strcspn(line, ","), line);
+    }
+    assert_string_equal(got, want);
+    free(out);
+}
+
+static void test_a_folder_is_walked_through_in_order(void **state) {
+    (void)state;
+    assert_int_equal(
+        run_shell("mkdir -p $T/walk/b/c $T/walk/.hidden && cd $T/walk && "
+                  "for n in z.jpg a.JPG b/2.jpeg b/c/1.jpg .h.jpg .hidden/x.jpg B.png; "
+                  "do cp \"$OLDPWD/" SAMPLE "\" $n; done && "
+                  "echo a >notes.txt && ln -s ../../walk b/loop"),
+        0);
+    assert_int_equal(run_shell("cd $T && \"$OLDPWD/$B/vit-classify\" -m \"$OLDPWD/" MODEL
+                               "\" --csv walk/ walk/z.jpg >out 2>err"),
+                     1);
+    assert_files("walk/B.png walk/a.JPG walk/b/2.jpeg walk/b/c/1.jpg walk/b/loop walk/z.jpg "
+                 "walk/z.jpg ");
+    assert_printed("out", "walk/b/loop,fashion-mnist.vit,,,a link to a folder that it is in");
+    assert_printed("err", "are left out: 1\n");
+}
+
+/* More than are kept in memory at a time. */
+static void test_a_folder_may_have_many_files(void **state) {
+    enum { COUNT = 20000 };
+    (void)state;
+    assert_int_equal(run_shell("mkdir $T/many && cd $T/many && "
+                               "seq 10000 29999 | sed 's/$/.jpg/' | xargs touch"),
+                     0);
+    assert_int_equal(run("vit-classify -m " MODEL " --csv $T/many"), 1);
+    char *out = printed("out"), *line = strchr(out, '\n') + 1;
+    for (int i = 0; i < COUNT; i++, line = strchr(line, '\n') + 1)
+        assert_int_equal(atoi(strstr(line, "/many/") + 6), 10000 + i);
+    assert_int_equal(*line, 0);
+    free(out);
+    assert_int_equal(run_shell("rm -r $T/many"), 0);
+}
+
+static void test_lists_of_names(void **state) {
+    (void)state;
+    write_text("crlf.txt", SAMPLE "\r\n\r\nMakefile\r\n" SAMPLE);
+    assert_int_equal(run("vit-classify -m " MODEL " --csv @$T/crlf.txt README.md"), 1);
+    assert_files(SAMPLE " Makefile " SAMPLE " README.md ");
+    assert_int_equal(run("vit-classify -m " MODEL " --csv @- <$T/crlf.txt"), 1);
+    assert_files(SAMPLE " Makefile " SAMPLE " ");
+    assert_int_equal(run_shell("printf '" SAMPLE "\\0a\\nb\\0' >$T/null.txt"), 0);
+    assert_int_equal(run("vit-classify -m " MODEL " --json -0 <$T/null.txt"), 1);
+    cJSON *line = json_line(1);
+    assert_string_equal(cJSON_GetObjectItem(line, "file")->valuestring, "a\nb");
+    cJSON_Delete(line);
+    assert_int_equal(run("vit-classify -m " MODEL " -0 " SAMPLE), 2);
+    assert_int_equal(run("vit-classify -m " MODEL " @$T/none.txt"), 1);
+    assert_printed("err", "none.txt: No such file or directory");
+    write_text("folders.txt", IMAGES "\n");
+    assert_int_equal(run("vit-classify -m " MODEL " --embed $T/list.npy @$T/folders.txt"), 0);
+    assert_printed("err", "12 embeddings");
+}
+
+/* However many workers there are, and whatever is slow or damaged among the pictures. */
+static void test_results_are_in_the_order_of_the_pictures(void **state) {
+    const char *const pictures = IMAGES " Makefile " IMAGES " $T/none.jpg " TINY " " IMAGES;
+    char *want = NULL;
+    (void)state;
+    for (int jobs = 1; jobs <= 16; jobs *= 2) {
+        char command[512];
+        snprintf(command, sizeof(command), "vit-classify -m " MODEL " --json --logits -j %d %s",
+                 jobs, pictures);
+        assert_int_equal(run(command), 1);
+        char *got = printed("out");
+        if (want != NULL) assert_string_equal(got, want);
+        else want = strdup(got);
+        free(got);
+    }
+    free(want);
+}
+
+/* ---- what is printed ---- */
+
+static void assert_schema(const char *status_and_command) {
+    assert_int_equal(run(status_and_command + 1), status_and_command[0] - '0');
+    if (run_shell(
+            "/usr/bin/python3 tests/check_schema.py examples/classify/line.schema.json $T/out "
+            ">$T/schema.txt 2>&1") == 0)
+        return;
+    char *problem = printed("schema.txt");
+    fail_msg("%s: %s", status_and_command, problem);
+}
+
+static void test_lines_of_json_are_as_their_schema_says(void **state) {
+    static const char *const commands[] = {
+        "1vit-classify -m " MODEL " --json --logits " IMAGES " Makefile $T/none",
+        "0vit-classify -m " TINY " --json --size 40x32 --pixels $T/pixels.f32",
+        "0vit-classify -m " MODEL " --json --size native " SAMPLE,
+        "0vit-classify -m " MODEL " --json --similar " IMAGES " " SAMPLE,
+        "0vit-classify -m $T/embedding.vit --json " SAMPLE,
+        "0vit-classify -m $T/sigmoid.vit --json " SAMPLE,
+    };
+    static const float pixels[3 * 40 * 32];
+    (void)state;
+    if (run_shell("/usr/bin/python3 -c 'import jsonschema'") != 0) {
+        print_message("python3-jsonschema is not there: the schema is not checked\n");
+        skip();
+    }
+    write_file(in_folder("pixels.f32"), pixels, sizeof(pixels));
+    assert_int_equal(run("vit-convert --output embedding " GOLDEN "tiny_timm $T/embedding.vit"), 0);
+    assert_int_equal(run("vit-convert --output sigmoid " GOLDEN "tiny_timm $T/sigmoid.vit"), 0);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) assert_schema(commands[i]);
+    write_text("out", "{\"file\": \"a\", \"model\": \"b\"}\n");
+    assert_int_equal(run_shell("/usr/bin/python3 tests/check_schema.py "
+                               "examples/classify/line.schema.json $T/out >$T/schema.txt"),
+                     1);
+}
+
+static void test_json_tells_the_model_and_the_pictures_size(void **state) {
+    (void)state;
+    write_text("wide.ppm", "P6 3 2 255 abcdefghijklmnopqr");
+    assert_int_equal(run("vit-classify -m " MODEL " --json $T/wide.ppm"), 0);
+    cJSON *line = json_line(0);
+    assert_string_equal(cJSON_GetObjectItem(line, "model")->valuestring, "fashion-mnist.vit");
+    assert_int_equal(cJSON_GetObjectItem(line, "width")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(line, "height")->valueint, 2);
+    cJSON_Delete(line);
+}
+
+/* As many fields in each line, whatever became of the picture. */
+static void test_csv(void **state) {
+    static const char *const commands[] = {
+        "vit-classify -m " MODEL " --csv -k 3 --logits \"$T/a,\\\"b.jpg\" Makefile",
+        "vit-classify -m " MODEL " --csv -k 3 --similar " IMAGES " \"$T/a,\\\"b.jpg\" Makefile",
+    };
+    static const int columns[] = {5 + 3 * 3 + 10, 5 + 2 * 3};
+    (void)state;
+    assert_int_equal(run_shell("cp " SAMPLE " \"$T/a,\\\"b.jpg\""), 0);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        char script[512];
+        assert_int_equal(run(commands[i]), 1);
+        assert_printed("out", "/a,\"\"b.jpg\",fashion-mnist.vit,28,28,,");
+        assert_silent("err");
+        snprintf(script, sizeof(script),
+                 "/usr/bin/python3 -c 'import csv, sys\n"
+                 "rows = list(csv.reader(open(sys.argv[1])))\n"
+                 "assert [len(row) for row in rows] == [%d] * 3\n"
+                 "assert rows[0][:5] == \"file model width height error\".split()\n"
+                 "assert rows[1][0].endswith(\"a,\\\"b.jpg\") and rows[2][4]' $T/out",
+                 columns[i]);
+        assert_int_equal(run_shell(script), 0);
+    }
+}
+
+static void test_a_table_has_a_line_for_each_picture(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify -m " MODEL " --table " IMAGES "/9*.jpg " IMAGES "/1*.jpg"),
+                     0);
+    char *out = printed("out");
+    int lines = 0;
+    for (char *p = out; *p != 0; p++) lines += *p == '\n';
+    assert_int_equal(lines, 1 + 3);
+    free(out);
+    assert_printed("out", "%  Ankle boot     " SAMPLE);
+    assert_int_equal(run("vit-classify -m " MODEL " --table -k 2 " SAMPLE), 0);
+    assert_printed("out", "   score  class           score  class          picture\n");
+    assert_int_equal(run("vit-classify -m " MODEL " --table --json " SAMPLE), 2);
+}
+
+/* ---- on a terminal ---- */
+
+/* What the program shows on a terminal of its own, which is standard output and error. */
+static char *on_terminal(const char *environment, const char *command) {
+    char line[1024];
+    snprintf(line, sizeof(line),
+             "TERM=xterm %s script -qec \"$B/%s\" /dev/null >$T/terminal </dev/null", environment,
+             command);
+    run_shell(line);
+    return printed("terminal");
+}
+
+static void assert_shown(const char *environment, const char *command, const char *part,
+                         int is_wanted) {
+    char *shown = on_terminal(environment, command);
+    if ((strstr(shown, part) != NULL) != is_wanted)
+        fail_msg("%s %s: '%s' in: %s", environment, command, part, shown);
+    free(shown);
+}
+
+static void test_colours_are_for_terminals(void **state) {
+    const char *const command = "vit-classify -m " MODEL " " SAMPLE;
+    (void)state;
+    assert_shown("", command, "\033[1mAnkle boot\033[0m", 1);
+    assert_shown("NO_COLOR=", command, "\033[1mAnkle boot\033[0m", 1);
+    assert_shown("NO_COLOR=1", command, "\033[", 0);
+    assert_shown("", "vit-classify -m " MODEL " --csv " SAMPLE, "\033[", 0);
+    assert_int_equal(run(command), 0);
+    char *out = printed("out");
+    assert_null(strchr(out, '\033'));
+    free(out);
+}
+
+/* Pictures of a size that takes the small model a while. */
+static void test_a_bar_is_for_terminals(void **state) {
+    const char *const command =
+        "vit-classify -m " MODEL " --size 140 -j 1 -t 1 --json Makefile " IMAGES " " IMAGES
+        " " IMAGES " " IMAGES " " IMAGES " " IMAGES;
+    (void)state;
+    assert_shown("", command, " of 73, ", 1);
+    assert_shown("", command, " a second, 0:0", 1);
+    assert_shown("", command, " left, 1 error", 1);
+    assert_int_equal(run(command), 1);
+    assert_silent("err");
+}
+
+/* ---- runs that end early ---- */
+
+/* Two pictures are named, then the list waits for more. */
+static void test_an_interrupt_leaves_what_is_done(void **state) {
+    (void)state;
+    assert_int_equal(
+        run_shell(
+            "mkfifo $T/names; $B/vit-classify -m " MODEL " --resume $T/int.ndjson @- "
+            "<$T/names >$T/out 2>$T/err & "
+            "exec 9>$T/names; touch $T/int.ndjson; echo " SAMPLE " >&9; echo Makefile >&9; i=0; "
+            "until [ $(cat $T/int.ndjson | wc -l) = 2 ] || [ $((i += 1)) = 1000 ]; do sleep 0.01; "
+            "done; kill -INT $!; wait $!"),
+        130);
+    assert_printed("err", "interrupted after 2 pictures");
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/int.ndjson " SAMPLE " Makefile"),
+                     1);
+    assert_int_equal(run_shell("exit $(wc -l <$T/int.ndjson)"), 2);
+}
+
+static void test_an_interrupt_leaves_whole_embeddings(void **state) {
+    (void)state;
+    assert_int_equal(run_shell("mkfifo $T/more; $B/vit-classify -m " MODEL " --embed $T/int.npy @- "
+                               "<$T/more >$T/out 2>$T/err & "
+                               "exec 9>$T/more; echo " SAMPLE
+                               " >&9; sleep 1; kill -INT $!; wait $!"),
+                     130);
+    free(read_rows("int.npy", 1, 64));
+    assert_file("int.txt", SAMPLE "\n");
+}
+
+static void test_a_run_goes_on_where_another_ended(void **state) {
+    char *want, *got;
+    (void)state;
+    assert_int_equal(run("vit-classify -m " MODEL " --json " IMAGES " Makefile"), 1);
+    want = printed("out");
+    for (size_t cut = 0; cut <= strlen(want); cut += 997) { /* anywhere */
+        write_file(in_folder("part.ndjson"), want, cut);
+        assert_int_equal(
+            run("vit-classify -m " MODEL " --resume $T/part.ndjson " IMAGES " Makefile"), 1);
+        assert_silent("out");
+        got = printed("part.ndjson");
+        assert_string_equal(got, want);
+        free(got);
+    }
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/new.ndjson " SAMPLE), 0);
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/new.ndjson " SAMPLE), 0);
+    assert_int_equal(run_shell("exit $(wc -l <$T/new.ndjson)"), 1);
+    free(want);
+}
+
+static void test_what_is_not_a_runs_file_stays_as_it_is(void **state) {
+    static const char *const texts[] = {
+        "half a line of something else", "{\"a\": 1}\n", "{\"file\":\"a\"}\n",
+        "{\"file\":\"a\",\"model\":\"fashion-mnist.vit\"}\n\n", "{\"file\":x}\n"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        write_text("other.ndjson", texts[i]);
+        assert_int_equal(run("vit-classify -m " MODEL " --resume $T/other.ndjson " SAMPLE), 1);
+        assert_printed("err", "is not vit-classify's");
+        assert_file("other.ndjson", texts[i]);
+    }
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/model.ndjson " SAMPLE), 0);
+    assert_int_equal(run("vit-classify -m " TINY " --resume $T/model.ndjson " SAMPLE), 1);
+    assert_printed("err", "of the model fashion-mnist.vit, not tiny.vit");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_embedding_is_what_the_head_reads),
@@ -282,6 +573,20 @@ int main(void) {
         cmocka_unit_test(test_what_is_no_collection_of_embeddings_is_refused),
         cmocka_unit_test(test_names_belong_to_their_rows),
         cmocka_unit_test(test_options_that_do_nothing_are_refused),
+        cmocka_unit_test(test_a_folder_is_walked_through_in_order),
+        cmocka_unit_test(test_a_folder_may_have_many_files),
+        cmocka_unit_test(test_lists_of_names),
+        cmocka_unit_test(test_results_are_in_the_order_of_the_pictures),
+        cmocka_unit_test(test_lines_of_json_are_as_their_schema_says),
+        cmocka_unit_test(test_json_tells_the_model_and_the_pictures_size),
+        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_a_table_has_a_line_for_each_picture),
+        cmocka_unit_test(test_colours_are_for_terminals),
+        cmocka_unit_test(test_a_bar_is_for_terminals),
+        cmocka_unit_test(test_an_interrupt_leaves_what_is_done),
+        cmocka_unit_test(test_an_interrupt_leaves_whole_embeddings),
+        cmocka_unit_test(test_a_run_goes_on_where_another_ended),
+        cmocka_unit_test(test_what_is_not_a_runs_file_stays_as_it_is),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -23,14 +23,15 @@ typedef struct classifier {
     const vit_model *model; /* shared by all */
     const settings *settings;
     vit_options options;
-    vit_pool *pool; /* NULL: the pass has one thread */
-    float *pixels;  /* [in_chans][height][width] */
-    int count;      /* of the output's numbers: classes, or those of an embedding */
-    float *output;  /* [count]: logits, or an embedding */
-    float *scores;  /* [count] */
-    int *top;       /* [top_count] */
-    int top_count;  /* 0 where there are no classes */
-    float *heat;    /* [tokens] */
+    vit_pool *pool;    /* NULL: the pass has one thread */
+    float *pixels;     /* [in_chans][height][width] */
+    int count;         /* of the output's numbers: classes, or those of an embedding */
+    float *output;     /* [count]: logits, or an embedding */
+    float *scores;     /* [count] */
+    int *top;          /* [top_count] */
+    int top_count;     /* 0 where there are no classes */
+    int similar_count; /* of pictures that are shown as similar */
+    float *heat;       /* [tokens] */
     unsigned char *workspace;
     size_t workspace_size;
     view view;

@@ -9,7 +9,9 @@
 #include "classifier.h"
 #include "crew.h"
 #include "embeddings.h"
+#include "progress.h"
 #include "report.h"
+#include "resume.h"
 #include "say.h"
 #include "settings.h"
 
@@ -66,10 +68,12 @@ static void introduce(const char *path, const vit_model *model) {
     fprintf(stderr, "%s\n", classes > SHOWN ? ", ..." : "");
 }
 
-static vit_model open_model(const settings *s, const char *argv0) {
+static vit_model open_model(settings *s, const char *argv0) {
     vit_model model;
     const char *path = s->model_path != NULL ? s->model_path : find_default_model(argv0);
     if (path == NULL) fail("%s is not installed; name a model with -m", DEFAULT_MODEL);
+    const char *slash = strrchr(path, '/');
+    s->model_name = slash != NULL ? slash + 1 : path;
     vit_status status = vit_model_load(&model, path, NULL);
     if (status != VIT_OK) fail("%s: %s", path, vit_status_string(status));
     if (s->model_path == NULL) introduce(path, &model);
@@ -78,7 +82,20 @@ static vit_model open_model(const settings *s, const char *argv0) {
 
 /* ---- a run ---- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* 0, or by which signal */
+
+static void interrupt(int signal_number) {
+    interrupted = signal_number;
+}
+
+/* The first ^C ends the run in good order, the second at once. A closed pipe is an error in writing. */
+static void handle_signals(void) {
+    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
 
 typedef struct run {
     const settings *settings;
@@ -87,6 +104,10 @@ typedef struct run {
     gallery gallery;          /* with --similar */
     int gathers;              /* whether what is looked at goes there */
     embeddings_writer writer; /* with --embed */
+    resume resume;            /* with --resume */
+    FILE *out;                /* where lines go */
+    const char *out_name;
+    progress progress;
     size_t errors;
 } run;
 
@@ -149,9 +170,8 @@ static void report(desk *d, FILE *out) {
         report_answer(out, &d->classifier);
         return;
     }
-    int count =
-        gallery_find(g, d->classifier.output, d->run->settings->top, d->cosines, d->indices);
-    report_similar(out, &d->classifier, g, d->cosines, d->indices, count);
+    gallery_find(g, d->classifier.output, d->classifier.similar_count, d->cosines, d->indices);
+    report_similar(out, &d->classifier, g, d->cosines, d->indices);
 }
 
 static void look(void *worker, const input *in, outcome *out) {
@@ -171,36 +191,63 @@ static void look(void *worker, const input *in, outcome *out) {
 /* ---- what becomes of it ---- */
 
 /* Returns whether it went well. */
-static int print(const outcome *out) {
-    if (fwrite(out->text, 1, out->text_size, stdout) == out->text_size && fflush(stdout) == 0)
-        return 1;
-    note("standard output: %s", strerror(errno));
+static int print(const run *r, const char *text, size_t size) {
+    if (fwrite(text, 1, size, r->out) == size && fflush(r->out) == 0) return 1;
+    note("%s: %s", r->out_name, strerror(errno));
     return 0;
 }
 
 static int put(void *user, const outcome *out) {
     run *r = (run *)user;
-    int is_told = r->settings->layout != LAYOUT_JSON || out->text_size == 0;
+    int is_told = r->settings->layout != LAYOUT_JSON && r->settings->layout != LAYOUT_CSV;
     r->errors += out->error != NULL;
-    if (out->error != NULL && is_told)
+    if (out->text_size > 0 || out->error != NULL) progress_hide(&r->progress);
+    if (out->error != NULL && (is_told || r->gathers))
         note("%s: %s", out->in.path != NULL ? out->in.path : "?", out->error);
     if (out->row != NULL && r->gathers) gallery_add(&r->gallery, out->in.path, out->row);
     if (out->row != NULL && !r->gathers) embeddings_add(&r->writer, out->in.path, out->row);
-    if (out->text_size == 0 || print(out)) return 1;
-    r->errors++;
-    return 0;
+    int good = out->text_size == 0 || print(r, out->text, out->text_size);
+    r->errors += !good;
+    progress_step(&r->progress, out->error != NULL);
+    return good;
 }
 
 static void look_at_all(run *r, inputs *all) {
     crew c = {.inputs = all, .work = look, .put = put, .user = r};
     void **workers = (void **)allocate((size_t)r->jobs, sizeof(void *));
     for (int i = 0; i < r->jobs; i++) workers[i] = &r->desks[i];
+    progress_begin(&r->progress, progress_is_wanted() ? inputs_count(all) : 0);
     crew_run(&c, workers, r->jobs);
+    progress_hide(&r->progress);
     free(workers);
     inputs_close(all);
     if (all->left_out > 0)
         note("files in folders that are no pictures by their names are left out: %zu",
              all->left_out);
+    if (interrupted) note("interrupted after %zu pictures", r->progress.done);
+}
+
+/* The lines' file, and what precedes them. Returns whether it went well. */
+static int begin_lines(run *r) {
+    const settings *s = r->settings;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory == NULL) fail("out of memory");
+    report_begin(memory, &r->desks[0].classifier);
+    if (fclose(memory) != 0) fail("out of memory");
+    if (s->resume_path != NULL) r->resume = resume_open(s->resume_path, s->model_name);
+    r->out = s->resume_path != NULL ? r->resume.file : stdout;
+    r->out_name = s->resume_path != NULL ? s->resume_path : "standard output";
+    r->errors += r->resume.errors;
+    int good = print(r, text, size);
+    r->errors += !good;
+    free(text);
+    return good;
+}
+
+static int has_line(const void *user, const char *path) {
+    return resume_has((const resume *)user, path);
 }
 
 /* ---- what is asked for ---- */
@@ -221,11 +268,22 @@ static void open_gallery(run *r) {
         r->gathers = 0;
     }
     free(folder);
+    if (interrupted) return;
     if (r->gallery.count == 0) fail("--similar: %s: there is no picture in it", s->similar_path);
     for (int i = 0; i < r->jobs; i++) {
+        int all_count = (int)r->gallery.count;
+        r->desks[i].classifier.similar_count = s->top < all_count ? s->top : all_count;
         r->desks[i].cosines = (float *)allocate(r->gallery.count, sizeof(float));
         r->desks[i].indices = (int *)allocate((size_t)s->top, sizeof(int));
     }
+}
+
+static void embed_all(run *r, inputs *all) {
+    const char *path = r->settings->embed_path;
+    embeddings_begin(&r->writer, path, (size_t)r->desks[0].classifier.count);
+    look_at_all(r, all);
+    embeddings_end(&r->writer);
+    note("%s: %zu embeddings of %zu numbers", path, r->writer.rows, r->writer.columns);
 }
 
 static void look_at_pictures(run *r) {
@@ -233,15 +291,17 @@ static void look_at_pictures(run *r) {
     inputs all = {.tensor = s->pixels_path,
                   .names = s->pictures,
                   .count = s->picture_count,
-                  .separator = '\n',
+                  .separator = s->separator,
                   .stop = &interrupted};
+    if (s->embed_path != NULL) {
+        embed_all(r, &all);
+        return;
+    }
     if (s->similar_path != NULL) open_gallery(r);
-    if (s->embed_path != NULL)
-        embeddings_begin(&r->writer, s->embed_path, (size_t)r->desks[0].classifier.count);
+    if (interrupted || !begin_lines(r)) return;
+    if (s->resume_path != NULL) all.is_done = has_line, all.user = &r->resume;
     look_at_all(r, &all);
-    if (s->embed_path == NULL) return;
-    embeddings_end(&r->writer);
-    note("%s: %zu embeddings of %zu numbers", s->embed_path, r->writer.rows, r->writer.columns);
+    resume_close(&r->resume);
 }
 
 static void make_folder(const char *path) {
@@ -257,9 +317,11 @@ int main(int argc, char **argv) {
     vit_model model = open_model(&s, argv[0]);
     set_desks(&r, &model);
     if (s.heatmap_dir != NULL) make_folder(s.heatmap_dir);
+    handle_signals();
     look_at_pictures(&r);
     clear_desks(&r);
     gallery_free(&r.gallery);
     vit_model_close(&model);
+    if (interrupted) return 128 + interrupted;
     return r.errors == 0 ? EXIT_SUCCESS : EXIT_BAD_INPUT;
 }

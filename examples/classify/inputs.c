@@ -41,19 +41,26 @@ static void list_close(list *l) {
     free(l);
 }
 
+/* Waits until there is something to read, or the end of it; 0 at `stop`. */
+static int wait_for(int file, const volatile sig_atomic_t *stop) {
+    struct pollfd wait = {file, POLLIN, 0};
+    while (!*stop)
+        if (poll(&wait, 1, PATIENCE) > 0) return 1;
+    return 0;
+}
+
 /* Reads more; 0 at the end, at `stop` and after an error, which is then in errno. */
 static int list_fill(list *l, const volatile sig_atomic_t *stop) {
-    struct pollfd wait = {l->file, POLLIN, 0};
     memmove(l->bytes, l->bytes + l->at, l->used - l->at);
     l->used -= l->at, l->at = 0;
-    errno = 0;
-    while (!*stop) {
-        if (poll(&wait, 1, PATIENCE) == 0) continue;
+    while (wait_for(l->file, stop)) {
+        errno = 0;
         ssize_t got = read(l->file, l->bytes + l->used, LIST_SIZE - l->used);
         if (got < 0 && errno == EINTR) continue;
         if (got > 0) l->used += (size_t)got;
         return got > 0;
     }
+    errno = 0;
     return 0;
 }
 
@@ -247,23 +254,36 @@ static int next_in_list(inputs *all, input *in) {
 static int next_argument(inputs *all, input *in) {
     const char *name = *all->names++;
     all->count--;
+    if (strcmp(name, "-") == 0 && !wait_for(STDIN_FILENO, all->stop)) return 0;
     if (name[0] != '@') return next_named(all, in, name);
     all->list = list_open(name + 1);
     return all->list == NULL && give(in, strdup(name), strerror(errno));
 }
 
+static int next_tensor(inputs *all, input *in) {
+    give(in, strdup(all->tensor), NULL);
+    in->is_tensor = 1;
+    all->tensor = NULL;
+    return 1;
+}
+
+/* Whether it is one that has been looked at before; it is then dropped. */
+static int pass_over(const inputs *all, const input *in) {
+    int is_done = all->is_done != NULL && in->error == NULL && in->path != NULL &&
+                  all->is_done(all->user, in->path);
+    if (is_done) free(in->path);
+    return is_done;
+}
+
 int inputs_next(inputs *all, input *in) {
-    if (all->tensor != NULL) {
-        give(in, strdup(all->tensor), NULL);
-        in->is_tensor = 1;
-        all->tensor = NULL;
-        return 1;
-    }
-    while (!*all->stop && (all->folder != NULL || all->list != NULL || all->count > 0)) {
-        int given = all->folder != NULL ? next_in_folder(all, in)
-                    : all->list != NULL ? next_in_list(all, in)
-                                        : next_argument(all, in);
-        if (given) return 1;
+    while (!*all->stop) {
+        int given = all->tensor != NULL   ? next_tensor(all, in)
+                    : all->folder != NULL ? next_in_folder(all, in)
+                    : all->list != NULL   ? next_in_list(all, in)
+                    : all->count > 0      ? next_argument(all, in)
+                                          : -1;
+        if (given < 0) return 0;
+        if (given > 0 && !pass_over(all, in)) return 1;
     }
     return 0;
 }

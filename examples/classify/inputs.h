@@ -16,7 +16,9 @@ typedef struct inputs {
     const char *tensor; /* NULL: none */
     char *const *names; /* [count]: a file, a folder, or @ and a list of them; @- standard input */
     int count;
-    char separator;                    /* after each name of a list */
+    char separator;                                     /* after each name of a list */
+    int (*is_done)(const void *user, const char *path); /* NULL, or which to pass over */
+    const void *user;
     const volatile sig_atomic_t *stop; /* not 0: no more names are waited for */
     size_t left_out;                   /* files in folders whose names are not those of pictures */
     struct list *list;                 /* that is being read; NULL: none */

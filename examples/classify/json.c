@@ -32,3 +32,10 @@ cJSON *json_text(const char *text) {
     free(clean);
     return string;
 }
+
+int json_is_utf8(const char *text) {
+    const unsigned char *in = (const unsigned char *)text;
+    for (size_t length; *in != '\0'; in += length)
+        if ((length = utf8_length(in)) == 0) return 0;
+    return 1;
+}

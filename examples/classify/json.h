@@ -7,4 +7,7 @@
    NULL without memory. */
 cJSON *json_text(const char *text);
 
+/* Whether json_text keeps all of it. */
+int json_is_utf8(const char *text);
+
 #endif

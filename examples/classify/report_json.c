@@ -35,6 +35,11 @@ static cJSON *json_output(const classifier *c) {
 static cJSON *json_line(const classifier *c) {
     cJSON *line = cJSON_CreateObject();
     cJSON_AddItemToObject(line, "file", json_text(c->view.file));
+    cJSON_AddItemToObject(line, "model", json_text(c->settings->model_name));
+    if (c->view.width > 0) {
+        cJSON_AddNumberToObject(line, "width", c->view.width);
+        cJSON_AddNumberToObject(line, "height", c->view.height);
+    }
     return line;
 }
 
@@ -64,9 +69,9 @@ void report_answer_json(FILE *out, const classifier *c) {
 }
 
 void report_similar_json(FILE *out, const classifier *c, const gallery *g, const float *cosines,
-                         const int *indices, int count) {
+                         const int *indices) {
     cJSON *line = json_line(c), *similar = cJSON_CreateArray();
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < c->similar_count; i++) {
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddItemToObject(entry, "file", json_text(g->names[indices[i]]));
         cJSON_AddItemToObject(entry, "cosine", json_float(cosines[indices[i]]));

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_THREADS 1024
+#define USUAL_TOP 5
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
@@ -15,7 +17,10 @@ static const char usage[] =
     "\n"
     "Classify pictures with a Vision Transformer. PICTURE is a JPEG, PNG, BMP, PPM or PGM file,\n"
     "- for one on standard input, or a folder, of which all pictures are taken, also those in\n"
-    "folders within. EXIF orientation is applied, transparency is ignored.\n"
+    "folders within, or @LIST, a file with a name of these on each line, or @- for such a list\n"
+    "on standard input (./@NAME is a picture called so). EXIF orientation is applied, "
+    "transparency\n"
+    "is ignored. Results are in the order of the pictures.\n"
     "\n"
     "  -m, --model FILE    the model; without it the one that ships, which knows clothes\n"
     "  -k, --top N         how many classes, or similar pictures, to show (5)\n"
@@ -23,10 +28,16 @@ static const char usage[] =
     "                      this process may use; with -t, or for a picture alone, 1)\n"
     "  -t, --threads N     threads to compute each picture with (with -j 1 the processors that\n"
     "                      this process may use, else 1)\n"
+    "  -0, --null          names in lists end with NUL, as find -print0 writes them; without\n"
+    "                      PICTURE the list is on standard input\n"
     "      --isa NAME      instruction set: portable, dsp, mve, neon, simd128, avx2 or\n"
     "                      avx512 (the best there is, or what the environment variable\n"
     "                      VIT_ISA says)\n"
     "      --json          a JSON object for each picture, on a line of its own\n"
+    "      --csv           a line of comma-separated values for each picture, after their names\n"
+    "      --table         a line for each picture: the best class, or with -k N the best N\n"
+    "      --resume FILE   write JSON lines to FILE, without the pictures that have a line there.\n"
+    "                      Half a line at its end is cut off\n"
     "      --logits        the model's raw output for all classes, too\n"
     "      --pixels FILE   classify a tensor, before the pictures: the model's input as\n"
     "                      float32 [channels][height][width], little-endian\n"
@@ -44,16 +55,22 @@ static const char usage[] =
     "  -h, --help          show this\n"
     "      --version       show the version\n"
     "\n"
-    "JSON: {\"file\", \"output\", \"top\": [{\"index\", \"label\", \"score\"}...],\n"
-    "\"logits\": [...]}, best class first, or {\"file\", \"error\"}. output says what\n"
-    "score is, as the model has it: softmax or sigmoid, a probability, or number, a plain\n"
-    "number. label is null where the model has no names. A model with a threshold (vit-teach\n"
-    "--reject) adds \"none_of_these\": true where the best score is below it. A model without\n"
-    "classes has output \"embedding\", and \"embedding\": [...] instead of top. With --similar\n"
-    "it is {\"file\", \"similar\": [{\"file\", \"cosine\"}...]}, the most similar first.\n"
+    "JSON: {\"file\", \"model\", \"width\", \"height\", \"output\", \"top\": [{\"index\", "
+    "\"label\",\n"
+    "\"score\"}...], \"logits\": [...]}, best class first, or {\"file\", \"model\", \"error\"}. "
+    "output\n"
+    "says what score is, as the model has it: softmax or sigmoid, a probability, or number, a\n"
+    "plain number. label is null where the model has no names. A model with a threshold\n"
+    "(vit-teach --reject) adds \"none_of_these\": true where the best score is below it. A model\n"
+    "without classes has output \"embedding\", and \"embedding\": [...] instead of top. With\n"
+    "--similar it is \"similar\": [{\"file\", \"cosine\"}...] instead, the most similar first.\n"
+    "examples/classify/line.schema.json is its JSON Schema.\n"
+    "\n"
+    "On a terminal there are colours, unless NO_COLOR is set, and a bar that tells how far it is.\n"
+    "^C ends with the results that are there, and --resume goes on after them.\n"
     "\n"
     "Exit status: 0 success, 1 a picture or the model could not be used, or the output is not\n"
-    "a number (the other pictures are still classified), 2 wrong usage.\n";
+    "a number (the other pictures are still classified), 2 wrong usage, 130 ended by ^C.\n";
 
 static void wrong_usage(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
@@ -118,9 +135,18 @@ static const char *parse_embed(const char *text) {
     return text;
 }
 
+static void set_layout(settings *s, layout new) {
+    if (s->layout != LAYOUT_LIST && s->layout != new)
+        wrong_usage("--json, --csv and --table are one or the other; --resume is --json");
+    s->layout = new;
+}
+
 enum {
     OPTION_ISA = 256,
     OPTION_JSON,
+    OPTION_CSV,
+    OPTION_TABLE,
+    OPTION_RESUME,
     OPTION_LOGITS,
     OPTION_PIXELS,
     OPTION_SIZE,
@@ -137,7 +163,11 @@ static const struct option options[] = {
     {"threads", required_argument, NULL, 't'},
     {"jobs", required_argument, NULL, 'j'},
     {"isa", required_argument, NULL, OPTION_ISA},
+    {"null", no_argument, NULL, '0'},
     {"json", no_argument, NULL, OPTION_JSON},
+    {"csv", no_argument, NULL, OPTION_CSV},
+    {"table", no_argument, NULL, OPTION_TABLE},
+    {"resume", required_argument, NULL, OPTION_RESUME},
     {"logits", no_argument, NULL, OPTION_LOGITS},
     {"pixels", required_argument, NULL, OPTION_PIXELS},
     {"size", required_argument, NULL, OPTION_SIZE},
@@ -167,8 +197,21 @@ static void parse_option(settings *s, int option, const char *text) {
     case OPTION_ISA:
         s->isa = parse_isa(text);
         break;
+    case '0':
+        s->separator = '\0';
+        break;
     case OPTION_JSON:
-        s->layout = LAYOUT_JSON;
+        set_layout(s, LAYOUT_JSON);
+        break;
+    case OPTION_CSV:
+        set_layout(s, LAYOUT_CSV);
+        break;
+    case OPTION_TABLE:
+        set_layout(s, LAYOUT_TABLE);
+        break;
+    case OPTION_RESUME:
+        s->resume_path = text;
+        set_layout(s, LAYOUT_JSON);
         break;
     case OPTION_LOGITS:
         s->logits = 1;
@@ -215,18 +258,42 @@ static void check(const settings *s) {
         wrong_usage("--embed and --similar are two runs: --similar takes what --embed wrote");
     if (s->logits) wrong_usage("%s computes no logits: leave out --logits", task);
     if (s->heatmap_dir != NULL) wrong_usage("%s draws no heatmaps: leave out --heatmap", task);
+    if (s->embed_path != NULL && s->resume_path != NULL)
+        wrong_usage("--embed writes a file of its own: leave out --resume");
     if (s->embed_path != NULL && s->layout != LAYOUT_LIST)
-        wrong_usage("--embed prints nothing that could be JSON: leave out --json");
+        wrong_usage("--embed prints nothing: leave out --json, --csv and --table");
+    if (s->embed_path != NULL && s->top > 0) wrong_usage("--embed shows nothing: leave out -k");
+}
+
+/* With -0 and without a picture, names come from standard input. */
+static void find_pictures(settings *s, int argc, char **argv) {
+    static char list[] = "@-";
+    static char *const lists[] = {list};
+    int lists_named = 0;
+    s->pictures = argv + optind;
+    s->picture_count = argc - optind;
+    if (s->separator == '\0' && s->picture_count == 0) s->pictures = lists, s->picture_count = 1;
+    for (int i = 0; i < s->picture_count; i++) lists_named += s->pictures[i][0] == '@';
+    if (s->separator == '\0' && lists_named == 0)
+        wrong_usage("-0 is of no use without a list, as @- is");
+}
+
+/* https://no-color.org */
+static int wants_colours(void) {
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+           strcmp(term, "dumb") != 0;
 }
 
 settings settings_parse(int argc, char **argv) {
-    settings s = {.top = 5, .heatmap_source = {-1, 0}};
+    settings s = {.separator = '\n', .heatmap_source = {-1, 0}};
     int option;
     s.isa = parse_isa(getenv("VIT_ISA"));
-    while ((option = getopt_long(argc, argv, "m:k:t:j:h", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "m:k:t:j:0h", options, NULL)) != -1)
         parse_option(&s, option, optarg);
-    s.pictures = argv + optind;
-    s.picture_count = argc - optind;
+    find_pictures(&s, argc, argv);
     check(&s);
+    if (s.top == 0) s.top = s.layout == LAYOUT_TABLE ? 1 : USUAL_TOP;
+    s.colours = s.layout == LAYOUT_LIST && wants_colours();
     return s;
 }
