@@ -21,6 +21,8 @@
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
+# make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
+#                        VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test and the check- targets install the Debian packages that they need (tools/require.sh).
@@ -42,7 +44,7 @@ COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
 BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
@@ -58,7 +60,7 @@ CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h)
 
@@ -76,8 +78,10 @@ $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
-$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
-		$(BUILD)/picture.o vit.h
+CLASSIFY = $(wildcard examples/classify/*.c) examples/heatmap.c
+
+$(BUILD)/vit-classify: $(CLASSIFY) $(wildcard examples/classify/*.h) examples/heatmap.h \
+		examples/picture.h $(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
@@ -110,7 +114,7 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+$(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
@@ -251,6 +255,13 @@ bench-peers:
 		$(foreach size,ti s b,$(PEERS)/$(size)/model.vit)
 	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
 
+bench-jobs:
+	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil time
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert $(BUILD)/vit-classify
+	@[ -n "$$VIT_TEST_DATA" ] || { echo "VIT_TEST_DATA is not set: nothing to measure on"; exit 1; }
+	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
+	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -266,7 +277,7 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	printf '%s\n' vit.h $(wildcard examples/*.c tools/*/*.c tools/bench/peers/*.c) | \
+	printf '%s\n' vit.h $(wildcard examples/*.c examples/classify/*.c tools/*/*.c tools/bench/peers/*.c) | \
 		xargs -P $(PROCESSORS) -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- \
 		-x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
@@ -285,4 +296,4 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy bench-peers lint install clean

@@ -619,15 +619,16 @@ static void test_weights_that_are_not_numbers_give_no_class(void **state) {
     assert_printed("out", "");
 }
 
-/* Threads of vit-classify, counted while it waits on standard input for its second picture. */
-static int threads_under(const char *prefix) {
+/* Threads of vit-classify, counted while it waits for standard input, as its second picture or for the
+   names of more. */
+static int threads_under(const char *prefix, const char *inputs) {
     char script[2048];
     snprintf(script, sizeof(script),
-             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " " SAMPLE
-             " - <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
+             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " %s"
+             " <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
              "until grep -q Ankle $T/out || [ $((i += 1)) = 1000 ]; do sleep 0.01; done; "
              "threads=$(ls /proc/$!/task | wc -l); exec 9>&-; rm $T/input; wait; exit $threads",
-             folder, prefix, BUILD);
+             folder, prefix, BUILD, inputs);
     int status = system(script);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
@@ -635,8 +636,12 @@ static int threads_under(const char *prefix) {
 
 static void test_threads_are_as_many_as_processors_may_be_used(void **state) {
     (void)state;
-    assert_int_equal(threads_under(""), vit_processor_count());
-    assert_int_equal(threads_under("taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')"), 1);
+    const char *const one = "taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')";
+    const char *const inputs[] = {"-j 1 " SAMPLE " -", SAMPLE " @-"};
+    for (size_t i = 0; i < COUNT_OF(inputs); i++) {
+        assert_int_equal(threads_under("", inputs[i]), vit_processor_count());
+        assert_int_equal(threads_under(one, inputs[i]), 1);
+    }
 }
 
 static void test_wrong_usage_is_status_2(void **state) {

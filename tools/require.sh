@@ -44,6 +44,7 @@ is_there() {
     python3-torchvision) has_python_module torchvision ;;
     python3-onnx) has_python_module onnx ;;
     python3-pil) has_python_module PIL ;;
+    python3-jsonschema) has_python_module jsonschema ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
