@@ -64,9 +64,9 @@ $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
 
-$(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
+$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/info/info.c -lm -pthread
+	$(COMPILE) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
 
 $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)

@@ -7,7 +7,11 @@ int main(int argc, char **argv) {
     int best[5];
     vit_model model;
     vit_image image = {0};
-    if (argc != 3) return fprintf(stderr, "usage: minimal MODEL.vit PICTURE\n"), 2;
+    const char *usage = "usage: minimal MODEL.vit PICTURE | --help | --version";
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return puts(usage), 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("%d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR, VIT_VERSION_PATCH), 0;
+    if (argc != 3) return fprintf(stderr, "%s\n", usage), 2;
     vit_status status = vit_model_load(&model, argv[1], NULL);
     if (status != VIT_OK) return fprintf(stderr, "model: %s\n", vit_status_string(status)), 1;
     image.data = stbi_load(argv[2], &image.width, &image.height, NULL, 3);
