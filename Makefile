@@ -2,7 +2,11 @@
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
-# make install PREFIX=/usr/local
+# make install           the header, the programs, their man pages and completions, files for pkg-config
+#                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
+# make uninstall         takes them away again
+# make deb               makes Debian packages in build/deb/
+# make help              shows this
 #
 # make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
 #                        everything by clang
@@ -18,15 +22,19 @@
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
 #                        tools/train, on tiny sets
+# make check-package     installs, uninstalls and uses what make install and make deb make; man pages and
+#                        completions know every option
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
-# demo, test and the check- targets install the Debian packages that they need (tools/require.sh).
+# demo, test, deb and the check- targets install the Debian packages that they need (tools/require.sh).
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+DOCDIR = share/doc/vit
+STRIP = strip
 BUILD = build
 PYTHON = /usr/bin/python3
 
@@ -34,6 +42,7 @@ WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wund
 	-Wcast-qual -Wdouble-promotion -Werror
 CSTD = -std=c99 -D_POSIX_C_SOURCE=200809L -Wstrict-prototypes
 COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
+LINK = $(COMPILE) $(LDFLAGS)
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
@@ -47,9 +56,12 @@ FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf q
 	dataset-fashion-mnist
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
+DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
+PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal)
+INSTALLED = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify)
+PROGRAMS = $(INSTALLED) $(BUILD)/vit-bench $(BUILD)/minimal
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
@@ -62,20 +74,25 @@ all: $(PROGRAMS)
 
 $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
+	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
 
 $(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
+	$(LINK) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
 
 $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
-$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
-		$(BUILD)/picture.o vit.h
+# The PREFIX that vit-classify was made for: written only where it is another.
+$(BUILD)/prefix: always
 	@mkdir -p $(@D)
-	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+
+$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
+		$(BUILD)/picture.o $(BUILD)/prefix vit.h
+	@mkdir -p $(@D)
+	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
 
 $(BUILD)/minimal: examples/minimal.c vit.h
@@ -145,7 +162,7 @@ TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
+	$(LINK) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
@@ -267,19 +284,29 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
 		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \
-		$(DESTDIR)$(PREFIX)/share/vit $(DESTDIR)$(PREFIX)/share/pkgconfig
-	install -m 644 vit.h $(DESTDIR)$(PREFIX)/include
-	install $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 examples/models/fashion-mnist.vit $(DESTDIR)$(PREFIX)/share/vit
-	printf 'prefix=%s\n\nName: vit\nDescription: %s\nVersion: %s\nCflags: -I$${prefix}/include\n%s\n' \
-		'$(PREFIX)' 'image classification with Vision Transformers, in one C header' \
-		"$$(sed -n 's/^.. vit.h - v\([0-9.]*\).*/\1/p' vit.h)" 'Libs: -lm -pthread' \
-		> $(DESTDIR)$(PREFIX)/share/pkgconfig/vit.pc
+# of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
+VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
+
+install: $(INSTALLED)
+install uninstall:
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' DOCDIR='$(DOCDIR)' BUILD='$(BUILD)' STRIP='$(STRIP)' \
+		VERSION=$(VERSION) tools/package/install.sh $@
+
+deb:
+	@CC="$(CC)" tools/require.sh $(DEB_PACKAGES)
+	VERSION=$(VERSION) tools/package/deb.sh $(BUILD)/deb
+
+check-package:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(PACKAGE_PACKAGES)
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) VERSION=$(VERSION) tests/check_package.sh
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+.PHONY: always all demo test run-tests check-sanitize check-isa firmware check-firmware check-parity \
+	check-teach check-containers check-accuracy check-package bench-open bench-accuracy bench-peers lint \
+	install uninstall deb help clean

@@ -75,7 +75,8 @@ static const char usage[] =
     "  --c-array NAME.c     write OUT.vit, or an existing FILE.vit, as the C array NAME into\n"
     "                       NAME.c and NAME.h, for firmware to link\n"
     "  --section SECTION    the linker's section for that array\n"
-    "  --help, --version\n";
+    "  --help               show this\n"
+    "  --version            show the version\n";
 
 enum { MAX_IGNORED = 64 };
 

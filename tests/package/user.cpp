@@ -1,0 +1,1 @@
+#include "user.c" /* NOLINT: the same program, by a compiler of C++ */
