@@ -187,7 +187,7 @@ check_debs() {
         echo "SKIPPED installing the Debian packages: they are installed already"
         return
     fi
-    expect "" dpkg -i "$BUILD"/deb/*.deb
+    expect "" dpkg -i "$BUILD"/deb/libvit-dev_*.deb "$BUILD"/deb/vit-tools_*.deb
     expect "vit-classify $VERSION" /usr/bin/vit-classify --version
     expect "Ankle boot" /usr/bin/vit-classify $boot
     $CC -std=c99 -D_POSIX_C_SOURCE=200809L -o "$work/user_c" tests/package/user.c -lm -pthread

@@ -40,6 +40,9 @@ is_there() {
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
+    debhelper) command -v dh ;;
+    dpkg-dev) command -v dpkg-buildpackage ;;
+    bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
     python3-torch) has_python_module torch ;;
     python3-torchvision) has_python_module torchvision ;;
     python3-onnx) has_python_module onnx ;;
