@@ -4,6 +4,7 @@
 # make firmware          builds the images of examples/firmware in build/firmware/
 # make install           the header, the programs, their man pages and completions, files for pkg-config
 #                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
+# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
 # make uninstall         takes them away again
 # make deb               makes Debian packages in build/deb/
 # make help              shows this
@@ -24,6 +25,7 @@
 #                        tools/train, on tiny sets
 # make check-package     installs, uninstalls and uses what make install and make deb make; man pages and
 #                        completions know every option
+# make check-windows     the programs for Windows, run by wine, beside those of this machine
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
@@ -57,6 +59,7 @@ FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf q
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
+WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
 PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
@@ -292,6 +295,35 @@ install uninstall:
 	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' DOCDIR='$(DOCDIR)' BUILD='$(BUILD)' STRIP='$(STRIP)' \
 		VERSION=$(VERSION) tools/package/install.sh $@
 
+# The programs for Windows, by mingw-w64: as above, with what tools/windows has in place of POSIX.
+WINDOWS = $(BUILD)/windows
+MINGW = x86_64-w64-mingw32-
+# (mingw-w64's isfinite has a conversion to float where it is not used)
+WINDOWS_FLAGS = CC=$(MINGW)gcc BUILD=$(WINDOWS) LDFLAGS="-static $(WINDOWS)/posix.o $(WINDOWS)/resource.o \
+	-L$(WINDOWS)/lib" CPPFLAGS="-Wno-float-conversion -D_FILE_OFFSET_BITS=64 -include tools/windows/posix.h -Itools/windows/include \
+	-isystem $(WINDOWS)/include"
+
+$(WINDOWS)/lib/libcjson.a: tools/windows/libraries.sh
+	CC=$(MINGW)gcc AR=$(MINGW)ar tools/windows/libraries.sh $(WINDOWS)
+
+$(WINDOWS)/posix.o: tools/windows/posix.c tools/windows/posix.h
+	@mkdir -p $(@D)
+	$(MINGW)gcc -std=c99 -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(CFLAGS) -c -o $@ tools/windows/posix.c
+
+$(WINDOWS)/resource.o: tools/windows/resource.rc tools/windows/utf8.manifest
+	@mkdir -p $(@D)
+	$(MINGW)windres $< $@
+
+windows:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(WINDOWS_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,lib/libcjson.a posix.o resource.o)
+	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) $(WINDOWS_FLAGS)
+
+check-windows: windows
+	@CC="$(CC)" tools/require.sh wine64
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	BUILD=$(BUILD) tests/check_windows.sh
+
 deb:
 	@CC="$(CC)" tools/require.sh $(DEB_PACKAGES)
 	VERSION=$(VERSION) tools/package/deb.sh $(BUILD)/deb
@@ -308,5 +340,5 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: always all demo test run-tests check-sanitize check-isa firmware check-firmware check-parity \
-	check-teach check-containers check-accuracy check-package bench-open bench-accuracy bench-peers lint \
-	install uninstall deb help clean
+	check-teach check-containers check-accuracy check-package check-windows bench-open bench-accuracy bench-peers lint \
+	install uninstall windows deb help clean

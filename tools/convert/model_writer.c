@@ -11,7 +11,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *volatile unfinished; /* file to be removed when the program ends */
 
@@ -30,7 +33,9 @@ static void remove_when_ended(void) {
     atexit(remove_unfinished);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         signal(signals[i], remove_and_die);
+#ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
+#endif
 }
 
 static void put_u32(unsigned char *p, size_t value) {
