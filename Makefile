@@ -70,8 +70,8 @@ READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
-	tests/emulated/*.h tests/emulated/simde/*.h)
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/package/*.c \
+	tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h)
 
 all: $(PROGRAMS)
 
@@ -284,8 +284,8 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
-		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(filter-out tools/windows/%, \
+		$(wildcard examples/*.c tools/*/*.c tools/bench/peers/*.c)) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)

@@ -139,11 +139,11 @@ check_pages() {
 # ---- programs of others ----
 
 check_pkg_config() {
-    local flags source
+    local flags
     export PKG_CONFIG_PATH=$root/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
     read -r -a flags < <(PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 pkg-config --cflags --libs vit)
     $CC -std=c99 -D_POSIX_C_SOURCE=200809L -o "$work/user_c" tests/package/user.c "${flags[@]}"
-    $CXX -std=c++11 -o "$work/user_cpp" tests/package/user.cpp "${flags[@]}"
+    $CXX -std=c++11 -o "$work/user_cpp" -x c++ tests/package/user.c -x none "${flags[@]}"
     for language in c cpp; do
         expect "$VERSION, 10 classes" "$work/user_$language" "$root/usr/$model"
     done

@@ -1,5 +1,5 @@
-/* A program of one who has vit.h installed: in C and, by way of user.cpp, in C++. It prints the version
-   and how many classes a model has. */
+/* A program of one who has vit.h installed, compiled as C and as C++. It prints the version and how many
+   classes a model has. */
 #define VIT_IMPLEMENTATION
 #include <vit.h>
 

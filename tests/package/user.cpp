@@ -1,1 +1,0 @@
-#include "user.c" /* NOLINT: the same program, by a compiler of C++ */
