@@ -70,8 +70,8 @@ READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/package/*.c \
-	tests/firmware/*.[ch] tests/emulated/*.h tests/emulated/simde/*.h)
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
+	tests/emulated/*.h tests/emulated/simde/*.h tests/package/*.c tools/package/windows/*.[ch])
 
 all: $(PROGRAMS)
 
@@ -87,16 +87,18 @@ $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
+$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
+		$(BUILD)/picture.o vit.h
+	@mkdir -p $(@D)
+	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
+		-lcjson -lm -pthread
+
 # The PREFIX that vit-classify was made for: written only where it is another.
 $(BUILD)/prefix: always
 	@mkdir -p $(@D)
 	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
 
-$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
-		$(BUILD)/picture.o $(BUILD)/prefix vit.h
-	@mkdir -p $(@D)
-	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
-		-lcjson -lm -pthread
+$(BUILD)/vit-classify: $(BUILD)/prefix
 
 $(BUILD)/minimal: examples/minimal.c vit.h
 	@mkdir -p $(@D)
@@ -284,8 +286,8 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(filter-out tools/windows/%, \
-		$(wildcard examples/*.c tools/*/*.c tools/bench/peers/*.c)) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
+		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
@@ -295,29 +297,31 @@ install uninstall:
 	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' DOCDIR='$(DOCDIR)' BUILD='$(BUILD)' STRIP='$(STRIP)' \
 		VERSION=$(VERSION) tools/package/install.sh $@
 
-# The programs for Windows, by mingw-w64: as above, with what tools/windows has in place of POSIX.
+# The programs for Windows, by mingw-w64: as above, with something in place of POSIX.
 WINDOWS = $(BUILD)/windows
 MINGW = x86_64-w64-mingw32-
-# (mingw-w64's isfinite has a conversion to float where it is not used)
-WINDOWS_FLAGS = CC=$(MINGW)gcc BUILD=$(WINDOWS) LDFLAGS="-static $(WINDOWS)/posix.o $(WINDOWS)/resource.o \
-	-L$(WINDOWS)/lib" CPPFLAGS="-Wno-float-conversion -D_FILE_OFFSET_BITS=64 -include tools/windows/posix.h -Itools/windows/include \
-	-isystem $(WINDOWS)/include"
+POSIX = tools/package/windows
+# mingw-w64's isfinite has a conversion to float where it is not used
+WINDOWS_CPPFLAGS = -Wno-float-conversion -D_FILE_OFFSET_BITS=64 -include $(POSIX)/posix.h \
+	-I$(POSIX)/include -isystem $(WINDOWS)/include
+WINDOWS_LDFLAGS = -static $(WINDOWS)/posix.o $(WINDOWS)/resource.o -L$(WINDOWS)/lib
 
-$(WINDOWS)/lib/libcjson.a: tools/windows/libraries.sh
-	CC=$(MINGW)gcc AR=$(MINGW)ar tools/windows/libraries.sh $(WINDOWS)
+$(WINDOWS)/lib/libcjson.a: $(POSIX)/libraries.sh
+	CC=$(MINGW)gcc AR=$(MINGW)ar $(POSIX)/libraries.sh $(WINDOWS)
 
-$(WINDOWS)/posix.o: tools/windows/posix.c tools/windows/posix.h
+$(WINDOWS)/posix.o: $(POSIX)/posix.c $(POSIX)/posix.h
 	@mkdir -p $(@D)
-	$(MINGW)gcc -std=c99 -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(CFLAGS) -c -o $@ tools/windows/posix.c
+	$(MINGW)gcc $(CSTD) $(WARNINGS) $(CFLAGS) -c -o $@ $(POSIX)/posix.c
 
-$(WINDOWS)/resource.o: tools/windows/resource.rc tools/windows/utf8.manifest
+$(WINDOWS)/resource.o: $(POSIX)/resource.rc $(POSIX)/utf8.manifest
 	@mkdir -p $(@D)
 	$(MINGW)windres $< $@
 
 windows:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(WINDOWS_PACKAGES)
 	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,lib/libcjson.a posix.o resource.o)
-	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) $(WINDOWS_FLAGS)
+	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) \
+		CC=$(MINGW)gcc BUILD=$(WINDOWS) CPPFLAGS="$(WINDOWS_CPPFLAGS)" LDFLAGS="$(WINDOWS_LDFLAGS)"
 
 check-windows: windows
 	@CC="$(CC)" tools/require.sh wine64
