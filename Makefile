@@ -292,6 +292,8 @@ lint:
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
 
+.PHONY: always uninstall windows check-windows deb check-package help
+
 install: $(INSTALLED)
 install uninstall:
 	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' DOCDIR='$(DOCDIR)' BUILD='$(BUILD)' STRIP='$(STRIP)' \
@@ -343,6 +345,5 @@ help:
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: always all demo test run-tests check-sanitize check-isa firmware check-firmware check-parity \
-	check-teach check-containers check-accuracy check-package check-windows bench-open bench-accuracy bench-peers lint \
-	install uninstall windows deb help clean
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
+	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
