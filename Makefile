@@ -303,8 +303,9 @@ install uninstall:
 WINDOWS = $(BUILD)/windows
 MINGW = x86_64-w64-mingw32-
 POSIX = tools/package/windows
-# mingw-w64's isfinite has a conversion to float where it is not used
-WINDOWS_CPPFLAGS = -Wno-float-conversion -D_FILE_OFFSET_BITS=64 -include $(POSIX)/posix.h \
+# mingw-w64's isfinite has a conversion to float where it is not used; gcc takes its printf, which is that
+# of C99 here, for Microsoft's
+WINDOWS_CPPFLAGS = -Wno-float-conversion -Wno-format -Wno-format-extra-args -D_FILE_OFFSET_BITS=64 -include $(POSIX)/posix.h \
 	-I$(POSIX)/include -isystem $(WINDOWS)/include
 WINDOWS_LDFLAGS = -static $(WINDOWS)/posix.o $(WINDOWS)/resource.o -L$(WINDOWS)/lib
 
@@ -313,7 +314,7 @@ $(WINDOWS)/lib/libcjson.a: $(POSIX)/libraries.sh
 
 $(WINDOWS)/posix.o: $(POSIX)/posix.c $(POSIX)/posix.h
 	@mkdir -p $(@D)
-	$(MINGW)gcc $(CSTD) $(WARNINGS) $(CFLAGS) -c -o $@ $(POSIX)/posix.c
+	$(MINGW)gcc $(CSTD) $(WARNINGS) $(CFLAGS) -D_FILE_OFFSET_BITS=64 -c -o $@ $(POSIX)/posix.c
 
 $(WINDOWS)/resource.o: $(POSIX)/resource.rc $(POSIX)/utf8.manifest
 	@mkdir -p $(@D)

@@ -33,9 +33,7 @@ static void remove_when_ended(void) {
     atexit(remove_unfinished);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         signal(signals[i], remove_and_die);
-#ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
-#endif
 }
 
 static void put_u32(unsigned char *p, size_t value) {

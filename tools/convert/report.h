@@ -4,10 +4,7 @@
 
 #include <stddef.h>
 
-#if defined(__MINGW32__) /* whose own printf knows no %zu: theirs is ISO C's by -std=c99 */
-#define REPORT_PRINTF __attribute__((format(gnu_printf, 1, 2)))
-#define REPORT_NORETURN __attribute__((noreturn))
-#elif defined(__GNUC__)
+#if defined(__GNUC__)
 #define REPORT_PRINTF __attribute__((format(printf, 1, 2)))
 #define REPORT_NORETURN __attribute__((noreturn))
 #else
