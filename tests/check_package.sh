@@ -75,7 +75,7 @@ check_uninstall() {
 # ---- options in man pages and completions ----
 
 options_of() { # PROGRAM: all options that --help shows, one a line
-    "$root/usr/bin/$1" --help | sed -n 's/^ \+\(-[a-z], \)\?\(--[a-z-]\+\).*/\1\2/p' |
+    "$root/usr/bin/$1" --help | sed -n 's/^ \+\(-[a-z0-9], \)\?\(--[a-z-]\+\).*/\1\2/p' |
         tr -s ', ' '\n' | sort
 }
 
@@ -122,9 +122,9 @@ check_options() { # PROGRAM
     same "man page of $1" "$options" "$(options_in_page "$1")"
     same "bash, $1" "$long" "$(in_bash "$bash_file" "$1" -- | sort)"
     same "fish, $1" "$long" "$(in_fish "$1" -- | sort)"
-    same "zsh, $1" "$options" "$(in_zsh "$1" | sed -n 's/^[*]\(-[a-z-]*\)\[.*/\1/p' | sort)"
+    same "zsh, $1" "$options" "$(in_zsh "$1" | sed -n 's/^[*]\(-[a-z0-9-]*\)\[.*/\1/p' | sort)"
     for option in $long; do
-        if "$root/usr/bin/$1" --help | grep -q -e "$option [A-Z]*SIZE\|$option NAME"; then
+        if "$root/usr/bin/$1" --help | grep -q -e "$option NAME "; then
             check_names "$1" "$option"
         fi
     done

@@ -18,7 +18,7 @@ _vit_names() { # OPTION
 }
 
 _vit_options() { # PROGRAM: the long ones
-    "$1" --help 2>/dev/null | sed -n 's/^ \+\(-[a-z], \)\?\(--[a-z-]\+\).*/\2/p'
+    "$1" --help 2>/dev/null | sed -n 's/^ \+\(-[a-z0-9], \)\?\(--[a-z-]\+\).*/\2/p'
 }
 
 _vit_argument() { # PROGRAM OPTION: the word that --help has after the option, such as FILE
@@ -37,11 +37,10 @@ _vit() {
     [[ $prev == -* ]] && argument=$(_vit_argument "$1" "$prev")
     case $argument in
     FOLDER | DIR) _filedir -d ;;
-    FILE) _filedir ;;
+    FILE | WHERE | *.*) _filedir ;;
     esac
     if [[ -n $argument ]]; then
-        [[ $argument == FILE && $prev != --labels ]] ||
-            COMPREPLY+=($(compgen -W "$(_vit_names "$prev")" -- "$cur"))
+        COMPREPLY+=($(compgen -W "$(_vit_names "$prev")" -- "$cur"))
     elif [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$(_vit_options "$1")" -- "$cur"))
     else

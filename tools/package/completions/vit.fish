@@ -29,14 +29,14 @@ end
 
 # "  -m, --model FILE    the backbone" is: complete -c PROGRAM -l model -s m -d 'the backbone' -r -F
 function __vit_complete
-    set -l pattern '^ +(-(?<short>[a-z]), )?--(?<long>[a-z-]+)( (?<argument>[A-Z]\S*))?( +(?<help>.*))?$'
+    set -l pattern '^ +(-(?<short>[a-z0-9]), )?--(?<long>[a-z-]+)( (?<argument>[A-Z]\S*))?( +(?<help>.*))?$'
     for line in ($argv[1] --help 2>/dev/null)
         string match -q -r -- $pattern $line; or continue
         set -l options -c $argv[1] -l $long -d "$help"
         test -n "$short"; and set -a options -s $short
         switch "$argument"
             case ''
-            case FILE FOLDER DIR
+            case FILE WHERE FOLDER DIR '*.*'
                 set -a options -r -F
             case '*'
                 set -a options -x -a "$(__vit_names $long)"
