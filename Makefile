@@ -2,7 +2,12 @@
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
-# make install PREFIX=/usr/local
+# make install           the header, the programs, their man pages and completions, files for pkg-config
+#                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
+# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
+# make uninstall         takes them away again
+# make deb               makes Debian packages in build/deb/
+# make help              shows this
 #
 # make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
 #                        everything by clang
@@ -18,6 +23,9 @@
 # make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
 #                        tools/train, on tiny sets
+# make check-package     installs, uninstalls and uses what make install and make deb make; man pages and
+#                        completions know every option
+# make check-windows     the programs for Windows, run by wine, beside those of this machine
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
@@ -25,10 +33,12 @@
 #                        VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
-# demo, test and the check- targets install the Debian packages that they need (tools/require.sh).
+# demo, test, deb and the check- targets install the Debian packages that they need (tools/require.sh).
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+DOCDIR = share/doc/vit
+STRIP = strip
 BUILD = build
 PYTHON = /usr/bin/python3
 PROCESSORS := $(shell nproc)
@@ -40,6 +50,7 @@ WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wund
 	-Wcast-qual -Wdouble-promotion -Werror
 CSTD = -std=c99 -D_POSIX_C_SOURCE=200809L -Wstrict-prototypes
 COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
+LINK = $(COMPILE) $(LDFLAGS)
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
@@ -53,26 +64,30 @@ FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf q
 	dataset-fashion-mnist
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
+DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
+WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
+PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
-PROGRAMS = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify vit-bench minimal steps)
+INSTALLED = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify)
+PROGRAMS = $(INSTALLED) $(addprefix $(BUILD)/,vit-bench minimal steps)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
-	tests/emulated/*.h tests/emulated/simde/*.h)
+	tests/emulated/*.h tests/emulated/simde/*.h tests/package/*.c tools/package/windows/*.[ch])
 
 all: $(PROGRAMS)
 
 $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ $(CONVERT) -lcjson -lz -lm
+	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
 
-$(BUILD)/vit-info: tools/info/info.c tools/plans.h vit.h
+$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) tools/plans.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ tools/info/info.c -lm -pthread
+	$(LINK) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
 
 $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
@@ -83,8 +98,15 @@ CLASSIFY = $(wildcard examples/classify/*.c) examples/heatmap.c
 $(BUILD)/vit-classify: $(CLASSIFY) $(wildcard examples/classify/*.h) examples/heatmap.h \
 		examples/picture.h $(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
+	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
+
+# The PREFIX that vit-classify was made for: written only where it is another.
+$(BUILD)/prefix: always
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
+
+$(BUILD)/vit-classify: $(BUILD)/prefix
 
 $(BUILD)/minimal $(BUILD)/steps: $(BUILD)/%: examples/%.c vit.h
 	@mkdir -p $(@D)
@@ -153,7 +175,7 @@ TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
+	$(LINK) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
@@ -281,16 +303,59 @@ lint:
 		xargs -P $(PROCESSORS) -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- \
 		-x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \
-		$(DESTDIR)$(PREFIX)/share/vit $(DESTDIR)$(PREFIX)/share/pkgconfig
-	install -m 644 vit.h $(DESTDIR)$(PREFIX)/include
-	install $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 examples/models/fashion-mnist.vit $(DESTDIR)$(PREFIX)/share/vit
-	printf 'prefix=%s\n\nName: vit\nDescription: %s\nVersion: %s\nCflags: -I$${prefix}/include\n%s\n' \
-		'$(PREFIX)' 'image classification with Vision Transformers, in one C header' \
-		"$$(sed -n 's/^.. vit.h - v\([0-9.]*\).*/\1/p' vit.h)" 'Libs: -lm -pthread' \
-		> $(DESTDIR)$(PREFIX)/share/pkgconfig/vit.pc
+# of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
+VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
+
+.PHONY: always uninstall windows check-windows deb check-package help
+
+install: $(INSTALLED)
+install uninstall:
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' DOCDIR='$(DOCDIR)' BUILD='$(BUILD)' STRIP='$(STRIP)' \
+		VERSION=$(VERSION) tools/package/install.sh $@
+
+# The programs for Windows, by mingw-w64: as above, with something in place of POSIX.
+WINDOWS = $(BUILD)/windows
+MINGW = x86_64-w64-mingw32-
+POSIX = tools/package/windows
+# mingw-w64's isfinite has a conversion to float where it is not used; gcc takes its printf, which is that
+# of C99 here, for Microsoft's
+WINDOWS_CPPFLAGS = -Wno-float-conversion -Wno-format -Wno-format-extra-args -D_FILE_OFFSET_BITS=64 -include $(POSIX)/posix.h \
+	-I$(POSIX)/include -isystem $(WINDOWS)/include
+WINDOWS_LDFLAGS = -static $(WINDOWS)/posix.o $(WINDOWS)/resource.o -L$(WINDOWS)/lib
+
+$(WINDOWS)/lib/libcjson.a: $(POSIX)/libraries.sh
+	CC=$(MINGW)gcc AR=$(MINGW)ar $(POSIX)/libraries.sh $(WINDOWS)
+
+$(WINDOWS)/posix.o: $(POSIX)/posix.c $(POSIX)/posix.h
+	@mkdir -p $(@D)
+	$(MINGW)gcc $(CSTD) $(WARNINGS) $(CFLAGS) -D_FILE_OFFSET_BITS=64 -c -o $@ $(POSIX)/posix.c
+
+$(WINDOWS)/resource.o: $(POSIX)/resource.rc $(POSIX)/utf8.manifest
+	@mkdir -p $(@D)
+	$(MINGW)windres $< $@
+
+windows:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(WINDOWS_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,lib/libcjson.a posix.o resource.o)
+	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) \
+		CC=$(MINGW)gcc BUILD=$(WINDOWS) CPPFLAGS="$(WINDOWS_CPPFLAGS)" LDFLAGS="$(WINDOWS_LDFLAGS)"
+
+check-windows: windows
+	@CC="$(CC)" tools/require.sh wine64
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	BUILD=$(BUILD) tests/check_windows.sh
+
+deb:
+	@CC="$(CC)" tools/require.sh $(DEB_PACKAGES)
+	VERSION=$(VERSION) tools/package/deb.sh $(BUILD)/deb
+
+check-package:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(PACKAGE_PACKAGES)
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) VERSION=$(VERSION) tests/check_package.sh
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize

@@ -644,12 +644,36 @@ static void test_threads_are_as_many_as_processors_may_be_used(void **state) {
     }
 }
 
-static void test_wrong_usage_is_status_2(void **state) {
-    static const char *const commands[] = {"vit-classify",    "vit-classify -k 0 x",
-                                           "vit-classify -?", "vit-convert",
-                                           "vit-convert a",   "vit-convert --x"};
+static void test_wrong_usage_is_status_2_and_says_so(void **state) {
+    static const char *const commands[] = {
+        "vit-classify",  "vit-classify -k 0 x", "vit-classify -?", "vit-convert",
+        "vit-convert a", "vit-convert --x",     "vit-info",        "vit-info --x",
+        "vit-info a b",  "vit-bench",           "vit-bench --x",   "vit-bench -n 1",
+    };
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(commands); i++) assert_int_equal(run(commands[i]), 2);
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        assert_int_equal(run(commands[i]), 2);
+        if (strstr(commands[i], "-k 0") == NULL) assert_printed("err", "usage: ");
+    }
+}
+
+static void test_every_program_has_help_and_a_version(void **state) {
+    static const char *const programs[] = {"vit-classify", "vit-convert", "vit-info", "vit-teach",
+                                           "vit-bench"};
+    char command[64], version[32];
+    (void)state;
+    snprintf(version, sizeof(version), "%d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR,
+             VIT_VERSION_PATCH);
+    for (size_t i = 0; i < COUNT_OF(programs); i++) {
+        snprintf(command, sizeof(command), "%s --help", programs[i]);
+        assert_int_equal(run(command), 0);
+        assert_printed("out", "usage: ");
+        assert_printed("out", "--help");
+        assert_printed("out", "--version");
+        snprintf(command, sizeof(command), "%s --version", programs[i]);
+        assert_int_equal(run(command), 0);
+        assert_printed("out", version);
+    }
 }
 
 /* ---- vit-bench ---- */
@@ -710,7 +734,8 @@ int main(void) {
         cmocka_unit_test(test_an_output_that_is_not_a_number_is_an_error_of_that_picture),
         cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
-        cmocka_unit_test(test_wrong_usage_is_status_2),
+        cmocka_unit_test(test_wrong_usage_is_status_2_and_says_so),
+        cmocka_unit_test(test_every_program_has_help_and_a_version),
         cmocka_unit_test(test_a_random_model_is_timed),
         cmocka_unit_test(test_the_short_programs),
     };

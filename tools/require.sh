@@ -37,9 +37,16 @@ is_there() {
     libnewlib-arm-none-eabi) [ -e "$(arm-none-eabi-gcc -print-file-name=librdimon.a)" ] ;;
     picolibc-riscv64-unknown-elf) [ -e /usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a ] ;;
     qemu-user) command -v qemu-aarch64 ;;
+    gcc-mingw-w64-x86-64) command -v x86_64-w64-mingw32-gcc ;;
+    libz-mingw-w64-dev) [ -e /usr/x86_64-w64-mingw32/include/zlib.h ] ;;
+    xz-utils) command -v xz ;;
+    wine64) command -v wine64 || [ -x /usr/lib/wine/wine64 ] ;;
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
+    debhelper) command -v dh ;;
+    dpkg-dev) command -v dpkg-buildpackage ;;
+    bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;
     python3-torch) has_python_module torch ;;
     python3-torchvision) has_python_module torchvision ;;
     python3-onnx) has_python_module onnx ;;

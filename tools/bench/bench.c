@@ -21,10 +21,26 @@ static void profile_step(const char *step);
 #include <getopt.h>
 
 static const char usage[] =
-    "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l [--dtype NAME]) [-t THREADS] [-b BATCH]\n"
-    "                 [-n RUNS] [--isa portable|dsp|mve|neon|simd128|avx2|avx512] [--low-memory]\n"
-    "                 [--json | --profile]\n"
-    "NAME is the type of the weights: f32, f16, bf16, int8, int8x or int4.\n";
+    "usage: vit-bench (-m MODEL.vit | --random SIZE [--dtype NAME]) [options]\n"
+    "\n"
+    "Measure how long a forward pass takes, beside the most that the processor could do.\n"
+    "\n"
+    "  -m, --model FILE    the model\n"
+    "      --random SIZE   instead of it one of random weights: ti, s, b or l (ViT-Ti to ViT-L)\n"
+    "      --dtype NAME    type of the random weights: f32 (as without it), f16, bf16, int8,\n"
+    "                      int8x or int4\n"
+    "  -t, --threads N     threads to compute with (1)\n"
+    "  -b, --batch N       pictures in a pass (1)\n"
+    "  -n, --runs N        passes to measure, after two to warm up (20)\n"
+    "      --isa NAME      instruction set: portable, dsp, mve, neon, simd128, avx2 or\n"
+    "                      avx512 (the best there is)\n"
+    "      --low-memory    the smaller workspace\n"
+    "      --json          one JSON object\n"
+    "      --profile       the time of each step, for a batch of 1\n"
+    "  -h, --help          show this\n"
+    "      --version       show the version\n"
+    "\n"
+    "Exit status: 0 success; 1 an error; 2 wrong usage.\n";
 
 typedef struct settings {
     const char *model_path, *random;
@@ -63,34 +79,53 @@ static vit_dtype parse_dtype(const char *name) {
     return dtype;
 }
 
+enum {
+    OPTION_RANDOM = 256,
+    OPTION_DTYPE,
+    OPTION_ISA,
+    OPTION_LOW_MEMORY,
+    OPTION_JSON,
+    OPTION_PROFILE,
+    OPTION_VERSION
+};
+
+static const struct option options[] = {
+    {"model", required_argument, NULL, 'm'},
+    {"threads", required_argument, NULL, 't'},
+    {"batch", required_argument, NULL, 'b'},
+    {"runs", required_argument, NULL, 'n'},
+    {"random", required_argument, NULL, OPTION_RANDOM},
+    {"dtype", required_argument, NULL, OPTION_DTYPE},
+    {"isa", required_argument, NULL, OPTION_ISA},
+    {"low-memory", no_argument, NULL, OPTION_LOW_MEMORY},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"profile", no_argument, NULL, OPTION_PROFILE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
 static settings parse_options(int argc, char **argv) {
-    static const struct option options[] = {{"random", required_argument, NULL, 'r'},
-                                            {"dtype", required_argument, NULL, 'd'},
-                                            {"isa", required_argument, NULL, 'i'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"profile", no_argument, NULL, 'p'},
-                                            {"low-memory", no_argument, NULL, 'l'},
-                                            {NULL, 0, NULL, 0}};
     settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
     int option, typed = 0;
-    while ((option = getopt_long(argc, argv, "m:t:b:n:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "m:t:b:n:h", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
-        else if (option == 'r') s.random = optarg;
         else if (option == 't') s.threads = parse_count(optarg);
         else if (option == 'b') s.batch = parse_count(optarg);
         else if (option == 'n') s.runs = parse_count(optarg);
-        else if (option == 'd') typed = 1, s.dtype = parse_dtype(optarg);
-        else if (option == 'i') s.isa = parse_isa(optarg);
-        else if (option == 'l') s.low_memory = 1;
-        else if (option == 'j') s.json = 1;
-        else if (option == 'p') s.profile = 1;
-        else exit(2);
+        else if (option == 'h') show(usage);
+        else if (option == OPTION_RANDOM) s.random = optarg;
+        else if (option == OPTION_DTYPE) typed = 1, s.dtype = parse_dtype(optarg);
+        else if (option == OPTION_ISA) s.isa = parse_isa(optarg);
+        else if (option == OPTION_LOW_MEMORY) s.low_memory = 1;
+        else if (option == OPTION_JSON) s.json = 1;
+        else if (option == OPTION_PROFILE) s.profile = 1;
+        else if (option == OPTION_VERSION) show_version();
+        else wrong_usage(usage); /* getopt_long has printed the error */
     }
     if ((s.model_path == NULL) == (s.random == NULL) || optind != argc ||
-        (typed && s.model_path != NULL) || (s.profile && (s.batch > 1 || s.json))) {
-        fputs(usage, stderr);
-        exit(2);
-    }
+        (typed && s.model_path != NULL) || (s.profile && (s.batch > 1 || s.json)))
+        wrong_usage(usage);
     return s;
 }
 
@@ -102,7 +137,7 @@ static vit_status open_random(vit_model *model, const char *name, vit_dtype dtyp
         const char *name;
         int embed_dim, depth, num_heads;
     } sizes[] = {{"ti", 192, 12, 3}, {"s", 384, 12, 6}, {"b", 768, 12, 12}, {"l", 1024, 24, 16}};
-    const vit_load_options options = {1, 1, NULL};
+    const vit_load_options unmapped = {1, 1, NULL};
     char path[] = "/tmp/vit-bench-XXXXXX";
     size_t i = 0, count = sizeof(sizes) / sizeof(sizes[0]);
     while (i < count && strcmp(sizes[i].name, name) != 0) i++;
@@ -111,7 +146,7 @@ static vit_status open_random(vit_model *model, const char *name, vit_dtype dtyp
     if (file < 0) fail("no temporary file in /tmp");
     close(file);
     random_model_write(path, sizes[i].embed_dim, sizes[i].depth, sizes[i].num_heads, dtype);
-    vit_status status = vit_model_load(model, path, &options);
+    vit_status status = vit_model_load(model, path, &unmapped);
     unlink(path);
     return status;
 }

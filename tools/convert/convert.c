@@ -85,7 +85,8 @@ static const char options_usage[] =
     "  --c-array NAME.c     write OUT.vit, or an existing FILE.vit, as the C array NAME into\n"
     "                       NAME.c and NAME.h, for firmware to link\n"
     "  --section SECTION    the linker's section for that array\n"
-    "  --help, --version\n";
+    "  --help               show this\n"
+    "  --version            show the version\n";
 
 enum { MAX_IGNORED = 64 };
 
@@ -249,11 +250,6 @@ static void show_usage(void) {
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
-static void show_version(void) {
-    printf("vit-convert %d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR, VIT_VERSION_PATCH);
-    exit(fflush(stdout) == 0 ? 0 : 1);
-}
-
 /* An option that says something about a checkpoint's model; returns whether it is one. */
 static int parse_setting(int option, const char *text, settings *s) {
     switch (option) {
@@ -350,7 +346,7 @@ static void parse_option(int option, const char *text, arguments *a) {
         show_version();
         break;
     default:
-        exit(2); /* getopt_long has printed the error */
+        wrong_usage(usage); /* getopt_long has printed the error */
     }
 }
 
@@ -388,10 +384,7 @@ static const struct option options[] = {
 
 /* IN and OUT.vit; with --c-array OUT.vit alone, if it is there already; with --list IN alone. */
 static void parse_paths(int count, char **paths, arguments *a) {
-    if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) {
-        fprintf(stderr, "%s%s", usage, options_usage);
-        exit(2);
-    }
+    if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) wrong_usage(usage);
     if (count == 2 || a->list) a->in = paths[0];
     if (!a->list) a->out = paths[count - 1];
     if (a->in == NULL && (a->described || a->typed || a->labels != NULL))

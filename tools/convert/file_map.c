@@ -2,9 +2,44 @@
 
 #include "report.h"
 
+#include <stdint.h>
+
+#ifdef _WIN32
+#include <windows.h>
+
+/* All of an open file. */
+static const unsigned char *view_of(const char *path, HANDLE file) {
+    HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
+    const void *data = mapping == NULL ? NULL : MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0);
+    if (data == NULL) fail("%s: cannot be mapped (error %lu)", path, GetLastError());
+    CloseHandle(mapping); /* the view keeps it */
+    return data;
+}
+
+file_map file_map_open(const char *path) {
+    file_map map = {path, NULL, 0};
+    LARGE_INTEGER size;
+    HANDLE file = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
+                              OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (file == INVALID_HANDLE_VALUE)
+        fail("%s: cannot be opened (error %lu)", path, GetLastError());
+    if (GetFileType(file) != FILE_TYPE_DISK || !GetFileSizeEx(file, &size))
+        fail("%s: not a regular file", path);
+    if ((uintmax_t)size.QuadPart > SIZE_MAX) fail("%s: too large for this machine", path);
+    map.size = (size_t)size.QuadPart;
+    if (map.size > 0) map.data = view_of(path, file);
+    CloseHandle(file);
+    return map;
+}
+
+void file_map_close(file_map *map) {
+    if (map->data != NULL) UnmapViewOfFile(map->data);
+    map->data = NULL, map->size = 0;
+}
+
+#else
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -31,3 +66,4 @@ void file_map_close(file_map *map) {
     if (map->data != NULL) munmap((void *)(uintptr_t)map->data, map->size);
     map->data = NULL, map->size = 0;
 }
+#endif

@@ -11,7 +11,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *volatile unfinished; /* file to be removed when the program ends */
 

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "vit.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,23 @@ void fail(const char *format, ...) {
     say("error: ", format, arguments);
     va_end(arguments);
     exit(1);
+}
+
+void show(const char *text) {
+    fputs(text, stdout);
+    exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+void show_version(void) {
+    show(format_text("%s %d.%d.%d\n", report_program, VIT_VERSION_MAJOR, VIT_VERSION_MINOR,
+                     VIT_VERSION_PATCH));
+}
+
+void wrong_usage(const char *usage) {
+    const char *end = strstr(usage, "\n\n");
+    fprintf(stderr, "%.*s\nFor more: %s --help\n", end == NULL ? 0 : (int)(end - usage), usage,
+            report_program);
+    exit(2);
 }
 
 void *allocate(size_t count, size_t size) {

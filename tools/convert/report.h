@@ -1,4 +1,4 @@
-/* What every part of the converter prints on stderr, and how it ends on an error. */
+/* What the programs of tools/ say of themselves and print on stderr, and how they end on an error. */
 #ifndef REPORT_H
 #define REPORT_H
 
@@ -20,6 +20,13 @@ REPORT_PRINTF void note(const char *format, ...);
 
 /* One line, then exit(1). model_writer.c removes its unfinished file at exit. */
 REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
+
+/* What was asked for by --help or --version, then exit: 1 if it cannot be written, or else 0. */
+REPORT_NORETURN void show(const char *text);
+REPORT_NORETURN void show_version(void);
+
+/* The first paragraph of the text that --help shows, then exit(2). */
+REPORT_NORETURN void wrong_usage(const char *usage);
 
 /* count * size bytes of zeros. Ends the program if there is no memory. */
 void *allocate(size_t count, size_t size);

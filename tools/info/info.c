@@ -2,12 +2,26 @@
 #define VIT_STATIC
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
+#include "tools/convert/report.h"
 #include "tools/plans.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+static const char usage[] =
+    "usage: vit-info FILE.vit\n"
+    "\n"
+    "Show what is in a .vit file: the model's sizes and layers, how a picture becomes its input,\n"
+    "what its output is, the memory that a forward pass takes, and each tensor with its type,\n"
+    "place and checksum, which is compared.\n"
+    "\n"
+    "  -h, --help          show this\n"
+    "      --version       show the version\n"
+    "\n"
+    "Exit status: 0 success; 1 the file is damaged or cannot be read; 2 wrong usage.\n";
 
 /* Norms that not every model has. */
 static void print_norms(const vit_config *c) {
@@ -167,20 +181,32 @@ static vit_status print_model(const vit_model *model) {
     return status == VIT_OK ? vit_model_verify(model) : status; /* the chunks, too */
 }
 
+/* The file to show. */
+static const char *parse_arguments(int argc, char **argv) {
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'h') show(usage);
+        else if (option == 'v') show_version();
+        else wrong_usage(usage); /* getopt_long has printed the error */
+    }
+    if (optind != argc - 1) wrong_usage(usage);
+    return argv[optind];
+}
+
 int main(int argc, char **argv) {
     const vit_load_options options = {1, 0, NULL}; /* tensors are verified one by one */
+    report_program = "vit-info";
+    const char *path = parse_arguments(argc, argv);
     vit_model model;
     struct stat file;
-    if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-        fprintf(argc == 2 ? stdout : stderr, "usage: vit-info FILE.vit\n");
-        return argc == 2 ? 0 : 2;
-    }
-    vit_status status = vit_model_load(&model, argv[1], &options);
+    vit_status status = vit_model_load(&model, path, &options);
     if (status == VIT_OK) {
-        if (stat(argv[1], &file) == 0) printf("%s: %lld bytes\n", argv[1], (long long)file.st_size);
+        if (stat(path, &file) == 0) printf("%s: %lld bytes\n", path, (long long)file.st_size);
         status = print_model(&model);
         vit_model_close(&model);
     }
-    if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", argv[1], vit_status_string(status));
-    return status == VIT_OK ? 0 : 1;
+    if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", path, vit_status_string(status));
+    return status == VIT_OK && fflush(stdout) == 0 ? 0 : 1;
 }

@@ -52,7 +52,7 @@ static const char usage[] =
     "Exit status: 0 success; 1 an error, or a picture was left out, or the features could not be\n"
     "kept (the model is written all the same); 2 wrong usage.\n";
 
-enum { FEW = 10, EXIT_USAGE = 2 };
+enum { FEW = 10 };
 
 static const unsigned own_views = 1u | 1u << VIEW_MIRRORED;
 static const unsigned whole_views = 1u << VIEW_WHOLE | 1u << (VIEW_WHOLE | VIEW_MIRRORED);
@@ -90,11 +90,6 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void wrong_usage(void) {
-    fputs(usage, stderr);
-    exit(EXIT_USAGE);
-}
-
 static double parse_share(const char *text) {
     char *end;
     double share = strtod(text, &end);
@@ -125,11 +120,6 @@ static vit_dtype parse_dtype(const char *text) {
     return dtype;
 }
 
-static void show(const char *text) {
-    fputs(text, stdout);
-    exit(fflush(stdout) == 0 ? 0 : 1);
-}
-
 static void parse_option(arguments *a, int option, const char *text) {
     switch (option) {
     case 'm':
@@ -157,14 +147,13 @@ static void parse_option(arguments *a, int option, const char *text) {
         a->cache = text;
         break;
     case OPTION_VERSION:
-        show(format_text("vit-teach %d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR,
-                         VIT_VERSION_PATCH));
+        show_version();
         break;
     case 'h':
         show(usage);
         break;
     default:
-        exit(EXIT_USAGE); /* getopt_long has printed the error */
+        wrong_usage(usage); /* getopt_long has printed the error */
     }
 }
 
@@ -173,7 +162,7 @@ static arguments parse_arguments(int argc, char **argv) {
     int option;
     while ((option = getopt_long(argc, argv, "m:o:j:h", options, NULL)) != -1)
         parse_option(&a, option, optarg);
-    if (a.model == NULL || a.output == NULL || optind != argc - 1) wrong_usage();
+    if (a.model == NULL || a.output == NULL || optind != argc - 1) wrong_usage(usage);
     a.photos = argv[optind];
     if (a.jobs == 0) a.jobs = vit_processor_count();
     return a;
