@@ -2,6 +2,8 @@
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
+# make web               builds examples/web, the library and a page in the browser, in build/web/
+# make serve-web         serves it on this machine
 # make install PREFIX=/usr/local
 #
 # make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
@@ -11,6 +13,7 @@
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
+# make check-web         the module in node beside the native programs, then the page in Chromium
 # make check-parity      comparison with PyTorch, torchvision and Pillow
 # make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
 #                        many of its test pictures are right
@@ -45,6 +48,8 @@ ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu lib
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
 	dataset-fashion-mnist
+WEB_PACKAGES = $(BUILD_PACKAGES) clang-16 lld-16 wasi-libc libclang-rt-16-dev-wasm32 nodejs
+CHECK_WEB_PACKAGES = $(WEB_PACKAGES) npm chromium
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
@@ -54,7 +59,8 @@ CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] \
+	examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h)
 
@@ -207,6 +213,18 @@ check-firmware: firmware
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
 	@$(MAKE) --no-print-directory -C examples/firmware check
 
+web:
+	@CC="$(CC)" tools/require.sh $(WEB_PACKAGES)
+	@$(MAKE) --no-print-directory -C examples/web
+
+serve-web: web
+	@$(MAKE) --no-print-directory -C examples/web serve
+
+check-web:
+	@CC="$(CC)" tools/require.sh $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,vit-classify vit-convert)
+	@$(MAKE) --no-print-directory -C examples/web check
+
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
@@ -281,5 +299,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
 	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
