@@ -150,7 +150,7 @@ static void put_header(const maker *m, size_t labels_size) {
     unsigned char *h = m->data;
     const char *name = m->config.architecture;
     vit__write_config(h, &m->config);
-    memcpy(h + VIT__NAME_OFFSET, name, strlen(name)); /* at most 63 */
+    memcpy(h + VIT__NAME_OFFSET, name, strlen(name) + 1); /* at most 64 */
     memcpy(h, vit__magic, sizeof(vit__magic));
     put_u32(h + 8, VIT__FORMAT_VERSION);
     put_u32(h + 16, m->head_size);
