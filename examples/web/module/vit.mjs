@@ -413,8 +413,7 @@ class Model {
     // ---- classes of one's own ----
 
     async features(picture) {
-        const { data, ...rest } = await decode(picture);
-        this.#see({ data, ...rest });
+        this.#see(await decode(picture));
         const instance = this.#instance;
         instance.check(instance.call('web_features'));
         const features = this.#floats(instance.call('web_heat'), instance.call('web_features_count'));

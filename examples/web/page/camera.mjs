@@ -1,7 +1,7 @@
 // The camera, in a dialog.
 const dialog = document.getElementById('camera-dialog');
 const video = document.getElementById('video');
-let stream = null, take = null;
+let stream = null, take = null, asking = false;
 
 const REASONS = {
     NotAllowedError: 'the browser was not allowed to use the camera',
@@ -18,10 +18,14 @@ function stop() {
 export async function openCamera(onPicture, many = false) {
     if (navigator.mediaDevices === undefined)
         throw new Error('the browser gives the camera only to pages from https or this machine');
+    if (asking || dialog.open) return;
+    asking = true;
     try {
         stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
     } catch (error) {
         throw new Error(REASONS[error.name] ?? error.message);
+    } finally {
+        asking = false;
     }
     video.srcObject = stream;
     take = async () => {

@@ -122,6 +122,13 @@ test('grey, RGB and RGBA are the same picture', async () => {
     assert.deepEqual((await model.classify(pictures[1])).answer, (await model.classify(pictures[1])).answer);
 });
 
+test('pixels by getters, as ImageData has them', async () => {
+    const model = await load(shipped), { data, width, height } = pictures[0];
+    class Image { get data() { return data; } get width() { return width; } get height() { return height; } }
+    assert.deepEqual((await model.classify(new Image())).logits, (await model.classify(pictures[0])).logits);
+    assert.deepEqual(await model.features(new Image()), await model.features(pictures[0]));
+});
+
 test('what is no picture', async () => {
     const model = await load(shipped);
     for (const picture of [null, {}, { data: new Uint8Array(5), width: 2, height: 2 },
