@@ -32,6 +32,7 @@ async function answerPhoto() {
         const result = await run('classify', { pixels, top: TOP });
         if (mine !== turn) return;
         $('result').hidden = false;
+        $('status').scrollIntoView({ block: 'nearest' });
         tell(`The answer: ${showAnswer(result, model.config)}`);
         await showPicture(pixels, `Your photo, ${name}`);
         const attention = await run('attention', { pixels });

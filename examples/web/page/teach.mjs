@@ -2,7 +2,7 @@
 import { openCamera } from './camera.mjs';
 import { run } from './engine.mjs';
 import { decode } from './module/vit.mjs';
-import { element } from './view.mjs';
+import { element, formatTime } from './view.mjs';
 
 const $ = (id) => document.getElementById(id);
 const THUMB = 144; // pixels
@@ -130,8 +130,7 @@ async function learn() {
     $('learn').disabled = true;
     try {
         const begin = performance.now(), taught = await run('teach', { classes: lessons });
-        const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-        tell(`Learned in ${seconds} s. ${taught.right} of ${taught.pictures} photos were right when they were ` +
+        tell(`Learned in ${formatTime(performance.now() - begin)}. ${taught.right} of ${taught.pictures} photos were right when they were ` +
             'held out. The page answers with your classes now.');
         showConfusion(taught, lessons.map(({ label }) => label));
         $('save').hidden = false;

@@ -16,7 +16,7 @@ export const formatBytes = (bytes) => bytes < 1e6 ? `${number(0).format(bytes / 
 
 const formatPercent = (share) => `${(100 * share).toFixed(1)} %`;
 
-const formatTime = (milliseconds) => milliseconds < 10 ? `${milliseconds.toFixed(1)} ms`
+export const formatTime = (milliseconds) => milliseconds < 10 ? `${milliseconds.toFixed(1)} ms`
     : `${Math.round(milliseconds)} ms`;
 
 // ---- the picture and what was looked at ----
@@ -30,6 +30,7 @@ export async function showPicture(pixels, name) {
     canvas.width = heat.width = Math.max(1, Math.round(pixels.width * scale));
     canvas.height = heat.height = Math.max(1, Math.round(pixels.height * scale));
     canvas.setAttribute('aria-label', name);
+    canvas.parentElement.style.setProperty('--aspect', canvas.width / canvas.height);
     const bitmap = await createImageBitmap(new ImageData(pixels.data, pixels.width, pixels.height));
     const context = canvas.getContext('2d');
     context.imageSmoothingEnabled = canvas.width >= 200; // a tiny picture shows its pixels

@@ -34,6 +34,7 @@ async function open(options = {}) {
         permissions: ['camera', 'clipboard-read', 'clipboard-write'], acceptDownloads: true, ...options });
     page = await context.newPage();
     page.setDefaultTimeout(20_000);
+    page.on('filechooser', () => {}); /* from now on none is shown */
     page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()); });
     page.on('pageerror', (error) => complaints.push(String(error)));
     requests = [];
@@ -76,10 +77,9 @@ async function checkAccess(what) {
     assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], what);
 }
 
-async function screenshot(name, options = {}) {
+async function screenshot(name, of = page) {
     if (process.env.SCREENSHOTS)
-        await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.jpg`), type: 'jpeg', quality: 80,
-            ...options });
+        await of.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.jpg`), type: 'jpeg', quality: 75 });
 }
 
 before(async () => {
@@ -294,7 +294,7 @@ test('teaching it', async (t) => {
     t.diagnostic(await text('#lesson'));
     assert.match(await text('#about'), /a disc, stripes/);
     await checkAccess('taught');
-    await screenshot('teach', { fullPage: true });
+    await screenshot('teach', page.locator('#teach'));
 
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
     assert.equal(download.suggestedFilename(), 'mine.vit');
@@ -352,7 +352,7 @@ test('screenshots', { skip: !process.env.SCREENSHOTS && 'SCREENSHOTS is not set'
     await screenshot('wide');
     await page.setViewportSize({ width: 390, height: 844 });
     await page.emulateMedia({ colorScheme: 'dark' });
-    await page.evaluate(() => scrollTo(0, 0));
+    await page.evaluate(() => document.getElementById('status').scrollIntoView());
     await screenshot('narrow');
 });
 
