@@ -22,6 +22,7 @@
 #                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
 #                        tools/train, on tiny sets
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
+# make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
@@ -267,6 +268,11 @@ bench-peers:
 		$(foreach size,ti s b,$(PEERS)/$(size)/model.vit)
 	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
 
+bench-web:
+	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES) $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(foreach size,ti s,$(PEERS)/$(size)/model.vit)
+	@$(MAKE) --no-print-directory -C examples/web bench
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -299,5 +305,5 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web bench-web \
 	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
