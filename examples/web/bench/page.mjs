@@ -17,8 +17,8 @@ globalThis.openContestant = (name, what) => {
     return ask(name, { task: 'open', what });
 };
 
-/** Milliseconds of a pass. */
-globalThis.runContestant = (name) => ask(name, { task: 'run' });
+/** Some passes. */
+globalThis.runContestant = (name, times) => ask(name, { task: 'run', what: times });
 
 globalThis.closeContestants = () => {
     for (const worker of workers.values()) worker.terminate();

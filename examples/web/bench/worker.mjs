@@ -30,12 +30,8 @@ const tasks = {
         return [...await pass(pixels)];
     },
 
-    // the first of two does not count: caches are cold after the other contestants
-    async run() {
-        await pass(pixels);
-        const begin = performance.now();
-        await pass(pixels);
-        return performance.now() - begin;
+    async run(times) {
+        for (let i = 0; i < times; i++) await pass(pixels);
     },
 };
 
