@@ -12,9 +12,6 @@ const { chromium } = createRequire(join(resolve(site), '../node_modules/'))('pla
 const TITLES = { ti: 'ViT-Ti/16', s: 'ViT-S/16', b: 'ViT-B/16' };
 const PASSES = 3; // of a turn
 const TOLERANCE = 1e-5; // of the largest logit, float32
-const MIN_RATIO = { 'float32, vit.h': 1.6, 'float32, vit.h, relaxed SIMD': 2.0, 'int8, vit.h': 1.4,
-    'int8, vit.h, relaxed SIMD': 1.9 };
-
 const contestants = [false, true].flatMap((int8) => {
     const type = int8 ? 'int8' : 'float32';
     return [
@@ -100,11 +97,6 @@ try {
     for (const { size, errors } of results)
         console.log(`${TITLES[size]}: largest difference from vit.h's float32 logits: ${Object.entries(errors)
             .map(([name, error]) => `${name} ${error.toExponential(1)}`).join('; ')}`);
-    const missed = results.flatMap(({ size, times }) => Object.entries(MIN_RATIO)
-        .filter(([name, least]) => ratio(times, name) < least)
-        .map(([name, least]) => `${TITLES[size]}, ${name}: ${ratio(times, name).toFixed(2)}, not ${least}`));
-    console.log(missed.length > 0 ? `missed: ${missed.join('; ')}` : 'all ratios are what they have to be');
-    process.exitCode = missed.length > 0 ? 1 : 0;
 } finally {
     await browser.close();
     server.close();
