@@ -2,20 +2,23 @@
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
+# make web               builds examples/web, the library and a page in the browser, in build/web/
+# make serve-web         serves it on this machine
 # make install           the header, the programs, their man pages and completions, files for pkg-config
 #                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
-# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
 # make uninstall         takes them away again
+# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
 # make deb               makes Debian packages in build/deb/
 # make help              shows this
 #
-# make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
-#                        everything by clang
+# make lint              formatting, clang-tidy, cppcheck, the header by clang as C and C++ (make test has
+#                        the compiler's), everything by clang
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
+# make check-web         the module in node beside the native programs, then the page in Chromium
 # make check-parity      comparison with PyTorch, torchvision and Pillow
 # make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
 #                        many of its test pictures are right
@@ -27,6 +30,7 @@
 #                        completions know every option
 # make check-windows     the programs for Windows, run by wine, beside those of this machine
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
+# make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
 # make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
@@ -62,6 +66,8 @@ ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu lib
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
 	dataset-fashion-mnist
+WEB_PACKAGES = $(BUILD_PACKAGES) clang-16 lld-16 wasi-libc libclang-rt-16-dev-wasm32 nodejs
+CHECK_WEB_PACKAGES = $(WEB_PACKAGES) npm chromium
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
@@ -75,7 +81,7 @@ CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] tools/*.h tools/*/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h tests/package/*.c tools/package/windows/*.[ch])
 
@@ -207,13 +213,13 @@ demo:
 
 test:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory run-tests
+	@$(MAKE) --no-print-directory run-tests SCRIPTS=tests/check_include.sh
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
 ISA_TESTS = layers model token0 programs
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
-		$(TESTS) tests/check_include.sh \
+		$(SCRIPTS) $(TESTS) \
 		$$(for isa in $$isas; do printf '$(BUILD)/test_%s@'"$$isa " $(ISA_TESTS); done)
 
 check-sanitize:
@@ -234,6 +240,18 @@ check-firmware: firmware
 	BUILD=$(BUILD) tests/check_freestanding.sh
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
 	@$(MAKE) --no-print-directory -C examples/firmware check
+
+web:
+	@CC="$(CC)" tools/require.sh $(WEB_PACKAGES)
+	@$(MAKE) --no-print-directory -C examples/web
+
+serve-web: web
+	@$(MAKE) --no-print-directory -C examples/web serve
+
+check-web:
+	@CC="$(CC)" tools/require.sh $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,vit-classify vit-convert)
+	@$(MAKE) --no-print-directory -C examples/web check
 
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
@@ -284,6 +302,11 @@ bench-jobs:
 	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
 	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
 
+bench-web:
+	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES) $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(foreach size,ti s,$(PEERS)/$(size)/model.vit)
+	@$(MAKE) --no-print-directory -C examples/web bench
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -292,7 +315,6 @@ lint:
 	@tools/require.sh $(LINT_PACKAGES)
 	clang-format --dry-run -Werror $(SOURCES)
 	sed -n '/^```c$$/,/^```$$/p' README.md | sed '1d;$$d' | diff - examples/minimal.c
-	CC=gcc CXX=g++ tests/check_include.sh
 	CC=clang CXX=clang++ tests/check_include.sh
 	$(MAKE) CC=clang BUILD=$(BUILD)/clang all $(TESTS:$(BUILD)/%=$(BUILD)/clang/%)
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
@@ -360,5 +382,6 @@ help:
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy bench-peers lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
+	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy \
+	bench-peers bench-web lint install clean

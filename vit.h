@@ -5216,7 +5216,11 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
 #define VIT__LANES 4
 #define VIT__F32_ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
 #define VIT__F32_PANELS 1
+#ifdef __wasm_relaxed_simd__
 #define VIT__INT8_ROWS 2
+#else
+#define VIT__INT8_ROWS 4 /* that share the weights' widening to 16 bits: an eighth faster than 2 */
+#endif
 #define VIT__INT8_PANELS 1
 #define VIT__SET(x) (VIT__FLOATS) wasm_f32x4_splat(x)
 #ifdef __wasm_relaxed_simd__
