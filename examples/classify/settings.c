@@ -72,6 +72,9 @@ static const char usage[] =
     "Exit status: 0 success, 1 a picture or the model could not be used, or the output is not\n"
     "a number (the other pictures are still classified), 2 wrong usage, 130 ended by ^C.\n";
 
+static const char short_usage[] = "usage: vit-classify [options] PICTURE...\n"
+                                  "vit-classify --help lists the options\n";
+
 static void wrong_usage(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 static void wrong_usage(const char *format, ...) {
@@ -79,7 +82,7 @@ static void wrong_usage(const char *format, ...) {
     va_start(arguments, format);
     fputs("vit-classify: ", stderr);
     vfprintf(stderr, format, arguments);
-    fputs("\nvit-classify --help lists the options\n", stderr);
+    fprintf(stderr, "\n%s", short_usage);
     va_end(arguments);
     exit(EXIT_USAGE);
 }
@@ -242,7 +245,7 @@ static void parse_option(settings *s, int option, const char *text) {
         show(usage);
         break;
     default: /* getopt_long has printed the error */
-        fputs("vit-classify --help lists the options\n", stderr);
+        fputs(short_usage, stderr);
         exit(EXIT_USAGE);
     }
 }
