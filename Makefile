@@ -91,7 +91,7 @@ $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
 
-$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) tools/plans.h vit.h
+$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) $(wildcard tools/*.h) vit.h
 	@mkdir -p $(@D)
 	$(LINK) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
 
@@ -137,6 +137,11 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
 
+$(BUILD)/test_new_file: tests/test_new_file.c $(addprefix tools/convert/,new_file.c new_file.h report.c \
+		report.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(filter %.c,$^) -lcmocka
+
 $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) \
 		$(wildcard tools/convert/*.h)
 	@mkdir -p $(@D)
@@ -163,7 +168,7 @@ $(BUILD)/model_writer.o: tools/convert/model_writer.c $(wildcard tools/convert/*
 	@mkdir -p $(@D)
 	$(COMPILE) -DVIT_STATIC -c -o $@ $<
 
-RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c) \
+RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c new_file.c) \
 	$(BUILD)/model_writer.o
 
 $(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
@@ -174,8 +179,8 @@ $(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
 
-TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c quantize.c \
-	report.c rewrite.c)
+TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c new_file.c \
+	quantize.c report.c rewrite.c)
 
 # -O3: the sums of fit.c become vectors
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
