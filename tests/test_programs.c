@@ -104,6 +104,22 @@ static void test_options_replace_what_the_config_says(void **state) {
     vit_model_close(&model);
 }
 
+static void test_a_threshold_is_kept_where_scores_have_one(void **state) {
+    vit_model model;
+    (void)state;
+    assert_int_equal(run("vit-convert --reject-below 0.25 " CHECKPOINT " $T/threshold.vit"), 0);
+    assert_int_equal(vit_model_load(&model, in_folder("threshold.vit"), NULL), VIT_OK);
+    assert_true(vit_model_config(&model)->reject_below == 0.25f);
+    vit_model_close(&model);
+    assert_int_equal(run("vit-convert --reject-below 1.5 " CHECKPOINT " $T/no.vit"), 1);
+    assert_printed("err", "--reject-below: 1.5");
+    assert_int_equal(run("vit-convert --reject-below 0 " CHECKPOINT " $T/no.vit"), 1);
+    assert_int_equal(
+        run("vit-convert --output number --reject-below 0.5 " CHECKPOINT " $T/no.vit"), 1);
+    assert_printed("err", "--reject-below: the output (number)");
+    assert_int_equal(count_files("no.vit"), 0);
+}
+
 /* A key that changes the result, and the ways out: without the key, and without the whole file. */
 static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
     static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"scale_attn_norm\": true}}";
@@ -712,6 +728,7 @@ int main(void) {
         cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
         cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
         cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_a_threshold_is_kept_where_scores_have_one),
         cmocka_unit_test(test_a_key_that_is_not_supported_is_refused_by_name),
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),

@@ -57,6 +57,7 @@ static const char options_usage[] =
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
     "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
     "                       class by itself) or number (regression)\n"
+    "  --reject-below X     score of the best class, 0 to 1, below which none is meant\n"
     "  --head FILE          the head is in this file: one matrix, and its bias (DINOv2's linear\n"
     "                       classifiers)\n"
     "  --classes FILE       the classes are what these texts say (CLIP): an array (.npy) of\n"
@@ -222,6 +223,7 @@ enum {
     OPTION_MEAN,
     OPTION_STD,
     OPTION_OUTPUT,
+    OPTION_REJECT_BELOW,
     OPTION_HEAD,
     OPTION_CLASSES,
     OPTION_LOGIT_SCALE,
@@ -291,6 +293,10 @@ static int parse_setting(int option, const char *text, settings *s) {
         return 1;
     case OPTION_OUTPUT:
         s->output = parse_output(text);
+        return 1;
+    case OPTION_REJECT_BELOW:
+        s->reject_below = parse_positive("reject-below", text);
+        if (s->reject_below > 1) fail("--reject-below: %s is more than 1", text);
         return 1;
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
@@ -364,6 +370,7 @@ static const struct option options[] = {
     {"mean", 1, NULL, OPTION_MEAN},
     {"std", 1, NULL, OPTION_STD},
     {"output", 1, NULL, OPTION_OUTPUT},
+    {"reject-below", 1, NULL, OPTION_REJECT_BELOW},
     {"head", 1, NULL, OPTION_HEAD},
     {"classes", 1, NULL, OPTION_CLASSES},
     {"logit-scale", 1, NULL, OPTION_LOGIT_SCALE},
@@ -509,6 +516,9 @@ static void convert(const arguments *a, settings *s) {
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
     if (t.rows != NULL) texts_apply(&t, a->logit_scale > 0 ? (float)a->logit_scale : own_scale, &m);
+    if (m.config.reject_below > 0 && m.config.output > VIT_OUTPUT_SIGMOID)
+        fail("--reject-below: the output (%s) has no scores from 0 to 1",
+             vit_output_name(m.config.output));
     int classes = m.config.output == VIT_OUTPUT_EMBEDDING ? 0 : m.config.num_classes;
     if (classes == 0 && a->labels != NULL) fail("--labels: an embedding has no classes");
     char *labels = classes > 0 ? labels_read(a->labels, config, classes, &labels_size) : NULL;

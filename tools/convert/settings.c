@@ -527,6 +527,7 @@ void settings_apply(settings *s, model *m, const char *name) {
     apply_img_size(s, m);
     apply_heads(s, m);
     m->config.output = (vit_output)s->output;
+    m->config.reject_below = (float)s->reject_below;
     recipe_apply(s, m);
     set_architecture(s, name);
     memcpy(m->architecture, s->architecture, sizeof(m->architecture));
