@@ -4,7 +4,7 @@
 # make firmware          builds the images of examples/firmware in build/firmware/
 # make install           the header, the programs, their man pages and completions, files for pkg-config
 #                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
-# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
+# make windows           makes these programs for Windows in build/windows/
 # make uninstall         takes them away again
 # make deb               makes Debian packages in build/deb/
 # make help              shows this
@@ -323,7 +323,7 @@ $(WINDOWS)/resource.o: $(POSIX)/resource.rc $(POSIX)/utf8.manifest
 windows:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(WINDOWS_PACKAGES)
 	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,lib/libcjson.a posix.o resource.o)
-	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) \
+	@$(MAKE) --no-print-directory $(INSTALLED:$(BUILD)/%=$(WINDOWS)/%) \
 		CC=$(MINGW)gcc BUILD=$(WINDOWS) CPPFLAGS="$(WINDOWS_CPPFLAGS)" LDFLAGS="$(WINDOWS_LDFLAGS)"
 
 check-windows: windows
