@@ -13,7 +13,7 @@ boot=$PWD/examples/images/9-ankle-boot-1.jpg
 failures=0
 
 stop_wine() {
-    "$wine" wineboot -k >"$work/log" 2>&1 || true
+    "$(command -v wineserver64 || echo /usr/lib/wine/wineserver64)" -k -w || true
     rm -rf "$work"
 }
 trap stop_wine EXIT
