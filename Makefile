@@ -7,7 +7,7 @@
 # make install           the header, the programs, their man pages and completions, files for pkg-config
 #                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
 # make uninstall         takes them away again
-# make windows           makes vit-convert, vit-info and vit-classify for Windows in build/windows/
+# make windows           makes the programs for Windows in build/windows/
 # make deb               makes Debian packages in build/deb/
 # make help              shows this
 #
@@ -364,7 +364,7 @@ $(WINDOWS)/resource.o: $(POSIX)/resource.rc $(POSIX)/utf8.manifest
 windows:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(WINDOWS_PACKAGES)
 	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,lib/libcjson.a posix.o resource.o)
-	@$(MAKE) --no-print-directory $(addprefix $(WINDOWS)/,vit-convert vit-info vit-classify) \
+	@$(MAKE) --no-print-directory $(INSTALLED:$(BUILD)/%=$(WINDOWS)/%) \
 		CC=$(MINGW)gcc BUILD=$(WINDOWS) CPPFLAGS="$(WINDOWS_CPPFLAGS)" LDFLAGS="$(WINDOWS_LDFLAGS)"
 
 check-windows: windows

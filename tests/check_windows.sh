@@ -13,7 +13,7 @@ boot=$PWD/examples/images/9-ankle-boot-1.jpg
 failures=0
 
 stop_wine() {
-    "$wine" wineboot -k >"$work/log" 2>&1 || true
+    "$(command -v wineserver64 || echo /usr/lib/wine/wineserver64)" -k -w || true
     rm -rf "$work"
 }
 trap stop_wine EXIT
@@ -95,6 +95,19 @@ check_paths() {
     [ -s "$folder/gesehen/Stiefel ä.jpg.png" ] || failed "no picture in $(find "$folder")"
 }
 
+# Two classes of the sample pictures, learned on Windows; the head is used there and here.
+check_teacher() {
+    mkdir -p "$work/photos/Schuhe ä" "$work/photos/clothes"
+    cp "$PWD"/examples/images/[579]-*.jpg "$work/photos/Schuhe ä"
+    cp "$PWD"/examples/images/[0-4]-*.jpg "$work/photos/clothes"
+    on_windows vit-teach -m "$(windows_path "$model")" -o "$(windows_path "$work/mine.vit")" \
+        "$(windows_path "$work/photos")" >"$work/out" 2>"$work/err" || failed "vit-teach: $(cat "$work/err")"
+    grep -q '^10 pictures of 2 classes' "$work/out" || failed "vit-teach says $(cat "$work/out")"
+    on_windows vit-classify -m "$work/mine.vit" --json "$boot" | grep -q 'top":\[{"index":0,"label":"Schuhe ä"' ||
+        failed "a boot is no shoe to the model of vit-teach"
+    check_same vit-info "$work/mine.vit"
+}
+
 # The model that ships is found where the program lies.
 check_installation() {
     mkdir -p "$work/vit/bin" "$work/vit/share/vit"
@@ -105,12 +118,13 @@ check_installation() {
 }
 
 "$wine" wineboot -i >"$work/log" 2>&1 || { cat "$work/log"; failed "wine does not start"; }
-for program in vit-convert vit-info vit-classify; do check_same $program --version; done
+for program in vit-convert vit-info vit-teach vit-classify; do check_same $program --version; done
 check_converter
 check_same vit-info "$model"
 check_same vit-info tests/golden/tiny.vit
 check_classifier
 check_paths
+check_teacher
 check_installation
 
 [ "$failures" = 0 ] || exit 1

@@ -4,6 +4,7 @@
 #include "examples/picture.h"
 #include "tools/convert/report.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 

@@ -45,6 +45,15 @@ static entries read_entries(const char *folder, int folders) {
     return e;
 }
 
+/* When the file was changed, in nanoseconds; mingw-w64 tells whole seconds. */
+static int64_t changed_at(const struct stat *status) {
+#ifdef _WIN32
+    return (int64_t)status->st_mtime * 1000000000;
+#else
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+#endif
+}
+
 /* The pictures of a class; its folder's path becomes theirs. */
 static void add_class(photos *p, const char *folder, int class, size_t *capacity) {
     entries files = read_entries(folder, 0);
@@ -53,8 +62,7 @@ static void add_class(photos *p, const char *folder, int class, size_t *capacity
     for (size_t i = 0; i < files.count; i++) {
         struct stat status;
         if (stat(files.paths[i], &status) != 0) fail("%s: %s", files.paths[i], strerror(errno));
-        photo new = {files.paths[i], class, (uint64_t)status.st_size,
-                     (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec};
+        photo new = {files.paths[i], class, (uint64_t)status.st_size, changed_at(&status)};
         p->list = make_room_for_one(p->list, p->count, capacity, sizeof(photo));
         p->list[p->count++] = new;
     }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <windows.h>
@@ -39,10 +38,6 @@ int sigaction(int signal_number, const struct sigaction *action, struct sigactio
 
 int posix_mkdir(const char *path) {
     return _mkdir(path);
-}
-
-ssize_t posix_read(int file, void *bytes, size_t size) {
-    return _read(file, bytes, size > INT_MAX ? INT_MAX : (unsigned)size);
 }
 
 int posix_rename(const char *from, const char *to) {

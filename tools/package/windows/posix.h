@@ -35,9 +35,6 @@ int sigaction(int signal_number, const struct sigaction *action, struct sigactio
 #define mkdir(path, mode) posix_mkdir(path)
 int posix_mkdir(const char *path);
 
-#define read(file, bytes, size) posix_read(file, bytes, size)
-ssize_t posix_read(int file, void *bytes, size_t size);
-
 /* Replaces a file that exists, unless it is open. */
 #define rename posix_rename
 int posix_rename(const char *from, const char *to);
