@@ -331,6 +331,23 @@ test('nothing leaves the machine', async () => {
     complaints = complaints.filter((complaint) => !/example\.com/.test(complaint)); /* of the refusal */
 });
 
+test('threads, from the second visit on', async (t) => {
+    await page.waitForFunction(() => document.getElementById('offline').textContent !== '');
+    const before = (await page.evaluate(() => [...document.querySelectorAll('#labels .score')]
+        .map((score) => score.textContent)));
+    assert.equal(await page.evaluate(() => crossOriginIsolated), false);
+    await page.reload();
+    await page.waitForFunction(() => document.getElementById('status').textContent === 'The model is ready');
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+    const threads = await page.evaluate(() => navigator.hardwareConcurrency);
+    if (threads > 1) assert.match(await text('#engine'), new RegExp(`on ${Math.min(threads, 16)} threads`));
+    t.diagnostic(await text('#engine'));
+    await drop(images[2]);
+    await answered();
+    assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('#labels .score')]
+        .map((score) => score.textContent)), before);
+});
+
 test('screen readers, light and dark, wide and narrow', async () => {
     for (const viewport of [{ width: 1100, height: 900 }, { width: 360, height: 740 }])
         for (const colorScheme of ['light', 'dark']) {
