@@ -2,6 +2,7 @@
 
 /** What the library, or the module, has to say about what went wrong. */
 export class VitError extends Error {
+    constructor(message: string, code?: string, options?: { cause?: unknown });
     name: 'VitError';
     /** The status, as in vit.h: "VIT_ERROR_MAGIC" and so on. */
     code?: string;

@@ -354,5 +354,5 @@ test('npm takes the package', () => {
         { cwd: moduleFolder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
     assert.deepEqual(pack.files.map(({ path }) => path).sort(),
         ['LICENSE', 'README.md', 'package.json', 'vit-relaxed-threads.wasm', 'vit-relaxed.wasm',
-            'vit-thread.mjs', 'vit-threads.wasm', 'vit.d.ts', 'vit.mjs', 'vit.wasm']);
+            'vit-thread.mjs', 'vit-threads.wasm', 'vit.d.mts', 'vit.d.ts', 'vit.mjs', 'vit.wasm']);
 });
