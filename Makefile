@@ -288,8 +288,8 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
-		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c examples/web/wasm/*.c \
+		tools/*/*.c tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin \

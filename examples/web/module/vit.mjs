@@ -252,15 +252,24 @@ function draw(source, width, height) {
     return context.getImageData(0, 0, across, down);
 }
 
+/** As training and the native programs do it: EXIF's orientation counts, colour profiles do not, and colours
+    under transparency are not darkened. Older browsers do not know all of these words. */
+async function decodeAsTrained(blob) {
+    try {
+        return await createImageBitmap(blob, { imageOrientation: 'from-image', colorSpaceConversion: 'none',
+            premultiplyAlpha: 'none' });
+    } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+        return createImageBitmap(blob);
+    }
+}
+
 async function decodeBlob(blob) {
     if (typeof createImageBitmap !== 'function')
         throw new VitError('there is no decoder for pictures here: pass { data, width, height }');
     let bitmap;
     try {
-        // As training and the native programs do it: EXIF's orientation counts, colour profiles do not,
-        // and colours under transparency are not darkened.
-        bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image',
-            colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+        bitmap = await decodeAsTrained(blob);
     } catch (error) {
         throw new VitError(`${blob.name ? `${blob.name}: ` : ''}this is no picture that the browser can read`,
             undefined, { cause: error });
