@@ -326,9 +326,9 @@ lint:
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	printf '%s\n' vit.h $(wildcard examples/*.c examples/classify/*.c tools/*/*.c tools/bench/peers/*.c) | \
-		xargs -P $(PROCESSORS) -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- \
-		-x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	printf '%s\n' vit.h $(wildcard examples/*.c examples/classify/*.c examples/web/wasm/*.c tools/*/*.c \
+			tools/bench/peers/*.c) | xargs -P $(PROCESSORS) -I FILE \
+		clang-tidy --quiet --warnings-as-errors='*' FILE -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)

@@ -2,6 +2,7 @@
 
 /** What the library, or the module, has to say about what went wrong. */
 export class VitError extends Error {
+    constructor(message: string, code?: string, options?: { cause?: unknown });
     name: 'VitError';
     /** The status, as in vit.h: "VIT_ERROR_MAGIC" and so on. */
     code?: string;
@@ -31,6 +32,9 @@ export interface LoadOptions {
     signal?: AbortSignal;
     /** The WebAssembly: its URL, bytes or module, if not beside vit.mjs. */
     wasm?: string | URL | BufferSource | WebAssembly.Module;
+    /** Threads that share the work of a pass, the caller's among them, at most 16. By default all that the
+        machine has where the page is cross-origin isolated, and 1 elsewhere and in node. */
+    threads?: number;
     /** Which build to take from beside vit.mjs; by default relaxed SIMD where it runs. */
     relaxed?: boolean;
 }
@@ -147,6 +151,7 @@ export interface Model {
     readonly labels: readonly string[] | null;
     /** In bytes. */
     readonly fileSize: number;
+    readonly threads: number;
     classify(picture: Picture, options?: { top?: number; size?: Size }): Promise<Answer>;
     /** "pooled": what the head reads; "tokens": all tokens after the last block, [tokenCount][embedDim];
         "output": what the file puts out, the default where that is an embedding. */
@@ -160,7 +165,7 @@ export interface Model {
     /** A head for classes of one's own, as vit-teach fits it. keep: the share of right answers that a
         threshold for "none of these" is to keep, such as 0.95; 0: no threshold. */
     teach(classes: Lesson[], options?: { keep?: number }): Promise<Taught>;
-    /** Gives the memory back; the model cannot be used any more. */
+    /** Gives memory and threads back; the model cannot be used any more. */
     close(): void;
 }
 

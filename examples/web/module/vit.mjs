@@ -35,6 +35,9 @@ export function features() {
     return { simd: runs(SIMD), relaxed: runs(RELAXED) };
 }
 
+const MAX_THREADS = 16;
+const PAGE = 65536; // of WebAssembly memory
+
 const compiled = new Map(); // address -> promise of the module
 
 async function compileFrom(address) {
@@ -48,12 +51,20 @@ async function compileFrom(address) {
     return WebAssembly.compile(bytes);
 }
 
-function compile(wanted, relaxed) {
+/** Threads that are asked for, as far as memory can be shared here. */
+function threadsOf({ threads, wasm }) {
+    const canShare = isNode || globalThis.crossOriginIsolated === true;
+    const wanted = threads ?? (isNode || wasm !== undefined ? 1 : navigator.hardwareConcurrency ?? 1);
+    if (!Number.isInteger(wanted) || wanted < 1) throw new VitError('threads is a number from 1 on');
+    return canShare ? Math.min(wanted, MAX_THREADS) : 1;
+}
+
+function compile(wanted, relaxed, threads) {
     if (wanted instanceof WebAssembly.Module) return wanted;
     if (wanted instanceof ArrayBuffer || ArrayBuffer.isView(wanted)) return WebAssembly.compile(wanted);
     const here = features();
     if (!here.simd) throw new VitError('this browser is too old: its WebAssembly has no SIMD');
-    const name = relaxed ?? here.relaxed ? './vit-relaxed.wasm' : './vit.wasm';
+    const name = `./vit${relaxed ?? here.relaxed ? '-relaxed' : ''}${threads > 1 ? '-threads' : ''}.wasm`;
     const address = wanted === undefined ? new URL(name, import.meta.url) : absolute(wanted);
     if (!compiled.has(address.href)) {
         const promise = compileFrom(address);
@@ -63,11 +74,56 @@ function compile(wanted, relaxed) {
     return compiled.get(address.href);
 }
 
+const sharesMemory = (module) => WebAssembly.Module.imports(module).some(({ name }) => name === 'memory');
+
+/** Room for the file, for pictures and for the pass. A maximum has to be said; it takes only addresses. */
+function makeMemory(fileSize) {
+    const maximum = Math.min(65536, Math.ceil((2 * fileSize + 2 ** 30) / PAGE));
+    return new WebAssembly.Memory({ initial: 64, maximum, shared: true });
+}
+
+/** Starts a worker of vit-thread.mjs, which does not keep node from ending. */
+async function startThread(data) {
+    const address = new URL('./vit-thread.mjs', import.meta.url);
+    if (isNode) {
+        const { Worker: NodeWorker } = await import('node:worker_threads');
+        const worker = new NodeWorker(address, { workerData: data });
+        worker.unref();
+        return worker;
+    }
+    const worker = new Worker(address, { type: 'module' });
+    worker.postMessage(data);
+    return worker;
+}
+
+/** An instance, with so many threads if the module is made for them. */
+async function instantiate(module, threads, fileSize) {
+    if (!sharesMemory(module)) return new Instance(await WebAssembly.instantiate(module, {}));
+    const memory = makeMemory(fileSize);
+    const made = await WebAssembly.instantiate(module, { env: { memory } });
+    const instance = new Instance(made, memory);
+    for (let i = 1; i < threads; i++) {
+        const stack = instance.call('web_stack') >>> 0;
+        if (stack === 0) throw new VitError('out of memory', 'VIT_ERROR_MEMORY');
+        instance.workers.push(await startThread({ module, memory, stack }));
+    }
+    instance.call('web_threads', threads, isNode || typeof document === 'undefined' ? 1 : 0);
+    return instance;
+}
+
 /** The exports of one instance, and its memory. A trap ends it. */
 class Instance {
-    constructor(instance) {
+    constructor(instance, memory = instance.exports.memory) {
         this.exports = instance.exports;
+        this.memory = memory;
+        this.workers = [];
         this.exports._initialize();
+    }
+
+    end() {
+        this.exports = this.memory = null;
+        for (const worker of this.workers) worker.terminate();
+        this.workers = [];
     }
 
     call(name, ...values) {
@@ -75,7 +131,7 @@ class Instance {
         try {
             return this.exports[name](...values);
         } catch (error) {
-            this.exports = null;
+            this.end();
             const memory = error instanceof WebAssembly.RuntimeError && /unreachable/.test(error.message);
             throw new VitError(memory ? 'out of memory' : `a fault in the library: ${error.message}`,
                 memory ? 'VIT_ERROR_MEMORY' : undefined, { cause: error });
@@ -85,7 +141,7 @@ class Instance {
     text(name, ...values) {
         const begin = this.call(name, ...values) >>> 0;
         if (begin === 0) return null;
-        const bytes = new Uint8Array(this.exports.memory.buffer, begin);
+        const bytes = new Uint8Array(this.memory.buffer, begin);
         return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
     }
 
@@ -98,7 +154,7 @@ class Instance {
     /** A view of what an export has returned; it holds until the next call that takes memory. */
     view(Type, pointer, count) {
         if (pointer === 0) throw new VitError('out of memory', 'VIT_ERROR_MEMORY');
-        return new Type(this.exports.memory.buffer, pointer >>> 0, count);
+        return new Type(this.memory.buffer, pointer >>> 0, count);
     }
 
     put(name, bytes, ...values) {
@@ -196,15 +252,24 @@ function draw(source, width, height) {
     return context.getImageData(0, 0, across, down);
 }
 
+/** As training and the native programs do it: EXIF's orientation counts, colour profiles do not, and colours
+    under transparency are not darkened. Older browsers do not know all of these words. */
+async function decodeAsTrained(blob) {
+    try {
+        return await createImageBitmap(blob, { imageOrientation: 'from-image', colorSpaceConversion: 'none',
+            premultiplyAlpha: 'none' });
+    } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+        return createImageBitmap(blob);
+    }
+}
+
 async function decodeBlob(blob) {
     if (typeof createImageBitmap !== 'function')
         throw new VitError('there is no decoder for pictures here: pass { data, width, height }');
     let bitmap;
     try {
-        // As training and the native programs do it: EXIF's orientation counts, colour profiles do not,
-        // and colours under transparency are not darkened.
-        bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image',
-            colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+        bitmap = await decodeAsTrained(blob);
     } catch (error) {
         throw new VitError(`${blob.name ? `${blob.name}: ` : ''}this is no picture that the browser can read`,
             undefined, { cause: error });
@@ -278,6 +343,7 @@ class Model {
 
     constructor(instance, fileSize) {
         this.#instance = instance;
+        this.threads = instance.workers.length + 1;
         this.config = readConfig(instance);
         this.labels = readLabels(instance, this.config.numClasses);
         this.fileSize = fileSize;
@@ -286,7 +352,7 @@ class Model {
 
     /** Gives the memory back. */
     close() {
-        this.#instance.exports = null;
+        this.#instance.end();
     }
 
     // Puts the picture's pixels in the model's size; returns how long that took.
@@ -495,11 +561,17 @@ function taught(instance, labels, pictures) {
 
 /** Opens a model: from a URL, a File or Blob, a Response, or bytes. */
 export async function load(source, options = {}) {
-    const module = Promise.resolve(compile(options.wasm, options.relaxed));
+    const threads = threadsOf(options);
+    const module = Promise.resolve(compile(options.wasm, options.relaxed, threads));
     module.catch(() => {}); // it is awaited below
     const { bytes, name } = await readSource(source, options);
-    const instance = new Instance(await WebAssembly.instantiate(await module, {}));
-    instance.put('web_file', bytes, bytes.length);
-    instance.check(instance.call('web_open', bytes.length), name);
-    return new Model(instance, bytes.length);
+    const instance = await instantiate(await module, threads, bytes.length);
+    try {
+        instance.put('web_file', bytes, bytes.length);
+        instance.check(instance.call('web_open', bytes.length), name);
+        return new Model(instance, bytes.length);
+    } catch (error) {
+        instance.end();
+        throw error;
+    }
 }

@@ -12,6 +12,7 @@ const TOP = 5;
 let model = null; // what answers: { config, labels, fileSize }
 let photo = null; // { pixels, name }
 let turn = 0; // of the photo that is shown: an older one's answer comes too late
+let relaxed = false; // whether the browser has relaxed SIMD
 let card = []; // of the model that comes with the page
 
 const tell = (text) => { $('status').textContent = text; };
@@ -124,6 +125,8 @@ function showProgress({ loaded, total }) {
 
 async function useModel(description, name, paragraphs) {
     model = description;
+    $('engine').textContent = `This browser runs it with ${relaxed ? 'relaxed ' : ''}SIMD` +
+        `${model.threads > 1 ? ` on ${model.threads} threads` : ''}.`;
     showModel(description, name, paragraphs);
     $('first-model').hidden = name === 'The model of this page';
     if (photo !== null) await answerPhoto();
@@ -167,23 +170,23 @@ async function readCard() {
 
 // ---- offline ----
 
-async function startOffline(relaxed) {
+async function startOffline() {
     if (navigator.serviceWorker === undefined) return;
     navigator.serviceWorker.onmessage = ({ data }) => {
         if (data.offline) $('offline').textContent = 'It works offline, too.';
     };
     await navigator.serviceWorker.register('sw.js');
     const { active } = await navigator.serviceWorker.ready;
-    active.postMessage({ keep: [`module/vit${relaxed ? '-relaxed' : ''}.wasm`] });
+    const name = `module/vit${relaxed ? '-relaxed' : ''}`;
+    active.postMessage({ keep: [`${name}.wasm`, `${name}-threads.wasm`] });
 }
 
 async function start() {
     startPhotos();
     startModels();
-    const { relaxed } = await run('engine');
-    $('engine').textContent = `This browser runs it with ${relaxed ? 'relaxed ' : ''}SIMD.`;
+    ({ relaxed } = await run('engine'));
     await Promise.allSettled([readCard(), startSamples()]);
-    if (await openModel(MODEL)) await startOffline(relaxed).catch(() => {}); // it works all the same
+    if (await openModel(MODEL)) await startOffline().catch(() => {}); // it works all the same
 }
 
 start().catch((error) => tellError(error.message));

@@ -21,10 +21,20 @@ async function removeOthers() {
     await clients.claim();
 }
 
+// A page may share memory among threads only if its server says that it is alone; servers for static files
+// seldom can, so it is said here, from the second visit on.
+function isolated(response) {
+    if (!response.ok) return response;
+    const { body, status, statusText } = response, headers = new Headers(response.headers);
+    headers.set('Cross-Origin-Opener-Policy', 'same-origin');
+    headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
+    return new Response(body, { status, statusText, headers });
+}
+
 async function answer(request) {
     const cache = await caches.open(VERSION);
     const kept = await cache.match(request.mode === 'navigate' ? './' : request, { ignoreSearch: true });
-    return kept ?? fetch(request);
+    return isolated(kept ?? await fetch(request));
 }
 
 addEventListener('install', (event) => event.waitUntil(keep(FILES)));

@@ -82,8 +82,9 @@ export async function showHeat(attention, config, pixels) {
     context.imageSmoothingQuality = 'high';
     context.drawImage(bitmap, x * scale, y * scale, width * scale, height * scale);
     bitmap.close();
-    $('looked').textContent = `It looked most at the ${placeOf(attention)} of the picture ` +
-        '(attention rollout; bright is more).';
+    const isPart = width * height < 0.99 * pixels.width * pixels.height;
+    $('looked').textContent = `It looked most at the ${placeOf(attention)} of ` +
+        (isPart ? 'the part that it sees, which is in colour' : 'the picture') + ' (attention rollout; bright is more).';
 }
 
 // ---- the answer ----

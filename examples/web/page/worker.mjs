@@ -6,7 +6,7 @@ let backbone = null; // what was loaded from a file
 let current = null; // what answers: the backbone, or what it has been taught
 let taughtFile = null;
 
-const describe = ({ config, labels, fileSize }) => ({ config, labels, fileSize });
+const describe = ({ config, labels, fileSize, threads }) => ({ config, labels, fileSize, threads });
 
 async function openBackbone(source, id) {
     const model = await load(source, { onProgress: (progress) => postMessage({ id, progress }) });
