@@ -5,10 +5,15 @@
    outside its buffers for a JPEG whose Huffman table claims more than 256 codes (nothings/stb issue
    1289), for 16-bit PGM (1166), and for a 16-bit PNG of 700 megapixels. So a JPEG's tables are
    examined first, PPM and PGM are read here, and the size is bounded. Its heap buffers are cleared, so
-   that no old memory gets into a picture. */
+   that no old memory gets into a picture, and none is larger than the picture's head lets expect.
+
+   Valid files that it refuses or gets wrong are handed to it with another head: JPEGs without Huffman
+   tables, or with bytes between their segments; BMPs of OS/2 with a palette, and of 24 or 32 bits with
+   one. */
 
 #include "picture.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,20 +28,44 @@
 #define STBI_FAILURE_USERMSG
 #define STBI_MAX_DIMENSIONS (1 << 20)
 #define STBI_ASSERT(x) ((void)0)
-#define STBI_MALLOC(size) calloc(1, size)
-#define STBI_REALLOC(pointer, size) realloc(pointer, size)
+#define STBI_MALLOC(size) stb_allocate(NULL, size)
+#define STBI_REALLOC(pointer, size) stb_allocate(pointer, size)
 #define STBI_FREE(pointer) free(pointer)
+static void *stb_allocate(void *old, size_t size);
 #include <stb/stb_image.h>
 
 typedef unsigned char byte;
 
 #define CUT_SHORT "the file is cut short"
 
+const char picture_beyond_memory[] = "takes more memory than is allowed";
+const char picture_beyond_stream[] = "more bytes on standard input than are allowed";
+const char picture_beyond_scans[] = "a JPEG of more scans than are allowed";
+
 /* What a file's headers say about the picture. */
 typedef struct picture_header {
     int width, height;
     int orientation;
+    double memory;  /* bytes that decoding takes at most, beside those of the file */
+    int is_patched; /* 1: stb_image needs another head */
 } picture_header;
+
+/* Bytes that stb_image may have in one piece, in this thread. */
+static STBI_THREAD_LOCAL size_t stb_largest;
+
+static void *stb_allocate(void *old, size_t size) {
+    if (size > stb_largest) return NULL;
+    return old == NULL ? calloc(1, size) : realloc(old, size);
+}
+
+static picture_limits with_defaults(const picture_limits *limits) {
+    picture_limits all = {PICTURE_MEMORY, PICTURE_STREAM, PICTURE_SCANS};
+    if (limits == NULL) return all;
+    if (limits->memory > 0) all.memory = limits->memory;
+    if (limits->stream > 0) all.stream = limits->stream;
+    if (limits->scans > 0) all.scans = limits->scans;
+    return all;
+}
 
 static unsigned read_u16be(const byte *p) {
     return (unsigned)p[0] << 8 | p[1];
@@ -56,40 +85,47 @@ static unsigned long read_u32le(const byte *p) {
 
 /* ---- reading ---- */
 
-static const char *read_stream(FILE *file, byte **bytes, size_t *size) {
+/* Not more than `most` bytes: of a longer file one more is read, so that it is noticed. */
+static const char *read_stream(FILE *file, size_t most, const char *beyond, byte **bytes,
+                               size_t *size) {
     size_t used = 0, capacity = 0;
     byte *buffer = NULL;
+    const char *error = NULL;
     for (;;) {
         if (used == capacity) {
             size_t larger = capacity == 0 ? 65536 : capacity * 2;
+            if (larger > most) larger = most + 1;
             byte *grown = larger > capacity ? (byte *)realloc(buffer, larger) : NULL;
-            if (grown == NULL) {
-                free(buffer);
-                return "out of memory";
-            }
+            error = larger > capacity ? "out of memory" : beyond;
+            if (grown == NULL) break;
             buffer = grown;
             capacity = larger;
         }
         size_t got = fread(buffer + used, 1, capacity - used, file);
+        error = ferror(file) ? strerror(errno) : NULL;
         if (got == 0) break;
         used += got;
     }
-    if (ferror(file)) {
-        free(buffer);
-        return "cannot be read";
-    }
+    if (error != NULL) free(buffer);
     *bytes = buffer;
     *size = used;
-    return NULL;
+    return error;
+}
+
+const char *picture_read_file_within(const char *path, unsigned char **bytes, size_t *size,
+                                     const picture_limits *limits) {
+    const picture_limits l = with_defaults(limits);
+    if (strcmp(path, "-") == 0)
+        return read_stream(stdin, l.stream, picture_beyond_stream, bytes, size);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return strerror(errno);
+    const char *error = read_stream(file, l.memory, picture_beyond_memory, bytes, size);
+    fclose(file);
+    return error;
 }
 
 const char *picture_read_file(const char *path, unsigned char **bytes, size_t *size) {
-    if (strcmp(path, "-") == 0) return read_stream(stdin, bytes, size);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) return "cannot be opened";
-    const char *error = read_stream(file, bytes, size);
-    fclose(file);
-    return error;
+    return picture_read_file_within(path, bytes, size, NULL);
 }
 
 /* ---- EXIF: a TIFF file, of which only the first directory is read ---- */
@@ -149,28 +185,52 @@ static int jpeg_tables_are_sound(const byte *data, size_t size) {
 typedef struct jpeg_facts {
     int components;
     int adobe_transform; /* -1: not given */
-    int seen_exif, seen_pixels;
+    int seen_exif, seen_tables, scans;
 } jpeg_facts;
 
 static int holds(const byte *data, size_t size, const char *magic, size_t magic_size) {
     return size >= magic_size && memcmp(data, magic, magic_size) == 0;
 }
 
+/* What stb_image takes for the blocks of a component, one byte a sample, three in progressive ones, and
+   for the pixels. frame: what follows height and width: the number of components, and of each its
+   number, sampling factors, table. */
+static double jpeg_memory(const picture_header *header, const byte *frame, int is_progressive) {
+    double most_across = 1, most_down = 1, sum = 0, pixels;
+    for (int i = 0; i < frame[0]; i++) {
+        int across = frame[2 + 3 * i] >> 4, down = frame[2 + 3 * i] & 15;
+        if (across > most_across) most_across = across;
+        if (down > most_down) most_down = down;
+        sum += across * down;
+    }
+    pixels = ceil(header->width / (8 * most_across)) * ceil(header->height / (8 * most_down)) * 64;
+    return pixels * (sum * (is_progressive ? 3 : 1) + 3 * most_across * most_down);
+}
+
+/* SOF: precision, height, width, components. */
+static const char *examine_jpeg_frame(int marker, const byte *data, size_t size, jpeg_facts *facts,
+                                      picture_header *header) {
+    if (size < 6 || size < 6 + 3u * data[5] || facts->components > 0) return "Corrupt JPEG";
+    header->height = (int)read_u16be(data + 1);
+    header->width = (int)read_u16be(data + 3);
+    facts->components = data[5];
+    header->memory = jpeg_memory(header, data + 5, marker == 0xC2);
+    return NULL;
+}
+
 static const char *examine_jpeg_segment(int marker, const byte *data, size_t size,
                                         jpeg_facts *facts, picture_header *header) {
     if (marker == 0xC4) { /* DHT */
+        facts->seen_tables |= facts->scans == 0;
         if (!jpeg_tables_are_sound(data, size)) return "Corrupt JPEG";
-    } else if (marker >= 0xC0 && marker <= 0xC2) { /* SOF: precision, height, width, components */
-        if (size < 6) return "Corrupt JPEG";
-        header->height = (int)read_u16be(data + 1);
-        header->width = (int)read_u16be(data + 3);
-        facts->components = data[5];
+    } else if (marker >= 0xC0 && marker <= 0xC2) {
+        return examine_jpeg_frame(marker, data, size, facts, header);
     } else if (marker >= 0xC3 && marker <= 0xCF) {
         return "arithmetic-coded, lossless and hierarchical JPEG are not supported";
     } else if (marker == 0xDA) { /* SOS: EXIF has to come before it */
-        facts->seen_pixels = 1;
+        facts->scans++;
     } else if (marker == 0xE1 && holds(data, size, "Exif\0\0", 6)) { /* APP1: the first counts */
-        if (!facts->seen_exif && !facts->seen_pixels)
+        if (!facts->seen_exif && facts->scans == 0)
             header->orientation = picture_exif_orientation(data + 6, size - 6);
         facts->seen_exif = 1;
     } else if (marker == 0xEE && size >= 12 && holds(data, size, "Adobe\0", 6)) { /* APP14 */
@@ -182,7 +242,7 @@ static const char *examine_jpeg_segment(int marker, const byte *data, size_t siz
 /* With four components, stb_image and Pillow agree on what Adobe's marker declares: 0 CMYK, 2
    YCCK. */
 static const char *examine_jpeg_facts(const jpeg_facts *facts) {
-    if (!facts->seen_pixels) return CUT_SHORT;
+    if (facts->scans == 0) return CUT_SHORT;
     if (facts->components != 4) return NULL;
     if (facts->adobe_transform == 0 || facts->adobe_transform == 2) return NULL;
     return "CMYK JPEG without an Adobe marker that tells its colours";
@@ -190,11 +250,14 @@ static const char *examine_jpeg_facts(const jpeg_facts *facts) {
 
 /* Segments: marker, length u16 with its own two bytes, data. After SOS there are pixels until the next
    marker. */
-static const char *examine_jpeg(const byte *bytes, size_t size, picture_header *header) {
-    jpeg_facts facts = {0, -1, 0, 0};
+static const char *examine_jpeg(const byte *bytes, size_t size, int most_scans,
+                                picture_header *header) {
+    jpeg_facts facts = {0, -1, 0, 0, 0};
     size_t at = 2;
     for (;;) {
+        size_t before = at;
         int marker = next_jpeg_marker(bytes, size, &at);
+        if (facts.scans == 0 && at > before + 2) header->is_patched = 1;
         if (marker == 0xD9) return examine_jpeg_facts(&facts); /* EOI */
         if (marker == 0 || size - at < 2) return CUT_SHORT;
         size_t length = read_u16be(bytes + at);
@@ -203,15 +266,122 @@ static const char *examine_jpeg(const byte *bytes, size_t size, picture_header *
         const byte *data = bytes + at + 2;
         const char *error = examine_jpeg_segment(marker, data, length - 2, &facts, header);
         if (error != NULL) return error;
+        if (marker == 0xDA && !facts.seen_tables) header->is_patched = 1;
+        if (facts.scans > most_scans) return picture_beyond_scans;
         at += length;
     }
 }
 
+/* The tables that are meant where there are none (T.81, K.3): DHT, with its marker and length, for
+   luminance and chrominance. */
+static const byte usual_tables[] = {
+    0xFF, 0xC4, 0x00, 0x1F, 0x00, 0x00, 0x01, 0x05, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A,
+    0x0B, 0xFF, 0xC4, 0x00, 0xB5, 0x10, 0x00, 0x02, 0x01, 0x03, 0x03, 0x02, 0x04, 0x03, 0x05, 0x05,
+    0x04, 0x04, 0x00, 0x00, 0x01, 0x7D, 0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31,
+    0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xA1, 0x08, 0x23, 0x42,
+    0xB1, 0xC1, 0x15, 0x52, 0xD1, 0xF0, 0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0A, 0x16, 0x17, 0x18,
+    0x19, 0x1A, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3A, 0x43,
+    0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5A, 0x63,
+    0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A, 0x83,
+    0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A,
+    0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6, 0xB7, 0xB8,
+    0xB9, 0xBA, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6,
+    0xD7, 0xD8, 0xD9, 0xDA, 0xE1, 0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF1, 0xF2,
+    0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFF, 0xC4, 0x00, 0x1F, 0x01, 0x00, 0x03, 0x01,
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02,
+    0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0xFF, 0xC4, 0x00, 0xB5, 0x11, 0x00, 0x02,
+    0x01, 0x02, 0x04, 0x04, 0x03, 0x04, 0x07, 0x05, 0x04, 0x04, 0x00, 0x01, 0x02, 0x77, 0x00, 0x01,
+    0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22,
+    0x32, 0x81, 0x08, 0x14, 0x42, 0x91, 0xA1, 0xB1, 0xC1, 0x09, 0x23, 0x33, 0x52, 0xF0, 0x15, 0x62,
+    0x72, 0xD1, 0x0A, 0x16, 0x24, 0x34, 0xE1, 0x25, 0xF1, 0x17, 0x18, 0x19, 0x1A, 0x26, 0x27, 0x28,
+    0x29, 0x2A, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3A, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A,
+    0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5A, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A,
+    0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89,
+    0x8A, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7,
+    0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xC2, 0xC3, 0xC4, 0xC5,
+    0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xE2, 0xE3,
+    0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA,
+};
+
+/* The same picture with nothing between its segments, and with the usual tables in front, which its own
+   replace; to be freed. */
+static byte *patch_jpeg(const byte *bytes, size_t size, size_t *patched_size) {
+    byte *patched = (byte *)malloc(size + sizeof(usual_tables)), *out = patched;
+    size_t at = 2;
+    if (patched == NULL) return NULL;
+    memcpy(out, bytes, 2);
+    memcpy(out + 2, usual_tables, sizeof(usual_tables));
+    out += 2 + sizeof(usual_tables);
+    for (int marker = 0; marker != 0xDA;) { /* examine_jpeg has found them all */
+        marker = next_jpeg_marker(bytes, size, &at);
+        size_t length = read_u16be(bytes + at);
+        memcpy(out, bytes + at - 2, length + 2);
+        out += length + 2;
+        at += length;
+    }
+    memcpy(out, bytes + at, size - at);
+    *patched_size = (size_t)(out - patched) + size - at;
+    return patched;
+}
+
 /* ---- PNG ---- */
+
+/* What stb_image takes: the filtered rows and the pixels, twice and a half where they are interlaced;
+   then the pixels and three bytes for each, or six where there are 16 bits. */
+static double png_memory(const byte *header) {
+    static const int channels_of[] = {1, 0, 3, 1, 2, 0, 4};
+    double pixels = (double)read_u32be(header) * (double)read_u32be(header + 4);
+    int bits = header[8], colour = header[9], is_palette = colour == 3, wide = bits == 16;
+    int channels = colour <= 6 ? channels_of[colour] : 4, with_alpha = channels % 2;
+    double raw = pixels * channels * bits / 8 + (double)read_u32be(header + 4) * 2;
+    double own = pixels * (channels + with_alpha) * (wide ? 2 : 1);
+    double first = raw + own * (header[12] != 0 ? 2.5 : 1);
+    double second = own + pixels * (wide ? 6 + 3 : is_palette ? 4 + 3 : 3);
+    return first > second ? first : second;
+}
+
+/* A digit in hexadecimal, or -1. */
+static int read_digit(byte c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What ImageMagick writes: a line break, the profile's name, its size, each on a line, and the bytes in
+   hexadecimal. */
+static int text_orientation(const char *text, size_t size) {
+    byte exif[4096];
+    size_t at = 0, count = 0;
+    for (int lines = 0; at < size && lines < 3; at++) lines += text[at] == '\n';
+    for (; at + 1 < size && count < sizeof(exif); at++) {
+        int high = read_digit((byte)text[at]), low = read_digit((byte)text[at + 1]);
+        if (high < 0 || low < 0) continue; /* a line break */
+        exif[count++] = (byte)(high << 4 | low);
+        at++;
+    }
+    if (!holds(exif, count, "Exif\0\0", 6)) return 1;
+    return picture_exif_orientation(exif + 6, count - 6);
+}
+
+/* tEXt: a keyword, NUL, text; zTXt: a keyword, NUL, the method 0, deflated text. Of a profile that is
+   larger than any orientation is far, the beginning is enough. */
+static int png_text_orientation(const byte *data, size_t size, int is_deflated) {
+    static const char keyword[] = "Raw profile type exif";
+    char text[3 * 4096];
+    if (!holds(data, size, keyword, sizeof(keyword))) return 1;
+    data += sizeof(keyword);
+    size -= sizeof(keyword);
+    if (!is_deflated) return text_orientation((const char *)data, size);
+    if (size < 1 || size > INT_MAX) return 1;
+    int length =
+        stbi_zlib_decode_buffer(text, (int)sizeof(text), (const char *)data + 1, (int)size - 1);
+    return length < 0 ? 1 : text_orientation(text, (size_t)length);
+}
 
 /* Chunks: length u32, type, data, checksum u32. */
 static const char *examine_png(const byte *bytes, size_t size, picture_header *header) {
     size_t at = 8;
+    int in_text = 1; /* orientation, which counts where there is no eXIf */
     for (;;) {
         if (size - at < 12) return CUT_SHORT;
         size_t length = read_u32be(bytes + at);
@@ -225,23 +395,34 @@ static const char *examine_png(const byte *bytes, size_t size, picture_header *h
                 return "Corrupt PNG";
             header->width = (int)read_u32be(data);
             header->height = (int)read_u32be(data + 4);
+            header->memory = png_memory(data) + 2.0 * (double)size; /* IDAT in one piece */
         }
-        if (memcmp(type, "eXIf", 4) == 0) /* allowed before and after the pixels */
+        if (memcmp(type, "eXIf", 4) == 0) { /* allowed before and after the pixels */
             header->orientation = picture_exif_orientation(data, length);
-        if (memcmp(type, "IEND", 4) == 0) return NULL;
+        }
+        if (memcmp(type, "tEXt", 4) == 0 || memcmp(type, "zTXt", 4) == 0) {
+            int found = png_text_orientation(data, length, type[0] == 'z');
+            if (found != 1) in_text = found;
+        }
+        if (memcmp(type, "IEND", 4) == 0) break;
     }
+    if (header->orientation == 1) header->orientation = in_text;
+    return NULL;
 }
 
 /* ---- BMP ---- */
 
+enum { BMP_FILE_HEADER = 14, BMP_CORE = 12, BMP_INFO = 40 };
+
 /* File header: "BM", 8 bytes, u32 offset of the pixels. Then a second header, which starts with its own
    size: 12 with u16 width and height, or more with i32 ones and a negative height for top-down
-   pictures. */
+   pictures, and with u32 compression. */
 static const char *examine_bmp(const byte *bytes, size_t size, picture_header *header) {
-    unsigned long width, height;
-    size_t bits;
-    if (size < 30) return CUT_SHORT;
-    if (read_u32le(bytes + 14) == 12) {
+    unsigned long width, height, compression = 0;
+    size_t bits, second;
+    if (size < 34) return CUT_SHORT;
+    second = read_u32le(bytes + BMP_FILE_HEADER);
+    if (second == BMP_CORE) {
         width = read_u16le(bytes + 18);
         height = read_u16le(bytes + 20);
         bits = read_u16le(bytes + 24);
@@ -249,15 +430,54 @@ static const char *examine_bmp(const byte *bytes, size_t size, picture_header *h
         width = read_u32le(bytes + 18);
         height = read_u32le(bytes + 22);
         bits = read_u16le(bytes + 28);
+        compression = read_u32le(bytes + 30);
         if (height > INT_MAX) height = 0xFFFFFFFF - height + 1;
     }
     if (width > STBI_MAX_DIMENSIONS || height > STBI_MAX_DIMENSIONS || bits > 32)
         return "Corrupt BMP";
+    if (compression == 1 || compression == 2) return "BMP with RLE is not supported";
+    if (compression == 4 || compression == 5)
+        return "BMP with a JPEG or PNG in it is not supported";
     size_t offset = read_u32le(bytes + 10), row_size = (width * bits + 31) / 32 * 4;
     if (offset > size || (row_size > 0 && height > (size - offset) / row_size)) return CUT_SHORT;
     header->width = (int)width;
     header->height = (int)height;
+    header->memory = 3.0 * (double)width * (double)height;
+    size_t end = BMP_FILE_HEADER + second;
+    if (second == BMP_CORE) header->is_patched = bits < 16 && offset > end;
+    else header->is_patched = bits >= 24 && compression == 0 && offset > end;
     return NULL;
+}
+
+static void put_u32le(byte *out, size_t value) {
+    for (int i = 0; i < 4; i++) out[i] = (byte)(value >> (8 * i) & 255);
+}
+
+/* The same picture with a header of 40 bytes where it had 12, each colour in four bytes where it had
+   three, and without a palette where no pixel refers to it; to be freed. */
+static byte *patch_bmp(const byte *bytes, size_t size, size_t *patched_size) {
+    size_t offset = read_u32le(bytes + 10), second = read_u32le(bytes + BMP_FILE_HEADER);
+    int is_core = second == BMP_CORE;
+    size_t bits = is_core ? read_u16le(bytes + 24) : 32, room = is_core ? BMP_INFO : second;
+    size_t colours = is_core ? (offset - BMP_FILE_HEADER - BMP_CORE) / 3 : 0;
+    if (is_core && colours > (size_t)1 << bits) colours = (size_t)1 << bits;
+    size_t head = BMP_FILE_HEADER + room + 4 * colours;
+    byte *patched = (byte *)calloc(1, head + size - offset);
+    if (patched == NULL) return NULL;
+    memcpy(patched, bytes, BMP_FILE_HEADER + (is_core ? 0 : second));
+    put_u32le(patched + 10, head);
+    if (is_core) {
+        put_u32le(patched + 14, BMP_INFO);
+        put_u32le(patched + 18, read_u16le(bytes + 18));
+        put_u32le(patched + 22, read_u16le(bytes + 20));
+        memcpy(patched + 26, bytes + 22, 4); /* planes and bits */
+        put_u32le(patched + 46, colours);
+    }
+    for (size_t i = 0; i < colours; i++)
+        memcpy(patched + BMP_FILE_HEADER + BMP_INFO + 4 * i, bytes + 26 + 3 * i, 3);
+    memcpy(patched + head, bytes + offset, size - offset);
+    *patched_size = head + size - offset;
+    return patched;
 }
 
 /* ---- PPM and PGM: "P6" or "P5", width, height, maximum, one white space, samples ---- */
@@ -297,7 +517,14 @@ static const char *check_size(const picture_header *header) {
     return NULL;
 }
 
-static const char *decode_pnm(const byte *bytes, size_t size, picture_header *header, byte **rgb) {
+/* Bytes of the file, of its other form if there is one, and of decoding. */
+static const char *check_memory(const picture_header *header, size_t size, size_t most) {
+    double memory = header->memory + (double)size * (header->is_patched ? 2 : 1);
+    return memory > (double)most ? picture_beyond_memory : NULL;
+}
+
+static const char *decode_pnm(const byte *bytes, size_t size, const picture_limits *limits,
+                              picture_header *header, byte **rgb) {
     size_t at = 2, channels = bytes[1] == '6' ? 3 : 1;
     long width = read_pnm_number(bytes, size, &at);
     long height = width < 0 ? -1 : read_pnm_number(bytes, size, &at);
@@ -306,6 +533,8 @@ static const char *decode_pnm(const byte *bytes, size_t size, picture_header *he
     header->width = (int)width;
     header->height = (int)height;
     const char *error = check_size(header);
+    header->memory = 3.0 * (double)width * (double)height;
+    if (error == NULL) error = check_memory(header, size, limits->memory);
     if (error != NULL) return error;
 
     size_t pixels = (size_t)width * (size_t)height, sample_size = maximum > 255 ? 2 : 1;
@@ -322,32 +551,56 @@ static const char *decode_pnm(const byte *bytes, size_t size, picture_header *he
 
 /* ---- decoding ---- */
 
+/* stb_image's own reading of the head has to be the same, before it takes memory. */
 static const char *decode_by_stb(const byte *bytes, size_t size, const picture_header *header,
                                  byte **rgb) {
+    enum { SMALLEST = 1 << 20 }; /* its own structs, and files that are mostly text */
     int width, height, channels;
-    const char *error = check_size(header);
-    if (error != NULL) return error;
     if (size > INT_MAX) return "the file is too large";
+    stb_largest = (size_t)header->memory + SMALLEST;
+    if (stbi_info_from_memory(bytes, (int)size, &width, &height, &channels) &&
+        (width != header->width || height != header->height))
+        return "the file contradicts itself about its size";
     *rgb = stbi_load_from_memory(bytes, (int)size, &width, &height, &channels, 3);
-    if (*rgb == NULL) {
-        error = stbi_failure_reason(); /* NULL after some failures */
-        return error != NULL ? error : "damaged, or too large for the memory";
-    }
-    if (width == header->width && height == header->height) return NULL;
-    free(*rgb);
-    return "the file contradicts itself about its size";
+    if (*rgb != NULL) return NULL;
+    const char *error = stbi_failure_reason(); /* NULL after some failures */
+    return error != NULL ? error : "damaged, or too large for the memory";
 }
 
-static const char *decode_any(const byte *bytes, size_t size, picture_header *header, byte **rgb) {
+/* With another head where that is needed. patch: what makes it, or NULL. */
+static const char *decode_file(const byte *bytes, size_t size, const picture_limits *limits,
+                               const picture_header *header,
+                               byte *(*patch)(const byte *, size_t, size_t *), byte **rgb) {
+    const char *error = check_size(header);
+    if (error == NULL) error = check_memory(header, size, limits->memory);
+    if (error != NULL) return error;
+    if (!header->is_patched) return decode_by_stb(bytes, size, header, rgb);
+    byte *patched = patch(bytes, size, &size);
+    if (patched == NULL) return "out of memory";
+    error = decode_by_stb(patched, size, header, rgb);
+    free(patched);
+    return error;
+}
+
+static const char *decode_any(const byte *bytes, size_t size, const picture_limits *limits,
+                              picture_header *header, byte **rgb) {
+    byte *(*patch)(const byte *, size_t, size_t *) = NULL;
     const char *error;
     if (size == 0) return "the file is empty";
     if (holds(bytes, size, "P6", 2) || holds(bytes, size, "P5", 2))
-        return decode_pnm(bytes, size, header, rgb);
-    if (holds(bytes, size, "\xFF\xD8\xFF", 3)) error = examine_jpeg(bytes, size, header);
-    else if (holds(bytes, size, "\x89PNG\r\n\x1A\n", 8)) error = examine_png(bytes, size, header);
-    else if (holds(bytes, size, "BM", 2)) error = examine_bmp(bytes, size, header);
-    else error = "not a JPEG, PNG, BMP, PPM (P6) or PGM (P5) file";
-    return error != NULL ? error : decode_by_stb(bytes, size, header, rgb);
+        return decode_pnm(bytes, size, limits, header, rgb);
+    if (holds(bytes, size, "\xFF\xD8\xFF", 3)) {
+        error = examine_jpeg(bytes, size, limits->scans, header);
+        patch = patch_jpeg;
+    } else if (holds(bytes, size, "\x89PNG\r\n\x1A\n", 8)) {
+        error = examine_png(bytes, size, header);
+    } else if (holds(bytes, size, "BM", 2)) {
+        error = examine_bmp(bytes, size, header);
+        patch = patch_bmp;
+    } else {
+        error = "not a JPEG, PNG, BMP, PPM (P6) or PGM (P5) file";
+    }
+    return error != NULL ? error : decode_file(bytes, size, limits, header, patch, rgb);
 }
 
 void picture_orient(vit_image *image, int orientation) {
@@ -372,10 +625,12 @@ void picture_orient(vit_image *image, int orientation) {
     }
 }
 
-const char *picture_decode(picture *out, const unsigned char *bytes, size_t size) {
-    picture_header header = {0, 0, 1};
+const char *picture_decode_within(picture *out, const unsigned char *bytes, size_t size,
+                                  const picture_limits *limits) {
+    const picture_limits l = with_defaults(limits);
+    picture_header header = {0, 0, 1, 0, 0};
     byte *rgb = NULL;
-    const char *error = decode_any(bytes, size, &header, &rgb);
+    const char *error = decode_any(bytes, size, &l, &header, &rgb);
     if (error != NULL) return error;
     const vit_image image = {rgb, header.width, header.height, (ptrdiff_t)header.width * 3, 3, 1};
     out->rgb = rgb;
@@ -384,14 +639,22 @@ const char *picture_decode(picture *out, const unsigned char *bytes, size_t size
     return NULL;
 }
 
-const char *picture_load(picture *out, const char *path) {
-    unsigned char *bytes;
-    size_t size;
-    const char *error = picture_read_file(path, &bytes, &size);
+const char *picture_decode(picture *out, const unsigned char *bytes, size_t size) {
+    return picture_decode_within(out, bytes, size, NULL);
+}
+
+const char *picture_load_within(picture *out, const char *path, const picture_limits *limits) {
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    const char *error = picture_read_file_within(path, &bytes, &size, limits);
     if (error != NULL) return error;
-    error = picture_decode(out, bytes, size);
+    error = picture_decode_within(out, bytes, size, limits);
     free(bytes);
     return error;
+}
+
+const char *picture_load(picture *out, const char *path) {
+    return picture_load_within(out, path, NULL);
 }
 
 void picture_free(picture *out) {

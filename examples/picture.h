@@ -14,7 +14,10 @@
      BMP       equal; RLE is an error
      PPM, PGM  equal, binary (P6, P5) only; but 16-bit grey is scaled, where Pillow clips it
 
-   The EXIF orientation in a JPEG's APP1 or a PNG's eXIf is applied; one in XMP is not.
+   The EXIF orientation in a JPEG's APP1, a PNG's eXIf or a PNG's text as ImageMagick writes it is
+   applied; one in XMP is not.
+
+   What a picture costs is told from its head and bounded before any memory is taken for it.
 
    Every function may be called from any thread. */
 
@@ -30,14 +33,33 @@ typedef struct picture {
     unsigned char *rgb; /* as decoded; belongs to the picture */
 } picture;
 
+/* What a picture may cost. 0 stands for the default. */
+typedef struct picture_limits {
+    size_t memory; /* bytes: the file, its pixels, and what is between: PICTURE_MEMORY */
+    size_t stream; /* bytes of standard input: PICTURE_STREAM */
+    int scans;     /* of a JPEG: PICTURE_SCANS */
+} picture_limits;
+
+#define PICTURE_MEMORY ((size_t)256 << 20) /* e.g. 59 million pixels of JPEG, 34 if progressive */
+#define PICTURE_STREAM ((size_t)64 << 20)
+#define PICTURE_SCANS 64 /* libjpeg writes 10 */
+
+/* What exceeds a limit gives one of these. */
+extern const char picture_beyond_memory[], picture_beyond_stream[], picture_beyond_scans[];
+
 /* These return NULL, or a constant string in English that says what is wrong. Free a picture after
-   success only. */
+   success only. limits: NULL stands for the defaults, which those without have. */
 const char *picture_load(picture *out, const char *path); /* "-" reads standard input */
+const char *picture_load_within(picture *out, const char *path, const picture_limits *limits);
 const char *picture_decode(picture *out, const unsigned char *bytes, size_t size);
+const char *picture_decode_within(picture *out, const unsigned char *bytes, size_t size,
+                                  const picture_limits *limits);
 void picture_free(picture *out);
 
 /* A whole file in memory, for free(). "-" reads standard input. */
 const char *picture_read_file(const char *path, unsigned char **bytes, size_t *size);
+const char *picture_read_file_within(const char *path, unsigned char **bytes, size_t *size,
+                                     const picture_limits *limits);
 
 /* The orientation, 1 to 8, in a block of EXIF, which starts with II or MM; 1 if it has none or is
    damaged. */

@@ -83,12 +83,20 @@ void classifier_stop(classifier *c) {
 
 /* ---- the model's input ---- */
 
+/* With the option that is the way out. */
+static const char *name_option(const char *error) {
+    if (error == picture_beyond_memory) return "takes more memory to decode than --max-memory says";
+    if (error == picture_beyond_scans) return "a JPEG of more scans than --max-scans says";
+    if (error == picture_beyond_stream) return "more bytes on standard input than --max-input says";
+    return error;
+}
+
 static const char *read_tensor(classifier *c, const char *path) {
     unsigned char *bytes;
     size_t size, expected = vit_pixels_count(c->model, &c->options) * sizeof(float);
     double begin = milliseconds();
-    const char *error = picture_read_file(path, &bytes, &size);
-    if (error != NULL) return error;
+    const char *error = picture_read_file_within(path, &bytes, &size, &c->settings->limits);
+    if (error != NULL) return name_option(error);
     if (size == expected) memcpy(c->pixels, bytes, expected);
     free(bytes);
     c->view.time.decode = milliseconds() - begin;
@@ -111,8 +119,8 @@ static const char *preprocess(classifier *c, const picture *p) {
 static const char *read_picture(classifier *c, const char *path) {
     picture p;
     double begin = milliseconds();
-    const char *error = picture_load(&p, path);
-    if (error != NULL) return error;
+    const char *error = picture_load_within(&p, path, &c->settings->limits);
+    if (error != NULL) return name_option(error);
     double decoded = milliseconds();
     c->view.width = p.image.width;
     c->view.height = p.image.height;

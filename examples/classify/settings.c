@@ -52,9 +52,16 @@ static const char usage[] =
     "      --similar WHERE show which pictures of WHERE are most like each PICTURE, by the cosine\n"
     "                      of their embeddings, instead of classes. WHERE is a folder, or an .npy\n"
     "                      that --embed wrote, with the .txt beside it\n"
+    "      --max-memory MB refuse pictures that take more memory to decode, by their size and "
+    "number\n"
+    "                      of colours (256)\n"
+    "      --max-scans N   refuse JPEGs of more scans: many empty ones take long (64)\n"
+    "      --max-input MB  refuse more than that on standard input (64)\n"
     "  -h, --help          show this\n"
     "      --version       show the version\n"
-    "\n"
+    "\n";
+
+static const char usage_notes[] =
     "JSON: {\"file\", \"model\", \"width\", \"height\", \"output\", \"top\": [{\"index\", "
     "\"label\",\n"
     "\"score\"}...], \"logits\": [...]}, best class first, or {\"file\", \"model\", \"error\"}. "
@@ -87,8 +94,9 @@ static void wrong_usage(const char *format, ...) {
     exit(EXIT_USAGE);
 }
 
-static void show(const char *text) {
+static void show(const char *text, const char *more) {
     fputs(text, stdout);
+    fputs(more, stdout);
     exit(EXIT_SUCCESS);
 }
 
@@ -99,6 +107,11 @@ static int parse_count(const char *option, const char *text, long max) {
     if (end == text || *end != '\0' || value < 1 || value > max)
         wrong_usage("%s takes a number from 1 to %ld, not '%s'", option, max, text);
     return (int)value;
+}
+
+/* Megabytes, up to a terabyte, or what a pointer can reach; in bytes. */
+static size_t parse_megabytes(const char *option, const char *text) {
+    return (size_t)parse_count(option, text, sizeof(size_t) > 4 ? 1 << 20 : 1 << 11) << 20;
 }
 
 /* VIT_ISA_BEST for NULL; ends the program if the name is unknown. */
@@ -157,6 +170,9 @@ enum {
     OPTION_HEAD,
     OPTION_EMBED,
     OPTION_SIMILAR,
+    OPTION_MAX_MEMORY,
+    OPTION_MAX_SCANS,
+    OPTION_MAX_INPUT,
     OPTION_VERSION
 };
 
@@ -178,6 +194,9 @@ static const struct option options[] = {
     {"head", required_argument, NULL, OPTION_HEAD},
     {"embed", required_argument, NULL, OPTION_EMBED},
     {"similar", required_argument, NULL, OPTION_SIMILAR},
+    {"max-memory", required_argument, NULL, OPTION_MAX_MEMORY},
+    {"max-scans", required_argument, NULL, OPTION_MAX_SCANS},
+    {"max-input", required_argument, NULL, OPTION_MAX_INPUT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -237,12 +256,22 @@ static void parse_option(settings *s, int option, const char *text) {
     case OPTION_SIMILAR:
         s->similar_path = text;
         break;
+    case OPTION_MAX_MEMORY:
+        s->limits.memory = parse_megabytes("--max-memory", text);
+        break;
+    case OPTION_MAX_SCANS:
+        s->limits.scans = parse_count("--max-scans", text, 1 << 30);
+        break;
+    case OPTION_MAX_INPUT:
+        s->limits.stream = parse_megabytes("--max-input", text);
+        break;
     case OPTION_VERSION:
         show("vit-classify " TEXT(VIT_VERSION_MAJOR) "." TEXT(VIT_VERSION_MINOR) "." TEXT(
-            VIT_VERSION_PATCH) "\n");
+                 VIT_VERSION_PATCH),
+             "\n");
         break;
     case 'h':
-        show(usage);
+        show(usage, usage_notes);
         break;
     default: /* getopt_long has printed the error */
         fputs(short_usage, stderr);

@@ -3,6 +3,7 @@
 #define SETTINGS_H
 
 #include "examples/heatmap.h"
+#include "examples/picture.h"
 #include "vit.h"
 
 enum { EXIT_BAD_INPUT = 1, EXIT_USAGE = 2 };
@@ -28,6 +29,7 @@ typedef struct settings {
     int native;              /* 1: of each picture's aspect ratio */
     const char *heatmap_dir; /* NULL: none */
     heatmap_source heatmap_source;
+    picture_limits limits;
     char *const *pictures; /* [picture_count]: what is named, as it stands there */
     int picture_count;
 } settings;

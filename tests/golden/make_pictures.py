@@ -113,6 +113,54 @@ def make_jpeg():
     FOLDER.joinpath("cmyk_unmarked.jpg").write_bytes(cmyk[: at - 4] + cmyk[at - 2 + size :])
 
 
+def text_chunk(kind, orientation):
+    """EXIF as ImageMagick puts it into a PNG, in the form of 32 bytes: tEXt or zTXt."""
+    data = b"Exif\0\0" + exif(orientation, ">")
+    lines = b"\nexif\n%8d\n" % len(data) + data.hex().encode() + b"\n"
+    keyword = b"Raw profile type exif\0"
+    content = keyword + (b"\0" + zlib.compress(lines) if kind == b"zTXt" else lines)
+    return struct.pack(">L", len(content)) + kind + content + struct.pack(
+        ">L", zlib.crc32(kind + content))
+
+
+def core_bmp(image, bits):
+    """A BMP of OS/2, with a header of 12 bytes and a palette of three bytes a colour."""
+    colours = np.array(image.getpalette()[: 3 << bits], np.uint8)
+    colours = np.resize(colours, 3 << bits).reshape(-1, 3)[:, ::-1].tobytes()
+    pixels = np.asarray(image)[::-1]
+    if bits < 8:
+        pixels = np.packbits(pixels & 1, axis=1)
+    pixels = np.pad(pixels, ((0, 0), (0, -pixels.shape[1] % 4))).tobytes()
+    header = struct.pack("<LHHHH", 12, *image.size, 1, bits)
+    offset = 14 + len(header) + len(colours)
+    return struct.pack("<2sLHHL", b"BM", offset + len(pixels), 0, 0, offset) + (
+        header + colours + pixels)
+
+
+def make_unusual():
+    """What is valid, and stb_image refuses or gets wrong."""
+    rng = np.random.default_rng(2)
+    rgb = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    keep("core8.bmp", core_bmp(rgb.quantize(256), 8))
+    keep("core1.bmp", core_bmp(rgb.quantize(2), 1))
+    bmp = saved(rgb, "BMP")
+    offset = struct.unpack("<L", bmp[10:14])[0]
+    keep("palette24.bmp", bmp[:10] + struct.pack("<L", offset + 1024) + bmp[14:offset]
+         + bytes(1024) + bmp[offset:])
+    for kind, name in ((b"tEXt", "exif_text.png"), (b"zTXt", "exif_ztext.png")):
+        data = saved(rgb, "PNG")
+        keep(name, data[:33] + text_chunk(kind, 6) + data[33:])
+    y, x = np.mgrid[0:16, 0:24]
+    ramp = Image.fromarray(np.stack([x * 10, y * 15, 255 - x * 5], -1).astype(np.uint8))
+    jpeg = saved(ramp, "JPEG", quality=95)
+    frame = jpeg.index(b"\xff\xc0")
+    keep("gap.jpg", jpeg[:frame] + b"\xff\0\0\2" + jpeg[frame:])
+    while b"\xff\xc4" in jpeg:
+        at = jpeg.index(b"\xff\xc4")
+        jpeg = jpeg[:at] + jpeg[at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0] :]
+    keep("no_tables.jpg", jpeg)
+
+
 def main():
     """Everything, from one seed."""
     FOLDER.mkdir(exist_ok=True)
@@ -120,6 +168,7 @@ def main():
     make_png(rng)
     make_others(rng)
     make_jpeg()
+    make_unusual()
 
 
 main()
