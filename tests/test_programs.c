@@ -114,8 +114,8 @@ static void test_a_threshold_is_kept_where_scores_have_one(void **state) {
     assert_int_equal(run("vit-convert --reject-below 1.5 " CHECKPOINT " $T/no.vit"), 1);
     assert_printed("err", "--reject-below: 1.5");
     assert_int_equal(run("vit-convert --reject-below 0 " CHECKPOINT " $T/no.vit"), 1);
-    assert_int_equal(
-        run("vit-convert --output number --reject-below 0.5 " CHECKPOINT " $T/no.vit"), 1);
+    assert_int_equal(run("vit-convert --output number --reject-below 0.5 " CHECKPOINT " $T/no.vit"),
+                     1);
     assert_printed("err", "--reject-below: the output (number)");
     assert_int_equal(count_files("no.vit"), 0);
 }

@@ -290,8 +290,7 @@ int model_writer_next(const model_writer *w, vit_tensor *tensor) {
 void model_writer_end(model_writer *w) {
     assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
-    if (fseek(w->output.file, 0, SEEK_SET) != 0)
-        fail("%s: %s", w->path, strerror(errno));
+    if (fseek(w->output.file, 0, SEEK_SET) != 0) fail("%s: %s", w->path, strerror(errno));
     new_file_write(&w->output, w->head, w->head_size);
     new_file_finish(&w->output);
     new_file_commit(&w->output);
