@@ -435,9 +435,9 @@ static const char *examine_bmp(const byte *bytes, size_t size, picture_header *h
     }
     if (width > STBI_MAX_DIMENSIONS || height > STBI_MAX_DIMENSIONS || bits > 32)
         return "Corrupt BMP";
-    if (compression == 1 || compression == 2) return "BMP with RLE is not supported";
-    if (compression == 4 || compression == 5)
-        return "BMP with a JPEG or PNG in it is not supported";
+    if (compression == 1 || compression == 2)
+        return "BMP with RLE is not read: convert (package imagemagick) makes a PNG of it";
+    if (compression == 4 || compression == 5) return "BMP with a JPEG or PNG in it is not read";
     size_t offset = read_u32le(bytes + 10), row_size = (width * bits + 31) / 32 * 4;
     if (offset > size || (row_size > 0 && height > (size - offset) / row_size)) return CUT_SHORT;
     header->width = (int)width;
@@ -582,6 +582,49 @@ static const char *decode_file(const byte *bytes, size_t size, const picture_lim
     return error;
 }
 
+/* What is no picture that is read here, by its beginning, and what makes one of it. */
+static const char *name_other(const byte *bytes, size_t size) {
+    static const struct {
+        size_t at, size;
+        const char *magic, *error;
+    } kinds[] = {
+        {8, 4, "WEBP", "WebP, which is not read: dwebp (package webp) makes a PNG of it"},
+        {8, 4, "avif", "AVIF, which is not read: avifdec (package libavif-bin) makes a PNG of it"},
+        {8, 4, "avis", "AVIF, which is not read: avifdec (package libavif-bin) makes a PNG of it"},
+        {4, 4, "ftyp",
+         "HEIC, or a video: heif-convert (package libheif-examples) makes a JPEG of HEIC"},
+        {0, 4, "GIF8", "GIF, which is not read: convert (package imagemagick) makes a PNG of it"},
+        {0, 4, "II*\0", "TIFF, which is not read: convert (package imagemagick) makes a PNG of it"},
+        {0, 4, "MM\0*", "TIFF, which is not read: convert (package imagemagick) makes a PNG of it"},
+        {0, 2, "\xFF\x0A",
+         "JPEG XL, which is not read: djxl (package libjxl-tools) makes a PNG of it"},
+        {4, 4, "JXL ", "JPEG XL, which is not read: djxl (package libjxl-tools) makes a PNG of it"},
+        {4, 4, "jP  ",
+         "JPEG 2000, which is not read: opj_decompress (package libopenjp2-tools) "
+         "makes a PNG of it"},
+        {0, 2, "P3",
+         "a PPM in text, which is not read: pnmtopnm (package netpbm) makes a binary one"},
+        {0, 2, "P2",
+         "a PGM in text, which is not read: pnmtopnm (package netpbm) makes a binary one"},
+        {0, 4, "%PDF", "a PDF: pdftoppm (package poppler-utils) makes pictures of its pages"},
+        {0, 19, "version https://git",
+         "a git-lfs pointer: the picture itself was not fetched "
+         "(git lfs pull)"},
+        {0, 5, "<html", "a web page, not a picture"},
+        {0, 9, "<!doctype", "a web page, not a picture"},
+        {0, 9, "<!DOCTYPE", "a web page, not a picture"},
+        {0, 4, "<svg",
+         "SVG, which is not read: rsvg-convert (package librsvg2-bin) makes a PNG of it"},
+        {1, 3, "VIT", "a .vit file, not a picture: models are named by -m"},
+    };
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (size >= kinds[i].at + kinds[i].size &&
+            memcmp(bytes + kinds[i].at, kinds[i].magic, kinds[i].size) == 0)
+            return kinds[i].error;
+    }
+    return "not a JPEG, PNG, BMP, PPM (P6) or PGM (P5) file";
+}
+
 static const char *decode_any(const byte *bytes, size_t size, const picture_limits *limits,
                               picture_header *header, byte **rgb) {
     byte *(*patch)(const byte *, size_t, size_t *) = NULL;
@@ -598,7 +641,7 @@ static const char *decode_any(const byte *bytes, size_t size, const picture_limi
         error = examine_bmp(bytes, size, header);
         patch = patch_bmp;
     } else {
-        error = "not a JPEG, PNG, BMP, PPM (P6) or PGM (P5) file";
+        error = name_other(bytes, size);
     }
     return error != NULL ? error : decode_file(bytes, size, limits, header, patch, rgb);
 }

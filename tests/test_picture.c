@@ -246,8 +246,6 @@ static void test_refused(void **state) {
     const char *const unknown = "not a JPEG, PNG, BMP, PPM (P6) or PGM (P5) file";
     assert_refused_text("", "the file is empty");
     assert_refused_text("P", unknown);
-    assert_refused_text("P3 1 1 255 1 2 3", unknown);
-    assert_refused_text("GIF89a", unknown);
     assert_refused_text("\xFF\xD8", unknown);
     assert_refused_text("\xFF\xD8\xFF\xC9", CUT_SHORT);
     assert_refused_text("\xFF\xD8\xFF\xC9\x01\x02", CUT_SHORT);
@@ -255,6 +253,36 @@ static void test_refused(void **state) {
     assert_refused_text("\xFF\xD8\xFF\xD9", CUT_SHORT);
     assert_refused_text("\x89PNG\r\n\x1A\n", CUT_SHORT);
     assert_refused_text("BM", CUT_SHORT);
+}
+
+/* What is no picture that is read is called by its name. */
+static void test_refused_kinds(void **state) {
+    static const struct {
+        const char *bytes, *name;
+    } kinds[] = {
+        {"RIFF\x10\x20\x30\x40WEBPVP8 ", "WebP"},
+        {"\1\1\1\x18"
+         "ftypheic",
+         "HEIC"},
+        {"\1\1\1\x18"
+         "ftypavif",
+         "AVIF"},
+        {"GIF89a", "GIF"},
+        {"II*", "TIFF"},
+        {"P3 1 1 255 1 2 3", "PPM in text"},
+        {"version https://git-lfs.github.com/spec/v1\n", "git-lfs"},
+        {"<!DOCTYPE html>", "web page"},
+        {"%PDF-1.4", "PDF"},
+        {"\x89VIT\r\n", ".vit file"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        picture pic;
+        const char *error =
+            picture_decode(&pic, (const byte *)kinds[i].bytes, strlen(kinds[i].bytes) + 1);
+        assert_non_null(error);
+        if (strstr(error, kinds[i].name) == NULL) fail_msg("%s: %s", kinds[i].name, error);
+    }
 }
 
 static void test_refused_pnm(void **state) {
@@ -376,6 +404,7 @@ int main(void) {
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_deep_pgm),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused_kinds),
         cmocka_unit_test(test_refused_pnm),
         cmocka_unit_test(test_refused_sizes),
         cmocka_unit_test(test_refused_jpeg),

@@ -68,6 +68,25 @@ static void introduce(const char *path, const vit_model *model) {
     fprintf(stderr, "%s\n", classes > SHOWN ? ", ..." : "");
 }
 
+/* Why a file is no model, with the way out where there is one. */
+static void fail_model(const char *path, vit_status status) {
+    static const char pointer[] = "version https://git-lfs";
+    char begin[sizeof(pointer)] = "";
+    errno = 0;
+    FILE *file = fopen(path, "rb");
+    size_t got = file == NULL ? 0 : fread(begin, 1, sizeof(begin) - 1, file);
+    if (file == NULL || (got == 0 && errno != 0)) fail("%s: %s", path, strerror(errno));
+    fclose(file);
+    if (got == 0) fail("%s: the file is empty", path);
+    if (strcmp(begin, pointer) == 0)
+        fail("%s: a git-lfs pointer: the model itself was not fetched (git lfs pull)", path);
+    if (status == VIT_ERROR_MAGIC)
+        fail("%s: %s; vit-convert makes one of a checkpoint", path, vit_status_string(status));
+    if (status == VIT_ERROR_SIZE || status == VIT_ERROR_CHECKSUM)
+        fail("%s: %s: fetch or convert it again", path, vit_status_string(status));
+    fail("%s: %s", path, vit_status_string(status));
+}
+
 static vit_model open_model(settings *s, const char *argv0) {
     vit_model model;
     const char *path = s->model_path != NULL ? s->model_path : find_default_model(argv0);
@@ -75,7 +94,7 @@ static vit_model open_model(settings *s, const char *argv0) {
     const char *slash = strrchr(path, '/');
     s->model_name = slash != NULL ? slash + 1 : path;
     vit_status status = vit_model_load(&model, path, NULL);
-    if (status != VIT_OK) fail("%s: %s", path, vit_status_string(status));
+    if (status != VIT_OK) fail_model(path, status);
     if (s->model_path == NULL) introduce(path, &model);
     return model;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- a set of names, by their hashes ---- */
@@ -96,9 +97,12 @@ static off_t read_lines(resume *r, const char *path, const char *model_name) {
 resume resume_open(const char *path, const char *model_name) {
     resume r = {.room = 1024};
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat status;
     int file = open(path, O_RDWR | O_CREAT, 0666);
     if (file < 0 || (r.file = fdopen(file, "r+")) == NULL)
         fail("--resume: %s: %s", path, strerror(errno));
+    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+        fail("--resume: %s: not a regular file", path);
     if (fcntl(file, F_SETLK, &lock) != 0)
         fail("--resume: %s: another vit-classify writes to it", path);
     r.hashes = (uint64_t *)allocate(r.room, sizeof(uint64_t));

@@ -1,5 +1,8 @@
 #include "settings.h"
 
+#include "say.h"
+
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -95,8 +98,8 @@ static void wrong_usage(const char *format, ...) {
 }
 
 static void show(const char *text, const char *more) {
-    fputs(text, stdout);
-    fputs(more, stdout);
+    if (fputs(text, stdout) < 0 || fputs(more, stdout) < 0 || fflush(stdout) != 0)
+        fail("standard output: %s", strerror(errno));
     exit(EXIT_SUCCESS);
 }
 
