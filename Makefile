@@ -2,20 +2,23 @@
 # make demo              classifies the sample pictures with the model that ships
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
+# make web               builds examples/web, the library and a page in the browser, in build/web/
+# make serve-web         serves it on this machine
 # make install           the header, the programs, their man pages and completions, files for pkg-config
 #                        and CMake, under PREFIX (/usr/local); DESTDIR is put before it
-# make windows           makes these programs for Windows in build/windows/
 # make uninstall         takes them away again
+# make windows           makes these programs for Windows in build/windows/
 # make deb               makes Debian packages in build/deb/
 # make help              shows this
 #
-# make lint              formatting, clang-tidy, cppcheck, the header by gcc and clang as C and C++,
-#                        everything by clang
+# make lint              formatting, clang-tidy, cppcheck, the header by clang as C and C++ (make test has
+#                        the compiler's), everything by clang
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
+# make check-web         the module in node beside the native programs, then the page in Chromium
 # make check-parity      comparison with PyTorch, torchvision and Pillow
 # make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
 #                        many of its test pictures are right
@@ -27,8 +30,11 @@
 #                        completions know every option
 # make check-windows     the programs for Windows, run by wine, beside those of this machine
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
+# make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
+# make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
+#                        VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test, deb and the check- targets install the Debian packages that they need (tools/require.sh).
@@ -39,6 +45,10 @@ DOCDIR = share/doc/vit
 STRIP = strip
 BUILD = build
 PYTHON = /usr/bin/python3
+PROCESSORS := $(shell nproc)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(PROCESSORS)
+endif
 
 WARNINGS = -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-align \
 	-Wcast-qual -Wdouble-promotion -Werror
@@ -49,13 +59,15 @@ LINK = $(COMPILE) $(LDFLAGS)
 PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
 BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
 	dataset-fashion-mnist
+WEB_PACKAGES = $(BUILD_PACKAGES) clang-16 lld-16 wasi-libc libclang-rt-16-dev-wasm32 nodejs
+CHECK_WEB_PACKAGES = $(WEB_PACKAGES) npm chromium
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
@@ -64,12 +76,12 @@ PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 INSTALLED = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify)
-PROGRAMS = $(INSTALLED) $(BUILD)/vit-bench $(BUILD)/minimal
+PROGRAMS = $(INSTALLED) $(addprefix $(BUILD)/,vit-bench minimal steps)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-SOURCES = $(wildcard vit.h examples/*.[ch] examples/firmware/*.[ch] tools/*.h tools/*/*.[ch] \
+SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h tests/package/*.c tools/package/windows/*.[ch])
 
@@ -79,7 +91,7 @@ $(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
 
-$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) tools/plans.h vit.h
+$(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) $(wildcard tools/*.h) vit.h
 	@mkdir -p $(@D)
 	$(LINK) -o $@ tools/info/info.c tools/convert/report.c -lm -pthread
 
@@ -87,8 +99,10 @@ $(BUILD)/picture.o: examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -c -o $@ examples/picture.c
 
-$(BUILD)/vit-classify: examples/classify.c examples/heatmap.c examples/heatmap.h examples/picture.h \
-		$(BUILD)/picture.o vit.h
+CLASSIFY = $(wildcard examples/classify/*.c) examples/heatmap.c
+
+$(BUILD)/vit-classify: $(CLASSIFY) $(wildcard examples/classify/*.h) examples/heatmap.h \
+		examples/picture.h $(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
 	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
 		-lcjson -lm -pthread
@@ -100,9 +114,9 @@ $(BUILD)/prefix: always
 
 $(BUILD)/vit-classify: $(BUILD)/prefix
 
-$(BUILD)/minimal: examples/minimal.c vit.h
+$(BUILD)/minimal $(BUILD)/steps: $(BUILD)/%: examples/%.c vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -o $@ examples/minimal.c -lm -pthread
+	$(COMPILE) -o $@ $< -lm -pthread
 
 $(BUILD)/test_%: tests/test_%.c $(wildcard tests/*.h) tools/convert/dtypes.h vit.h
 	@mkdir -p $(@D)
@@ -123,12 +137,17 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
 
+$(BUILD)/test_new_file: tests/test_new_file.c $(addprefix tools/convert/,new_file.c new_file.h report.c \
+		report.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(filter %.c,$^) -lcmocka
+
 $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) \
 		$(wildcard tools/convert/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+$(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
@@ -149,7 +168,7 @@ $(BUILD)/model_writer.o: tools/convert/model_writer.c $(wildcard tools/convert/*
 	@mkdir -p $(@D)
 	$(COMPILE) -DVIT_STATIC -c -o $@ $<
 
-RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c) \
+RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c new_file.c) \
 	$(BUILD)/model_writer.o
 
 $(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
@@ -160,8 +179,8 @@ $(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
 
-TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c quantize.c \
-	report.c rewrite.c)
+TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c new_file.c \
+	quantize.c report.c rewrite.c)
 
 # -O3: the sums of fit.c become vectors
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
@@ -199,16 +218,14 @@ demo:
 
 test:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory run-tests
+	@$(MAKE) --no-print-directory run-tests SCRIPTS=tests/check_include.sh
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
+ISA_TESTS = layers model token0 programs
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
-	@failed=; for test in $(TESTS); do $$test || failed="$$failed $$test"; done; \
-	for isa in $$($(BUILD)/list_isas | sed 1d); do for test in layers model token0 programs; do \
-		VIT_ISA=$$isa $(BUILD)/test_$$test || failed="$$failed test_$$test ($$isa)"; done; done; \
-	CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/check_include.sh || \
-		failed="$$failed check_include.sh"; \
-	[ -z "$$failed" ] || { echo "FAILED:$$failed"; exit 1; }; echo "all tests passed"
+	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
+		$(SCRIPTS) $(TESTS) \
+		$$(for isa in $$isas; do printf '$(BUILD)/test_%s@'"$$isa " $(ISA_TESTS); done)
 
 check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
@@ -228,6 +245,18 @@ check-firmware: firmware
 	BUILD=$(BUILD) tests/check_freestanding.sh
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
 	@$(MAKE) --no-print-directory -C examples/firmware check
+
+web:
+	@CC="$(CC)" tools/require.sh $(WEB_PACKAGES)
+	@$(MAKE) --no-print-directory -C examples/web
+
+serve-web: web
+	@$(MAKE) --no-print-directory -C examples/web serve
+
+check-web:
+	@CC="$(CC)" tools/require.sh $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,vit-classify vit-convert)
+	@$(MAKE) --no-print-directory -C examples/web check
 
 check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
@@ -271,6 +300,18 @@ bench-peers:
 		$(foreach size,ti s b,$(PEERS)/$(size)/model.vit)
 	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
 
+bench-jobs:
+	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil time
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert $(BUILD)/vit-classify
+	@[ -n "$$VIT_TEST_DATA" ] || { echo "VIT_TEST_DATA is not set: nothing to measure on"; exit 1; }
+	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
+	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
+
+bench-web:
+	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES) $(CHECK_WEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(foreach size,ti s,$(PEERS)/$(size)/model.vit)
+	@$(MAKE) --no-print-directory -C examples/web bench
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -279,15 +320,15 @@ lint:
 	@tools/require.sh $(LINT_PACKAGES)
 	clang-format --dry-run -Werror $(SOURCES)
 	sed -n '/^```c$$/,/^```$$/p' README.md | sed '1d;$$d' | diff - examples/minimal.c
-	CC=gcc CXX=g++ tests/check_include.sh
 	CC=clang CXX=clang++ tests/check_include.sh
 	$(MAKE) CC=clang BUILD=$(BUILD)/clang all $(TESTS:$(BUILD)/%=$(BUILD)/clang/%)
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
 		vit.h examples tools tests
-	clang-tidy --quiet --warnings-as-errors='*' vit.h $(wildcard examples/*.c tools/*/*.c \
-		tools/bench/peers/*.c) -- -x c $(CSTD) -DVIT_IMPLEMENTATION -I.
+	printf '%s\n' vit.h $(wildcard examples/*.c examples/classify/*.c tools/*/*.c tools/bench/peers/*.c) | \
+		xargs -P $(PROCESSORS) -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- \
+		-x c $(CSTD) -DVIT_IMPLEMENTATION -I.
 
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
@@ -346,5 +387,6 @@ help:
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
-.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware \
-	check-parity check-teach check-containers check-accuracy bench-open bench-accuracy bench-peers lint install clean
+.PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
+	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy \
+	bench-peers bench-web lint install clean

@@ -4,30 +4,12 @@
 #include "vit.h"
 
 int main(int argc, char **argv) {
-    int best[5];
-    vit_model model;
-    vit_image image = {0};
-    const char *usage = "usage: minimal MODEL.vit PICTURE | --help | --version";
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) return puts(usage), 0;
-    if (argc == 2 && strcmp(argv[1], "--version") == 0)
-        return printf("%d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR, VIT_VERSION_PATCH), 0;
-    if (argc != 3) return fprintf(stderr, "%s\n", usage), 2;
-    vit_status status = vit_model_load(&model, argv[1], NULL);
-    if (status != VIT_OK) return fprintf(stderr, "model: %s\n", vit_status_string(status)), 1;
-    image.data = stbi_load(argv[2], &image.width, &image.height, NULL, 3);
-    if (image.data == NULL) return fprintf(stderr, "picture: %s\n", stbi_failure_reason()), 1;
-    if (!vit_model_label(&model, 0)) return fprintf(stderr, "the model has no labels\n"), 1;
-    int classes = vit_model_config(&model)->num_classes;
-    size_t size =
-        vit_workspace_size(&model, NULL, 1) + vit_preprocess_workspace_size(&model, NULL, &image);
-    void *workspace = malloc(size); /* more than enough for either */
-    float *pixels = malloc(vit_pixels_count(&model, NULL) * sizeof(float));
-    float *scores = malloc((size_t)classes * sizeof(float));
-    if (!workspace || !pixels || !scores) return fprintf(stderr, "out of memory\n"), 1;
-    status = vit_preprocess(&model, NULL, &image, pixels, workspace, size); /* resize, crop */
-    if (status == VIT_OK) status = vit_forward(&model, NULL, pixels, 1, scores, workspace, size);
+    vit_classifier classifier;
+    vit_result best[5];
+    vit_image photo = {0};
+    vit_status status = vit_classifier_open(&classifier, argc > 2 ? argv[1] : NULL, 0);
+    if (argc > 2) photo.data = stbi_load(argv[2], &photo.width, &photo.height, NULL, 3);
+    if (status == VIT_OK) status = vit_classify(&classifier, &photo, 1, 5, best);
     if (status != VIT_OK) return fprintf(stderr, "%s\n", vit_status_string(status)), 1;
-    vit_scores(&model, scores, scores); /* probabilities, or what the model's output is */
-    for (int i = 0, count = vit_top_k(scores, classes, 5, best); i < count; i++)
-        printf("%8.4f  %s\n", (double)scores[best[i]], vit_model_label(&model, best[i]));
+    for (int i = 0; i < 5; i++) printf("%8.4f  %s\n", (double)best[i].score, best[i].label);
 }

@@ -244,6 +244,13 @@ static inline double *reference_features(const vit_model *model, double *x, int 
     return pooled;
 }
 
+static inline void reference_pre_logits(const vit_config *c, double *x) {
+    double sum = 0;
+    for (int i = 0; i < c->pre_logits; i++) sum += x[i] * x[i];
+    double length = sqrt(sum) > 1e-12 ? sqrt(sum) : 1e-12;
+    for (int i = 0; i < c->pre_logits; i++) x[i] = c->pre_logits_l2 ? x[i] / length : tanh(x[i]);
+}
+
 /* Final norm, pooling, pre-logits and head; without a head what it would read. To be freed. */
 static inline double *reference_head(const vit_model *model, double *x, int tokens) {
     const vit_config *c = &model->config;
@@ -251,7 +258,7 @@ static inline double *reference_head(const vit_model *model, double *x, int toke
     if (c->num_classes == 0) return pooled;
     if (c->pre_logits > 0) {
         double *hidden = reference_linear(model, VIT__PRE_LOGITS, 0, pooled, 1);
-        for (int i = 0; i < c->pre_logits; i++) hidden[i] = tanh(hidden[i]);
+        reference_pre_logits(c, hidden);
         free(pooled);
         pooled = hidden;
     }

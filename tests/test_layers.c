@@ -115,10 +115,11 @@ static vit_config random_config(uint32_t *random) {
     c.embed_norm = random_below(random, 4) == 0;
     c.pre_logits = random_below(random, 2) ? between(random, 1, 40) : 0;
     if (random_below(random, 10) == 0) c.pre_logits = 2000; /* wider than all other buffers */
+    c.pre_logits_l2 = c.pre_logits > 0 && random_below(random, 4) == 0;
     c.act = (vit_act)random_below(random, VIT_ACT_COUNT);
     c.norm_eps = random_below(random, 2) ? 1e-5f : 0.5f;
     if (random_below(random, 8) > 0) return c;
-    c.num_classes = c.pre_logits = 0, c.output = VIT_OUTPUT_EMBEDDING;
+    c.num_classes = c.pre_logits = c.pre_logits_l2 = 0, c.output = VIT_OUTPUT_EMBEDDING;
     return c;
 }
 

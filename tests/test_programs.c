@@ -104,6 +104,22 @@ static void test_options_replace_what_the_config_says(void **state) {
     vit_model_close(&model);
 }
 
+static void test_a_threshold_is_kept_where_scores_have_one(void **state) {
+    vit_model model;
+    (void)state;
+    assert_int_equal(run("vit-convert --reject-below 0.25 " CHECKPOINT " $T/threshold.vit"), 0);
+    assert_int_equal(vit_model_load(&model, in_folder("threshold.vit"), NULL), VIT_OK);
+    assert_true(vit_model_config(&model)->reject_below == 0.25f);
+    vit_model_close(&model);
+    assert_int_equal(run("vit-convert --reject-below 1.5 " CHECKPOINT " $T/no.vit"), 1);
+    assert_printed("err", "--reject-below: 1.5");
+    assert_int_equal(run("vit-convert --reject-below 0 " CHECKPOINT " $T/no.vit"), 1);
+    assert_int_equal(
+        run("vit-convert --output number --reject-below 0.5 " CHECKPOINT " $T/no.vit"), 1);
+    assert_printed("err", "--reject-below: the output (number)");
+    assert_int_equal(count_files("no.vit"), 0);
+}
+
 /* A key that changes the result, and the ways out: without the key, and without the whole file. */
 static void test_a_key_that_is_not_supported_is_refused_by_name(void **state) {
     static const char config[] = "{\"model_args\": {\"num_heads\": 3, \"scale_attn_norm\": true}}";
@@ -619,15 +635,16 @@ static void test_weights_that_are_not_numbers_give_no_class(void **state) {
     assert_printed("out", "");
 }
 
-/* Threads of vit-classify, counted while it waits on standard input for its second picture. */
-static int threads_under(const char *prefix) {
+/* Threads of vit-classify, counted while it waits for standard input, as its second picture or for the
+   names of more. */
+static int threads_under(const char *prefix, const char *inputs) {
     char script[2048];
     snprintf(script, sizeof(script),
-             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " " SAMPLE
-             " - <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
+             "T=%s; mkfifo $T/input; %s %s/vit-classify -m " MODEL " %s"
+             " <$T/input >$T/out 2>$T/err & exec 9>$T/input; i=0; "
              "until grep -q Ankle $T/out || [ $((i += 1)) = 1000 ]; do sleep 0.01; done; "
              "threads=$(ls /proc/$!/task | wc -l); exec 9>&-; rm $T/input; wait; exit $threads",
-             folder, prefix, BUILD);
+             folder, prefix, BUILD, inputs);
     int status = system(script);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
@@ -635,18 +652,20 @@ static int threads_under(const char *prefix) {
 
 static void test_threads_are_as_many_as_processors_may_be_used(void **state) {
     (void)state;
-    assert_int_equal(threads_under(""), vit_processor_count());
-    assert_int_equal(threads_under("taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')"), 1);
+    const char *const one = "taskset -c $(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')";
+    const char *const inputs[] = {"-j 1 " SAMPLE " -", SAMPLE " @-"};
+    for (size_t i = 0; i < COUNT_OF(inputs); i++) {
+        assert_int_equal(threads_under("", inputs[i]), vit_processor_count());
+        assert_int_equal(threads_under(one, inputs[i]), 1);
+    }
 }
 
 static void test_wrong_usage_is_status_2_and_says_so(void **state) {
-    static const char *const commands[] = {"vit-classify",    "vit-classify -k 0 x",
-                                           "vit-classify -?", "vit-convert",
-                                           "vit-convert a",   "vit-convert --x",
-                                           "vit-info",        "vit-info --x",
-                                           "vit-info a b",    "vit-bench",
-                                           "vit-bench --x",   "vit-bench -n 1",
-                                           "minimal",         "minimal a"};
+    static const char *const commands[] = {
+        "vit-classify",  "vit-classify -k 0 x", "vit-classify -?", "vit-convert",
+        "vit-convert a", "vit-convert --x",     "vit-info",        "vit-info --x",
+        "vit-info a b",  "vit-bench",           "vit-bench --x",   "vit-bench -n 1",
+    };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         assert_int_equal(run(commands[i]), 2);
@@ -655,8 +674,8 @@ static void test_wrong_usage_is_status_2_and_says_so(void **state) {
 }
 
 static void test_every_program_has_help_and_a_version(void **state) {
-    static const char *const programs[] = {"vit-classify", "vit-convert", "vit-info",
-                                           "vit-teach",    "vit-bench",   "minimal"};
+    static const char *const programs[] = {"vit-classify", "vit-convert", "vit-info", "vit-teach",
+                                           "vit-bench"};
     char command[64], version[32];
     (void)state;
     snprintf(version, sizeof(version), "%d.%d.%d\n", VIT_VERSION_MAJOR, VIT_VERSION_MINOR,
@@ -683,16 +702,24 @@ static void test_a_random_model_is_timed(void **state) {
     assert_printed("err", "size");
 }
 
-/* ---- minimal ---- */
+/* ---- minimal and steps ---- */
 
-/* It leaves the freeing to its end, which the leak sanitizer would not let pass. */
-static void test_the_minimal_program(void **state) {
+/* They leave the freeing to their end, which the leak sanitizer would not let pass. */
+static void test_the_short_programs(void **state) {
+    static const char *const names[] = {"minimal", "steps"};
+    char command[256];
     (void)state;
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
-    assert_int_equal(run("minimal " MODEL " " SAMPLE), 0);
-    assert_printed("out", "Ankle boot");
-    assert_int_equal(run("minimal " MODEL " Makefile"), 1);
-    assert_int_equal(run("minimal Makefile " SAMPLE), 1);
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof(command), "%s " MODEL " " SAMPLE, names[i]);
+        assert_int_equal(run(command), 0);
+        assert_printed("out", "Ankle boot");
+        snprintf(command, sizeof(command), "%s " MODEL " Makefile", names[i]);
+        assert_int_equal(run(command), 1);
+        snprintf(command, sizeof(command), "%s Makefile " SAMPLE, names[i]);
+        assert_int_equal(run(command), 1);
+        assert_int_not_equal(run(names[i]), 0);
+    }
 }
 
 int main(void) {
@@ -701,6 +728,7 @@ int main(void) {
         cmocka_unit_test(test_an_unfit_checkpoint_is_refused_by_name_and_leaves_nothing),
         cmocka_unit_test(test_a_failed_conversion_leaves_the_old_file_as_it_was),
         cmocka_unit_test(test_options_replace_what_the_config_says),
+        cmocka_unit_test(test_a_threshold_is_kept_where_scores_have_one),
         cmocka_unit_test(test_a_key_that_is_not_supported_is_refused_by_name),
         cmocka_unit_test(test_a_model_becomes_an_array_in_c),
         cmocka_unit_test(test_what_cannot_become_an_array_is_refused),
@@ -726,7 +754,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_usage_is_status_2_and_says_so),
         cmocka_unit_test(test_every_program_has_help_and_a_version),
         cmocka_unit_test(test_a_random_model_is_timed),
-        cmocka_unit_test(test_the_minimal_program),
+        cmocka_unit_test(test_the_short_programs),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

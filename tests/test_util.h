@@ -253,6 +253,7 @@ static inline void put_config(unsigned char *h, const vit_config *c) {
                         c->patch_norm,  c->embed_norm,  (int)c->pos_resample};
     for (size_t i = 0; i < COUNT_OF(more); i++) put_u32(h + 256 + 4 * i, (uint32_t)more[i]);
     put_f32(h + 292, p->crop_pct);
+    put_u32(h + 300, (uint32_t)c->pre_logits_l2);
     put_f32(h + 132, c->norm_eps);
     put_f32(h + 156, p->rescale);
     for (size_t i = 0; i < 4; i++) {

@@ -51,6 +51,7 @@ is_there() {
     python3-torchvision) has_python_module torchvision ;;
     python3-onnx) has_python_module onnx ;;
     python3-pil) has_python_module PIL ;;
+    python3-jsonschema) has_python_module jsonschema ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
@@ -77,7 +78,10 @@ fi
 echo "installing them with apt-get" >&2
 install="apt-get install -y -q --no-install-recommends$missing"
 export DEBIAN_FRONTEND=noninteractive
-# the package lists may be missing or old: fetch them only if the installation fails without
+# The package lists may be missing or old: fetch them only if the installation fails without. One at a
+# time: targets of make that run beside each other install too.
+exec 9<"$0"
+flock 9
 $root $install >/dev/null 2>&1 || { $root apt-get update -q >/dev/null && $root $install >/dev/null; } || {
     echo "That failed. By hand: $root $install" >&2
     exit 1

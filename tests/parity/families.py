@@ -238,6 +238,51 @@ def timm_cases():
     yield "DINOv2's own, registers and linear head", model, Checkpoint(state, options=heads)
 
 
+def two_file_cases(folder):
+    """DINOv2's own: a backbone and a head, each in a file."""
+    model = weighted(PlainViT(small(layer_scale=True, pool="token_avg")), 2)
+    state = {**model.state_dict(), "mask_token": torch.zeros(1, WIDTH)}
+    path = os.path.join(folder, "linear_head.pth")
+    torch.save({end: state.pop("head." + end) for end in ("weight", "bias")}, path)
+    yield "DINOv2's own, a head in its own file", model, Checkpoint(
+        state, options=["--heads", "4", "--head", path])
+
+
+def beit(c, seed):
+    """A model whose keys have no bias."""
+    model = weighted(PlainViT(c), seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("qkv.bias"):
+                parameter[WIDTH:2 * WIDTH] = 0
+    return model
+
+
+def beit_cases():
+    """BEiT with absolute positions alone: timm's names (and Microsoft's, and EVA's), Hugging Face's."""
+    for pool, fc_norm in (("avg", True), ("token", False)):
+        c = small(layer_scale=True, pool=pool, fc_norm=fc_norm)
+        model = beit(c, 13)
+        state = {}
+        for name, tensor in model.state_dict().items():
+            if name.endswith("qkv.bias"):
+                q, _, v = tensor.chunk(3)
+                state[name.replace("qkv.bias", "q_bias")] = q
+                state[name.replace("qkv.bias", "v_bias")] = v
+            else:
+                state[re.sub(r"ls(\d)\.gamma", r"gamma_\1", name)] = tensor
+        yield f"timm: BEiT, {pool}", model, Checkpoint(state, options=["--heads", "4"])
+        names = hf_block(*VIT_BLOCK) + [(r"fc_norm\." + END, r"pooler.layernorm.\1")]
+        state = {re.sub(r"layer_scale(\d)\.lambda1", r"lambda_\1", name): tensor
+                 for name, tensor in named(split(model.state_dict()), names).items()
+                 if "attention.key.bias" not in name}
+        state = {name.replace("HEAD", "classifier") if name.startswith("HEAD") else "beit." + name:
+                 tensor for name, tensor in state.items()}
+        config = hf_config(c, model_type="beit", use_mean_pooling=fc_norm, vocab_size=8192,
+                           use_absolute_position_embeddings=True, layer_scale_init_value=0.1)
+        yield f"BeitForImageClassification, {pool}", model, Checkpoint(state, config)
+
+
 def register_positions(c, state):
     """DINOv2's registers have no positions: those of the model are zeros."""
     state["pos_embed"][:, 1 : 1 + c.reg_tokens] = 0
@@ -328,6 +373,65 @@ def openai_cases():
         yield f"CLIP's own names, {act}", model, Checkpoint(state, options=options)
 
 
+class ZeroShot(nn.Module):
+    """CLIP's sums (arXiv:2103.00020, figure 3): cosines with the texts, times a scale."""
+
+    def __init__(self, tower, texts, scale):
+        super().__init__()
+        self.tower, self.config, self.scale = tower, tower.config, scale
+        prompts = nn.functional.normalize(texts if texts.ndim == 3 else texts[:, None], dim=2)
+        self.texts = nn.functional.normalize(prompts.mean(1), dim=1)
+
+    def forward(self, pixels):
+        return self.scale * nn.functional.normalize(self.tower(pixels), dim=1) @ self.texts.T
+
+
+def zero_shot_cases(folder):
+    """A CLIP's image tower with classes that texts describe."""
+    labels = os.path.join(folder, "classes.txt")
+    with open(labels, "w") as file:
+        file.write("".join(f"class {i}\n" for i in range(7)))
+    whole = {name: (model, checkpoint) for name, model, checkpoint in hf_cases()}
+    generator = torch.Generator().manual_seed(3)
+    kinds = (("CLIPModel", (7, 100), np.e, []), ("CLIPModel", (7, 5, 100), 25, ["--logit-scale", "25"]),
+             ("CLIPVisionModelWithProjection", (7, 100), 100, []))
+    for number, (name, shape, scale, options) in enumerate(kinds):
+        model, checkpoint = whole[name]
+        texts = torch.randn(shape, generator=generator)
+        path = os.path.join(folder, f"texts-{number}.npy")
+        np.save(path, texts.numpy())
+        options = ["--classes", path, "--labels", labels, *options]
+        yield (f"zero-shot, {name}, texts of {len(shape)} dimensions", ZeroShot(model, texts, scale),
+               Checkpoint(checkpoint.tensors, checkpoint.config, options=options))
+
+
+def run_bad_texts(session, folder):
+    """Texts that do not fit: one line that says why."""
+    labels = os.path.join(folder, "two.txt")
+    with open(labels, "w") as file:
+        file.write("cat\ndog\n")
+    sources = {name: checkpoint.save(os.path.join(folder, "bad-texts-" + name[0]))
+               for name, _, checkpoint in [*hf_cases(), *timm_cases()] if name in ("CLIPModel", "timm: ReLU")}
+    ones = np.ones((2, 100), np.float32)
+    kinds = {
+        "another width": (ones[:, :99], "CLIPModel", labels, "99"),
+        "one dimension": (ones[0], "CLIPModel", labels, "1 dimensions"),
+        "zeros": (0 * ones, "CLIPModel", labels, "length 0"),
+        "not a number": (np.nan * ones, "CLIPModel", labels, "length"),
+        "integers": (ones.astype(np.int32), "CLIPModel", labels, "I32"),
+        "no names": (ones, "CLIPModel", None, "--labels"),
+        "more names": (ones[:1], "CLIPModel", labels, "2 "),
+        "a model without a projection": (ones, "timm: ReLU", labels, "projection"),
+    }
+    for name, (texts, model, names, word) in kinds.items():
+        path = os.path.join(folder, "texts.npy")
+        np.save(path, texts)
+        options = ["--heads", "4", "--classes", path, *(["--labels", names] if names else [])]
+        status, _, message = session.programs.run(
+            "vit-convert", *options, sources[model], os.path.join(folder, "texts.vit"))
+        session.report(f"texts: {name}", "" if status == 1 and word in message else message)
+
+
 def lucidrains_cases():
     """vit-pytorch of different times."""
     common = dict(qkv_bias=False, norm_eps=1e-5, num_heads=3, head_dim=48)
@@ -415,7 +519,6 @@ REFUSED = {  # a name that a checkpoint has besides, and the word for it
     "vision_model.head.probe": "attention pooling",
     "rope.freqs": "rotary",
     "patch_embed.backbone.conv.weight": "convolutional",
-    "blocks.0.attn.q_bias": "BEiT",
     "layers.0.downsample.reduction.weight": "windows",
     "blocks.0.mlp.fc1_g.weight": "SwiGLU",
     "visual.attnpool.c_proj.weight": "ResNet",
@@ -445,7 +548,8 @@ def outputs(session, folder, name, model, checkpoint, dtypes):
     for dtype in dtypes:
         target = os.path.join(folder, dtype + ".vit")
         session.programs.convert([*checkpoint.options, "--dtype", dtype], source, target)
-        embeds = not model.config.num_classes or "CLIP" in name
+        embeds = not model.config.num_classes or \
+            ("CLIP" in name and "--classes" not in checkpoint.options)
         found.append(output(session, target, pixels, folder, embeds))
     return pixels, found
 
@@ -482,6 +586,43 @@ def clip_key_cases(session, folder):
             session.report(f"{name}: {word}", "" if status == 1 and word in message else message)
 
 
+def run_beit_biases(session, folder):
+    """Biases of q and v that are not as BEiT has them."""
+    _, _, good = next(beit_cases())
+    state = good.tensors
+    kinds = {"q_bias alone": ({name: tensor for name, tensor in state.items() if "v_bias" not in name},
+                              "v_bias is missing"),
+             "one bias more": ({**state, "blocks.1.attn.qkv.bias": torch.zeros(3 * WIDTH)},
+                               "blocks.1.attn.qkv.bias"),
+             "one bias less": ({name: tensor for name, tensor in state.items()
+                                if name != "blocks.1.attn.q_bias"}, "blocks.1.attn.q_bias")}
+    for name, (tensors, word) in kinds.items():
+        source = Checkpoint(tensors).save(os.path.join(folder, "biases"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", source, os.path.join(folder, "biases.vit"))
+        session.report(f"BEiT, {name}", "" if status == 1 and word in message else message)
+
+
+def run_bad_heads(session, folder):
+    """Files for --head that have no head, or one that does not fit."""
+    state = weighted(PlainViT(small(num_classes=0)), 1).state_dict()
+    whole = weighted(PlainViT(small()), 1).state_dict()
+    ones = torch.ones(10, WIDTH)
+    kinds = {"two matrices": ({"a": ones, "b": ones}, state, "2 of them"),
+             "no matrix": ({"bias": torch.ones(10)}, state, "0 of them"),
+             "another width": ({"weight": torch.ones(10, 7)}, state, "[10, 7]"),
+             "of several blocks": ({"weight": torch.ones(10, 5 * WIDTH)}, state, "several blocks"),
+             "another bias": ({"weight": ones, "bias": torch.ones(9)}, state, "[9]"),
+             "a second head": ({"weight": ones}, whole, "head.weight")}
+    for name, (head, tensors, word) in kinds.items():
+        path = os.path.join(folder, "head.pth")
+        torch.save(head, path)
+        source = Checkpoint(tensors).save(os.path.join(folder, "headless"))
+        status, _, message = session.programs.run(
+            "vit-convert", "--heads", "4", "--head", path, source, os.path.join(folder, "head.vit"))
+        session.report(f"--head, {name}", "" if status == 1 and word in message else message)
+
+
 OPTIONS = {  # of a model: options that do not fit it, and a word of the message
     "timm: SwiGLU": (["--act", "relu"], "SwiGLU"),
     "timm: no head": (["--labels", "imagenet-1k"], "embedding"),
@@ -515,7 +656,8 @@ def run_refused(session, folder):
 
 def run_families(session, folder):
     """All of them, with one kind of weights."""
-    groups = [timm_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder)]
+    groups = [timm_cases(), beit_cases(), hf_cases(), openai_cases(), lucidrains_cases(), encoder_cases(folder),
+              zero_shot_cases(folder), two_file_cases(folder)]
     for name, model, checkpoint in (case for group in groups for case in group):
         name = f"{name}{', int8' if way == 'start' else ''}"
         if session.wants(name):
@@ -533,6 +675,9 @@ def main():
         if session.wants("refused"):
             run_refused(session, folder)
             run_options(session, folder)
+            run_bad_texts(session, folder)
+            run_beit_biases(session, folder)
+            run_bad_heads(session, folder)
             clip_key_cases(session, folder)
     print(f"{session.passed} passed, {session.failed} failed")
     sys.exit(session.failed > 0)

@@ -54,7 +54,8 @@ FIELDS = [
     ("pos_resample", 288, "I"),
     ("crop_pct", 292, "f"),
     ("reject_below", 296, "f"),
-    ("spare", 300, "84s"),
+    ("pre_logits_l2", 300, "I"),
+    ("spare", 304, "80s"),
 ]
 RECIPE = dict(
     resize=1,
@@ -76,6 +77,7 @@ ABSENT = dict(
     pos_resample=0,
     crop_pct=0.0,
     reject_below=0.0,
+    pre_logits_l2=0,
     spare="",
 )
 

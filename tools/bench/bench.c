@@ -16,6 +16,7 @@ static void profile_step(const char *step);
 #include "peak.h"
 #include "random_model.h"
 #include "tools/convert/report.h"
+#include "tools/open_model.h"
 
 #include <cjson/cJSON.h>
 #include <getopt.h>
@@ -132,7 +133,7 @@ static settings parse_options(int argc, char **argv) {
 /* ---- the model and what it needs ---- */
 
 /* By way of a temporary file, which is read into memory. */
-static vit_status open_random(vit_model *model, const char *name, vit_dtype dtype) {
+static void open_random(vit_model *model, const char *name, vit_dtype dtype) {
     static const struct {
         const char *name;
         int embed_dim, depth, num_heads;
@@ -148,13 +149,12 @@ static vit_status open_random(vit_model *model, const char *name, vit_dtype dtyp
     random_model_write(path, sizes[i].embed_dim, sizes[i].depth, sizes[i].num_heads, dtype);
     vit_status status = vit_model_load(model, path, &unmapped);
     unlink(path);
-    return status;
+    if (status != VIT_OK) fail("%s", vit_status_string(status));
 }
 
 static void prepare(bench *b, const settings *s) {
-    vit_status status = s->random != NULL ? open_random(&b->model, s->random, s->dtype)
-                                          : vit_model_load(&b->model, s->model_path, NULL);
-    if (status != VIT_OK) fail("%s", vit_status_string(status));
+    if (s->random == NULL) b->model = open_model(s->model_path, NULL);
+    else open_random(&b->model, s->random, s->dtype);
     size_t count = (size_t)s->batch * vit_pixels_count(&b->model, NULL);
     uint32_t state = 1;
     b->pool = vit_pool_create(s->threads, NULL);

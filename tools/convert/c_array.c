@@ -1,36 +1,21 @@
 #include "c_array.h"
 
 #include "file_map.h"
-#include "tools/plans.h"
+#include "new_file.h"
 #include "report.h"
+#include "tools/plans.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One of the two files while it is written. */
-typedef struct source {
-    char *path;
-    FILE *file;
-} source;
-
-static source source_open(const char *stem, const char *suffix) {
-    source s;
-    s.path = format_text("%s%s", stem, suffix);
-    s.file = fopen(s.path, "w");
-    if (s.file == NULL) fail("%s: %s", s.path, strerror(errno));
-    return s;
-}
-
-static void source_close(source *s) {
-    int wrong = ferror(s->file);
-    if (fclose(s->file) != 0 || wrong) {
-        remove(s->path);
-        fail("%s: it cannot be written", s->path);
-    }
-    free(s->path);
+/* One of the two files, to be finished and put in its place. */
+static new_file open_source(const char *stem, const char *suffix) {
+    char *path = format_text("%s%s", stem, suffix);
+    new_file o = new_file_open(path);
+    free(path);
+    return o;
 }
 
 /* The path without .c. */
@@ -123,15 +108,15 @@ void c_array_write(const char *vit, const char *path, const char *section) {
     if (status == VIT_OK) status = vit_model_verify(&model);
     if (status != VIT_OK) fail("%s: %s", vit, vit_status_string(status));
 
-    source header = source_open(stem, ".h");
+    new_file header = open_source(stem, ".h"), array = open_source(stem, ".c");
     write_header(header.file, name, &model, map.size);
-    source_close(&header);
-
-    source array = source_open(stem, ".c");
     fprintf(array.file, "#include \"%s.h\"\n\n", name);
     write_definition(array.file, name, section);
     write_bytes(array.file, map.data, map.size);
-    source_close(&array);
+    new_file_finish(&header);
+    new_file_finish(&array);
+    new_file_commit(&header);
+    new_file_commit(&array);
 
     free(stem);
     file_map_close(&map);

@@ -12,6 +12,7 @@
 #include "report.h"
 #include "rewrite.h"
 #include "settings.h"
+#include "texts.h"
 #include "torch.h"
 #include "weights.h"
 
@@ -33,7 +34,9 @@ static const char usage[] =
     "classification head in timm, Hugging Face transformers (ViT, DeiT) or torchvision.\n"
     "Or it is a .vit file, to which --labels gives other names of its classes and --dtype,\n"
     "if its weights are float32, another type.\n"
-    "\n"
+    "\n";
+
+static const char options_usage[] =
     "The options replace what the config files say, or what is assumed without them:\n"
     "  --heads N            attention heads in a block\n"
     "  --eps X              epsilon of the LayerNorms\n"
@@ -54,6 +57,14 @@ static const char usage[] =
     "  --std A,B,C          0 to 1; one number stands for all channels\n"
     "  --output NAME        what the outputs are: softmax, sigmoid (a probability for each\n"
     "                       class by itself) or number (regression)\n"
+    "  --reject-below X     score of the best class, 0 to 1, below which none is meant\n"
+    "  --head FILE          the head is in this file: one matrix, and its bias (DINOv2's linear\n"
+    "                       classifiers)\n"
+    "  --classes FILE       the classes are what these texts say (CLIP): an array (.npy) of\n"
+    "                       text embeddings, [classes][width] or [classes][prompts][width];\n"
+    "                       --labels gives the classes' names\n"
+    "  --logit-scale X      what their cosines with the picture are multiplied by, 100 in\n"
+    "                       CLIP; without it, as the checkpoint says\n"
     "  --ignore-key NAME    take the config files without this key, which is not supported\n"
     "  --labels FILE        names of the classes: one a line, or JSON: a list, or an object\n"
     "                       from class to name or [synset, name], also within a config.json;\n"
@@ -84,7 +95,8 @@ typedef struct arguments {
     const char *in, *out; /* in is NULL where out exists already */
     const char *ignored[MAX_IGNORED];
     int ignored_count;
-    const char *labels, *key, *prefix, *names;
+    const char *labels, *key, *prefix, *names, *head, *classes;
+    double logit_scale; /* 0: as the checkpoint says */
     const char *c_array, *section;
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
@@ -211,6 +223,10 @@ enum {
     OPTION_MEAN,
     OPTION_STD,
     OPTION_OUTPUT,
+    OPTION_REJECT_BELOW,
+    OPTION_HEAD,
+    OPTION_CLASSES,
+    OPTION_LOGIT_SCALE,
     OPTION_IGNORE_KEY,
     OPTION_LABELS,
     OPTION_KEY,
@@ -226,7 +242,7 @@ enum {
 };
 
 static void show_usage(void) {
-    printf("%s\n%s", usage, names_usage);
+    printf("%s%s\n%s", usage, options_usage, names_usage);
     printf("\nKeys of PyTorch files whose tensors are taken, in this order:\n");
     for (size_t i = 0; torch_keys[i] != NULL; i++)
         printf("%s%s%s", i % 6 == 0 ? "  " : "", torch_keys[i],
@@ -278,6 +294,10 @@ static int parse_setting(int option, const char *text, settings *s) {
     case OPTION_OUTPUT:
         s->output = parse_output(text);
         return 1;
+    case OPTION_REJECT_BELOW:
+        s->reject_below = parse_positive("reject-below", text);
+        if (s->reject_below > 1) fail("--reject-below: %s is more than 1", text);
+        return 1;
     case OPTION_POS_EMBED:
         s->pos_embed = parse_pos_embed(text);
         return 1;
@@ -288,6 +308,15 @@ static int parse_setting(int option, const char *text, settings *s) {
 
 static void parse_option(int option, const char *text, arguments *a) {
     switch (option) {
+    case OPTION_HEAD:
+        a->head = text, a->described = 1;
+        break;
+    case OPTION_CLASSES:
+        a->classes = text, a->described = 1;
+        break;
+    case OPTION_LOGIT_SCALE:
+        a->logit_scale = parse_positive("logit-scale", text), a->described = 1;
+        break;
     case OPTION_IGNORE_KEY:
         if (a->ignored_count == MAX_IGNORED) fail("--ignore-key: more than %d keys", MAX_IGNORED);
         a->ignored[a->ignored_count++] = text, a->described = 1;
@@ -341,6 +370,10 @@ static const struct option options[] = {
     {"mean", 1, NULL, OPTION_MEAN},
     {"std", 1, NULL, OPTION_STD},
     {"output", 1, NULL, OPTION_OUTPUT},
+    {"reject-below", 1, NULL, OPTION_REJECT_BELOW},
+    {"head", 1, NULL, OPTION_HEAD},
+    {"classes", 1, NULL, OPTION_CLASSES},
+    {"logit-scale", 1, NULL, OPTION_LOGIT_SCALE},
     {"ignore-key", 1, NULL, OPTION_IGNORE_KEY},
     {"labels", 1, NULL, OPTION_LABELS},
     {"key", 1, NULL, OPTION_KEY},
@@ -372,6 +405,9 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
         else parse_option(option, optarg, a);
     }
     if (s->resize >= 0 && s->crop_pct > 0) fail("--resize and --crop-pct exclude each other");
+    if (a->classes != NULL && a->labels == NULL) fail("--classes: --labels has to name them");
+    if (a->classes == NULL && a->logit_scale > 0)
+        fail("--logit-scale is of no use without --classes");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
     if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
         fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
@@ -432,6 +468,24 @@ static checkpoint open_checkpoint(const arguments *a, settings *s) {
     return weights;
 }
 
+/* The two tensors of a head, whatever they are called, as "weight" and "bias". */
+static checkpoint open_head(const char *path) {
+    checkpoint head = checkpoint_open(path, NULL);
+    size_t matrices = 0;
+    for (size_t i = 0; i < head.count; i++) {
+        tensor *t = &head.tensors[i];
+        int matrix = tensor_count(t) > 0 && t->rank == 2;
+        matrices += (size_t)matrix;
+        t->original = t->name;
+        t->name = format_text("%s", matrix ? "weight" : "bias");
+    }
+    if (matrices != 1 || head.count > 2)
+        fail("%s: %zu tensors, %zu of them matrices: --head takes a matrix and its bias", path,
+             head.count, matrices);
+    checkpoint_sort(&head);
+    return head;
+}
+
 static void list(const arguments *a, settings *s) {
     if (container_is_vit(a->in)) fail("%s: a .vit file: vit-info shows what is in it", a->in);
     checkpoint weights = open_checkpoint(a, s);
@@ -440,7 +494,10 @@ static void list(const arguments *a, settings *s) {
 }
 
 static void convert(const arguments *a, settings *s) {
+    texts t = {NULL, 0, 0, 0};
+    if (a->classes != NULL) t = texts_read(a->classes);
     checkpoint weights = open_checkpoint(a, s);
+    float own_scale = texts_find_scale(&weights);
     json config = find_config(a, &weights);
     model m;
     model_writer writer;
@@ -448,6 +505,8 @@ static void convert(const arguments *a, settings *s) {
     char *name = name_of(a->in);
 
     memset(&m, 0, sizeof(m));
+    checkpoint head;
+    if (a->head != NULL) head = open_head(a->head), m.head = &head;
     int heads = s->num_heads;
     layout_recognise(&m, &weights, &heads);
     if (s->shape_heads == 0 && heads != s->num_heads) s->shape_heads = heads;
@@ -456,6 +515,10 @@ static void convert(const arguments *a, settings *s) {
     ignore_keys(a, config, processor);
     settings_read(s, &m, config, processor);
     settings_apply(s, &m, name);
+    if (t.rows != NULL) texts_apply(&t, a->logit_scale > 0 ? (float)a->logit_scale : own_scale, &m);
+    if (m.config.reject_below > 0 && m.config.output > VIT_OUTPUT_SIGMOID)
+        fail("--reject-below: the output (%s) has no scores from 0 to 1",
+             vit_output_name(m.config.output));
     int classes = m.config.output == VIT_OUTPUT_EMBEDDING ? 0 : m.config.num_classes;
     if (classes == 0 && a->labels != NULL) fail("--labels: an embedding has no classes");
     char *labels = classes > 0 ? labels_read(a->labels, config, classes, &labels_size) : NULL;
@@ -468,6 +531,8 @@ static void convert(const arguments *a, settings *s) {
 
     free(labels);
     free(name);
+    texts_free(&t);
+    if (m.head != NULL) checkpoint_close(&head);
     cJSON_Delete(processor.node);
     cJSON_Delete(config.node);
     checkpoint_close(&weights);

@@ -78,6 +78,24 @@ static const char openai_rules[] =
     "ln_post.* = norm.*\n"
     "proj [in out] = head.weight\n";
 
+static const char beit_rules[] =
+    "embeddings.cls_token = cls_token\n"
+    "embeddings.position_embeddings = pos_embed\n"
+    "embeddings.patch_embeddings.projection.* = patch_embed.proj.*\n"
+    "encoder.layer.{i}.layernorm_before.* = blocks.{i}.norm1.*\n"
+    "encoder.layer.{i}.attention.attention.query.* = blocks.{i}.attn.q.*\n"
+    "encoder.layer.{i}.attention.attention.key.* = blocks.{i}.attn.k.*\n"
+    "encoder.layer.{i}.attention.attention.value.* = blocks.{i}.attn.v.*\n"
+    "encoder.layer.{i}.attention.output.dense.* = blocks.{i}.attn.proj.*\n"
+    "encoder.layer.{i}.lambda_1 = blocks.{i}.ls1.gamma\n"
+    "encoder.layer.{i}.layernorm_after.* = blocks.{i}.norm2.*\n"
+    "encoder.layer.{i}.intermediate.dense.* = blocks.{i}.mlp.fc1.*\n"
+    "encoder.layer.{i}.output.dense.* = blocks.{i}.mlp.fc2.*\n"
+    "encoder.layer.{i}.lambda_2 = blocks.{i}.ls2.gamma\n"
+    "layernorm.* = norm.*\n"
+    "pooler.layernorm.* = fc_norm.*\n"
+    "classifier.* = head.*\n";
+
 #define JAX "Transformer/encoderblock_{i}/"
 static const char jax_rules[] =
     "embedding/kernel [row col chan out] = patch_embed.proj.weight\n"
@@ -153,6 +171,13 @@ static const family_rules families[] = {
      {"text_model.", "text_projection.", "logit_scale", "embeddings.position_ids"},
      "not of the image tower",
      {{"", clip_rules}}},
+    {FAMILY_HF_BEIT,
+     "Hugging Face Beit",
+     "encoder.layer.0.lambda_1",
+     0,
+     {"embeddings.mask_token"},
+     "used in pre-training only",
+     {{"", beit_rules}}},
     {FAMILY_OPENAI_CLIP,
      "OpenAI CLIP or OpenCLIP",
      "ln_pre.weight",

@@ -45,12 +45,21 @@ void file_map_close(file_map *map) {
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What there is instead of a file. */
+static const char *kind_of(mode_t mode) {
+    return S_ISDIR(mode)    ? "a folder"
+           : S_ISFIFO(mode) ? "a pipe: it has to be a file, which can be mapped"
+                            : "not a regular file";
+}
+
 file_map file_map_open(const char *path) {
     file_map map = {path, NULL, 0};
     struct stat status;
+    if (stat(path, &status) != 0) fail_open(path);
+    if (!S_ISREG(status.st_mode)) /* before it is opened, for which a pipe would wait */
+        fail("%s: %s", path, kind_of(status.st_mode));
     int file = open(path, O_RDONLY);
     if (file < 0 || fstat(file, &status) != 0) fail("%s: %s", path, strerror(errno));
-    if (!S_ISREG(status.st_mode)) fail("%s: not a regular file", path);
     if ((uintmax_t)status.st_size > SIZE_MAX) fail("%s: too large for this machine", path);
     map.size = (size_t)status.st_size;
     if (map.size > 0) {

@@ -169,6 +169,31 @@ static const key dinov2_keys[] = {
     {NULL, NULL},
 };
 
+static const key beit_keys[] = {
+    {"model_type", "\"beit\"|\"data2vec-vision\""},
+    {"use_mean_pooling", OBEYED},
+    {"use_absolute_position_embeddings", "true"},
+    {"use_relative_position_bias", "false"},
+    {"use_shared_relative_position_bias", "false"},
+    {"layer_scale_init_value", HARMLESS}, /* the tensors have it */
+    /* Of pre-training, of segmentation, and of models that only give features. */
+    {"vocab_size", HARMLESS},
+    {"use_mask_token", HARMLESS},
+    {"pool_scales", HARMLESS},
+    {"use_auxiliary_head", HARMLESS},
+    {"auxiliary_loss_weight", HARMLESS},
+    {"auxiliary_channels", HARMLESS},
+    {"auxiliary_num_convs", HARMLESS},
+    {"auxiliary_concat_input", HARMLESS},
+    {"semantic_loss_ignore_index", HARMLESS},
+    {"add_fpn", HARMLESS},
+    {"reshape_hidden_states", HARMLESS},
+    {"out_features", HARMLESS},
+    {"out_indices", HARMLESS},
+    {"stage_names", HARMLESS},
+    {NULL, NULL},
+};
+
 /* Of a model with a text tower, which is left out. */
 static const key whole_clip_keys[] = {
     {"model_type", "\"clip\""},
@@ -322,6 +347,7 @@ static const key *const sources[KEYS_SOURCE_COUNT][3] = {
     [KEYS_RECIPE] = {recipe_keys},
     [KEYS_HF] = {hugging_face_keys, common_keys, vit_keys},
     [KEYS_HF_DINOV2] = {hugging_face_keys, common_keys, dinov2_keys},
+    [KEYS_HF_BEIT] = {hugging_face_keys, common_keys, beit_keys},
     [KEYS_HF_CLIP] = {hugging_face_keys, common_keys, clip_keys},
     [KEYS_HF_CLIP_WHOLE] = {whole_clip_keys, common_keys},
     [KEYS_PROCESSOR] = {processor_keys},

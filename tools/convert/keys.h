@@ -11,6 +11,7 @@ typedef enum keys {
     KEYS_RECIPE,    /* its pretrained_cfg */
     KEYS_HF,        /* config.json of ViT and DeiT in Hugging Face transformers */
     KEYS_HF_DINOV2, /* of Dinov2 */
+    KEYS_HF_BEIT,   /* of Beit and Data2VecVision */
     KEYS_HF_CLIP,   /* of CLIP's image tower */
     KEYS_HF_CLIP_WHOLE,
     KEYS_PROCESSOR, /* preprocessor_config.json */

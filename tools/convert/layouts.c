@@ -28,26 +28,28 @@
         [PART_HEAD_DIST] = {"distillation_classifier.weight"},                         \
     }
 
-#define TIMM                                                                                      \
-    {                                                                                             \
-        [PART_PATCH_EMBED] = {"patch_embed.proj.weight"}, [PART_CLASS_TOKEN] = {"cls_token"},     \
-        [PART_DIST_TOKEN] = {"dist_token"}, [PART_REG_TOKEN] = {"reg_token", "register_tokens"},  \
-        [PART_POS_EMBED] = {"pos_embed"}, [PART_PATCH_NORM] = {"patch_norm.weight"},              \
-        [PART_EMBED_NORM] = {"patch_embed.norm.weight"}, [PART_NORM_PRE] = {"norm_pre.weight"},   \
-        [PART_NORM1] = {"blocks.%d.norm1.weight"}, [PART_QKV] = {"blocks.%d.attn.qkv.weight"},    \
-        [PART_Q] = {"blocks.%d.attn.q.weight"}, [PART_K] = {"blocks.%d.attn.k.weight"},           \
-        [PART_V] = {"blocks.%d.attn.v.weight"}, [PART_Q_NORM] = {"blocks.%d.attn.q_norm.weight"}, \
-        [PART_K_NORM] = {"blocks.%d.attn.k_norm.weight"},                                         \
-        [PART_PROJ] = {"blocks.%d.attn.proj.weight"},                                             \
-        [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},                       \
-        [PART_NORM2] = {"blocks.%d.norm2.weight"},                                                \
-        [PART_FC1] = {"blocks.%d.mlp.fc1.weight", "blocks.%d.mlp.w12.weight"},                    \
-        [PART_FC2] = {"blocks.%d.mlp.fc2.weight", "blocks.%d.mlp.w3.weight"},                     \
-        [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},                       \
-        [PART_NORM] = {"norm.weight"}, [PART_FC_NORM] = {"fc_norm.weight"},                       \
-        [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},                        \
-        [PART_HEAD] = {"head.weight", "linear_head.weight"},                                      \
-        [PART_HEAD_DIST] = {"head_dist.weight"},                                                  \
+#define TIMM                                                                                     \
+    {                                                                                            \
+        [PART_PATCH_EMBED] = {"patch_embed.proj.weight"}, [PART_CLASS_TOKEN] = {"cls_token"},    \
+        [PART_DIST_TOKEN] = {"dist_token"}, [PART_REG_TOKEN] = {"reg_token", "register_tokens"}, \
+        [PART_POS_EMBED] = {"pos_embed"}, [PART_PATCH_NORM] = {"patch_norm.weight"},             \
+        [PART_EMBED_NORM] = {"patch_embed.norm.weight"}, [PART_NORM_PRE] = {"norm_pre.weight"},  \
+        [PART_NORM1] = {"blocks.%d.norm1.weight"}, [PART_QKV] = {"blocks.%d.attn.qkv.weight"},   \
+        [PART_Q] = {"blocks.%d.attn.q.weight"}, [PART_K] = {"blocks.%d.attn.k.weight"},          \
+        [PART_V] = {"blocks.%d.attn.v.weight"}, [PART_Q_BIAS] = {"blocks.%d.attn.q_bias"},       \
+        [PART_V_BIAS] = {"blocks.%d.attn.v_bias"},                                               \
+        [PART_Q_NORM] = {"blocks.%d.attn.q_norm.weight"},                                        \
+        [PART_K_NORM] = {"blocks.%d.attn.k_norm.weight"},                                        \
+        [PART_PROJ] = {"blocks.%d.attn.proj.weight"},                                            \
+        [PART_LAYER_SCALE1] = {"blocks.%d.ls1.gamma", "blocks.%d.gamma_1"},                      \
+        [PART_NORM2] = {"blocks.%d.norm2.weight"},                                               \
+        [PART_FC1] = {"blocks.%d.mlp.fc1.weight", "blocks.%d.mlp.w12.weight"},                   \
+        [PART_FC2] = {"blocks.%d.mlp.fc2.weight", "blocks.%d.mlp.w3.weight"},                    \
+        [PART_LAYER_SCALE2] = {"blocks.%d.ls2.gamma", "blocks.%d.gamma_2"},                      \
+        [PART_NORM] = {"norm.weight"}, [PART_FC_NORM] = {"fc_norm.weight"},                      \
+        [PART_PRE_LOGITS] = {"pre_logits.fc.weight", "pre_logits.weight"},                       \
+        [PART_HEAD] = {"head.weight", "linear_head.weight"},                                     \
+        [PART_HEAD_DIST] = {"head_dist.weight"},                                                 \
     }
 
 static const layout layouts[] = {
@@ -83,6 +85,7 @@ static const layout layouts[] = {
 static const layout renamed[] = {
     {FAMILY_HF_DINOV2, "Hugging Face Dinov2", VIT_POS_BICUBIC, TIMM},
     {FAMILY_HF_CLIP, "Hugging Face CLIP", VIT_POS_BICUBIC, TIMM},
+    {FAMILY_HF_BEIT, "Hugging Face Beit", VIT_POS_BICUBIC, TIMM},
     {FAMILY_OPENAI_CLIP, "OpenAI CLIP or OpenCLIP", VIT_POS_BICUBIC, TIMM},
     {FAMILY_JAX, "Google's JAX ViT", VIT_POS_BILINEAR, TIMM},
     {FAMILY_LUCIDRAINS, "lucidrains' vit-pytorch", VIT_POS_BICUBIC, TIMM},
@@ -93,7 +96,7 @@ static const layout dinov2 = {FAMILY_DINOV2, "DINOv2", VIT_POS_BICUBIC_OFFSET, T
 
 int family_is_hugging_face(family f) {
     return f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT || f == FAMILY_HF_DINOV2 ||
-           f == FAMILY_HF_CLIP;
+           f == FAMILY_HF_CLIP || f == FAMILY_HF_BEIT;
 }
 
 /* Parts of names that show a model which the .vit format cannot express. */
@@ -101,7 +104,6 @@ static const struct {
     const char *name, *reason;
 } refused[] = {
     {"mlp.fc1_g.", "a SwiGLU MLP in two matrices, as EVA has,"},
-    {"attn.q_bias", "a bias of q and v alone, as BEiT has,"},
     {"visual.attnpool.", "a CLIP model whose image tower is a ResNet"},
     {"visual.trunk.", "a CLIP model whose image tower is timm's"},
     {"head.probe", "attention pooling (SigLIP)"},
@@ -125,6 +127,10 @@ static void make_name(char *name, size_t size, const char *pattern, int block, i
 /* The tensor by its first name or the older one; name becomes the one found, or the first. One without
    an element is none: timm's reg_token, where there are no register tokens. */
 static tensor *look_up(const model *m, part p, int block, int bias, char *name, size_t size) {
+    if (p == PART_HEAD && m->head != NULL) {
+        snprintf(name, size, "%s", bias ? "bias" : "weight");
+        return checkpoint_find(m->head, name);
+    }
     for (int i = 1; i >= 0; i--) {
         if (m->layout->names[p][i] == NULL) continue;
         make_name(name, size, m->layout->names[p][i], block, bias);
@@ -353,6 +359,14 @@ static void find_mlp(model *m) {
              outputs, config->mlp_dim);
 }
 
+/* A head in a file of its own is the only one. */
+static void check_one_head(const model *m) {
+    model own = *m;
+    own.head = NULL;
+    if (m->head != NULL && layout_has(&own, PART_HEAD))
+        fail("--head: %s has a head, %s", m->checkpoint->file, m->layout->names[PART_HEAD][0]);
+}
+
 void layout_recognise(model *m, checkpoint *c, int *heads) {
     const char *reason, *why;
     const tensor *other = layout_refused(c, &reason);
@@ -364,6 +378,7 @@ void layout_recognise(model *m, checkpoint *c, int *heads) {
              "transformers, torchvision, CLIP, JAX or vit-pytorch: --list shows them, --names says "
              "what they are",
              c->file, c->tensors[0].name);
+    check_one_head(m);
     layout_measure(m);
 }
 
@@ -379,6 +394,10 @@ void layout_measure(model *m) {
         layout_has(m, PART_Q) ? size_of(m, PART_Q, 0, 2, 2) : size_of(m, PART_QKV, 0, 2, 2) / 3;
     find_mlp(m);
     find_optional(m);
+}
+
+int layout_biases_apart(const model *m) {
+    return layout_has(m, PART_Q_BIAS) || layout_has(m, PART_V_BIAS);
 }
 
 int layout_head_inputs(const model *m) {

@@ -14,6 +14,7 @@ typedef enum family {
     FAMILY_DINOV2,    /* its own files, with timm's names */
     FAMILY_HF_DINOV2, /* from here on by the rules of families.c, under timm's names */
     FAMILY_HF_CLIP,
+    FAMILY_HF_BEIT,
     FAMILY_OPENAI_CLIP,
     FAMILY_JAX,
     FAMILY_LUCIDRAINS
@@ -34,6 +35,8 @@ typedef enum part {
     PART_Q,
     PART_K,
     PART_V,
+    PART_Q_BIAS, /* biases beside one matrix that has none: BEiT's, whose keys have no bias */
+    PART_V_BIAS,
     PART_Q_NORM,
     PART_K_NORM,
     PART_PROJ,
@@ -57,9 +60,17 @@ typedef struct layout {
     const char *names[PART_COUNT][2]; /* %d: the block; the second is an older name */
 } layout;
 
+/* Texts that the classes are compared with. */
+typedef struct texts {
+    float *rows; /* [classes][width], each of length 1; NULL: there are none */
+    int classes, width;
+    float scale; /* that the cosines are multiplied with */
+} texts;
+
 /* A model in a checkpoint. layout_recognise fills in what the tensors alone say. */
 typedef struct model {
     checkpoint *checkpoint;
+    const checkpoint *head; /* that has the head's weight and bias; NULL: the same */
     const layout *layout;
     vit_config config;
     char architecture[64];
@@ -69,6 +80,7 @@ typedef struct model {
     int pos_prefix;        /* rows before the patches in that tensor ... */
     int pos_grid[2];       /* ... and the patches' grid: height, width */
     int qkv_bias;          /* 1: has to be there, 0: must not, -1: either */
+    texts texts; /* with them the checkpoint's head is the layer in front of the classes */
 } model;
 
 #define MODEL_MAX_SIZE (1 << 20) /* of everything that is counted, as in the .vit format */
@@ -107,6 +119,9 @@ tensor *layout_need_bias(const model *m, part p, int block, size_t size);
 
 /* Whether a tensor is there; its shape is not checked. */
 int layout_has(const model *m, part p);
+
+/* Whether the biases of q and v are tensors of their own, and k has none. */
+int layout_biases_apart(const model *m);
 
 /* What the head reads, and the length of a norm; 0 where there is none. */
 int layout_head_inputs(const model *m);

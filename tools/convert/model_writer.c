@@ -11,30 +11,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static const char *volatile unfinished; /* file to be removed when the program ends */
-
-static void remove_unfinished(void) {
-    if (unfinished != NULL) remove(unfinished);
-}
-
-static void remove_and_die(int signal_number) {
-    if (unfinished != NULL) unlink(unfinished);
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
-
-static void remove_when_ended(void) {
-    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
-    atexit(remove_unfinished);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], remove_and_die);
-    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
-}
 
 static void put_u32(unsigned char *p, size_t value) {
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(value >> 8 * i);
@@ -130,32 +106,14 @@ static void make_buffers(model_writer *w) {
     w->integers = allocate(longest, 1);
 }
 
-/* A new file in the same folder as the one to be written, which must not be a folder or a device. */
-static void open_temporary(model_writer *w) {
-    struct stat status;
-    if (stat(w->path, &status) == 0 && !S_ISREG(status.st_mode))
-        fail("%s: not a regular file", w->path);
-    w->temporary = format_text("%s.%ld.tmp", w->path, (long)getpid());
-    int file = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (file < 0) fail("%s: %s", w->temporary, strerror(errno));
-    unfinished = w->temporary;
-    remove_when_ended();
-    w->file = fdopen(file, "wb");
-    if (w->file == NULL) fail("%s: %s", w->temporary, strerror(errno));
-}
-
-static void write_bytes(model_writer *w, const void *data, size_t size) {
-    if (fwrite(data, 1, size, w->file) != size) fail("%s: %s", w->temporary, strerror(errno));
-}
-
 /* The head, buffers and the file, with w->path, dtype and backbone set. */
 static void begin(model_writer *w, const vit_config *config, const char *labels,
                   size_t labels_size) {
     if (!vit__is_little_endian()) fail("%s", vit_status_string(VIT_ERROR_BYTE_ORDER));
     make_head(w, config, labels, labels_size);
     make_buffers(w);
-    open_temporary(w);
-    write_bytes(w, w->head, w->head_size); /* room for it */
+    w->output = new_file_open(w->path);
+    new_file_write(&w->output, w->head, w->head_size); /* room for it */
 }
 
 void model_writer_begin(model_writer *w, const char *path, const vit_config *config,
@@ -175,14 +133,6 @@ void model_writer_begin_from(model_writer *w, const char *path, const vit_config
     if (vit__u32(backbone->data + 56) > 0)
         note("%s: the backbone's chunks, of which nothing is known, are left out", path);
     begin(w, config, labels, labels_size);
-}
-
-static void close_file(model_writer *w) {
-    if (fclose(w->file) != 0) fail("%s: %s", w->temporary, strerror(errno));
-    if (rename(w->temporary, w->path) != 0) fail("%s: %s", w->path, strerror(errno));
-    unfinished = NULL;
-    free(w->temporary);
-    free(w->head);
 }
 
 static int all_finite(const float *values, size_t count) {
@@ -308,7 +258,7 @@ void model_writer_add(model_writer *w, const char *name, row_reader read_row, co
              vit_dtype_name(vit__dtype_of(m.dtype, m.range)));
     }
     if (!w->finite) note("%s: some values are not finite", name);
-    write_bytes(w, w->tensor, size);
+    new_file_write(&w->output, w->tensor, size);
     put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
             vit__xxh32(w->tensor, size));
 }
@@ -317,7 +267,8 @@ void model_writer_copy(model_writer *w) {
     vit__tensor t = vit__tensor_at(&w->config, w->index);
     const unsigned char *entry = backbone_entry(w, &t);
     assert(w->backbone != NULL && t.role != VIT__HEAD);
-    write_bytes(w, w->backbone->data + vit__u64(entry + 32), (size_t)vit__u64(entry + 40));
+    new_file_write(&w->output, w->backbone->data + vit__u64(entry + 32),
+                   (size_t)vit__u64(entry + 40));
     put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
             vit__u32(entry + 28));
 }
@@ -339,9 +290,12 @@ int model_writer_next(const model_writer *w, vit_tensor *tensor) {
 void model_writer_end(model_writer *w) {
     assert(w->index == vit__tensor_count(&w->config));
     put_u32(w->head + 12, vit__xxh32(w->head + 16, w->head_size - 16));
-    if (fseek(w->file, 0, SEEK_SET) != 0) fail("%s: %s", w->temporary, strerror(errno));
-    write_bytes(w, w->head, w->head_size);
-    close_file(w);
+    if (fseek(w->output.file, 0, SEEK_SET) != 0)
+        fail("%s: %s", w->path, strerror(errno));
+    new_file_write(&w->output, w->head, w->head_size);
+    new_file_finish(&w->output);
+    new_file_commit(&w->output);
+    free(w->head);
     free(w->tensor);
     free(w->row);
     free(w->padded);
@@ -448,8 +402,10 @@ void model_relabel(const vit_model *model, const char *path, const char *labels,
     memset(&w, 0, sizeof(w));
     w.path = path;
     make_relabelled_head(&w, model->data, labels, labels_size);
-    open_temporary(&w);
-    write_bytes(&w, w.head, w.head_size);
-    write_bytes(&w, model->data + old_size, model->size - old_size);
-    close_file(&w);
+    w.output = new_file_open(path);
+    new_file_write(&w.output, w.head, w.head_size);
+    new_file_write(&w.output, model->data + old_size, model->size - old_size);
+    new_file_finish(&w.output);
+    new_file_commit(&w.output);
+    free(w.head);
 }

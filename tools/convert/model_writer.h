@@ -2,17 +2,15 @@
 #ifndef MODEL_WRITER_H
 #define MODEL_WRITER_H
 
+#include "new_file.h"
 #include "vit.h"
-
-#include <stdio.h>
 
 typedef struct model_writer {
     vit_config config; /* as read back from the header */
     vit_dtype dtype;
     const vit_model *backbone; /* that model_writer_copy takes tensors from, or NULL */
     const char *path;
-    char *temporary; /* in the same folder; renamed to path at the end */
-    FILE *file;
+    new_file output;
     unsigned char *head; /* completed tensor by tensor */
     size_t head_size;
     int index;             /* of the next tensor */

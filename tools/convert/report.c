@@ -2,6 +2,8 @@
 
 #include "vit.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,21 @@ void fail(const char *format, ...) {
     say("error: ", format, arguments);
     va_end(arguments);
     exit(1);
+}
+
+/* "timm/vit_tiny_patch16_224": two parts that begin with a letter or digit, and no ending of a file. */
+static int is_hub_name(const char *path) {
+    const char *slash = strchr(path, '/');
+    return isalnum((unsigned char)path[0]) && slash != NULL && strchr(slash + 1, '/') == NULL &&
+           isalnum((unsigned char)slash[1]) && strstr(slash, ".vit") == NULL;
+}
+
+void fail_open(const char *path) {
+    if (errno == ENOENT && is_hub_name(path))
+        fail("%s: %s. If it is the name of a model on Hugging Face's hub, download its files first "
+             "(huggingface-cli download %s --local-dir FOLDER)",
+             path, strerror(errno), path);
+    fail("%s: %s", path, strerror(errno));
 }
 
 void show(const char *text) {

@@ -18,8 +18,11 @@ extern const char *report_program;
 /* One line. Control characters, which names in a file may contain, are shown as '?'. */
 REPORT_PRINTF void note(const char *format, ...);
 
-/* One line, then exit(1). model_writer.c removes its unfinished file at exit. */
+/* One line, then exit(1). new_file.c removes unfinished files at exit. */
 REPORT_PRINTF REPORT_NORETURN void fail(const char *format, ...);
+
+/* The same for a file that cannot be opened, by errno; a name of Hugging Face's hub is told from a path. */
+REPORT_NORETURN void fail_open(const char *path);
 
 /* What was asked for by --help or --version, then exit: 1 if it cannot be written, or else 0. */
 REPORT_NORETURN void show(const char *text);

@@ -197,6 +197,7 @@ static const hf_defaults hf_families[] = {
     {FAMILY_HF_DEIT, KEYS_HF, 1e-12, "gelu"},
     {FAMILY_HF_DINOV2, KEYS_HF_DINOV2, 1e-6, "gelu"},
     {FAMILY_HF_CLIP, KEYS_HF_CLIP, 1e-5, "quick_gelu"},
+    {FAMILY_HF_BEIT, KEYS_HF_BEIT, 1e-12, "gelu"},
 };
 
 static const hf_defaults *find_hf_defaults(family f) {
@@ -229,6 +230,15 @@ static void expect_dinov2(const vit_config *c, json config) {
     expect(config, "num_register_tokens", c->prefix_tokens - 1);
 }
 
+/* Beit reads the mean of the patches, normalised, or the class token. */
+static void read_beit_pooling(settings *s, const model *m, json config) {
+    int mean = json_bool(config, "use_mean_pooling", 1);
+    if (s->pooling == POOLING_UNKNOWN) s->pooling = mean ? POOLING_AVG : POOLING_TOKEN;
+    if (mean != layout_has(m, PART_FC_NORM))
+        fail("%s: use_mean_pooling is %s, but pooler.layernorm.weight is %s", config.file,
+             mean ? "true" : "false", mean ? "missing" : "there");
+}
+
 static void read_hf_model(settings *s, const model *m, json config) {
     const hf_defaults *defaults = find_hf_defaults(m->layout->family);
     keys_check(config, "", defaults->keys);
@@ -239,8 +249,9 @@ static void read_hf_model(settings *s, const model *m, json config) {
         s->norm_eps = json_positive(config, "layer_norm_eps", default_eps(defaults, config));
     if (s->act < 0) s->act = read_act(config.file, json_text(config, "hidden_act", defaults->act));
     if (defaults->family == FAMILY_HF_DINOV2) expect_dinov2(&m->config, config);
+    if (defaults->family == FAMILY_HF_BEIT) read_beit_pooling(s, m, config);
     read_output(s, config);
-    s->qkv_bias = json_bool(config, "qkv_bias", 1);
+    s->qkv_bias = defaults->family == FAMILY_HF_BEIT ? -1 : json_bool(config, "qkv_bias", 1);
     json_size(config, "image_size", MODEL_MAX_SIZE, s->img_size);
     json_size(config, "image_size", MODEL_MAX_SIZE, s->own_size);
     if (s->img_size[0] == 0) s->img_size[0] = s->img_size[1] = 224;
@@ -286,7 +297,7 @@ static void assume_heads(settings *s, const model *m) {
 }
 
 static double usual_eps(family f) {
-    if (f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT) return 1e-12;
+    if (f == FAMILY_HF_VIT || f == FAMILY_HF_DEIT || f == FAMILY_HF_BEIT) return 1e-12;
     return f == FAMILY_HF_CLIP || f == FAMILY_OPENAI_CLIP || f == FAMILY_LUCIDRAINS ? 1e-5 : 1e-6;
 }
 
@@ -336,7 +347,8 @@ static void assume_pooling(settings *s, const model *m) {
     if (both) s->pooling = POOLING_TOKEN_AVG;
     if (s->pooling != POOLING_UNKNOWN) return;
     family f = m->layout->family;
-    int usual = f != FAMILY_TIMM && f != FAMILY_LUCIDRAINS; /* that have one way alone */
+    int usual =
+        f != FAMILY_TIMM && f != FAMILY_LUCIDRAINS && f != FAMILY_HF_BEIT; /* one way alone */
     s->pooling =
         token && (usual || f == FAMILY_LUCIDRAINS || !fc_norm) ? POOLING_TOKEN : POOLING_AVG;
     if (!usual)
@@ -515,6 +527,7 @@ void settings_apply(settings *s, model *m, const char *name) {
     apply_img_size(s, m);
     apply_heads(s, m);
     m->config.output = (vit_output)s->output;
+    m->config.reject_below = (float)s->reject_below;
     recipe_apply(s, m);
     set_architecture(s, name);
     memcpy(m->architecture, s->architecture, sizeof(m->architecture));

@@ -34,6 +34,7 @@ typedef struct settings {
     int fc_norm;     /* -1: not known */
     int qkv_bias;    /* -1: not known */
     int output;      /* vit_output; -1: not known */
+    double reject_below;
 
     int resize; /* vit_resize; -1: not known, then img_size / crop_pct ... */
     int resize_size[2];

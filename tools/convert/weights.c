@@ -13,6 +13,7 @@ typedef struct matrix {
     const tensor *bias[2];   /* [..]; NULL: zeros */
     const tensor *gamma;     /* [rows]; NULL: ones */
     size_t first_row, rows, cols;
+    size_t first_bias; /* where the bias begins in its tensor */
     float scale;
 } matrix;
 
@@ -47,7 +48,7 @@ static float *read_biases(const matrix *x) {
     for (int i = 0; i < 2; i++) {
         if (x->bias[i] == NULL) continue;
         for (size_t row = 0; row < x->rows; row++) {
-            tensor_read(x->bias[i], x->first_row + row, 1, &value);
+            tensor_read(x->bias[i], x->first_bias + row, 1, &value);
             biases[row] += value * row_factor(x, row);
         }
     }
@@ -82,7 +83,7 @@ static const tensor *find_bias(const model *m, part p, int block, size_t rows) {
 }
 
 static matrix find_matrix(const model *m, part p, int block, size_t rows, size_t cols) {
-    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, rows, cols, 1};
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, rows, cols, 0, 1};
     x.weight[0] = layout_need(m, p, block, (shape){2, {rows, cols}});
     x.bias[0] = find_bias(m, p, block, rows);
     return x;
@@ -92,7 +93,7 @@ static matrix find_matrix(const model *m, part p, int block, size_t rows, size_t
 static void write_branch(const model *m, model_writer *w, part p, part layer_scale, int block,
                          size_t cols) {
     size_t dim = (size_t)m->config.embed_dim;
-    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, cols, 1};
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, cols, 0, 1};
     if (m->layout->family != FAMILY_LUCIDRAINS || layout_has(m, p) || cols != dim)
         x = find_matrix(m, p, block, dim, cols); /* only there it may be missing, with one head */
     else if (w != NULL && block == 0)
@@ -114,6 +115,17 @@ static void write_norm(const model *m, model_writer *w, part p, int block) {
     write_norm_of(m, w, p, block, (size_t)m->config.embed_dim);
 }
 
+/* The part of q, k or v, the i-th, of one matrix, or its own. */
+static matrix find_qkv(const model *m, int block, int i) {
+    size_t dim = (size_t)m->config.embed_dim, inner = (size_t)m->inner;
+    int fused = m->layout->names[PART_QKV][0] != NULL && !layout_has(m, PART_Q);
+    matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * inner, dim)
+                     : find_matrix(m, (part)(PART_Q + i), block, inner, dim);
+    x.first_row = x.first_bias = fused ? (size_t)i * inner : 0;
+    x.rows = inner;
+    return x;
+}
+
 static void check_qkv_bias(const model *m, const matrix *x) {
     if (m->qkv_bias == 1 && x->bias[0] == NULL)
         fail("%s: %s: its bias is missing", x->weight[0]->file, x->weight[0]->name);
@@ -121,15 +133,21 @@ static void check_qkv_bias(const model *m, const matrix *x) {
         fail("%s: %s: qkv_bias is false", x->bias[0]->file, x->bias[0]->name);
 }
 
+/* BEiT's: of q and v, in tensors of their own. */
+static void find_bias_apart(const model *m, int block, int i, matrix *x) {
+    if (x->bias[0] != NULL)
+        fail("%s: %s: a bias beside q_bias and v_bias", x->bias[0]->file, x->bias[0]->name);
+    if (i == 1) return;
+    part p = i == 0 ? PART_Q_BIAS : PART_V_BIAS;
+    x->bias[0] = layout_need(m, p, block, (shape){1, {x->rows}});
+    x->first_bias = 0;
+}
+
 static void write_qkv(const model *m, model_writer *w, int block) {
-    size_t dim = (size_t)m->config.embed_dim, inner = (size_t)m->inner;
-    int fused = m->layout->names[PART_QKV][0] != NULL && !layout_has(m, PART_Q);
     for (int i = 0; i < 3; i++) {
-        matrix x = fused ? find_matrix(m, PART_QKV, block, 3 * inner, dim)
-                         : find_matrix(m, (part)(PART_Q + i), block, inner, dim);
-        check_qkv_bias(m, &x);
-        x.first_row = fused ? (size_t)i * inner : 0;
-        x.rows = inner;
+        matrix x = find_qkv(m, block, i);
+        if (layout_biases_apart(m)) find_bias_apart(m, block, i, &x);
+        if (!layout_biases_apart(m) || m->qkv_bias == 0) check_qkv_bias(m, &x);
         write_matrix(w, &x);
     }
 }
@@ -154,7 +172,7 @@ static void write_patch_embed(const model *m, model_writer *w) {
     size_t dim = (size_t)c->embed_dim, chans = (size_t)c->in_chans;
     size_t height = (size_t)c->patch_size[0], width = (size_t)c->patch_size[1];
     shape convolution = {4, {dim, chans, height, width}}, flat = {2, {dim, chans * height * width}};
-    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, flat.sizes[1], 1};
+    matrix x = {{NULL, NULL}, {NULL, NULL}, NULL, 0, dim, flat.sizes[1], 0, 1};
     x.weight[0] = layout_need(m, PART_PATCH_EMBED, 0, m->flat_patch_embed ? flat : convolution);
     x.bias[0] = layout_find_bias(m, PART_PATCH_EMBED, 0, dim);
     write_matrix(w, &x);
@@ -286,6 +304,35 @@ static void write_head(const model *m, model_writer *w) {
     write_matrix(w, &x);
 }
 
+static void read_text_row(const void *source, size_t row, float *values) {
+    const texts *x = source;
+    size_t width = (size_t)x->width;
+    for (size_t i = 0; i < width; i++) values[i] = x->scale * x->rows[row * width + i];
+}
+
+/* The checkpoint's head projects, and the texts classify. */
+static void write_texts(const model *m, model_writer *w) {
+    const vit_config *c = &m->config;
+    matrix x = find_matrix(m, PART_HEAD, 0, (size_t)c->pre_logits, (size_t)c->embed_dim);
+    write_matrix(w, &x);
+    if (w != NULL) model_writer_add(w, "the texts", read_text_row, &m->texts, NULL);
+}
+
+/* The layer in front of the head, and the head. */
+static void write_classifier(const model *m, model_writer *w) {
+    const vit_config *c = &m->config;
+    if (m->texts.rows != NULL) {
+        write_texts(m, w);
+        return;
+    }
+    if (c->pre_logits > 0) {
+        size_t width = (size_t)c->pre_logits, dim = (size_t)c->embed_dim;
+        matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
+        write_matrix(w, &x);
+    }
+    if (c->num_classes > 0) write_head(m, w);
+}
+
 void weights_write(const model *m, model_writer *w) {
     const vit_config *c = &m->config;
     write_patch_embed(m, w);
@@ -295,12 +342,7 @@ void weights_write(const model *m, model_writer *w) {
     for (int block = 0; block < c->depth; block++) write_block(m, w, block);
     if (c->final_norm != VIT_FINAL_NORM_NONE)
         write_norm(m, w, layout_has(m, PART_FC_NORM) ? PART_FC_NORM : PART_NORM, 0);
-    if (c->pre_logits > 0) {
-        size_t width = (size_t)c->pre_logits, dim = (size_t)c->embed_dim;
-        matrix x = find_matrix(m, PART_PRE_LOGITS, 0, width, dim);
-        write_matrix(w, &x);
-    }
-    if (c->num_classes > 0) write_head(m, w);
+    write_classifier(m, w);
     size_t pixels = (size_t)(c->in_chans * c->patch_size[0] * c->patch_size[1]);
     if (c->patch_norm) write_norm_of(m, w, PART_PATCH_NORM, 0, pixels);
     if (c->embed_norm) write_norm(m, w, PART_EMBED_NORM, 0);

@@ -3,6 +3,7 @@
 #define VIT_NO_THREADS
 #define VIT_IMPLEMENTATION
 #include "tools/convert/report.h"
+#include "tools/open_model.h"
 #include "tools/plans.h"
 
 #include <getopt.h>
@@ -74,7 +75,8 @@ static void print_head(const vit_config *c) {
     if (c->head_tokens > 1) printf("tokens 0 to %d", c->head_tokens - 1);
     printf("%s%s", c->head_tokens > 0 && c->head_avg ? " and " : "", means[c->head_avg]);
     printf(", %s", norms[c->final_norm]);
-    if (c->pre_logits > 0) printf(", pre_logits %d", c->pre_logits);
+    if (c->pre_logits > 0)
+        printf(", pre_logits %d%s", c->pre_logits, c->pre_logits_l2 ? " of length 1" : "");
     printf("\noutput         %s\n", vit_output_name(c->output));
     if (c->reject_below > 0)
         printf("reject_below   %.9g: none of these where the first score is lower\n",
@@ -198,14 +200,12 @@ int main(int argc, char **argv) {
     const vit_load_options options = {1, 0, NULL}; /* tensors are verified one by one */
     report_program = "vit-info";
     const char *path = parse_arguments(argc, argv);
-    vit_model model;
     struct stat file;
-    vit_status status = vit_model_load(&model, path, &options);
-    if (status == VIT_OK) {
-        if (stat(path, &file) == 0) printf("%s: %lld bytes\n", path, (long long)file.st_size);
-        status = print_model(&model);
-        vit_model_close(&model);
-    }
-    if (status != VIT_OK) fprintf(stderr, "vit-info: %s: %s\n", path, vit_status_string(status));
-    return status == VIT_OK && fflush(stdout) == 0 ? 0 : 1;
+    vit_model model = open_model(path, &options);
+    if (stat(path, &file) == 0) printf("%s: %lld bytes\n", path, (long long)file.st_size);
+    vit_status status = print_model(&model);
+    vit_model_close(&model);
+    if (status != VIT_OK) fail("%s: %s", path, vit_status_string(status));
+    if (fflush(stdout) != 0 || ferror(stdout)) fail("the output: %s", strerror(errno));
+    return 0;
 }

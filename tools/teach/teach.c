@@ -9,6 +9,7 @@
 #include "tools/convert/model_writer.h"
 #include "tools/convert/report.h"
 #include "tools/convert/rewrite.h"
+#include "tools/open_model.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -346,7 +347,7 @@ static vit_config config_of(const vit_model *backbone, const reading *r, int cla
     config.num_classes = classes;
     config.head_tokens = r->tokens;
     config.head_avg = r->average;
-    config.pre_logits = 0;
+    config.pre_logits = config.pre_logits_l2 = 0;
     config.output = VIT_OUTPUT_SOFTMAX;
     config.reject_below = (float)(threshold * (1 - 1e-6)); /* not above it by rounding */
     if (r->view & VIEW_WHOLE) config.preprocess = embed_whole_recipe(&config);
@@ -383,9 +384,7 @@ static void retype(vit_model *backbone, const arguments *a) {
 }
 
 static vit_model open_backbone(const arguments *a) {
-    vit_model backbone;
-    vit_status status = vit_model_load(&backbone, a->model, NULL);
-    if (status != VIT_OK) fail("%s: %s", a->model, vit_status_string(status));
+    vit_model backbone = open_model(a->model, NULL);
     if (a->dtype != VIT_DTYPE_COUNT && a->dtype != vit_model_dtype(&backbone)) retype(&backbone, a);
     return backbone;
 }

@@ -21,9 +21,9 @@ in which pictures.py reads them:
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -50,23 +50,37 @@ def load_taught(path, count, labels):
 
 # ---- features ----
 
+def parts_folder(args):
+    """Where they are kept until the end, so that an interrupted run goes on."""
+    return args.out + ".parts"
+
+
 def start_part(args, paths, mirror, name):
-    """Start features.c on some of the pictures; it writes the file name."""
+    """Start features.c on some of the pictures; it writes the file name + ".new"."""
     Path(name + ".paths").write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
     command = [args.features, *(["-m"] if mirror else []), args.model]
-    with open(name + ".paths", "rb") as source, open(name, "wb") as out:
+    with open(name + ".paths", "rb") as source, open(name + ".new", "wb") as out:
         return subprocess.Popen(command, stdin=source, stdout=out)
 
 
-def extract(args, paths, mirror, folder):
+def extract_parts(args, parts, mirror):
+    """Run features.c on each part, (name, paths), whose file is not there yet."""
+    missing = [part for part in parts if not os.path.exists(part[0])]
+    processes = [start_part(args, paths, mirror, name) for name, paths in missing]
+    if any([process.wait() for process in processes]):
+        raise SystemExit(f"{args.features} failed")
+    for name, _ in missing:
+        os.rename(name + ".new", name)
+
+
+def extract(args, paths, mirror):
     """(n, blocks * 2 * embed_dim): of each block's class token and patches' mean, on args.threads
     processes. Both are normalised, as the model's final norm does it."""
     size = (len(paths) + args.threads - 1) // args.threads
-    names = [f"{folder}/{i}" for i in range(0, len(paths), size)]
-    processes = [start_part(args, paths[i * size:(i + 1) * size], mirror, name)
-                 for i, name in enumerate(names)]
-    if any([process.wait() for process in processes]):
-        raise SystemExit(f"{args.features} failed")
+    names = [f"{parts_folder(args)}/{'mirror' if mirror else 'picture'}-{i}-{size}"
+             for i in range(0, len(paths), size)]
+    extract_parts(args, [(name, paths[i * size:(i + 1) * size]) for i, name in enumerate(names)],
+                  mirror)
     depth, dim = np.fromfile(names[0], "<u4", 2)
     raw = [np.fromfile(name, "<f4", offset=8).reshape(-1, depth, 2, dim) for name in names]
     upper = np.concatenate([part[:, depth // 3:] for part in raw])
@@ -75,8 +89,8 @@ def extract(args, paths, mirror, folder):
 
 def features_of(args, paths):
     """(n, views, features): of the pictures and of their mirror images."""
-    with tempfile.TemporaryDirectory() as folder:
-        return torch.stack([extract(args, paths, mirror, folder) for mirror in (False, True)], 1)
+    os.makedirs(parts_folder(args), exist_ok=True)
+    return torch.stack([extract(args, paths, mirror) for mirror in (False, True)], 1)
 
 
 def standardised(x):
@@ -88,8 +102,9 @@ def standardised(x):
 def principal_components(x, count):
     """(n, views, count), of size 1 on average."""
     flat = x.flatten(0, 1)
-    _, vectors = torch.linalg.eigh(flat.T @ flat / len(flat))
-    components = x @ vectors[:, -count:]
+    # in double: LAPACK counts its workspace in the type itself, where floats end at 16.7 million
+    _, vectors = torch.linalg.eigh((flat.T @ flat / len(flat)).double())
+    components = x @ vectors[:, -count:].float()
     return components / components.square().mean().sqrt()
 
 
@@ -163,6 +178,7 @@ def main():
     torch.set_num_threads(args.threads)
     paths, classes, labels = pictures.training_paths(Path(args.data))
     write(args, standardised(features_of(args, paths)), classes, len(labels))
+    shutil.rmtree(parts_folder(args))
 
 
 if __name__ == "__main__":
