@@ -156,7 +156,7 @@ static const char *write_heatmap(const classifier *c) {
     int length = snprintf(path, size, "%s/", dir);
     snprintf(path + length, size - (size_t)length, "%s.png", file);
     for (char *p = path + length; *p != '\0'; p++)
-        if (*p == '/') *p = '_';
+        if (*p == '/' || *p == ':') *p = '_'; /* C: is a drive */
     const char *error =
         heatmap_write(path, config, size_now(c), c->pixels, c->heat + config->prefix_tokens);
     free(path);

@@ -55,7 +55,7 @@ static int list_fill(list *l, const volatile sig_atomic_t *stop) {
     l->used -= l->at, l->at = 0;
     while (wait_for(l->file, stop)) {
         errno = 0;
-        ssize_t got = read(l->file, l->bytes + l->used, LIST_SIZE - l->used);
+        ssize_t got = read(l->file, l->bytes + l->used, (unsigned)(LIST_SIZE - l->used));
         if (got < 0 && errno == EINTR) continue;
         if (got > 0) l->used += (size_t)got;
         return got > 0;
@@ -153,7 +153,9 @@ static int read_more(folder *f) {
 /* Whether the folder is one of those that lead to it, by a symbolic link. */
 static int is_within_itself(const folder *above, const struct stat *status) {
     for (; above != NULL; above = above->above)
-        if (above->device == status->st_dev && above->inode == status->st_ino) return 1;
+        if (status->st_ino != 0 && above->device == status->st_dev &&
+            above->inode == status->st_ino)
+            return 1;
     return 0;
 }
 
