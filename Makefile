@@ -255,7 +255,7 @@ serve-web: web
 
 check-web:
 	@CC="$(CC)" tools/require.sh $(CHECK_WEB_PACKAGES)
-	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,vit-classify vit-convert)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,vit-classify vit-convert vit-teach)
 	@$(MAKE) --no-print-directory -C examples/web check
 
 check-parity:

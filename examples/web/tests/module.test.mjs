@@ -1,7 +1,7 @@
 // The module in node, beside the native programs: make check-module.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, openAsBlob, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openAsBlob, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -330,6 +330,51 @@ async function checkNative(file, own, dtype) {
     const { logits } = await own.classify(pictures[1]);
     assert.ok(difference(logits, expected.logits) < TOLERANCE[dtype]);
 }
+
+/** A picture of one of three kinds that is not easy to tell: a third of its pixels are of any kind. */
+function noisyPicture(kind, i) {
+    let state = kind * 1000 + i * 7 + 1;
+    const random = () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+    const contrast = 40 + 40 * random(), { data, width, height } = lessonPicture(kind, i);
+    const others = [0, 1, 2].map((other) => lessonPicture(other, i).data);
+    const mixed = data.map((_, at) => {
+        const from = random() < 0.35 ? Math.floor(3 * random()) : kind;
+        const level = 128 + (others[from][at] - 128) * contrast / 128 + 120 * (random() - 0.5);
+        return Math.max(0, Math.min(255, level));
+    });
+    return { data: mixed, width, height };
+}
+
+test('a head as vit-teach fits it', async (t) => {
+    const model = await load(shipped), photos = join(folder, 'photos'), mine = join(folder, 'mine.vit');
+    const labels = ['across', 'disc', 'down'], kinds = [0, 2, 1], lessons = []; /* in the folders' order */
+    for (const [c, label] of labels.entries()) {
+        mkdirSync(join(photos, label), { recursive: true });
+        const features = [];
+        for (let i = 0; i < 20; i++) {
+            const { data, width, height } = noisyPicture(kinds[c], i);
+            writeFileSync(join(photos, label, `${String(i).padStart(2, '0')}.pgm`),
+                Buffer.concat([Buffer.from(`P5\n${width} ${height}\n255\n`), data]));
+            features.push(await model.features({ data, width, height }));
+        }
+        lessons.push({ label, pictures: features });
+    }
+    const taught = await model.teach(lessons);
+    const said = execFileSync(join(build, 'vit-teach'), ['-m', shipped, photos, '-o', mine],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    assert.ok(said.includes(`the head reads ${taught.reads}, of`), said);
+    const [, right, all] = said.match(/held-out pictures: .*\((\d+) of (\d+);/).map(Number);
+    assert.ok(Math.abs(right - taught.right) <= 1 && all === taught.pictures, said);
+    const [own, other] = await Promise.all([load(taught.file), load(mine)]);
+    let worst = 0; /* of the grid of regularisations, the next one may be as good within the fit's tolerance */
+    for (let i = 30; i < 36; i++) {
+        const a = await own.classify(noisyPicture(i % 3, i)), b = await other.classify(noisyPicture(i % 3, i));
+        assert.equal(a.top[0].label, b.top[0].label);
+        worst = Math.max(worst, ...a.scores.map((score, c) => Math.abs(score - b.scores[c])));
+    }
+    t.diagnostic(`${taught.right} of ${taught.pictures} right; scores of new pictures differ by ${worst.toFixed(3)}`);
+    assert.ok(worst < 0.1);
+});
 
 test('what cannot be learned', async () => {
     const model = await load(shipped), lessons = await makeLessons(model, 2);
