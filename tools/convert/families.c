@@ -17,9 +17,9 @@ typedef struct part_rules {
 
 typedef struct family_rules {
     family family;
+    int alone; /* 1: what lacks the mark's prefix is another network, left out */
     const char *title;
     const char *mark; /* a name that no other family has, after a prefix that is dropped */
-    int alone;        /* 1: what lacks that prefix is another network, left out */
     const char *others[MAX_OTHERS]; /* beginnings of names that are left out, and why: */
     const char *reason;
     part_rules parts[MAX_PARTS];
@@ -158,44 +158,44 @@ static const char lucidrains_older_blocks[] =
 
 static const family_rules families[] = {
     {FAMILY_HF_DINOV2,
+     0,
      "Hugging Face Dinov2",
      "encoder.layer.0.layer_scale1.lambda1",
-     0,
      {"embeddings.mask_token"},
      "used in pre-training only",
      {{"", dinov2_rules}}},
     {FAMILY_HF_CLIP,
+     0,
      "Hugging Face CLIP",
      "pre_layrnorm.weight",
-     0,
      {"text_model.", "text_projection.", "logit_scale", "embeddings.position_ids"},
      "not of the image tower",
      {{"", clip_rules}}},
     {FAMILY_HF_BEIT,
+     0,
      "Hugging Face Beit",
      "encoder.layer.0.lambda_1",
-     0,
      {"embeddings.mask_token"},
      "used in pre-training only",
      {{"", beit_rules}}},
     {FAMILY_OPENAI_CLIP,
+     1,
      "OpenAI CLIP or OpenCLIP",
      "ln_pre.weight",
-     1,
      {NULL},
      NULL,
      {{"", openai_rules}}},
     {FAMILY_JAX,
+     0,
      "Google's JAX ViT",
      "Transformer/encoder_norm/scale",
-     0,
      {NULL},
      NULL,
      {{"", jax_rules}}},
     {FAMILY_LUCIDRAINS,
+     0,
      "lucidrains' vit-pytorch",
      "transformer.layers.0.0.to_qkv.weight",
-     0,
      {NULL},
      NULL,
      {{"", lucidrains_rules},
@@ -203,9 +203,9 @@ static const family_rules families[] = {
       {"to_patch_embedding.2.weight", lucidrains_patch_norms},
       {"!to_patch_embedding.2.weight", lucidrains_patches}}},
     {FAMILY_LUCIDRAINS,
+     0,
      "lucidrains' vit-pytorch, older",
      "transformer.layers.0.0.fn.to_qkv.weight",
-     0,
      {NULL},
      NULL,
      {{"", lucidrains_rules},
