@@ -56,11 +56,21 @@ CSTD = -std=c99 -D_POSIX_C_SOURCE=200809L -Wstrict-prototypes
 COMPILE = $(CC) $(CSTD) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -I.
 LINK = $(COMPILE) $(LDFLAGS)
 # sums and shifts in stb_image overflow on damaged JPEG files; their value does not matter
-PICTURE_FLAGS = -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
+PICTURE_FLAGS := -fwrapv $(if $(findstring sanitize,$(CFLAGS)),-fno-sanitize=shift)
 
-BUILD_PACKAGES = gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
+# make JPEG=turbo: JPEGs by libjpeg-turbo, as Pillow does it, instead of stb_image
+ifeq ($(JPEG),turbo)
+PICTURE_FLAGS += -DPICTURE_TURBO
+PICTURE_LIBS = -ljpeg
+PICTURE_PACKAGES = libjpeg62-turbo-dev
+else ifneq ($(JPEG),)
+$(error JPEG=$(JPEG) is not known: turbo, or nothing)
+endif
+
+BUILD_PACKAGES = $(PICTURE_PACKAGES) gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
-PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp
+PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
+	libjpeg62-turbo-dev
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
@@ -105,7 +115,7 @@ $(BUILD)/vit-classify: $(CLASSIFY) $(wildcard examples/classify/*.h) examples/he
 		examples/picture.h $(BUILD)/picture.o vit.h
 	@mkdir -p $(@D)
 	$(LINK) -DVIT_MODEL_DIR='"$(PREFIX)/share/vit"' -o $@ $(filter %.c %.o,$^) \
-		-lcjson -lm -pthread
+		$(PICTURE_LIBS) -lcjson -lm -pthread
 
 # The PREFIX that vit-classify was made for: written only where it is another.
 $(BUILD)/prefix: always
@@ -130,7 +140,7 @@ $(BUILD)/test_freestanding $(BUILD)/test_only_int8: $(BUILD)/test_%: tests/test_
 $(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
 		examples/picture.h tests/test_util.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< -lcmocka -lm -pthread
+	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< $(PICTURE_LIBS) -lcmocka -lm -pthread
 
 $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/convert/quantize.h \
 		tests/test_util.h vit.h
@@ -186,7 +196,8 @@ TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
-	$(LINK) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o -llbfgs -lcjson -lm -pthread
+	$(LINK) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \
+		-lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
 PEERS = $(BUILD)/peers
@@ -262,6 +273,8 @@ check-parity:
 	@CC="$(CC)" tools/require.sh $(PARITY_PACKAGES)
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/parity/pixels.py
+	$(PYTHON) -W ignore tests/parity/jpeg.py tests/golden/picture \
+		$${VIT_TEST_DATA:+"$$VIT_TEST_DATA/photos" "$$VIT_TEST_DATA/exif"}
 	$(PYTHON) tests/parity/configs.py $(BUILD)
 	$(PYTHON) tests/parity/containers.py $(BUILD)
 	$(PYTHON) tests/parity/names.py $(BUILD)

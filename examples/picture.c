@@ -20,6 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef PICTURE_TURBO
+#include <setjmp.h>
+#include <jpeglib.h>
+#endif
+
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -38,6 +43,12 @@ typedef unsigned char byte;
 
 #define CUT_SHORT "the file is cut short"
 
+#ifdef PICTURE_TURBO /* which may keep all coefficients of any JPEG */
+enum { HAS_TURBO = 1 };
+#else
+enum { HAS_TURBO = 0 };
+#endif
+
 const char picture_beyond_memory[] = "takes more memory than is allowed";
 const char picture_beyond_stream[] = "more bytes on standard input than are allowed";
 const char picture_beyond_scans[] = "a JPEG of more scans than are allowed";
@@ -46,8 +57,9 @@ const char picture_beyond_scans[] = "a JPEG of more scans than are allowed";
 typedef struct picture_header {
     int width, height;
     int orientation;
-    double memory;  /* bytes that decoding takes at most, beside those of the file */
-    int is_patched; /* 1: stb_image needs another head */
+    double memory;               /* bytes that decoding takes at most, beside those of the file */
+    int is_patched;              /* 1: stb_image needs another head */
+    int full_width, full_height; /* before JPEG is decoded smaller */
 } picture_header;
 
 /* Bytes that stb_image may have in one piece, in this thread. */
@@ -59,8 +71,9 @@ static void *stb_allocate(void *old, size_t size) {
 }
 
 static picture_limits with_defaults(const picture_limits *limits) {
-    picture_limits all = {PICTURE_MEMORY, PICTURE_STREAM, PICTURE_SCANS};
+    picture_limits all = {PICTURE_MEMORY, PICTURE_STREAM, PICTURE_SCANS, {0, 0}};
     if (limits == NULL) return all;
+    memcpy(all.enough, limits->enough, sizeof(all.enough));
     if (limits->memory > 0) all.memory = limits->memory;
     if (limits->stream > 0) all.stream = limits->stream;
     if (limits->scans > 0) all.scans = limits->scans;
@@ -214,7 +227,7 @@ static const char *examine_jpeg_frame(int marker, const byte *data, size_t size,
     header->height = (int)read_u16be(data + 1);
     header->width = (int)read_u16be(data + 3);
     facts->components = data[5];
-    header->memory = jpeg_memory(header, data + 5, marker == 0xC2);
+    header->memory = jpeg_memory(header, data + 5, marker == 0xC2 || HAS_TURBO);
     return NULL;
 }
 
@@ -537,6 +550,7 @@ static const char *decode_pnm(const byte *bytes, size_t size, const picture_limi
     if (error == NULL) error = check_memory(header, size, limits->memory);
     if (error != NULL) return error;
 
+    header->full_width = (int)width, header->full_height = (int)height;
     size_t pixels = (size_t)width * (size_t)height, sample_size = maximum > 255 ? 2 : 1;
     if ((size - at) / channels / sample_size < pixels) return CUT_SHORT;
     byte *out = (byte *)malloc(pixels * 3);
@@ -567,13 +581,118 @@ static const char *decode_by_stb(const byte *bytes, size_t size, const picture_h
     return error != NULL ? error : "damaged, or too large for the memory";
 }
 
+#ifdef PICTURE_TURBO
+
+/* libjpeg's errors come back by longjmp; it is silent about data that it can do something with. */
+typedef struct turbo {
+    struct jpeg_error_mgr base; /* first, so that a pointer to it is one to all */
+    jmp_buf back;
+    struct jpeg_decompress_struct jpeg;
+    byte *row, *rgb;
+} turbo;
+
+static void turbo_fail(j_common_ptr jpeg) {
+    longjmp(((turbo *)(void *)jpeg->err)->back, 1);
+}
+
+static void turbo_say(j_common_ptr jpeg, int level) {
+    (void)jpeg;
+    (void)level;
+}
+
+/* As Pillow's draft: by how much both sides are larger than needed, down to 8, 4, 2 or 1. */
+static unsigned turbo_scale(const picture_header *header, const int enough[2]) {
+    int transposed = header->orientation >= 5;
+    int down = enough[transposed], across = enough[!transposed];
+    if (down < 1 || across < 1) return 1;
+    int scale = header->height / down, other = header->width / across;
+    if (other < scale) scale = other;
+    return scale >= 8 ? 8 : scale >= 4 ? 4 : scale >= 2 ? 2 : 1;
+}
+
+/* RGB from grey, or from CMYK as Adobe inverts it, by Pillow's formula. */
+static void turbo_convert(const byte *in, byte *rgb, size_t width, int components) {
+    for (size_t x = 0; x < width; x++, in += components) {
+        for (int c = 0; c < 3; c++) {
+            unsigned light = components == 4 ? in[3] : 0; /* what black leaves */
+            unsigned ink = (255u - in[components == 4 ? c : 0]) * light + 128;
+            *rgb++ = (byte)(components == 4 ? light - ((ink >> 8) + ink) / 256 : in[0]);
+        }
+    }
+}
+
+static void turbo_read_rows(struct jpeg_decompress_struct *jpeg, byte *row, byte *rgb) {
+    size_t width = jpeg->output_width;
+    while (jpeg->output_scanline < jpeg->output_height) {
+        byte *out = rgb + (size_t)jpeg->output_scanline * width * 3;
+        byte *line = jpeg->output_components == 3 ? out : row;
+        jpeg_read_scanlines(jpeg, &line, 1);
+        if (line == row) turbo_convert(row, out, width, jpeg->output_components);
+    }
+}
+
+/* The head is read, and says what header does: memory for the pixels and a row. */
+static const char *turbo_begin(struct jpeg_decompress_struct *jpeg, const picture_header *header,
+                               const int enough[2], byte **row, byte **rgb) {
+    if (jpeg->image_width != (unsigned)header->width ||
+        jpeg->image_height != (unsigned)header->height)
+        return "the file contradicts itself about its size";
+    if (jpeg->num_components == 2) return "a JPEG of two components";
+    jpeg->scale_denom = turbo_scale(header, enough);
+    jpeg->out_color_space = jpeg->num_components == 1   ? JCS_GRAYSCALE
+                            : jpeg->num_components == 4 ? JCS_CMYK
+                                                        : JCS_RGB;
+    jpeg_calc_output_dimensions(jpeg);
+    *row = (byte *)malloc((size_t)jpeg->output_width * 4);
+    *rgb = (byte *)malloc((size_t)jpeg->output_width * jpeg->output_height * 3);
+    return *row == NULL || *rgb == NULL ? "out of memory" : NULL;
+}
+
+/* What setjmp leaves alone is not its function's own. */
+static const char *turbo_run(turbo *t, const byte *bytes, size_t size, const int enough[2],
+                             const picture_header *header) {
+    if (setjmp(t->back) != 0) return "a JPEG that libjpeg-turbo cannot decode";
+    jpeg_create_decompress(&t->jpeg);
+    jpeg_mem_src(&t->jpeg, bytes, size);
+    jpeg_read_header(&t->jpeg, TRUE);
+    const char *error = turbo_begin(&t->jpeg, header, enough, &t->row, &t->rgb);
+    if (error != NULL) return error;
+    jpeg_start_decompress(&t->jpeg);
+    turbo_read_rows(&t->jpeg, t->row, t->rgb);
+    return NULL;
+}
+
+/* Pixels of the size that is then in header. */
+static const char *decode_by_turbo(const byte *bytes, size_t size, const int enough[2],
+                                   picture_header *header, byte **rgb) {
+    turbo t;
+    memset(&t, 0, sizeof(t));
+    t.jpeg.err = jpeg_std_error(&t.base);
+    t.base.error_exit = turbo_fail;
+    t.base.emit_message = turbo_say;
+    const char *error = turbo_run(&t, bytes, size, enough, header);
+    header->width = (int)t.jpeg.output_width;
+    header->height = (int)t.jpeg.output_height;
+    jpeg_destroy_decompress(&t.jpeg);
+    free(t.row);
+    if (error != NULL) free(t.rgb);
+    *rgb = t.rgb;
+    return error;
+}
+
+#endif
+
 /* With another head where that is needed. patch: what makes it, or NULL. */
 static const char *decode_file(const byte *bytes, size_t size, const picture_limits *limits,
-                               const picture_header *header,
+                               picture_header *header,
                                byte *(*patch)(const byte *, size_t, size_t *), byte **rgb) {
     const char *error = check_size(header);
     if (error == NULL) error = check_memory(header, size, limits->memory);
     if (error != NULL) return error;
+    header->full_width = header->width, header->full_height = header->height;
+#ifdef PICTURE_TURBO
+    if (patch == patch_jpeg) return decode_by_turbo(bytes, size, limits->enough, header, rgb);
+#endif
     if (!header->is_patched) return decode_by_stb(bytes, size, header, rgb);
     byte *patched = patch(bytes, size, &size);
     if (patched == NULL) return "out of memory";
@@ -671,13 +790,15 @@ void picture_orient(vit_image *image, int orientation) {
 const char *picture_decode_within(picture *out, const unsigned char *bytes, size_t size,
                                   const picture_limits *limits) {
     const picture_limits l = with_defaults(limits);
-    picture_header header = {0, 0, 1, 0, 0};
+    picture_header header = {0, 0, 1, 0, 0, 0, 0};
     byte *rgb = NULL;
     const char *error = decode_any(bytes, size, &l, &header, &rgb);
     if (error != NULL) return error;
     const vit_image image = {rgb, header.width, header.height, (ptrdiff_t)header.width * 3, 3, 1};
     out->rgb = rgb;
     out->image = image;
+    out->width = header.orientation >= 5 ? header.full_height : header.full_width;
+    out->height = header.orientation >= 5 ? header.full_width : header.full_height;
     picture_orient(&out->image, header.orientation);
     return NULL;
 }
@@ -698,6 +819,10 @@ const char *picture_load_within(picture *out, const char *path, const picture_li
 
 const char *picture_load(picture *out, const char *path) {
     return picture_load_within(out, path, NULL);
+}
+
+int picture_has_draft(void) {
+    return HAS_TURBO;
 }
 
 void picture_free(picture *out) {

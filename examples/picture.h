@@ -19,6 +19,9 @@
 
    What a picture costs is told from its head and bounded before any memory is taken for it.
 
+   With PICTURE_TURBO defined for picture.c, JPEGs are decoded by libjpeg-turbo (package
+   libjpeg62-turbo-dev, -ljpeg), which is what Pillow has: then their pixels are equal, too.
+
    Every function may be called from any thread. */
 
 #ifndef PICTURE_H
@@ -31,6 +34,7 @@
 typedef struct picture {
     vit_image image;    /* upright: its strides read rgb in the order that EXIF asks for */
     unsigned char *rgb; /* as decoded; belongs to the picture */
+    int width, height;  /* upright, of the file: those of the image unless it was decoded smaller */
 } picture;
 
 /* What a picture may cost. 0 stands for the default. */
@@ -38,6 +42,9 @@ typedef struct picture_limits {
     size_t memory; /* bytes: the file, its pixels, and what is between: PICTURE_MEMORY */
     size_t stream; /* bytes of standard input: PICTURE_STREAM */
     int scans;     /* of a JPEG: PICTURE_SCANS */
+    int enough
+        [2]; /* height and width that are enough: JPEGs are decoded at 1/2, 1/4 or 1/8 where that
+                      is still as large, as Pillow's draft does. Needs PICTURE_TURBO; 0: never */
 } picture_limits;
 
 #define PICTURE_MEMORY ((size_t)256 << 20) /* e.g. 59 million pixels of JPEG, 34 if progressive */
@@ -60,6 +67,9 @@ void picture_free(picture *out);
 const char *picture_read_file(const char *path, unsigned char **bytes, size_t *size);
 const char *picture_read_file_within(const char *path, unsigned char **bytes, size_t *size,
                                      const picture_limits *limits);
+
+/* Whether this build has libjpeg-turbo, so that picture_limits.enough counts. */
+int picture_has_draft(void);
 
 /* The orientation, 1 to 8, in a block of EXIF, which starts with II or MM; 1 if it has none or is
    damaged. */

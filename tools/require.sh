@@ -22,6 +22,7 @@ is_there() {
     libc6-dev) has_header stdio.h ;;
     libstb-dev) has_header stb/stb_image.h ;;
     libcjson-dev) has_header cjson/cJSON.h ;;
+    libjpeg62-turbo-dev) has_header jpeglib.h ;;
     zlib1g-dev) has_header zlib.h ;;
     liblbfgs-dev) has_header lbfgs.h ;;
     libcmocka-dev) has_header cmocka.h ;;

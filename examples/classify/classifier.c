@@ -116,14 +116,28 @@ static const char *preprocess(classifier *c, const picture *p) {
     return status == VIT_OK ? NULL : vit_status_string(status);
 }
 
+/* The size that the recipe resizes to, for --draft; 0 where it does not resize. */
+static void set_enough(const classifier *c, int enough[2]) {
+    const vit_config *config = vit_model_config(c->model);
+    const vit_preprocess_config *p = &config->preprocess;
+    for (int i = 0; i < 2 && c->settings->draft && p->resize != VIT_RESIZE_NONE; i++) {
+        double larger = 1; /* than the model's own size, with --size */
+        for (int j = 0; j < 2; j++)
+            larger = fmax(larger, (double)c->options.img_size[j] / config->img_size[j]);
+        enough[i] = (int)ceil(p->resize_size[i] * larger);
+    }
+}
+
 static const char *read_picture(classifier *c, const char *path) {
     picture p;
     double begin = milliseconds();
-    const char *error = picture_load_within(&p, path, &c->settings->limits);
+    picture_limits limits = c->settings->limits;
+    if (!c->settings->native) set_enough(c, limits.enough);
+    const char *error = picture_load_within(&p, path, &limits);
     if (error != NULL) return name_option(error);
     double decoded = milliseconds();
-    c->view.width = p.image.width;
-    c->view.height = p.image.height;
+    c->view.width = p.width;
+    c->view.height = p.height;
     error = preprocess(c, &p);
     picture_free(&p);
     c->view.time.decode = decoded - begin;

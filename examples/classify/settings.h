@@ -30,6 +30,7 @@ typedef struct settings {
     const char *heatmap_dir; /* NULL: none */
     heatmap_source heatmap_source;
     picture_limits limits;
+    int draft;             /* 1: large JPEGs are decoded smaller */
     char *const *pictures; /* [picture_count]: what is named, as it stands there */
     int picture_count;
 } settings;
