@@ -28,6 +28,8 @@
 #                        tools/train, on tiny sets
 # make check-package     installs, uninstalls and uses what make install and make deb make; man pages and
 #                        completions know every option
+# make check-cluster     examples/cluster on two hosts with sshd and on two nodes of Slurm, in namespaces of
+#                        this machine, one of them killed half-way: nothing lost, nothing twice
 # make check-windows     the programs for Windows, run by wine, beside those of this machine
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
@@ -81,6 +83,8 @@ CHECK_WEB_PACKAGES = $(WEB_PACKAGES) npm chromium
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
 DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
+CLUSTER_PACKAGES = $(BUILD_PACKAGES) python3 iproute2 parallel openssh-client openssh-server slurmctld slurmd \
+	slurm-client munge
 WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
 PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
@@ -254,6 +258,7 @@ firmware:
 
 check-firmware: firmware
 	BUILD=$(BUILD) tests/check_freestanding.sh
+	BUILD=$(BUILD) tests/check_build_systems.sh
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
 	@$(MAKE) --no-print-directory -C examples/firmware check
 
@@ -346,7 +351,7 @@ lint:
 # of vit.h's VIT_VERSION_MAJOR, MINOR and PATCH
 VERSION = $(shell sed -n 's/^.define VIT_VERSION_[MP][A-Z]* //p' vit.h | paste -sd.)
 
-.PHONY: always uninstall windows check-windows deb check-package help
+.PHONY: always uninstall windows check-windows check-cluster deb check-package help
 
 install: $(INSTALLED)
 install uninstall:
@@ -384,6 +389,11 @@ check-windows: windows
 	@CC="$(CC)" tools/require.sh wine64
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	BUILD=$(BUILD) tests/check_windows.sh
+
+check-cluster:
+	@CC="$(CC)" tools/require.sh $(CLUSTER_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-classify
+	BUILD=$(BUILD) tests/check_cluster.sh
 
 deb:
 	@CC="$(CC)" tools/require.sh $(DEB_PACKAGES)

@@ -42,6 +42,12 @@ is_there() {
     libz-mingw-w64-dev) [ -e /usr/x86_64-w64-mingw32/include/zlib.h ] ;;
     xz-utils) command -v xz ;;
     wine64) command -v wine64 || [ -x /usr/lib/wine/wine64 ] ;;
+    iproute2) command -v ip ;;
+    openssh-client) command -v ssh-keygen ;;
+    openssh-server) [ -x /usr/sbin/sshd ] ;;
+    slurm-client) command -v sbatch ;;
+    slurmctld | slurmd) [ -x "/usr/sbin/$1" ] ;;
+    munge) [ -x /usr/sbin/munged ] ;;
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
