@@ -478,24 +478,27 @@ typedef struct vit_config {
 typedef enum vit_isa {
     VIT_ISA_BEST, /* the highest that machine and build have and that is no slower, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
-    VIT_ISA_DSP,         /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
-    VIT_ISA_MVE,         /* Cortex-M55, with floats */
-    VIT_ISA_NEON,        /* aarch64 */
-    VIT_ISA_SIMD128,     /* WebAssembly */
-    VIT_ISA_AVX2,        /* x86-64, with FMA */
-    VIT_ISA_AVX2_VNNI,   /* AVX-VNNI: products of integers */
-    VIT_ISA_AVX512,      /* x86-64, AVX-512F and BW */
-    VIT_ISA_AVX512_VNNI, /* AVX512-VNNI: products of integers */
-    VIT_ISA_AVX512_BF16, /* AVX512-BF16 too: products of bf16; slower than floats on Intel's */
-    VIT_ISA_AMX,         /* Linux, AMX-BF16 too: products of bf16 */
+    VIT_ISA_DSP,          /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
+    VIT_ISA_MVE,          /* Cortex-M55, with floats */
+    VIT_ISA_NEON,         /* aarch64 */
+    VIT_ISA_NEON_DOTPROD, /* products of integers by sdot */
+    VIT_ISA_NEON_I8MM,    /* by smmla */
+    VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */
+    VIT_ISA_SIMD128,      /* WebAssembly */
+    VIT_ISA_AVX2,         /* x86-64, with FMA */
+    VIT_ISA_AVX2_VNNI,    /* AVX-VNNI: products of integers */
+    VIT_ISA_AVX512,       /* x86-64, AVX-512F and BW */
+    VIT_ISA_AVX512_VNNI,  /* AVX512-VNNI: products of integers */
+    VIT_ISA_AVX512_BF16,  /* AVX512-BF16 too: products of bf16; slower than floats on Intel's */
+    VIT_ISA_AMX,          /* Linux, AMX-BF16 too: products of bf16 */
     VIT_ISA_COUNT
 } vit_isa;
 
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx2-vnni", "avx512", "avx512-vnni",
-   "avx512-bf16", "amx"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "neon-dotprod", "neon-i8mm", "neon-bf16", "simd128", "avx2",
+   "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16", "amx"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* The instruction set of a name; VIT_ISA_COUNT where there is none. */
@@ -919,6 +922,14 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 #elif defined(__aarch64__)
 #define VIT__AARCH64
 #include <arm_neon.h>
+#if defined(VIT_FREESTANDING)
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(_WIN32)
+#define VIT__PROCESSOR_FEATURE
+#endif
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
@@ -962,6 +973,10 @@ VIT_API void vit_pool_parallel_for(void *pool, int count, vit_task task, void *a
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef VIT__PROCESSOR_FEATURE /* of kernel32; windows.h defines too much */
+__declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long feature);
 #endif
 
 #ifdef VIT__DECLARE_MEMORY
@@ -2800,13 +2815,16 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__TARGET_DSP 1
 #define VIT__TARGET_MVE 2
 #define VIT__TARGET_NEON 3
-#define VIT__TARGET_SIMD128 4
-#define VIT__TARGET_AVX2 5 /* and FMA */
-#define VIT__TARGET_AVXVNNI 6
-#define VIT__TARGET_AVX512 7 /* AVX-512 F and BW; only Xeon Phi has F without BW */
-#define VIT__TARGET_AVX512VNNI 8
-#define VIT__TARGET_AVX512BF16 9
-#define VIT__TARGET_AMX 10
+#define VIT__TARGET_DOTPROD 4
+#define VIT__TARGET_I8MM 5
+#define VIT__TARGET_NEONBF16 6
+#define VIT__TARGET_SIMD128 7
+#define VIT__TARGET_AVX2 8 /* and FMA */
+#define VIT__TARGET_AVXVNNI 9
+#define VIT__TARGET_AVX512 10 /* AVX-512 F and BW; only Xeon Phi has F without BW */
+#define VIT__TARGET_AVX512VNNI 11
+#define VIT__TARGET_AVX512BF16 12
+#define VIT__TARGET_AMX 13
 
 /* The kernels in plain C, with some products of integers. */
 #define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
@@ -2841,7 +2859,21 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #elif defined(VIT__AARCH64)
 #define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#define VIT__VARIANTS {VIT_ISA_NEON, 0, &vit__kernels_neon},
+#define VIT__TARGET VIT__TARGET_DOTPROD
+#include VIT_SELF
+#define VIT__TARGET VIT__TARGET_I8MM
+#include VIT_SELF
+#ifdef VIT__MULTIPLIES_BF16
+#define VIT__TARGET VIT__TARGET_NEONBF16
+#include VIT_SELF
+#define VIT__NEONBF16_VARIANT {VIT_ISA_NEON_BF16, VIT__BIT(NEONBF16), &vit__kernels_neonbf16},
+#else
+#define VIT__NEONBF16_VARIANT
+#endif
+#define VIT__VARIANTS                                                     \
+    {VIT_ISA_NEON, 0, &vit__kernels_neon},                                \
+        {VIT_ISA_NEON_DOTPROD, VIT__BIT(DOTPROD), &vit__kernels_dotprod}, \
+        {VIT_ISA_NEON_I8MM, VIT__BIT(I8MM), &vit__kernels_i8mm}, VIT__NEONBF16_VARIANT
 #elif defined(VIT__WASM)
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
@@ -2906,6 +2938,40 @@ static unsigned vit__avx512_here(unsigned b, unsigned c, unsigned d, unsigned xc
 }
 #endif
 
+#ifdef VIT__AARCH64
+/* Whether the processor has the dot product, i8mm, bf16, as bits 0 to 2: what the system says, or in
+   firmware what the compiler was told. */
+static unsigned vit__neon_features(void) {
+    unsigned found = 0;
+#if defined(VIT_FREESTANDING)
+#elif defined(__linux__) /* Documentation/arch/arm64/elf_hwcaps.rst; 16 is AT_HWCAP, 26 AT_HWCAP2 */
+    const unsigned long first = getauxval(16), second = getauxval(26);
+    found = (first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2;
+#elif defined(__APPLE__)
+    static const char *const names[] = {"hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
+                                        "hw.optional.arm.FEAT_BF16"};
+    for (int i = 0; i < 3; i++) {
+        int has = 0;
+        size_t size = sizeof(has);
+        if (sysctlbyname(names[i], &has, &size, NULL, 0) == 0 && has) found |= 1u << i;
+    }
+#elif defined(VIT__PROCESSOR_FEATURE) /* PF_ARM_V82_DP, V82_I8MM and V86_BF16 of winnt.h */
+    static const unsigned char numbers[] = {43, 66, 68};
+    for (int i = 0; i < 3; i++) found |= (IsProcessorFeaturePresent(numbers[i]) != 0) * 1u << i;
+#endif
+#ifdef __ARM_FEATURE_DOTPROD
+    found |= 1;
+#endif
+#ifdef __ARM_FEATURE_MATMUL_INT8
+    found |= 2;
+#endif
+#ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
+    found |= 4;
+#endif
+    return found;
+}
+#endif
+
 /* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
    volume 1, 14.3, 15.2 and 18.2. */
 static unsigned vit__targets_here(void) {
@@ -2923,6 +2989,11 @@ static unsigned vit__targets_here(void) {
     here |= VIT__BIT(AVX2) | vit__avx512_here(b, c, d, low);
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0)
         here |= VIT__BIT(AVXVNNI);
+#elif defined(VIT__AARCH64)
+    const unsigned found = vit__neon_features();
+    if ((found & 1) != 0) here |= VIT__BIT(DOTPROD);
+    if ((found & 2) != 0) here |= VIT__BIT(I8MM);
+    if ((found & 6) == 6) here |= VIT__BIT(NEONBF16);
 #endif
     return here;
 }
@@ -2990,8 +3061,9 @@ VIT_API vit_isa vit_best_isa(void) {
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
     static const char *const names[VIT_ISA_COUNT] = {
-        "best", "portable",  "dsp",    "mve",         "neon",        "simd128",
-        "avx2", "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16", "amx"};
+        "best",         "portable",  "dsp",         "mve",         "neon",
+        "neon-dotprod", "neon-i8mm", "neon-bf16",   "simd128",     "avx2",
+        "avx2-vnni",    "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -5010,13 +5082,40 @@ static const vit__kernels vit__kernels_dsp =
     } while (0)
 #endif
 
-#if VIT__TARGET == VIT__TARGET_NEON
+#if VIT__TARGET >= VIT__TARGET_NEON && VIT__TARGET <= VIT__TARGET_NEONBF16
 
+#if VIT__TARGET == VIT__TARGET_NEON
 #define VIT__NAME(name) vit__##name##_neon
+#define VIT__INT8_ROWS 4
+#elif VIT__TARGET == VIT__TARGET_DOTPROD
+#define VIT__NAME(name) vit__##name##_dotprod
+#define VIT__INT8_ROWS 4
+#define VIT__EXTENSIONS "dotprod"
+#elif VIT__TARGET == VIT__TARGET_I8MM
+#define VIT__NAME(name) vit__##name##_i8mm
+#define VIT__INT8_ROWS 4 /* with 6, gcc 12 spills sums */
+#define VIT__EXTENSIONS "i8mm"
+#else
+#define VIT__NAME(name) vit__##name##_neonbf16
+#define VIT__INT8_KERNEL(name) vit__##name##_i8mm
+#define VIT__INT8_ROWS 4
+#define VIT__BF16_KERNEL(name) VIT__NAME(name)
+#define VIT__BF16_ROWS 4 /* with 6, gcc 12 spills sums */
+#define VIT__BF16_PANELS 1
+#define VIT__EXTENSIONS "bf16"
+#define VIT__STORE_BF16(p, a) vit__store_bf16_neon(p, a)
+#endif
+#if VIT__TARGET != VIT__TARGET_NEON
+#define VIT__FLOAT_KERNEL(name) vit__##name##_neon
+#ifdef __clang__
+#define VIT__FLAGS VIT__EXTENSIONS
+#else
+#define VIT__FLAGS "arch=armv8.2-a+" VIT__EXTENSIONS
+#endif
+#endif
 #define VIT__LANES 4
 #define VIT__F32_ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
 #define VIT__F32_PANELS 1
-#define VIT__INT8_ROWS 4
 #define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
@@ -5028,10 +5127,7 @@ static const vit__kernels vit__kernels_dsp =
 #define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
 #define VIT__LOAD_F16(p) (VIT__FLOATS) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
-#ifdef __ARM_FEATURE_DOTPROD
-#define VIT__DOT8(sum, x, w) \
-    sum = (VIT__WORDS)vdotq_s32((int32x4_t)(sum), (int8x16_t)(w), (int8x16_t)(x))
-#else
+#if VIT__TARGET == VIT__TARGET_NEON
 #define VIT__DOT8(sum, x, w) \
     sum = (VIT__WORDS)vit__dot8_neon((int32x4_t)(sum), (int8x16_t)(x), (int8x16_t)(w))
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                   \
@@ -5058,13 +5154,16 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
     vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
 
+#if VIT__TARGET == VIT__TARGET_NEON
 static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
     int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
 }
+#endif
 
 #define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
 
+#if VIT__TARGET == VIT__TARGET_NEON
 static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
     float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
                               vld1q_f32(in + 3 * stride)}};
@@ -5072,6 +5171,7 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
     vst4q_f32(rows, columns);
     for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
 }
+#endif
 
 #elif VIT__TARGET == VIT__TARGET_SIMD128
 
@@ -5801,7 +5901,7 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 
 #endif /* VIT__FLOAT_KERNEL */
 
-#if !defined(VIT__INT8_KERNEL) || defined(VIT__BF16_KERNEL)
+#if defined(VIT__DOT8) || defined(VIT__DOT16)
 /* Four bytes, in every word. */
 VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     const VIT__WORDS zeros = {0};
@@ -5905,6 +6005,115 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
             VIT__STORE(out, add ? VIT__LOAD(out) + y : y);
         }
     }
+}
+
+#elif VIT__TARGET == VIT__TARGET_DOTPROD
+
+/* By asm, as arm_neon.h has these for some compilers only where all of the file is for them. */
+#define VIT__SDOT(lane)                                                                            \
+    VIT__UNROLL                                                                                    \
+    for (int v = 0; v < 4; v++) {                                                                  \
+        const int8x16_t w = vld1q_s8(weights + 64 * (lane) + 16 * v);                              \
+        VIT__UNROLL                                                                                \
+        for (int r = 0; r < rows; r++)                                                             \
+            __asm__("sdot %0.4s, %1.16b, %2.4b[" #lane "]" : "+w"(sum[r][v]) : "w"(w), "w"(x[r])); \
+    }
+
+/* vit__multiply8 where the compiler knows rows. 16 k of each row are in a register. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    const int8_t *weights = (const int8_t *)t->weights, *input = (const int8_t *)t->input;
+    const size_t input_stride = t->input_stride, next_step = 4 * t->next_step;
+    uintptr_t next = t->next;
+    VIT__WORDS sum[VIT__INT8_ROWS][VIT__VECTORS];
+    const VIT__WORDS zeros = {0};
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < 4; v++) sum[r][v] = zeros;
+    }
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, input += 16) {
+        int8x16_t x[VIT__INT8_ROWS];
+        __builtin_prefetch((const void *)next, 0, 3);
+        next += next_step;
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) x[r] = vld1q_s8(input + (size_t)r * input_stride);
+        VIT__SDOT(0)
+        VIT__SDOT(1)
+        VIT__SDOT(2)
+        VIT__SDOT(3)
+    }
+    VIT__NAME(finish8)(t, rows, panels * VIT__VECTORS, sum);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
+}
+
+#elif VIT__TARGET == VIT__TARGET_I8MM
+
+/* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. */
+#define VIT__SMMLA(sum, x, w) __asm__("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
+
+/* Eight k: of the weights those of two steps are zipped. */
+VIT__INLINE void VIT__NAME(step8)(const int8_t *weights, const int8_t *const *input, size_t k,
+                                  const int rows, int32x4_t sum[][8]) {
+    const int pairs = (rows + 1) / 2;
+    int8x16_t x[(VIT__INT8_ROWS + 1) / 2];
+    VIT__UNROLL
+    for (int i = 0; i < pairs; i++) {
+        const int other = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
+        const int64_t *second = (const int64_t *)(const void *)(input[other] + k);
+        int64x2_t two = vcombine_s64(vreinterpret_s64_s8(vld1_s8(input[2 * i] + k)), vdup_n_s64(0));
+        x[i] = vreinterpretq_s8_s64(vld1q_lane_s64(second, two, 1));
+    }
+    const int8x16x4_t lows = vld1q_s8_x4(weights), highs = vld1q_s8_x4(weights + 64);
+    VIT__UNROLL
+    for (int v = 0; v < 4; v++) {
+        const int32x4_t low = vreinterpretq_s32_s8(lows.val[v]);
+        const int32x4_t high = vreinterpretq_s32_s8(highs.val[v]);
+        const int32x4_t w0 = vzip1q_s32(low, high), w1 = vzip2q_s32(low, high);
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            VIT__SMMLA(sum[i][2 * v], x[i], w0);
+            VIT__SMMLA(sum[i][2 * v + 1], x[i], w1);
+        }
+    }
+}
+
+/* The sums of pairs as rows. */
+VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int32x4_t pairs[][8]) {
+    VIT__WORDS sum[VIT__INT8_ROWS + 1][VIT__VECTORS];
+    VIT__UNROLL
+    for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
+        const int64x2_t a = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2]);
+        const int64x2_t b = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2 + 1]);
+        sum[i / 4 * 2][i % 4] = (VIT__WORDS)vzip1q_s64(a, b);
+        sum[i / 4 * 2 + 1][i % 4] = (VIT__WORDS)vzip2q_s64(a, b);
+    }
+    VIT__NAME(finish8)(t, rows, VIT__VECTORS, sum);
+}
+
+/* vit__multiply8 where the compiler knows rows; the last of an odd number is there twice. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    const int8_t *weights = (const int8_t *)t->weights, *input[VIT__INT8_ROWS];
+    const size_t inputs = 4 * t->steps, next_step = 4 * t->next_step;
+    uintptr_t next = t->next;
+    int32x4_t sum[(VIT__INT8_ROWS + 1) / 2][8];
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) input[r] = (const int8_t *)vit__tile_row(t, r);
+    VIT__UNROLL
+    for (int i = 0; i < (rows + 1) / 2 * 8; i++) sum[i / 8][i % 8] = vdupq_n_s32(0);
+    for (size_t k = 0; k < inputs; k += 16, weights += 16 * VIT__PANEL, next += next_step) {
+        __builtin_prefetch((const void *)next, 0, 3);
+        VIT__NAME(step8)(weights, input, k, rows, sum);
+        VIT__NAME(step8)(weights + 8 * VIT__PANEL, input, k + 8, rows, sum);
+    }
+    (void)panels;
+    VIT__NAME(finish_pairs)(t, rows, sum);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
 }
 
 #else
@@ -6102,6 +6311,18 @@ static void VIT__NAME(multiply16)(const vit__tile *t) {
 
 #else
 
+#if VIT__TARGET == VIT__TARGET_NEONBF16
+VIT__INLINE void vit__store_bf16_neon(unsigned char *p, const VIT__FLOATS *a) {
+    for (int i = 0; i < 4; i += 2) {
+        uint16x8_t halves;
+        __asm__("bfcvtn %0.4h, %1.4s\n\tbfcvtn2 %0.8h, %2.4s"
+                : "=&w"(halves)
+                : "w"(a[i]), "w"(a[i + 1]));
+        memcpy(p + 8 * i, &halves, sizeof(halves));
+    }
+}
+#endif
+
 /* Rows become bf16, in place too. */
 static void VIT__NAME(round_rows)(const float *x, size_t stride, int rows, size_t count, void *out,
                                   size_t out_stride, float *scales, int32_t *zeros) {
@@ -6116,6 +6337,100 @@ static void VIT__NAME(round_rows)(const float *x, size_t stride, int rows, size_
     }
     (void)scales, (void)zeros;
 }
+
+#if VIT__TARGET == VIT__TARGET_NEONBF16
+
+/* Two rows and two outputs, 4 k of each: a sum has [2 rows][2 outputs]. */
+#define VIT__BFMMLA(sum, x, w) __asm__("bfmmla %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(w))
+
+/* Four inputs of eight outputs, [4][8] 16 apart, as [8][4]. */
+VIT__INLINE void VIT__NAME(zip8)(const uint16_t *in, uint16_t *out) {
+    const uint16x8x2_t a = vzipq_u16(vld1q_u16(in), vld1q_u16(in + 16));
+    const uint16x8x2_t b = vzipq_u16(vld1q_u16(in + 32), vld1q_u16(in + 48));
+    for (int half = 0; half < 2; half++, out += 16) {
+        const uint32x4_t low = vreinterpretq_u32_u16(a.val[half]);
+        const uint32x4_t high = vreinterpretq_u32_u16(b.val[half]);
+        vst1q_u16(out, vreinterpretq_u16_u32(vzip1q_u32(low, high)));
+        vst1q_u16(out + 8, vreinterpretq_u16_u32(vzip2q_u32(low, high)));
+    }
+}
+
+/* Four inputs together: [panels][count / 4][16][4]. */
+static void VIT__NAME(zip)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
+                           uint16_t *out) {
+    for (int p = panel; p < panel + panels; p++) {
+        const uint16_t *in =
+            (const uint16_t *)(const void *)(m->weights + (size_t)p * m->panel_size) +
+            k * VIT__PANEL;
+        for (size_t i = 0; i < count; i += 4, in += 4 * VIT__PANEL, out += 4 * VIT__PANEL) {
+            VIT__NAME(zip8)(in, out);
+            VIT__NAME(zip8)(in + 8, out + 32);
+        }
+    }
+}
+
+VIT__INLINE void VIT__NAME(step16)(const uint16_t *weights, const uint16x8_t *x, const int pairs,
+                                   VIT__FLOATS sum[][8]) {
+    VIT__UNROLL
+    for (int v = 0; v < 8; v++) {
+        const uint16x8_t w = vld1q_u16(weights + 8 * v);
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) VIT__BFMMLA(sum[i][v], x[i], w);
+    }
+}
+
+/* The bias for each row of the pairs ... */
+VIT__INLINE void VIT__NAME(start_pairs)(const float *bias, const int pairs, VIT__FLOATS sum[][8]) {
+    VIT__UNROLL
+    for (int i = 0; i < 8 * pairs; i++) {
+        const float32x2_t two = vld1_f32(bias + i % 8 * 2);
+        sum[i / 8][i % 8] = vcombine_f32(two, two);
+    }
+}
+
+/* ... and the sums of pairs as rows. */
+VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows,
+                                         VIT__FLOATS pairs[][8]) {
+    VIT__FLOATS sum[VIT__BF16_ROWS + 1][VIT__F32_PANELS * VIT__TILE_VECTORS];
+    VIT__UNROLL
+    for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
+        const float64x2_t a = vreinterpretq_f64_f32(pairs[i / 4][i % 4 * 2]);
+        const float64x2_t b = vreinterpretq_f64_f32(pairs[i / 4][i % 4 * 2 + 1]);
+        sum[i / 4 * 2][i % 4] = vreinterpretq_f32_f64(vzip1q_f64(a, b));
+        sum[i / 4 * 2 + 1][i % 4] = vreinterpretq_f32_f64(vzip2q_f64(a, b));
+    }
+    VIT__NAME(finish)(t, rows, VIT__VECTORS, 0, sum);
+}
+
+VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, const int rows, const int panels) {
+    const uint16_t *weights = (const uint16_t *)t->weights, *input = (const uint16_t *)t->input;
+    const size_t input_stride = t->input_stride / 2, next_step = 4 * t->next_step;
+    const int pairs = (rows + 1) / 2;
+    uintptr_t next = t->next;
+    VIT__FLOATS sum[(VIT__BF16_ROWS + 1) / 2][8];
+    VIT__NAME(start_pairs)(t->bias, pairs, sum);
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 128, input += 8) {
+        uint16x8_t low[(VIT__BF16_ROWS + 1) / 2], high[(VIT__BF16_ROWS + 1) / 2];
+        __builtin_prefetch((const void *)next, 0, 3);
+        next += next_step;
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            const int other = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
+            const uint64x2_t a =
+                vreinterpretq_u64_u16(vld1q_u16(input + (size_t)(2 * i) * input_stride));
+            const uint64x2_t b =
+                vreinterpretq_u64_u16(vld1q_u16(input + (size_t)other * input_stride));
+            low[i] = vreinterpretq_u16_u64(vzip1q_u64(a, b));
+            high[i] = vreinterpretq_u16_u64(vzip2q_u64(a, b));
+        }
+        VIT__NAME(step16)(weights, low, pairs, sum);
+        VIT__NAME(step16)(weights + 64, high, pairs, sum);
+    }
+    (void)panels;
+    VIT__NAME(finish_pairs)(t, rows, sum);
+}
+
+#else
 
 /* Pairs of inputs: [panels][count / 2][16][2]. */
 static void VIT__NAME(zip)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
@@ -6165,6 +6480,8 @@ VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, const int rows, co
     }
     VIT__NAME(finish)(t, rows, vectors, 0, sum);
 }
+
+#endif
 
 static void VIT__NAME(multiply16)(const vit__tile *t) {
     if (VIT__BF16_PANELS > 1 && t->panels > 1)
@@ -6235,6 +6552,8 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__LOAD_256
 #undef VIT__IS_NARROW
 #undef VIT__BF16_KERNEL
+#undef VIT__EXTENSIONS
+#undef VIT__SDOT
 #undef VIT__BF16_ROWS
 #undef VIT__BF16_PANELS
 #undef VIT__BF16_ENTRY
