@@ -23,8 +23,8 @@ static void profile_step(const char *step);
 static const char usage[] =
     "usage: vit-bench (-m MODEL.vit | --random ti|s|b|l [--dtype NAME]) [-t THREADS] [-b BATCH]\n"
     "                 [-n RUNS] [--isa ISA] [--low-memory] [--json | --profile]\n"
-    "ISA is the instruction set: portable, dsp, mve, neon, simd128, avx2, avx2-vnni, avx512,\n"
-    "avx512-vnni, avx512-bf16 or amx.\n"
+    "ISA is the instruction set: portable, dsp, mve, neon, neon-dotprod, neon-i8mm, neon-bf16, simd128,\n"
+    "avx2, avx2-vnni, avx512, avx512-vnni, avx512-bf16 or amx.\n"
     "NAME is the type of the weights: f32, f16, bf16, int8, int8x or int4.\n";
 
 typedef struct settings {

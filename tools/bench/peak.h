@@ -54,7 +54,7 @@ static double fma_loop(vit_isa isa) {
     if (isa == VIT_ISA_AVX2 || isa == VIT_ISA_AVX2_VNNI) return fma_avx2();
     if (isa >= VIT_ISA_AVX512 && isa <= VIT_ISA_AMX) return fma_avx512();
 #elif defined(__aarch64__)
-    if (isa == VIT_ISA_NEON) return fma_neon();
+    if (isa >= VIT_ISA_NEON && isa <= VIT_ISA_NEON_BF16) return fma_neon();
 #endif
     (void)isa;
     return 0;
