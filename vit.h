@@ -6054,23 +6054,13 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 /* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. */
 #define VIT__SMMLA(sum, x, w) __asm__("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
 
-/* Eight k: of the weights those of two steps are zipped. */
-VIT__INLINE void VIT__NAME(step8)(const int8_t *weights, const int8_t *const *input, size_t k,
-                                  const int rows, int32x4_t sum[][8]) {
-    const int pairs = (rows + 1) / 2;
-    int8x16_t x[(VIT__INT8_ROWS + 1) / 2];
-    VIT__UNROLL
-    for (int i = 0; i < pairs; i++) {
-        const int other = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
-        const int64_t *second = (const int64_t *)(const void *)(input[other] + k);
-        int64x2_t two = vcombine_s64(vreinterpret_s64_s8(vld1_s8(input[2 * i] + k)), vdup_n_s64(0));
-        x[i] = vreinterpretq_s8_s64(vld1q_lane_s64(second, two, 1));
-    }
-    const int8x16x4_t lows = vld1q_s8_x4(weights), highs = vld1q_s8_x4(weights + 64);
+/* Eight k: of the weights those of two steps are zipped. x [pairs]: 8 bytes of each of two rows. */
+VIT__INLINE void VIT__NAME(step8)(const int8_t *weights, const int8x16_t *x, const int pairs,
+                                  int32x4_t sum[][8]) {
     VIT__UNROLL
     for (int v = 0; v < 4; v++) {
-        const int32x4_t low = vreinterpretq_s32_s8(lows.val[v]);
-        const int32x4_t high = vreinterpretq_s32_s8(highs.val[v]);
+        const int32x4_t low = vreinterpretq_s32_s8(vld1q_s8(weights + 16 * v));
+        const int32x4_t high = vreinterpretq_s32_s8(vld1q_s8(weights + 64 + 16 * v));
         const int32x4_t w0 = vzip1q_s32(low, high), w1 = vzip2q_s32(low, high);
         VIT__UNROLL
         for (int i = 0; i < pairs; i++) {
@@ -6095,18 +6085,28 @@ VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int
 
 /* vit__multiply8 where the compiler knows rows; the last of an odd number is there twice. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
-    const int8_t *weights = (const int8_t *)t->weights, *input[VIT__INT8_ROWS];
-    const size_t inputs = 4 * t->steps, next_step = 4 * t->next_step;
+    const int8_t *weights = (const int8_t *)t->weights, *input = (const int8_t *)t->input;
+    const size_t input_stride = t->input_stride, next_step = 4 * t->next_step;
+    const int pairs = (rows + 1) / 2;
     uintptr_t next = t->next;
     int32x4_t sum[(VIT__INT8_ROWS + 1) / 2][8];
     VIT__UNROLL
-    for (int r = 0; r < rows; r++) input[r] = (const int8_t *)vit__tile_row(t, r);
-    VIT__UNROLL
-    for (int i = 0; i < (rows + 1) / 2 * 8; i++) sum[i / 8][i % 8] = vdupq_n_s32(0);
-    for (size_t k = 0; k < inputs; k += 16, weights += 16 * VIT__PANEL, next += next_step) {
+    for (int i = 0; i < 8 * pairs; i++) sum[i / 8][i % 8] = vdupq_n_s32(0);
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, input += 16) {
+        int8x16_t low[(VIT__INT8_ROWS + 1) / 2], high[(VIT__INT8_ROWS + 1) / 2];
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__NAME(step8)(weights, input, k, rows, sum);
-        VIT__NAME(step8)(weights + 8 * VIT__PANEL, input, k + 8, rows, sum);
+        next += next_step;
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            const int8_t *first = input + (size_t)(2 * i) * input_stride;
+            const int8_t *second = 2 * i + 1 < rows ? first + input_stride : first;
+            const int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(first));
+            const int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(second));
+            low[i] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
+            high[i] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
+        }
+        VIT__NAME(step8)(weights, low, pairs, sum);
+        VIT__NAME(step8)(weights + 8 * VIT__PANEL, high, pairs, sum);
     }
     (void)panels;
     VIT__NAME(finish_pairs)(t, rows, sum);
