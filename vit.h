@@ -58,7 +58,7 @@
        VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
-       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AVX512)
+       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AMX)
        VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
                              nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels
@@ -107,7 +107,9 @@
    NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
    int8, and the products of attention where those have 7 bits: each row is quantized to 7 bits with a
    scale of its own, attention's weights to 12 bits and values to 8, so that no sum saturates and the
-   products of the same integers are the same on every machine. With weights of f32 logits agree with
+   products of the same integers are the same on every machine. Where the processor multiplies bf16,
+   rows that the blocks' matrices of bf16 multiply are rounded to bf16 too, and summed in float;
+   elsewhere such weights become floats. With weights of f32 logits agree with
    PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and torchvision's to the
    bit. A NaN or an infinity in a pixel that a patch covers makes every logit of its image NaN, in all
    types of weights and instruction sets. One in the weights spreads as arithmetic has it; quantized
@@ -469,23 +471,31 @@ typedef struct vit_config {
     vit_preprocess_config preprocess;
 } vit_config;
 
-/* Instruction sets that there are kernels for. */
+/* Instruction sets that there are kernels for, each with those before it of its processors. */
 typedef enum vit_isa {
-    VIT_ISA_BEST, /* the highest that machine and build have, up to VIT_MAX_ISA */
+    VIT_ISA_BEST, /* the highest that machine and build have and that is no slower, up to VIT_MAX_ISA */
     VIT_ISA_PORTABLE,
-    VIT_ISA_DSP,     /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
-    VIT_ISA_MVE,     /* Cortex-M55, with floats */
-    VIT_ISA_NEON,    /* aarch64 */
-    VIT_ISA_SIMD128, /* WebAssembly */
-    VIT_ISA_AVX2,    /* x86-64, with FMA; products of integers by AVX-VNNI if present */
-    VIT_ISA_AVX512,  /* x86-64, AVX-512F and BW; the same by AVX512-VNNI if present */
+    VIT_ISA_DSP,          /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
+    VIT_ISA_MVE,          /* Cortex-M55, with floats */
+    VIT_ISA_NEON,         /* aarch64 */
+    VIT_ISA_NEON_DOTPROD, /* products of integers by sdot */
+    VIT_ISA_NEON_I8MM,    /* by smmla */
+    VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */
+    VIT_ISA_SIMD128,      /* WebAssembly */
+    VIT_ISA_AVX2,         /* x86-64, with FMA */
+    VIT_ISA_AVX2_VNNI,    /* AVX-VNNI: products of integers */
+    VIT_ISA_AVX512,       /* x86-64, AVX-512F and BW */
+    VIT_ISA_AVX512_VNNI,  /* AVX512-VNNI: products of integers */
+    VIT_ISA_AVX512_BF16,  /* AVX512-BF16 too: products of bf16; slower than floats on Intel's */
+    VIT_ISA_AMX,          /* Linux, AMX-BF16 too: products of bf16 */
     VIT_ISA_COUNT
 } vit_isa;
 
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "dsp", "mve", "neon", "simd128", "avx2", "avx512"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "neon-dotprod", "neon-i8mm", "neon-bf16", "simd128", "avx2",
+   "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16", "amx"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* The instruction set of a name; VIT_ISA_COUNT where there is none. */
@@ -951,10 +961,26 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #if __has_include(<avxvnniintrin.h>) /* gcc 11, clang 12 */
 #define VIT__HAVE_AVXVNNI
 #endif
+#if __has_include(<avx512bf16intrin.h>) /* gcc 10, clang 9 */
+#define VIT__HAVE_AVX512BF16
+#endif
+#if __has_include(<amxtileintrin.h>) || __has_include(<amxintrin.h>) /* gcc 11, clang 11 */
+#if defined(__linux__) && defined(VIT__HAVE_AVX512BF16) && !defined(VIT__EMULATED)
+#define VIT__HAVE_AMX
+#endif
+#endif
 #endif
 #elif defined(__aarch64__)
 #define VIT__AARCH64
 #include <arm_neon.h>
+#if defined(VIT_FREESTANDING)
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(_WIN32)
+#define VIT__PROCESSOR_FEATURE
+#endif
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
@@ -968,6 +994,11 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #define VIT__DSP
 #endif
 #endif
+#endif
+
+/* Whether there are kernels that multiply bf16. */
+#if (defined(VIT__AARCH64) || defined(VIT__HAVE_AVX512BF16)) && !defined(VIT_ONLY_INT8)
+#define VIT__MULTIPLIES_BF16
 #endif
 
 /* Whether there are kernels that fetch what they read next: those for processors with large caches. */
@@ -993,6 +1024,10 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef VIT__PROCESSOR_FEATURE /* of kernel32; windows.h defines too much */
+__declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long feature);
 #endif
 
 #ifdef VIT__DECLARE_MEMORY
@@ -2407,7 +2442,9 @@ typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
 /* A tile of a product: a few rows times one or two neighbouring panels,
      sums[r][p][n] = bias[p][n] + sum over k of input[r][k] * weights[p][k][n],
    which output gets, or has added to it. One step takes 4 bytes of each row and 64 of each panel.
-   With VIT__OPERAND_F32 these are one float and [16] floats, with VIT__OPERAND_INT8 four bytes and
+   With VIT__OPERAND_F32 these are one float and [16] floats; with VIT__OPERAND_BF16 two numbers of
+   16 bits and what `zip` makes of [2][16] of them, whose products are summed in floats, k by k, in an
+   order that the rows and panels beside have no part in; with VIT__OPERAND_INT8 four bytes and
    [16][4] bytes, and
      sums[r][p][n] = bias[p][n] + scales[p][n] * row_scales[r] * (
                      sum over k of input[r][k] * weights[p][k][n] - row_zeros[r] * weight_sums[p][n]),
@@ -2415,7 +2452,7 @@ typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
    32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. */
 typedef struct vit__tile {
     int rows, panels;
-    size_t steps;      /* int8: a multiple of 4 */
+    size_t steps;      /* int8: a multiple of 4; bf16: of 8 */
     const void *input; /* [rows][steps][4 bytes], rows input_stride bytes apart */
     size_t input_stride;
     const void *weights;        /* [panels][steps][64 bytes] */
@@ -2438,12 +2475,25 @@ typedef struct vit__tile {
 #define VIT__MAX_INPUTS8 133136
 
 /* Kinds of numbers that are multiplied. Rows and panels of any but floats have to be packed. */
-typedef enum vit__operand { VIT__OPERAND_F32, VIT__OPERAND_INT8, VIT__OPERAND_COUNT } vit__operand;
+typedef enum vit__operand {
+    VIT__OPERAND_F32,
+    VIT__OPERAND_INT8,
+#ifdef VIT__MULTIPLIES_BF16
+    VIT__OPERAND_BF16,
+#endif
+    VIT__OPERAND_COUNT
+} vit__operand;
 
 /* Bytes of an input, for each kind. */
-static const unsigned char vit__input_sizes[VIT__OPERAND_COUNT] = {sizeof(float), sizeof(int8_t)};
+static const unsigned char vit__input_sizes[VIT__OPERAND_COUNT] = {
+    sizeof(float),
+    sizeof(int8_t),
+#ifdef VIT__MULTIPLIES_BF16
+    sizeof(uint16_t),
+#endif
+};
 
-/* The kernels for one kind of operand. */
+/* The kernels for one kind of operand; NULL where the processor does not multiply that kind. */
 typedef struct vit__operand_kernels {
     int tile_rows, tile_panels; /* the most that multiply takes at a time */
     void (*multiply)(const vit__tile *tile);
@@ -2485,6 +2535,11 @@ struct vit__kernels {
     vit__operand_kernels operands[VIT__OPERAND_COUNT];
     vit__act_kernel act[VIT__ACTIVATION_COUNT];
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
+#ifdef VIT__MULTIPLIES_BF16
+    /* Inputs k to k + count of some panels of bf16, multiples of 16, in the order in which this multiplies
+       them: [panels][count][16]. */
+    void (*zip)(const vit__matrix *m, int panel, int panels, size_t k, size_t count, uint16_t *out);
+#endif
 };
 
 /* As integers, floats without a sign are in the order of the numbers; infinity comes after, then NaN. */
@@ -2815,31 +2870,43 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #endif
 #endif
 #ifndef VIT_MAX_ISA
-#define VIT_MAX_ISA VIT_ISA_AVX512
+#define VIT_MAX_ISA (VIT_ISA_COUNT - 1)
 #endif
 #define VIT__TARGET_DSP 1
 #define VIT__TARGET_MVE 2
 #define VIT__TARGET_NEON 3
-#define VIT__TARGET_SIMD128 4
-#define VIT__TARGET_AVX2 5 /* and FMA */
-#define VIT__TARGET_AVXVNNI 6
-#define VIT__TARGET_AVX512 7 /* AVX-512 F and BW; only Xeon Phi has F without BW */
-#define VIT__TARGET_AVX512VNNI 8
+#define VIT__TARGET_DOTPROD 4
+#define VIT__TARGET_I8MM 5
+#define VIT__TARGET_NEONBF16 6
+#define VIT__TARGET_SIMD128 7
+#define VIT__TARGET_AVX2 8 /* and FMA */
+#define VIT__TARGET_AVXVNNI 9
+#define VIT__TARGET_AVX512 10 /* AVX-512 F and BW; only Xeon Phi has F without BW */
+#define VIT__TARGET_AVX512VNNI 11
+#define VIT__TARGET_AVX512BF16 12
+#define VIT__TARGET_AMX 13
 
 /* The kernels in plain C, with some products of integers. */
 #define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
 #define VIT__PLAIN_ENTRY(name, parameters) vit__##name,
-#define VIT__PLAIN_KERNELS(panels8, multiply8)                                             \
-    {                                                                                      \
-        {{4, 1, vit__multiply, NULL, NULL},                                                \
-         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}}, \
-            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)}, VIT__KERNEL_LIST(VIT__PLAIN_ENTRY)      \
+#ifdef VIT__MULTIPLIES_BF16 /* but not in plain C */
+#define VIT__NO_BF16 {0, 0, NULL, NULL, NULL},
+#define VIT__NO_ZIP NULL
+#else
+#define VIT__NO_BF16
+#define VIT__NO_ZIP
+#endif
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                    \
+    {                                                                                             \
+        {{4, 1, vit__multiply, NULL, NULL},                                                       \
+         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel},         \
+         VIT__NO_BF16},                                                                           \
+            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)}, VIT__KERNEL_LIST(VIT__PLAIN_ENTRY) VIT__NO_ZIP \
     }
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
 
-/* The targets of a family of processors and their rows in the table below; of one instruction set the best
-   comes first. */
+/* The targets of a family of processors and their rows in the table below. */
 #define VIT__BIT(target) (1u << VIT__TARGET_##target)
 #if defined(VIT__DSP)
 #define VIT__TARGET VIT__TARGET_DSP
@@ -2852,7 +2919,21 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #elif defined(VIT__AARCH64)
 #define VIT__TARGET VIT__TARGET_NEON
 #include VIT_SELF
-#define VIT__VARIANTS {VIT_ISA_NEON, 0, &vit__kernels_neon},
+#define VIT__TARGET VIT__TARGET_DOTPROD
+#include VIT_SELF
+#define VIT__TARGET VIT__TARGET_I8MM
+#include VIT_SELF
+#ifdef VIT__MULTIPLIES_BF16
+#define VIT__TARGET VIT__TARGET_NEONBF16
+#include VIT_SELF
+#define VIT__NEONBF16_VARIANT {VIT_ISA_NEON_BF16, VIT__BIT(NEONBF16), &vit__kernels_neonbf16},
+#else
+#define VIT__NEONBF16_VARIANT
+#endif
+#define VIT__VARIANTS                                                     \
+    {VIT_ISA_NEON, 0, &vit__kernels_neon},                                \
+        {VIT_ISA_NEON_DOTPROD, VIT__BIT(DOTPROD), &vit__kernels_dotprod}, \
+        {VIT_ISA_NEON_I8MM, VIT__BIT(I8MM), &vit__kernels_i8mm}, VIT__NEONBF16_VARIANT
 #elif defined(VIT__WASM)
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
@@ -2863,7 +2944,7 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #ifdef VIT__HAVE_AVXVNNI
 #define VIT__TARGET VIT__TARGET_AVXVNNI
 #include VIT_SELF
-#define VIT__AVXVNNI_VARIANT {VIT_ISA_AVX2, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
+#define VIT__AVXVNNI_VARIANT {VIT_ISA_AVX2_VNNI, VIT__BIT(AVXVNNI), &vit__kernels_avxvnni},
 #else
 #define VIT__AVXVNNI_VARIANT
 #endif
@@ -2871,10 +2952,26 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #include VIT_SELF
 #define VIT__TARGET VIT__TARGET_AVX512VNNI
 #include VIT_SELF
-#define VIT__VARIANTS                                                       \
-    VIT__AVXVNNI_VARIANT{VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2}, \
-        {VIT_ISA_AVX512, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},   \
-        {VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512},
+#ifdef VIT__MULTIPLIES_BF16
+#define VIT__TARGET VIT__TARGET_AVX512BF16
+#include VIT_SELF
+#define VIT__AVX512BF16_VARIANT \
+    {VIT_ISA_AVX512_BF16, VIT__BIT(AVX512BF16), &vit__kernels_avx512bf16},
+#else
+#define VIT__AVX512BF16_VARIANT
+#endif
+#if defined(VIT__MULTIPLIES_BF16) && defined(VIT__HAVE_AMX)
+#define VIT__TARGET VIT__TARGET_AMX
+#include VIT_SELF
+#define VIT__AMX_VARIANT {VIT_ISA_AMX, VIT__BIT(AMX), &vit__kernels_amx},
+#else
+#define VIT__AMX_VARIANT
+#endif
+#define VIT__VARIANTS                                                                 \
+    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},                               \
+        VIT__AVXVNNI_VARIANT{VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512}, \
+        {VIT_ISA_AVX512_VNNI, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},        \
+        VIT__AVX512BF16_VARIANT VIT__AMX_VARIANT
 #else
 #define VIT__VARIANTS
 #endif
@@ -2883,8 +2980,60 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #error "vit.h: what was included is another file; define VIT_SELF as the name of this one"
 #endif
 
+#if defined(VIT__X86) && !defined(VIT__EMULATED)
+/* Of AVX-512, given cpuid's leaf 7 and xgetbv's low half. AMX is counted where Linux lets programs ask
+   for it. */
+static unsigned vit__avx512_here(unsigned b, unsigned c, unsigned d, unsigned xcr0) {
+    const unsigned avx512f = 1u << 16, avx512bw = 1u << 30, avx512vnni = 1u << 11;
+    const unsigned avx512bf16 = 1u << 5, amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    unsigned a, here = VIT__BIT(AVX512), zero[3];
+    if ((~xcr0 & 0xE6u) != 0 || (~b & (avx512f | avx512bw)) != 0) return 0;
+    if ((c & avx512vnni) == 0) return here;
+    here |= VIT__BIT(AVX512VNNI);
+    if (!__get_cpuid_count(7, 1, &a, &zero[0], &zero[1], &zero[2]) || (a & avx512bf16) == 0)
+        return here;
+    here |= VIT__BIT(AVX512BF16);
+    if ((~d & (amx_bf16 | amx_tile)) == 0 && (~xcr0 & 0x60000u) == 0) here |= VIT__BIT(AMX);
+    return here;
+}
+#endif
+
+#ifdef VIT__AARCH64
+/* Whether the processor has the dot product, i8mm, bf16, as bits 0 to 2: what the system says, or in
+   firmware what the compiler was told. */
+static unsigned vit__neon_features(void) {
+    unsigned found = 0;
+#if defined(VIT_FREESTANDING)
+#elif defined(__linux__) /* Documentation/arch/arm64/elf_hwcaps.rst; 16 is AT_HWCAP, 26 AT_HWCAP2 */
+    const unsigned long first = getauxval(16), second = getauxval(26);
+    found = (first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2;
+#elif defined(__APPLE__)
+    static const char *const names[] = {"hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
+                                        "hw.optional.arm.FEAT_BF16"};
+    for (int i = 0; i < 3; i++) {
+        int has = 0;
+        size_t size = sizeof(has);
+        if (sysctlbyname(names[i], &has, &size, NULL, 0) == 0 && has) found |= 1u << i;
+    }
+#elif defined(VIT__PROCESSOR_FEATURE) /* PF_ARM_V82_DP, V82_I8MM and V86_BF16 of winnt.h */
+    static const unsigned char numbers[] = {43, 66, 68};
+    for (int i = 0; i < 3; i++) found |= (IsProcessorFeaturePresent(numbers[i]) != 0) * 1u << i;
+#endif
+#ifdef __ARM_FEATURE_DOTPROD
+    found |= 1;
+#endif
+#ifdef __ARM_FEATURE_MATMUL_INT8
+    found |= 2;
+#endif
+#ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
+    found |= 4;
+#endif
+    return found;
+}
+#endif
+
 /* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
-   volume 1, 14.3 and 15.2. */
+   volume 1, 14.3, 15.2 and 18.2. */
 static unsigned vit__targets_here(void) {
     unsigned here = 0;
 #if defined(VIT__EMULATED) /* by the tests: functions in C stand in for the intrinsics */
@@ -2892,21 +3041,34 @@ static unsigned vit__targets_here(void) {
 #elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
-    const unsigned avx2 = 1u << 5, avx512f = 1u << 16, avx512bw = 1u << 30;
-    const unsigned avx512vnni = 1u << 11, avxvnni = 1u << 4;
+    const unsigned avx2 = 1u << 5, avxvnni = 1u << 4;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return here;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return here;
-    here |= VIT__BIT(AVX2);
-    if ((~low & 0xE6u) == 0 && (~b & (avx512f | avx512bw)) == 0) {
-        here |= VIT__BIT(AVX512);
-        if ((c & avx512vnni) != 0) here |= VIT__BIT(AVX512VNNI);
-    }
+    here |= VIT__BIT(AVX2) | vit__avx512_here(b, c, d, low);
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0)
         here |= VIT__BIT(AVXVNNI);
+#elif defined(VIT__AARCH64)
+    const unsigned found = vit__neon_features();
+    if ((found & 1) != 0) here |= VIT__BIT(DOTPROD);
+    if ((found & 2) != 0) here |= VIT__BIT(I8MM);
+    if ((found & 6) == 6) here |= VIT__BIT(NEONBF16);
 #endif
     return here;
+}
+
+/* Whether VIT_ISA_BEST passes over an instruction set. Intel's processors multiply floats faster than
+   bf16 by AVX512-BF16: Sapphire Rapids twice as fast. */
+static int vit__is_slow(vit_isa isa) {
+#if defined(VIT__X86) && !defined(VIT__EMULATED)
+    unsigned a, b, c, d;
+    const unsigned ntel = 0x6C65746Eu; /* the end of GenuineIntel */
+    return isa == VIT_ISA_AVX512_BF16 && __get_cpuid(0, &a, &b, &c, &d) && c == ntel;
+#else
+    (void)isa;
+    return 0;
+#endif
 }
 
 typedef struct vit__variant {
@@ -2928,15 +3090,40 @@ static const vit__kernels *vit__kernels_of(vit_isa isa) {
     return NULL;
 }
 
+#ifdef VIT__MULTIPLIES_BF16
+/* Whether these kernels multiply bf16. Linux wants to be asked for AMX, by the whole process: 0x1023 is
+   its ARCH_REQ_XCOMP_PERM, 18 the tiles' data. It refuses where a signal's stack is too small for them;
+   then bf16 is unpacked. */
+static int vit__multiplies_bf16(const vit__kernels *kernels) {
+#ifdef VIT__HAVE_AMX
+    if (kernels == &vit__kernels_amx) {
+        long result = 158; /* arch_prctl */
+        __asm__ volatile("syscall"
+                         : "+a"(result)
+                         : "D"(0x1023L), "S"(18L)
+                         : "rcx", "r11", "memory");
+        return result == 0;
+    }
+#endif
+    return kernels->operands[VIT__OPERAND_BF16].multiply != NULL;
+}
+#endif
+
+/* One that is slow has to be VIT_MAX_ISA. */
 VIT_API vit_isa vit_best_isa(void) {
-    int isa = (int)VIT_MAX_ISA;
-    while (isa > VIT_ISA_PORTABLE && vit__kernels_of((vit_isa)isa) == NULL) isa--;
-    return (vit_isa)isa;
+    const unsigned here = vit__targets_here();
+    const vit__variant *v = vit__variants + sizeof(vit__variants) / sizeof(vit__variants[0]) - 1;
+    while (v > vit__variants && ((int)v->isa > (int)VIT_MAX_ISA || (v->needs & ~here) != 0 ||
+                                 ((int)v->isa < (int)VIT_MAX_ISA && vit__is_slow(v->isa))))
+        v--;
+    return v->isa;
 }
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
-    static const char *const names[VIT_ISA_COUNT] = {"best", "portable", "dsp",  "mve",
-                                                     "neon", "simd128",  "avx2", "avx512"};
+    static const char *const names[VIT_ISA_COUNT] = {
+        "best",         "portable",  "dsp",         "mve",         "neon",
+        "neon-dotprod", "neon-i8mm", "neon-bf16",   "simd128",     "avx2",
+        "avx2-vnni",    "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -3116,17 +3303,35 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
 
 static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-/* Any number of rows and panels, the latter from first_panel of m on. If the type of m is not the
-   operand's, slice_inputs inputs at a time are unpacked to floats, [panels][slice][16], which stay in the
+/* Steps with the inputs of a slice. */
+static size_t vit__slice_steps(const vit__pass *pass, vit__operand operand) {
+    return operand == VIT__OPERAND_F32 ? pass->slice_inputs
+                                       : vit__steps(operand, pass->slice_inputs);
+}
+
+/* The weights for a tile of some steps from k on: floats, or bf16 in the order of their kernel. */
+static void vit__fill_slice(const vit__pass *pass, vit__operand operand, const vit__matrix *m,
+                            int panel, const vit__tile *tile, size_t k, float *slice) {
+#ifdef VIT__MULTIPLIES_BF16
+    if (operand == VIT__OPERAND_BF16)
+        pass->kernels->zip(m, panel, tile->panels, 2 * k, 2 * tile->steps, (uint16_t *)slice);
+    else
+#endif
+        pass->kernels->unpack(m, panel, tile->panels, k, tile->steps, slice);
+    (void)operand;
+}
+
+/* Any number of rows and panels, the latter from first_panel of m on. If they are not as the operand's
+   kernel takes them, slice_inputs inputs at a time are made so, [panels][slice][16], which stay in the
    first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
    panels that are no matrix and that the other threads have no part in. */
 static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
                                  const vit__matrix *m, int first_panel, float *slice) {
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
     const int unpacks =
-        m != NULL && operand == VIT__OPERAND_F32 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+        m != NULL && operand != VIT__OPERAND_INT8 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
     const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
-    const size_t most = unpacks ? pass->slice_inputs : all->steps;
+    const size_t most = unpacks ? vit__slice_steps(pass, operand) : all->steps;
     vit__tile tile = *all;
     for (int panel = 0; panel < all->panels; panel += tile.panels) {
         const void *weights = vit__offset(all->weights, (size_t)panel * panel_size);
@@ -3142,8 +3347,7 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
             if (all->scales != NULL) tile.scales += n, tile.weight_sums += n;
             tile.add = all->add || k > 0;
             if (k + tile.steps < all->steps) tile.act = NULL;
-            if (unpacks)
-                pass->kernels->unpack(m, first_panel + panel, tile.panels, k, tile.steps, slice);
+            if (unpacks) vit__fill_slice(pass, operand, m, first_panel + panel, &tile, k, slice);
             if (VIT__FETCHES)
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
                                 (size_t)vit__divide_up(all->rows, kernels->tile_rows) * all->steps,
@@ -4093,6 +4297,10 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     if (status != VIT_OK) return status;
     pass->model = model, pass->kernels = model->kernels;
     if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
+#ifdef VIT__MULTIPLIES_BF16 /* in the room of floats, for workspaces do not depend on the machine */
+    if (dtype == VIT_BF16 && pass->kernels != NULL && vit__multiplies_bf16(pass->kernels))
+        pass->block_operand = VIT__OPERAND_BF16;
+#endif
     return VIT_OK;
 }
 
@@ -4145,7 +4353,7 @@ static int vit__plan_mlp(const vit__pass *pass) {
     size_t tokens = (size_t)pass->tokens;
     vit__arena attention = vit__arena_make(NULL);
     vit__pass one = *pass;
-    if (vit__block_operand(pass) == VIT__OPERAND_F32 && !pass->options->low_memory)
+    if (vit__block_operand(pass) != VIT__OPERAND_INT8 && !pass->options->low_memory)
         return pass->tokens;
     one.images = 1;
     vit__carve_attention(&one, &attention);
@@ -5040,6 +5248,9 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      LOAD_F16(p) *            the half p[lane] as a float        NaN
      DOT8(sum, x, w)          adds to sum four products of                           x 0..127
                               bytes of x and of w, signed
+     DOT16(sum, x, w)         adds two products of bf16   NaN
+     STORE_BF16(p, v)         writes 16 floats v[lane] as     NaN
+                              bf16, halves to even
      DOT8_TWICE(sum, x0, w0,  adds eight; where it is faster                         all of x0 and x1, or
        x1, w1) *                                                                     of w0 and w1, <= 63
      STORE8(p, w)             writes 16 words as bytes, limited to 0..127
@@ -5147,13 +5358,40 @@ static const vit__kernels vit__kernels_dsp =
     } while (0)
 #endif
 
-#if VIT__TARGET == VIT__TARGET_NEON
+#if VIT__TARGET >= VIT__TARGET_NEON && VIT__TARGET <= VIT__TARGET_NEONBF16
 
+#if VIT__TARGET == VIT__TARGET_NEON
 #define VIT__NAME(name) vit__##name##_neon
+#define VIT__INT8_ROWS 4
+#elif VIT__TARGET == VIT__TARGET_DOTPROD
+#define VIT__NAME(name) vit__##name##_dotprod
+#define VIT__INT8_ROWS 4
+#define VIT__EXTENSIONS "dotprod"
+#elif VIT__TARGET == VIT__TARGET_I8MM
+#define VIT__NAME(name) vit__##name##_i8mm
+#define VIT__INT8_ROWS 4 /* with 6, gcc 12 spills sums */
+#define VIT__EXTENSIONS "i8mm"
+#else
+#define VIT__NAME(name) vit__##name##_neonbf16
+#define VIT__INT8_KERNEL(name) vit__##name##_i8mm
+#define VIT__INT8_ROWS 4
+#define VIT__BF16_KERNEL(name) VIT__NAME(name)
+#define VIT__BF16_ROWS 4 /* with 6, gcc 12 spills sums */
+#define VIT__BF16_PANELS 1
+#define VIT__EXTENSIONS "bf16"
+#define VIT__STORE_BF16(p, a) vit__store_bf16_neon(p, a)
+#endif
+#if VIT__TARGET != VIT__TARGET_NEON
+#define VIT__FLOAT_KERNEL(name) vit__##name##_neon
+#ifdef __clang__
+#define VIT__FLAGS VIT__EXTENSIONS
+#else
+#define VIT__FLAGS "arch=armv8.2-a+" VIT__EXTENSIONS
+#endif
+#endif
 #define VIT__LANES 4
 #define VIT__F32_ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
 #define VIT__F32_PANELS 1
-#define VIT__INT8_ROWS 4
 #define VIT__INT8_PANELS 1
 #define VIT__SET(x) vdupq_n_f32(x)
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
@@ -5165,10 +5403,7 @@ static const vit__kernels vit__kernels_dsp =
 #define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
 #define VIT__LOAD_F16(p) (VIT__FLOATS) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
-#ifdef __ARM_FEATURE_DOTPROD
-#define VIT__DOT8(sum, x, w) \
-    sum = (VIT__WORDS)vdotq_s32((int32x4_t)(sum), (int8x16_t)(w), (int8x16_t)(x))
-#else
+#if VIT__TARGET == VIT__TARGET_NEON
 #define VIT__DOT8(sum, x, w) \
     sum = (VIT__WORDS)vit__dot8_neon((int32x4_t)(sum), (int8x16_t)(x), (int8x16_t)(w))
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                   \
@@ -5195,13 +5430,16 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
     vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
 
+#if VIT__TARGET == VIT__TARGET_NEON
 static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
     int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
 }
+#endif
 
 #define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
 
+#if VIT__TARGET == VIT__TARGET_NEON
 static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
     float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
                               vld1q_f32(in + 3 * stride)}};
@@ -5209,6 +5447,7 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
     vst4q_f32(rows, columns);
     for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
 }
+#endif
 
 #elif VIT__TARGET == VIT__TARGET_SIMD128
 
@@ -5357,7 +5596,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm_packs_epi16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1]))))
 
-#elif VIT__TARGET == VIT__TARGET_AVX512 || VIT__TARGET == VIT__TARGET_AVX512VNNI
+#elif VIT__TARGET >= VIT__TARGET_AVX512 && VIT__TARGET <= VIT__TARGET_AMX
 
 #if VIT__TARGET == VIT__TARGET_AVX512
 #define VIT__NAME(name) vit__##name##_avx512
@@ -5366,11 +5605,41 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__INT8_ROWS 4
 #define VIT__INT8_PANELS 1
 #else
-#define VIT__NAME(name) vit__##name##_avx512vnni
-#define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
 #define VIT__FLOAT_KERNEL(name) vit__##name##_avx512
 #define VIT__INT8_ROWS 12
 #define VIT__INT8_PANELS 2
+#if VIT__TARGET == VIT__TARGET_AVX512VNNI
+#define VIT__NAME(name) vit__##name##_avx512vnni
+#define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
+#else
+#define VIT__INT8_KERNEL(name) vit__##name##_avx512vnni
+#endif
+#if VIT__TARGET == VIT__TARGET_AVX512BF16
+#define VIT__NAME(name) vit__##name##_avx512bf16
+#define VIT__FLAGS "avx512f,avx512bw,avx512bf16"
+#define VIT__BF16_KERNEL(name) VIT__NAME(name)
+#define VIT__STORE_BF16(p, a) \
+    _mm256_storeu_si256((__m256i *)(void *)(p), (__m256i)_mm512_cvtneps_pbh((a)[0]))
+#define VIT__BF16_ROWS 12
+#define VIT__BF16_PANELS 2
+#define VIT__ZIP(in, out) \
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(VIT__PAIRS, _mm512_loadu_si512(in)))
+#define VIT__PAIRS                                                                               \
+    _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, \
+                     21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0)
+#ifdef VIT__SUMS_BY_ASM
+#define VIT__DOT16(sum, x, w) \
+    __asm__("vdpbf16ps {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
+#else
+#define VIT__DOT16(sum, x, w) sum = _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(w))
+#endif
+#elif VIT__TARGET == VIT__TARGET_AMX
+#define VIT__NAME(name) vit__##name##_amx
+#define VIT__FLAGS "avx512f,avx512bw,avx512bf16,amx-tile,amx-bf16"
+#define VIT__BF16_KERNEL(name) vit__##name##_avx512bf16
+#define VIT__BF16_ROWS 240 /* of a task: the tiles of the processor are set up for all of them */
+#define VIT__BF16_PANELS 2
+#endif
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
     __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(sum) : "v"(x), "v"(w))
@@ -5484,9 +5753,7 @@ VIT__INLINE VIT__FLOATS VIT__NAME(fnma)(VIT__FLOATS a, VIT__FLOATS b, VIT__FLOAT
 #define VIT__TILE_VECTORS VIT__VECTORS /* of a row of a panel, at a time */
 #endif
 
-#ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
-#define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
-
+#if !defined(VIT__FLOAT_KERNEL) || defined(VIT__BF16_ROWS)
 /* Stores the sums of a tile, which are those from output `first` on, or adds them. */
 VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int vectors,
                                    const size_t first,
@@ -5504,6 +5771,10 @@ VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int
         }
     }
 }
+#endif
+
+#ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
+#define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
 /* vit__multiply where the compiler knows rows and panels, so that the sums stay in registers. Of each
    panel it takes VIT__TILE_VECTORS from output `first` on. */
@@ -5910,6 +6181,16 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 
 #endif /* VIT__FLOAT_KERNEL */
 
+#if defined(VIT__DOT8) || defined(VIT__DOT16)
+/* Four bytes, in every word. */
+VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
+    const VIT__WORDS zeros = {0};
+    uint32_t bytes;
+    VIT__COPY(&bytes, p);
+    return zeros | bytes;
+}
+#endif
+
 #ifndef VIT__INT8_KERNEL /* the products of integers are this target's */
 #define VIT__INT8_KERNEL(name) VIT__NAME(name)
 
@@ -5919,14 +6200,6 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) (void)(x1)
 #define VIT__IS_NARROW(tile) 0
 #endif
-
-/* Four bytes, in every word. */
-VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
-    const VIT__WORDS zeros = {0};
-    uint32_t bytes;
-    VIT__COPY(&bytes, p);
-    return zeros | bytes;
-}
 
 /* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
    them again for each row. */
@@ -6014,6 +6287,115 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
     }
 }
 
+#elif VIT__TARGET == VIT__TARGET_DOTPROD
+
+/* By asm, as arm_neon.h has these for some compilers only where all of the file is for them. */
+#define VIT__SDOT(lane)                                                                            \
+    VIT__UNROLL                                                                                    \
+    for (int v = 0; v < 4; v++) {                                                                  \
+        const int8x16_t w = vld1q_s8(weights + 64 * (lane) + 16 * v);                              \
+        VIT__UNROLL                                                                                \
+        for (int r = 0; r < rows; r++)                                                             \
+            __asm__("sdot %0.4s, %1.16b, %2.4b[" #lane "]" : "+w"(sum[r][v]) : "w"(w), "w"(x[r])); \
+    }
+
+/* vit__multiply8 where the compiler knows rows. 16 k of each row are in a register. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    const int8_t *weights = (const int8_t *)t->weights, *input = (const int8_t *)t->input;
+    const size_t input_stride = t->input_stride, next_step = 4 * t->next_step;
+    uintptr_t next = t->next;
+    VIT__WORDS sum[VIT__INT8_ROWS][VIT__VECTORS];
+    const VIT__WORDS zeros = {0};
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < 4; v++) sum[r][v] = zeros;
+    }
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, input += 16) {
+        int8x16_t x[VIT__INT8_ROWS];
+        __builtin_prefetch((const void *)next, 0, 3);
+        next += next_step;
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) x[r] = vld1q_s8(input + (size_t)r * input_stride);
+        VIT__SDOT(0)
+        VIT__SDOT(1)
+        VIT__SDOT(2)
+        VIT__SDOT(3)
+    }
+    VIT__NAME(finish8)(t, rows, panels * VIT__VECTORS, sum);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
+}
+
+#elif VIT__TARGET == VIT__TARGET_I8MM
+
+/* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. */
+#define VIT__SMMLA(sum, x, w) __asm__("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
+
+/* Eight k: of the weights those of two steps are zipped. x [pairs]: 8 bytes of each of two rows. */
+VIT__INLINE void VIT__NAME(step8)(const int8_t *weights, const int8x16_t *x, const int pairs,
+                                  int32x4_t sum[][8]) {
+    VIT__UNROLL
+    for (int v = 0; v < 4; v++) {
+        const int32x4_t low = vreinterpretq_s32_s8(vld1q_s8(weights + 16 * v));
+        const int32x4_t high = vreinterpretq_s32_s8(vld1q_s8(weights + 64 + 16 * v));
+        const int32x4_t w0 = vzip1q_s32(low, high), w1 = vzip2q_s32(low, high);
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            VIT__SMMLA(sum[i][2 * v], x[i], w0);
+            VIT__SMMLA(sum[i][2 * v + 1], x[i], w1);
+        }
+    }
+}
+
+/* The sums of pairs as rows. */
+VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int32x4_t pairs[][8]) {
+    VIT__WORDS sum[VIT__INT8_ROWS + 1][VIT__VECTORS];
+    VIT__UNROLL
+    for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
+        const int64x2_t a = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2]);
+        const int64x2_t b = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2 + 1]);
+        sum[i / 4 * 2][i % 4] = (VIT__WORDS)vzip1q_s64(a, b);
+        sum[i / 4 * 2 + 1][i % 4] = (VIT__WORDS)vzip2q_s64(a, b);
+    }
+    VIT__NAME(finish8)(t, rows, VIT__VECTORS, sum);
+}
+
+/* vit__multiply8 where the compiler knows rows; the last of an odd number is there twice. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    const int8_t *weights = (const int8_t *)t->weights, *input = (const int8_t *)t->input;
+    const size_t input_stride = t->input_stride, next_step = 4 * t->next_step;
+    const int pairs = (rows + 1) / 2;
+    uintptr_t next = t->next;
+    int32x4_t sum[(VIT__INT8_ROWS + 1) / 2][8];
+    VIT__UNROLL
+    for (int i = 0; i < 8 * pairs; i++) sum[i / 8][i % 8] = vdupq_n_s32(0);
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, input += 16) {
+        int8x16_t low[(VIT__INT8_ROWS + 1) / 2], high[(VIT__INT8_ROWS + 1) / 2];
+        __builtin_prefetch((const void *)next, 0, 3);
+        next += next_step;
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            const int8_t *first = input + (size_t)(2 * i) * input_stride;
+            const int8_t *second = 2 * i + 1 < rows ? first + input_stride : first;
+            const int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(first));
+            const int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(second));
+            low[i] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
+            high[i] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
+        }
+        VIT__NAME(step8)(weights, low, pairs, sum);
+        VIT__NAME(step8)(weights + 8 * VIT__PANEL, high, pairs, sum);
+    }
+    (void)panels;
+    VIT__NAME(finish_pairs)(t, rows, sum);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
+}
+
 #else
 
 /* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
@@ -6086,15 +6468,320 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 #endif
 #endif /* VIT__INT8_KERNEL */
 
+#ifndef VIT__BF16_KERNEL
+#ifdef VIT__MULTIPLIES_BF16
+#define VIT__BF16_ENTRY VIT__NO_BF16
+#define VIT__ZIP_ENTRY NULL
+#else
+#define VIT__BF16_ENTRY
+#define VIT__ZIP_ENTRY
+#endif
+#else
+#define VIT__BF16_ENTRY \
+    {VIT__BF16_ROWS, VIT__BF16_PANELS, VIT__NAME(multiply16), VIT__BF16_KERNEL(round_rows), NULL},
+#define VIT__ZIP_ENTRY VIT__BF16_KERNEL(zip)
+
+#if VIT__TARGET == VIT__TARGET_AMX
+
+/* gcc 12's intrinsics do not say that they read memory. */
+#define VIT__WRITTEN(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+/* What LDTILECFG reads: Intel's manual, volume 1, 18.3. */
+typedef struct VIT__NAME(setup) {
+    uint8_t palette, start, reserved[14];
+    uint16_t widths[16]; /* bytes of a row */
+    uint8_t rows[16];
+} VIT__NAME(setup);
+
+/* Up to 32 rows times one or two panels: tiles 0 to 3 hold sums, [2][panels][16 rows][16]; 4 and 5 rows,
+   [16][32 inputs]; 6 and 7 panels, [16 pairs of inputs][16][2]. */
+VIT__INLINE void VIT__NAME(set_up)(int rows) {
+    VIT__NAME(setup) s;
+    memset(&s, 0, sizeof(s));
+    s.palette = 1;
+    for (int i = 0; i < 8; i++) s.widths[i] = 64, s.rows[i] = 16;
+    s.rows[0] = s.rows[1] = s.rows[4] = (uint8_t)vit__min(16, rows);
+    s.rows[2] = s.rows[3] = s.rows[5] = (uint8_t)vit__max(1, rows - 16);
+    VIT__WRITTEN(&s);
+    _tile_loadconfig(&s);
+}
+
+/* Adds 16 steps: two inputs each. */
+VIT__INLINE void VIT__NAME(step16)(const unsigned char *input, size_t input_stride,
+                                   const unsigned char *const *weights, const int low,
+                                   const int panels) {
+    _tile_loadd(6, weights[0], 64);
+    _tile_loadd(4, input, input_stride);
+    _tile_dpbf16ps(0, 4, 6);
+    if (low) _tile_loadd(5, input + 16 * input_stride, input_stride);
+    if (low) _tile_dpbf16ps(2, 5, 6);
+    if (panels < 2) return;
+    _tile_loadd(7, weights[1], 64);
+    _tile_dpbf16ps(1, 4, 7);
+    if (low) _tile_dpbf16ps(3, 5, 7);
+}
+
+/* The last 8 of an odd number of 8 steps, with zeros after them. */
+static void VIT__NAME(last_step16)(const unsigned char *input, size_t input_stride,
+                                   const unsigned char *const *weights, int rows, int panels) {
+    unsigned char x[32][64] = {{0}}, w[2][16][64] = {{{0}}};
+    const unsigned char *padded[2] = {w[0][0], w[1][0]};
+    for (int r = 0; r < rows; r++) memcpy(x[r], input + (size_t)r * input_stride, 32);
+    for (int p = 0; p < panels; p++) memcpy(w[p], weights[p], 8 * 64);
+    VIT__WRITTEN(x);
+    VIT__WRITTEN(w);
+    if (rows > 16) VIT__NAME(step16)(x[0], 64, padded, 1, panels);
+    else VIT__NAME(step16)(x[0], 64, padded, 0, panels);
+}
+
+/* Adds the sums of 16 rows and a panel, which a tile was stored as, to the output. */
+VIT__INLINE void VIT__NAME(add_sums)(const float *sums, int rows, float *out, size_t stride) {
+    for (int r = 0; r < rows; r++, sums += VIT__PANEL, out += stride)
+        VIT__STORE(out, VIT__LOAD(out) + VIT__LOAD(sums));
+}
+
+#define VIT__FINISH16(tile, rows, panel, out)                         \
+    do {                                                              \
+        float *to = (out) + (size_t)(panel)*t->panel_stride;          \
+        if (t->add) {                                                 \
+            _tile_stored(tile, sums, sizeof(float) * VIT__PANEL);     \
+            VIT__NAME(add_sums)(sums, rows, to, t->row_stride);       \
+        } else _tile_stored(tile, to, t->row_stride * sizeof(float)); \
+    } while (0)
+
+VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, int row, int rows, const int low,
+                                          const int panels) {
+    const unsigned char *input = (const unsigned char *)vit__tile_row(t, row);
+    const unsigned char *weights[2] = {(const unsigned char *)t->weights, NULL};
+    const float *bias = t->bias;
+    uintptr_t next = t->next;
+    const size_t next_step = row == 0 ? t->next_step : 0; /* of all rows together */
+    float *out = t->output + (size_t)row * t->row_stride, sums[16 * VIT__PANEL];
+    weights[1] = weights[0] + t->steps * VIT__STEP_WEIGHTS;
+    _tile_loadd(0, bias, 0);
+    if (low) _tile_loadd(2, bias, 0);
+    if (panels > 1) _tile_loadd(1, bias + VIT__PANEL, 0);
+    if (panels > 1 && low) _tile_loadd(3, bias + VIT__PANEL, 0);
+    for (size_t steps = t->steps; steps >= 16; steps -= 16) {
+        VIT__NAME(step16)(input, t->input_stride, weights, low, panels);
+        input += 64, weights[0] += 1024, weights[1] += 1024;
+        for (const uintptr_t end = next + 16 * next_step; next < end; next += 64)
+            __builtin_prefetch((const void *)next, 0, 2);
+    }
+    if (t->steps % 16 != 0) VIT__NAME(last_step16)(input, t->input_stride, weights, rows, panels);
+    VIT__FINISH16(0, vit__min(16, rows), 0, out);
+    if (panels > 1) VIT__FINISH16(1, vit__min(16, rows), 1, out);
+    out += 16 * t->row_stride;
+    if (low) VIT__FINISH16(2, rows - 16, 0, out);
+    if (low && panels > 1) VIT__FINISH16(3, rows - 16, 1, out);
+}
+
+static void VIT__NAME(multiply16)(const vit__tile *t) {
+    int set_up = 0;
+    for (int row = 0, rows; row < t->rows; row += rows) {
+        rows = vit__min(32, t->rows - row);
+        if (rows != set_up) VIT__NAME(set_up)(set_up = rows);
+        if (rows > 16 && t->panels > 1) VIT__NAME(multiply16_of)(t, row, rows, 1, 2);
+        else if (rows > 16) VIT__NAME(multiply16_of)(t, row, rows, 1, 1);
+        else if (t->panels > 1) VIT__NAME(multiply16_of)(t, row, rows, 0, 2);
+        else VIT__NAME(multiply16_of)(t, row, rows, 0, 1);
+    }
+    _tile_release();
+}
+
+#else
+
+#if VIT__TARGET == VIT__TARGET_NEONBF16
+VIT__INLINE void vit__store_bf16_neon(unsigned char *p, const VIT__FLOATS *a) {
+    for (int i = 0; i < 4; i += 2) {
+        uint16x8_t halves;
+        __asm__("bfcvtn %0.4h, %1.4s\n\tbfcvtn2 %0.8h, %2.4s"
+                : "=&w"(halves)
+                : "w"(a[i]), "w"(a[i + 1]));
+        memcpy(p + 8 * i, &halves, sizeof(halves));
+    }
+}
+#endif
+
+/* Rows become bf16, in place too. */
+static void VIT__NAME(round_rows)(const float *x, size_t stride, int rows, size_t count, void *out,
+                                  size_t out_stride, float *scales, int32_t *zeros) {
+    unsigned char *to = (unsigned char *)out;
+    for (; rows > 0; rows--, x += stride, to += out_stride) {
+        for (size_t i = 0; i < count; i += VIT__PANEL) {
+            VIT__FLOATS v[VIT__VECTORS];
+            VIT__UNROLL
+            for (int n = 0; n < VIT__VECTORS; n++) v[n] = VIT__LOAD(x + i + n * VIT__LANES);
+            VIT__STORE_BF16(to + 2 * i, v);
+        }
+    }
+    (void)scales, (void)zeros;
+}
+
+#if VIT__TARGET == VIT__TARGET_NEONBF16
+
+/* Two rows and two outputs, 4 k of each: a sum has [2 rows][2 outputs]. */
+#define VIT__BFMMLA(sum, x, w) __asm__("bfmmla %0.4s, %1.8h, %2.8h" : "+w"(sum) : "w"(x), "w"(w))
+
+/* Four inputs of eight outputs, [4][8] 16 apart, as [8][4]. */
+VIT__INLINE void VIT__NAME(zip8)(const uint16_t *in, uint16_t *out) {
+    const uint16x8x2_t a = vzipq_u16(vld1q_u16(in), vld1q_u16(in + 16));
+    const uint16x8x2_t b = vzipq_u16(vld1q_u16(in + 32), vld1q_u16(in + 48));
+    for (int half = 0; half < 2; half++, out += 16) {
+        const uint32x4_t low = vreinterpretq_u32_u16(a.val[half]);
+        const uint32x4_t high = vreinterpretq_u32_u16(b.val[half]);
+        vst1q_u16(out, vreinterpretq_u16_u32(vzip1q_u32(low, high)));
+        vst1q_u16(out + 8, vreinterpretq_u16_u32(vzip2q_u32(low, high)));
+    }
+}
+
+/* Four inputs together: [panels][count / 4][16][4]. */
+static void VIT__NAME(zip)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
+                           uint16_t *out) {
+    for (int p = panel; p < panel + panels; p++) {
+        const uint16_t *in =
+            (const uint16_t *)(const void *)(m->weights + (size_t)p * m->panel_size) +
+            k * VIT__PANEL;
+        for (size_t i = 0; i < count; i += 4, in += 4 * VIT__PANEL, out += 4 * VIT__PANEL) {
+            VIT__NAME(zip8)(in, out);
+            VIT__NAME(zip8)(in + 8, out + 32);
+        }
+    }
+}
+
+VIT__INLINE void VIT__NAME(step16)(const uint16_t *weights, const uint16x8_t *x, const int pairs,
+                                   VIT__FLOATS sum[][8]) {
+    VIT__UNROLL
+    for (int v = 0; v < 8; v++) {
+        const uint16x8_t w = vld1q_u16(weights + 8 * v);
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) VIT__BFMMLA(sum[i][v], x[i], w);
+    }
+}
+
+/* The bias for each row of the pairs ... */
+VIT__INLINE void VIT__NAME(start_pairs)(const float *bias, const int pairs, VIT__FLOATS sum[][8]) {
+    VIT__UNROLL
+    for (int i = 0; i < 8 * pairs; i++) {
+        const float32x2_t two = vld1_f32(bias + i % 8 * 2);
+        sum[i / 8][i % 8] = vcombine_f32(two, two);
+    }
+}
+
+/* ... and the sums of pairs as rows. */
+VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows,
+                                         VIT__FLOATS pairs[][8]) {
+    VIT__FLOATS sum[VIT__BF16_ROWS + 1][VIT__F32_PANELS * VIT__TILE_VECTORS];
+    VIT__UNROLL
+    for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
+        const float64x2_t a = vreinterpretq_f64_f32(pairs[i / 4][i % 4 * 2]);
+        const float64x2_t b = vreinterpretq_f64_f32(pairs[i / 4][i % 4 * 2 + 1]);
+        sum[i / 4 * 2][i % 4] = vreinterpretq_f32_f64(vzip1q_f64(a, b));
+        sum[i / 4 * 2 + 1][i % 4] = vreinterpretq_f32_f64(vzip2q_f64(a, b));
+    }
+    VIT__NAME(finish)(t, rows, VIT__VECTORS, 0, sum);
+}
+
+VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, const int rows, const int panels) {
+    const uint16_t *weights = (const uint16_t *)t->weights, *input = (const uint16_t *)t->input;
+    const size_t input_stride = t->input_stride / 2, next_step = 4 * t->next_step;
+    const int pairs = (rows + 1) / 2;
+    uintptr_t next = t->next;
+    VIT__FLOATS sum[(VIT__BF16_ROWS + 1) / 2][8];
+    VIT__NAME(start_pairs)(t->bias, pairs, sum);
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 128, input += 8) {
+        uint16x8_t low[(VIT__BF16_ROWS + 1) / 2], high[(VIT__BF16_ROWS + 1) / 2];
+        __builtin_prefetch((const void *)next, 0, 3);
+        next += next_step;
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) {
+            const int other = 2 * i + 1 < rows ? 2 * i + 1 : 2 * i;
+            const uint64x2_t a =
+                vreinterpretq_u64_u16(vld1q_u16(input + (size_t)(2 * i) * input_stride));
+            const uint64x2_t b =
+                vreinterpretq_u64_u16(vld1q_u16(input + (size_t)other * input_stride));
+            low[i] = vreinterpretq_u16_u64(vzip1q_u64(a, b));
+            high[i] = vreinterpretq_u16_u64(vzip2q_u64(a, b));
+        }
+        VIT__NAME(step16)(weights, low, pairs, sum);
+        VIT__NAME(step16)(weights + 64, high, pairs, sum);
+    }
+    (void)panels;
+    VIT__NAME(finish_pairs)(t, rows, sum);
+}
+
+#else
+
+/* Pairs of inputs: [panels][count / 2][16][2]. */
+static void VIT__NAME(zip)(const vit__matrix *m, int panel, int panels, size_t k, size_t count,
+                           uint16_t *out) {
+    for (int p = panel; p < panel + panels; p++) {
+        const unsigned char *in = m->weights + (size_t)p * m->panel_size + k * 2 * VIT__PANEL;
+        for (size_t i = 0; i < count; i += 2, in += VIT__STEP_WEIGHTS, out += 2 * VIT__PANEL)
+            VIT__ZIP(in, out);
+    }
+}
+
+/* As multiply_from, a pair of inputs at a time. */
+VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, const int rows, const int panels) {
+    const unsigned char *weights[VIT__BF16_PANELS];
+    const unsigned char *input[(VIT__BF16_ROWS + 2) / 3]; /* three rows each */
+    const int vectors = panels * VIT__VECTORS;
+    const size_t steps = t->steps, input_stride = t->input_stride, next_step = t->next_step;
+    uintptr_t next = t->next;
+    VIT__FLOATS sum[VIT__BF16_ROWS][VIT__BF16_PANELS * VIT__VECTORS];
+    VIT__UNROLL
+    for (int p = 0; p < panels; p++)
+        weights[p] = (const unsigned char *)t->weights + (size_t)p * steps * VIT__STEP_WEIGHTS;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const unsigned char *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++) sum[r][v] = VIT__LOAD(t->bias + v * VIT__LANES);
+    }
+    for (size_t k = 0; k < steps; k++, next += next_step) {
+        __builtin_prefetch((const void *)next, 0, 3);
+        VIT__WORDS w[VIT__BF16_PANELS * VIT__VECTORS];
+        VIT__UNROLL
+        for (int v = 0; v < vectors; v++)
+            w[v] = VIT__LOAD_WORDS(weights[v / VIT__VECTORS] + k * VIT__STEP_WEIGHTS +
+                                   v % VIT__VECTORS * 4 * VIT__LANES);
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            const VIT__WORDS x =
+                VIT__NAME(repeat4)(input[r / 3] + (size_t)(r % 3) * input_stride + 4 * k);
+            VIT__UNROLL
+            for (int v = 0; v < vectors; v++) VIT__DOT16(sum[r][v], x, w[v]);
+        }
+    }
+    VIT__NAME(finish)(t, rows, vectors, 0, sum);
+}
+
+#endif
+
+static void VIT__NAME(multiply16)(const vit__tile *t) {
+    if (VIT__BF16_PANELS > 1 && t->panels > 1)
+        VIT__BY_ROWS(t, VIT__BF16_ROWS, VIT__NAME(multiply16_of), VIT__BF16_PANELS)
+    else VIT__BY_ROWS(t, VIT__BF16_ROWS, VIT__NAME(multiply16_of), 1)
+}
+
+#endif
+#endif /* VIT__BF16_KERNEL */
+
 #define VIT__ACT_ENTRY(NAME, name, kept) (kept) ? VIT__FLOAT_KERNEL(name##_rows) : NULL,
 #define VIT__ENTRY(name, parameters) VIT__FLOAT_KERNEL(name),
 
 static const vit__kernels VIT__NAME(kernels) = {
     {{VIT__F32_ROWS, VIT__F32_PANELS, VIT__FLOAT_KERNEL(multiply), NULL, NULL},
      {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8_KERNEL(multiply8),
-      VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)}},
+      VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)},
+     VIT__BF16_ENTRY},
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
-    VIT__KERNEL_LIST(VIT__ENTRY)};
+    VIT__KERNEL_LIST(VIT__ENTRY) VIT__ZIP_ENTRY};
 
 #if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #ifdef __clang__
@@ -6144,6 +6831,16 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__ALL
 #undef VIT__LOAD_256
 #undef VIT__IS_NARROW
+#undef VIT__BF16_KERNEL
+#undef VIT__EXTENSIONS
+#undef VIT__SDOT
+#undef VIT__BF16_ROWS
+#undef VIT__BF16_PANELS
+#undef VIT__BF16_ENTRY
+#undef VIT__ZIP_ENTRY
+#undef VIT__STORE_BF16
+#undef VIT__DOT16
+#undef VIT__ZIP
 
 #endif /* VIT__TARGET */
 

@@ -79,12 +79,12 @@ else
 fi
 
 build aarch64 aarch64-linux-gnu-gcc -Itests/emulated -- -lm -pthread
-for cpu in cortex-a53 max; do
-    run aarch64 "qemu-aarch64 $cpu" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $cpu
-done
-
-build dotprod aarch64-linux-gnu-gcc -march=armv8.2-a+dotprod -Itests/emulated -- -lm -pthread
-run dotprod "qemu-aarch64 max, dotprod" "neon portable" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
+run aarch64 "qemu-aarch64 cortex-a53" "neon portable" \
+    qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a53
+run aarch64 "qemu-aarch64 cortex-a76" "neon-dotprod neon portable" \
+    qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a76
+run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" \
+    qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
 
 # node 20's fast calls of WASI keep the memory of before it grew, and then crash
 NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"

@@ -4,8 +4,10 @@
 #include "vit.h"
 
 int main(void) {
+    puts(vit_isa_name(vit_best_isa()));
     for (int isa = VIT_ISA_COUNT - 1; isa >= VIT_ISA_PORTABLE; isa--) {
         int there = vit__kernels_of((vit_isa)isa) != NULL;
+        if (isa == (int)vit_best_isa()) continue;
         if (there) puts(vit_isa_name((vit_isa)isa));
         else fprintf(stderr, "not here, so not tested: %s\n", vit_isa_name((vit_isa)isa));
     }

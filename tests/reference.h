@@ -14,7 +14,26 @@ static inline void reference_quantize(double *x, int count) {
         x[i] = scale * (fmin(127, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
 }
 
-/* Likewise as the weights' place in such a product takes it, for keys and values: -range to range. */
+/* Whether the products of a model of bf16 take rows of bf16 here. */
+static inline int takes_bf16(vit__dtype dtype) {
+#ifdef VIT__MULTIPLIES_BF16
+    return dtype == VIT__BF16 && vit__multiplies_bf16(vit__kernels_of(vit_best_isa()));
+#else
+    (void)dtype;
+    return 0;
+#endif
+}
+
+/* A row as the product of bf16 takes it: 8 binary digits, halves to even. */
+static inline void reference_round_bf16(double *x, int count) {
+    for (int i = 0; i < count; i++) {
+        int exponent;
+        double digits = frexp(x[i], &exponent);
+        x[i] = ldexp(nearbyint(ldexp(digits, 8)), exponent - 8);
+    }
+}
+
+/* As reference_quantize, as the weights' place in such a product takes it, for keys and values: -range to range. */
 static inline void reference_quantize_weights(double *x, int count, int stride, int range) {
     double most = 0;
     for (int i = 0; i < count; i++) most = fmax(most, fabs(x[i * stride]));
@@ -37,6 +56,8 @@ static inline double *reference_linear(const vit_model *model, vit__role role, i
         memcpy(row, x + r * inputs, (size_t)inputs * sizeof(double));
         if (dtype == VIT__INT8 && role >= VIT__Q && role <= VIT__FC2)
             reference_quantize(row, inputs);
+        if (takes_bf16(dtype) && role >= VIT__Q && role <= VIT__FC2)
+            reference_round_bf16(row, inputs);
         for (int n = 0; n < outputs; n++) {
             double sum = (double)stored_bias(data, &t, dtype, n);
             for (int k = 0; k < inputs; k++) sum += row[k] * stored_weight(data, &t, dtype, n, k);

@@ -613,6 +613,202 @@ static void test_no_product_of_integers_saturates(void **state) {
     }
 }
 
+/* ---- products of bf16, by every variant that multiplies it ---- */
+
+#ifdef VIT__MULTIPLIES_BF16
+
+/* The next variant from *index on whose processor multiplies bf16; NULL: no more. */
+static const vit__kernels *next_bf16_variant(size_t *index) {
+    const vit__kernels *kernels;
+    while ((kernels = next_variant(index)) != NULL && !vit__multiplies_bf16(kernels)) continue;
+    return kernels;
+}
+
+/* To nearest, halves to even, as their definition says; NaN keeps its sign. */
+static uint16_t naive_bf16(float x) {
+    uint32_t bits, below;
+    memcpy(&bits, &x, sizeof(bits));
+    below = bits & 0xFFFF;
+    bits >>= 16;
+    if (isnan(x)) return (uint16_t)(bits | 0x40);
+    return (uint16_t)(bits + (below > 0x8000 || (below == 0x8000 && bits % 2 == 1)));
+}
+
+static float float_of_bf16(uint16_t bits) {
+    return vit__float_of((int32_t)((uint32_t)bits << 16));
+}
+
+/* Rows as floats and as the kernel packs them, weights [2][inputs][16], and the floats that they are. */
+typedef struct tile16_rig {
+    size_t inputs, stride; /* of packed rows, in numbers */
+    int rows;
+    float *exact, *weights;
+    uint16_t *halves, *input, *zipped;
+    float bias[32];
+} tile16_rig;
+
+static tile16_rig tile16_rig_make(size_t inputs, int rows, uint32_t *random) {
+    tile16_rig rig;
+    rig.inputs = inputs, rig.rows = rows, rig.stride = inputs + 2 * GAP;
+    rig.exact = allocate_floats((size_t)rows * rig.stride + 1);
+    rig.weights = allocate_floats(32 * inputs + 1);
+    rig.halves = (uint16_t *)allocate(32 * inputs * sizeof(uint16_t) + 1);
+    rig.zipped = (uint16_t *)allocate(32 * inputs * sizeof(uint16_t) + 1);
+    rig.input = (uint16_t *)allocate((size_t)rows * rig.stride * sizeof(uint16_t) + 1);
+    random_floats(random, rig.exact, (size_t)rows * rig.stride);
+    random_floats(random, rig.weights, 32 * inputs);
+    random_floats(random, rig.bias, 32);
+    for (size_t i = 0; i < 32 * inputs; i++) rig.halves[i] = naive_bf16(rig.weights[i]);
+    memset(rig.input, 0xFF,
+           (size_t)rows * rig.stride * sizeof(uint16_t)); /* NaN between the rows */
+    return rig;
+}
+
+static void tile16_rig_free(tile16_rig *rig) {
+    free(rig->exact);
+    free(rig->weights);
+    free(rig->halves);
+    free(rig->zipped);
+    free(rig->input);
+}
+
+static void tile16_rig_pack(tile16_rig *rig, const vit__kernels *kernels) {
+    vit__matrix m;
+    memset(&m, 0, sizeof(m));
+    m.dtype = VIT__BF16, m.weights = (const unsigned char *)rig->halves;
+    m.inputs = rig->inputs, m.outputs = 32, m.panel_size = rig->inputs * 32;
+    kernels->zip(&m, 0, 2, 0, rig->inputs, rig->zipped);
+    kernels->operands[VIT__OPERAND_BF16].pack_rows(rig->exact, rig->stride, rig->rows, rig->inputs,
+                                                   rig->input, 2 * rig->stride, NULL, NULL);
+}
+
+/* Some rows from `row` on times one or two panels, into output [rows][40], the second panel's after 20. */
+static void multiply16(const vit__kernels *kernels, const tile16_rig *rig, int row, int rows,
+                       int panel, int panels, int add, float *output) {
+    vit__tile tile;
+    memset(&tile, 0, sizeof(tile));
+    tile.rows = rows, tile.panels = panels;
+    tile.steps = rig->inputs / 2, tile.input_stride = 2 * rig->stride;
+    tile.input = rig->input + (size_t)row * rig->stride;
+    tile.weights = rig->zipped + (size_t)panel * 16 * rig->inputs;
+    tile.bias = rig->bias + panel * 16;
+    tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = ROW_STRIDE / 2;
+    tile.add = add, tile.next = (uintptr_t)rig->zipped, tile.next_step = 1;
+    kernels->operands[VIT__OPERAND_BF16].multiply(&tile);
+}
+
+/* Every output near the exact product of the rounded numbers, the same to the bit alone and in company,
+   added where asked for, and nothing written elsewhere. */
+static void check_multiply16(const vit__kernels *kernels, const tile16_rig *rig, int rows,
+                             int panels) {
+    size_t size = (size_t)(rows + 1) * ROW_STRIDE;
+    float *together = allocate_floats(size), *sums = allocate_floats(size), alone[ROW_STRIDE];
+    for (size_t i = 0; i < size; i++) together[i] = sums[i] = (float)i;
+    multiply16(kernels, rig, 0, rows, 0, panels, 0, together);
+    multiply16(kernels, rig, 0, rows, 0, panels, 1, sums);
+    for (size_t i = 0; i < size; i++) {
+        size_t r = i / ROW_STRIDE, panel = i % ROW_STRIDE / 20, n = i % 20;
+        if (r >= (size_t)rows || panel >= (size_t)panels || n >= 16) {
+            assert_true(together[i] == (float)i && sums[i] == (float)i);
+            continue;
+        }
+        double want = (double)rig->bias[panel * 16 + n], magnitude = fabs(want);
+        for (size_t k = 0; k < rig->inputs; k++) {
+            double x = (double)float_of_bf16(naive_bf16(rig->exact[r * rig->stride + k]));
+            double w = (double)float_of_bf16(rig->halves[(panel * rig->inputs + k) * 16 + n]);
+            want += x * w, magnitude += fabs(x * w);
+        }
+        double bound = magnitude * (double)(rig->inputs + 2) * (double)FLT_EPSILON;
+        assert_true(fabs((double)together[i] - want) <= bound);
+        assert_true(sums[i] == (float)i + together[i]);
+    }
+    for (int r = 0; r < rows; r++) {
+        for (int panel = 0; panel < panels; panel++) {
+            multiply16(kernels, rig, r, 1, panel, 1, 0, alone);
+            assert_same_bits(together + r * ROW_STRIDE + panel * 20, alone, 16);
+        }
+    }
+    free(together);
+    free(sums);
+}
+
+/* Rows: all counts to 12 or to the tile's, and some beyond where that is larger. */
+static void test_every_product_of_bf16_equals_the_naive_one(void **state) {
+    static const size_t sizes[] = {16, 32, 48, 192, 400};
+    const vit__kernels *kernels;
+    uint32_t random = 50;
+    (void)state;
+    for (size_t index = 0; (kernels = next_bf16_variant(&index)) != NULL;) {
+        const vit__operand_kernels *bf16 = &kernels->operands[VIT__OPERAND_BF16];
+        assert_in_range(bf16->tile_panels, 1, VIT__TILE_PANELS);
+        assert_int_equal(VIT__TASK_ROWS % bf16->tile_rows, 0);
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+            tile16_rig rig = tile16_rig_make(sizes[i], bf16->tile_rows, &random);
+            tile16_rig_pack(&rig, kernels);
+            for (int rows = 1; rows <= bf16->tile_rows; rows += rows < 34 ? 1 : 43) {
+                for (int panels = 1; panels <= bf16->tile_panels; panels++)
+                    check_multiply16(kernels, &rig, rows, panels);
+            }
+            tile16_rig_free(&rig);
+        }
+    }
+}
+
+/* To nearest even, halves of every kind, in place too; numbers below the smallest normal may be 0. */
+static void test_rows_become_bf16_as_they_are_rounded(void **state) {
+    enum { COUNT = 64, STRIDE = 70 };
+    static const uint32_t below[] = {0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF};
+    const vit__kernels *kernels;
+    uint32_t random = 51;
+    (void)state;
+    for (size_t index = 0; (kernels = next_bf16_variant(&index)) != NULL;) {
+        for (int round = 0; round < 500; round++) {
+            float x[3 * STRIDE];
+            uint16_t out[3 * STRIDE];
+            for (size_t i = 0; i < COUNT_OF(x); i++) {
+                uint32_t bits = (random_u32(&random) & 0xFFFF0000u) | below[i % COUNT_OF(below)];
+                if ((bits & 0x7F800000) == 0) bits |= 0x00800000;
+                memcpy(&x[i], &bits, sizeof(bits));
+            }
+            kernels->operands[VIT__OPERAND_BF16].pack_rows(x, STRIDE, 3, COUNT, out, 2 * STRIDE,
+                                                           NULL, NULL);
+            for (int i = 0; i < 3 * COUNT; i++) {
+                int at = i / COUNT * STRIDE + i % COUNT;
+                if (isnan(x[at])) assert_true(isnan(float_of_bf16(out[at])));
+                else assert_int_equal(out[at], naive_bf16(x[at]));
+            }
+            kernels->operands[VIT__OPERAND_BF16].pack_rows(x, STRIDE, 1, COUNT, x, 0, NULL, NULL);
+            assert_memory_equal(x, out, COUNT * sizeof(uint16_t));
+        }
+    }
+}
+
+/* One number that is not finite, in a row or in a weight, spreads to its outputs and to no other. */
+static void test_products_of_bf16_keep_nan_and_infinity(void **state) {
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    const vit__kernels *kernels;
+    uint32_t random = 52;
+    (void)state;
+    for (size_t index = 0; (kernels = next_bf16_variant(&index)) != NULL;) {
+        for (size_t i = 0; i < COUNT_OF(values) * 48 * 2; i++) {
+            tile16_rig rig = tile16_rig_make(48, 4, &random);
+            float out[4 * ROW_STRIDE];
+            size_t k = i / 2 % 48, in_weight = i % 2;
+            if (in_weight) rig.halves[k * 16 + 5] = naive_bf16(values[i / 96]);
+            else rig.exact[2 * rig.stride + k] = values[i / 96];
+            tile16_rig_pack(&rig, kernels);
+            multiply16(kernels, &rig, 0, 4, 0, 1, 0, out);
+            for (size_t at = 0; at < 4 * 16; at++) {
+                int spread = in_weight ? at % 16 == 5 : at / 16 == 2;
+                assert_int_equal(!vit__is_finite(out[at / 16 * ROW_STRIDE + at % 16]), spread);
+            }
+            tile16_rig_free(&rig);
+        }
+    }
+}
+
+#endif
+
 /* ---- quantization of a row ---- */
 
 enum { QUANTIZED = 96 };
@@ -1165,6 +1361,11 @@ int main(void) {
         cmocka_unit_test(test_every_product_equals_the_naive_one),
         cmocka_unit_test(test_every_product_of_integers_equals_the_naive_one),
         cmocka_unit_test(test_no_product_of_integers_saturates),
+#ifdef VIT__MULTIPLIES_BF16
+        cmocka_unit_test(test_every_product_of_bf16_equals_the_naive_one),
+        cmocka_unit_test(test_rows_become_bf16_as_they_are_rounded),
+        cmocka_unit_test(test_products_of_bf16_keep_nan_and_infinity),
+#endif
         cmocka_unit_test(test_every_quantization_is_the_same_and_near),
         cmocka_unit_test(test_quantization_rounds_to_even),
         cmocka_unit_test(test_quantization_of_rows_that_are_constant),

@@ -51,10 +51,10 @@ FMA_LOOP(fma_neon, , float32x4_t, vdupq_n_f32, vfmaq_f32, vst1q_f32, 4)
 /* Runs the loop on this thread; returns its GFLOP. */
 static double fma_loop(vit_isa isa) {
 #if defined(__x86_64__)
-    if (isa == VIT_ISA_AVX2) return fma_avx2();
-    if (isa == VIT_ISA_AVX512) return fma_avx512();
+    if (isa == VIT_ISA_AVX2 || isa == VIT_ISA_AVX2_VNNI) return fma_avx2();
+    if (isa >= VIT_ISA_AVX512 && isa <= VIT_ISA_AMX) return fma_avx512();
 #elif defined(__aarch64__)
-    if (isa == VIT_ISA_NEON) return fma_neon();
+    if (isa >= VIT_ISA_NEON && isa <= VIT_ISA_NEON_BF16) return fma_neon();
 #endif
     (void)isa;
     return 0;
