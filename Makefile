@@ -14,6 +14,8 @@
 # make lint              formatting, clang-tidy, cppcheck, the header by clang as C and C++ (make test has
 #                        the compiler's), everything by clang
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+# make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
+# make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
@@ -87,6 +89,7 @@ CLUSTER_PACKAGES = $(BUILD_PACKAGES) python3 iproute2 parallel openssh-client op
 	slurm-client munge
 WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
 PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
+FUZZ_PACKAGES = $(TEST_PACKAGES) clang libclang-rt-dev
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
 
 INSTALLED = $(addprefix $(BUILD)/,vit-convert vit-info vit-teach vit-classify)
@@ -141,7 +144,7 @@ $(BUILD)/test_freestanding $(BUILD)/test_only_int8: $(BUILD)/test_%: tests/test_
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tests/hosted.c -lcmocka -lm -pthread
 
-$(BUILD)/test_picture $(BUILD)/test_data: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
+$(BUILD)/test_picture $(BUILD)/test_data $(BUILD)/test_faults: $(BUILD)/test_%: tests/test_%.c examples/picture.c \
 		examples/picture.h tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< $(PICTURE_LIBS) -lcmocka -lm -pthread
@@ -167,11 +170,42 @@ $(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_hostile $(BUILD)/tes
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
 # see tests/fuzz/fuzz.h
+FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz_%,$(filter-out %/make_seeds.c,$(wildcard tests/fuzz/*.c)))
+FUZZ = clang $(CSTD) $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I.
+OTHER_READERS = $(filter-out %/file_map.c,$(READERS))
+
 $(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h $(READERS) \
 		$(wildcard tools/convert/*.h)
 	@mkdir -p $(@D)
-	clang $(CSTD) $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined -I. -o $@ $< $(READERS) \
-		-lcjson -lz -lm
+	$(FUZZ) -o $@ $< $(READERS) -lcjson -lz -lm
+
+$(BUILD)/fuzz_labels $(BUILD)/fuzz_names: $(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h \
+		$(CONVERT) $(wildcard tools/convert/*.h) vit.h
+	@mkdir -p $(@D)
+	$(FUZZ) -DVIT_STATIC -DVIT_NO_SIMD -o $@ $< tools/convert/$*.c $(OTHER_READERS) tools/convert/model_writer.c \
+		tools/convert/new_file.c -lcjson -lz -lm
+
+$(BUILD)/fuzz_cache: tests/fuzz/cache.c tests/reader_end.h $(wildcard tools/teach/cache.[ch]) tools/convert/report.c
+	@mkdir -p $(@D)
+	$(FUZZ) -o $@ $<
+
+$(BUILD)/fuzz_model $(BUILD)/fuzz_preprocess: $(BUILD)/fuzz_%: tests/fuzz/%.c vit.h
+	@mkdir -p $(@D)
+	$(FUZZ) -o $@ $< -lm
+
+$(BUILD)/fuzz_picture: tests/fuzz/picture.c examples/picture.c examples/picture.h vit.h
+	@mkdir -p $(@D)
+	$(FUZZ) -fwrapv -fno-sanitize=shift -o $@ $< examples/picture.c -lm
+
+$(BUILD)/make_seeds: tests/fuzz/make_seeds.c tests/test_util.h $(wildcard tools/teach/cache.[ch]) vit.h \
+		$(addprefix tools/convert/,file_map.c report.c dtypes.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $(filter %.c,$^) -lcmocka -lm -pthread
+
+$(BUILD)/fuzz/seeds: $(BUILD)/make_seeds
+	@mkdir -p $(@D)
+	$(BUILD)/make_seeds $@
+	@touch $@
 
 $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
@@ -246,6 +280,13 @@ check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+
+fuzz-smoke: FUZZ_SECONDS ?= 20
+fuzz: FUZZ_SECONDS ?= 600
+fuzz-smoke fuzz:
+	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory $(FUZZERS) $(BUILD)/fuzz/seeds
+	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZERS)
 
 check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
@@ -412,4 +453,4 @@ clean:
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
 	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy \
-	bench-peers bench-web lint install clean
+	bench-peers bench-web lint fuzz fuzz-smoke install clean

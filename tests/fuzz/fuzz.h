@@ -1,12 +1,15 @@
 /* What the fuzzers of vit-convert's readers share. No file may make a reader crash, read outside its
    bytes, hang or take memory without bound: it adds the tensors or ends with a message.
 
-   make build/fuzz_pickle
-   mkdir -p build/corpus/pickle
-   build/fuzz_pickle -max_total_time=600 -rss_limit_mb=2048 build/corpus/pickle tests/golden/containers
+   make fuzz FUZZ_SECONDS=600 runs every fuzzer of this folder (run.sh). One of them, and an input that it
+   has found:
 
-   and so on for each file of this folder. The readers end the program on an error; here, fail() jumps
-   back, and what was allocated until then is freed. */
+   make build/fuzz_pickle build/fuzz/seeds
+   build/fuzz_pickle -max_total_time=600 -rss_limit_mb=2048 build/fuzz/pickle tests/golden/containers
+   build/fuzz_pickle build/fuzz/pickle.crash-...
+
+   The readers end the program on an error; here, fail() jumps back, and what was allocated until then is
+   freed. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -24,37 +27,37 @@ static void read_input(checkpoint *c, const file_map *file);
 
 /* ---- allocations of one input, freed where fail() leaves them ---- */
 
-static const volatile void **blocks;
-static size_t block_count, block_capacity;
+static const volatile void **held;
+static size_t held_count, held_capacity;
 static int watching;
 
 static void on_malloc(const volatile void *block, size_t size) {
     (void)size;
-    if (!watching || block_count == block_capacity) return;
-    blocks[block_count++] = block;
+    if (!watching || held_count == held_capacity) return;
+    held[held_count++] = block;
 }
 
 static void on_free(const volatile void *block) {
-    for (size_t i = block_count; watching && i-- > 0;) {
-        if (blocks[i] != block) continue;
-        blocks[i] = blocks[--block_count];
+    for (size_t i = held_count; watching && i-- > 0;) {
+        if (held[i] != block) continue;
+        held[i] = held[--held_count];
         return;
     }
 }
 
 static void start_watching(void) {
-    if (blocks == NULL) {
-        block_capacity = 1 << 20;
-        blocks = malloc(block_capacity * sizeof(*blocks));
+    if (held == NULL) {
+        held_capacity = 1 << 20;
+        held = malloc(held_capacity * sizeof(*held));
         __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
     }
-    block_count = 0;
+    held_count = 0;
     watching = 1;
 }
 
-static void free_blocks(void) {
+static void free_held(void) {
     watching = 0;
-    for (size_t i = 0; i < block_count; i++) free((void *)(uintptr_t)blocks[i]);
+    for (size_t i = 0; i < held_count; i++) free((void *)(uintptr_t)held[i]);
 }
 
 /* ---- one input ---- */
@@ -81,7 +84,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
         for (size_t i = 0; i < c.count; i++) read_elements(&c.tensors[i]);
         checkpoint_close(&c);
     }
-    free_blocks();
+    free_held();
     return 0;
 }
 

@@ -1,17 +1,16 @@
-/* No file may make the loading of pictures crash, leak or hang.
-
-   clang -g -O1 -I. -fwrapv -fsanitize=fuzzer,address,undefined -fno-sanitize=shift \
-       -o build/fuzz_picture tests/fuzz_picture.c examples/picture.c -lm
-   mkdir -p build/corpus
-   build/fuzz_picture -rss_limit_mb=4096 build/corpus tests/golden/picture */
-
+/* No file may make the loading of pictures, or of the EXIF in them, crash, leak or hang. How to run it: see
+   fuzz.h. */
 #include "examples/picture.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
     picture pic;
     volatile unsigned sum = 0;
+    int orientation = picture_exif_orientation(data, size);
+    if (orientation < 1 || orientation > 8) abort();
     if (picture_decode(&pic, data, size) != NULL) return 0;
     for (int y = 0; y < pic.image.height; y++)
         for (int x = 0; x < pic.image.width; x++)
