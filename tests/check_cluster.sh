@@ -251,7 +251,7 @@ check_slurm() {
     check_half "$parts"
     until_true 280 is_over "$last"
     [ -e "$out" ] || failed "$(cat "$work"/slurm-*.out)"
-    grep -q 'requeue.* JobId=' "$work/slurm/front.log" || failed "no task was started again"
+    grep -q 'requeue job .* due to failure of node one' "$work/slurm/front.log" || failed "no task was started again"
     check_merged "$out" $((SECONDS - start))
 }
 
