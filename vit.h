@@ -58,7 +58,7 @@
        VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
-       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (VIT_ISA_AMX)
+       VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (all)
        VIT_PROFILE(step)     called by vit_forward after each step, for profiling; expands to
                              nothing by default
        VIT_SELF              the name by which this file includes itself for the vector kernels

@@ -73,7 +73,7 @@ if [ "$(uname -m)" = x86_64 ]; then
     # -O1: at -O2 gcc takes minutes for each
     build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -O1 -lcmocka -lm -pthread
     step "simde has no AVX instruction" emulated "$BUILD/simde/test_kernels"
-    run simde "simde" "avx512 avx2 portable"
+    run simde "simde" "avx512-bf16 avx512-vnni avx512 avx2-vnni avx2 portable"
 else
     echo "SKIPPED avx2, avx512: this machine is $(uname -m)"
 fi

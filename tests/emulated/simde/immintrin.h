@@ -11,6 +11,8 @@
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <math.h>
+#include <string.h>
+
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512.h>
 #include <simde/x86/fma.h>
@@ -128,6 +130,50 @@ static inline simde__m512 emulated_mm512_maskz_shuffle_f32x4(simde__mmask16 mask
 static inline float emulated_mm512_cvtss_f32(simde__m512 a) {
     return simde__m512_to_private(a).f32[0];
 }
+
+/* AVX512-BF16: the odd numbers of each pair are added first. */
+static inline float emulated_bf16(uint16_t x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+static inline simde__m512 emulated_mm512_dpbf16_ps(simde__m512 sum, simde__m512i a,
+                                                   simde__m512i b) {
+    simde__m512_private to = simde__m512_to_private(sum);
+    simde__m512i_private x = simde__m512i_to_private(a), y = simde__m512i_to_private(b);
+    for (size_t i = 0; i < 16; i++) {
+        for (size_t j = 2; j-- > 0;)
+            to.f32[i] =
+                fmaf(emulated_bf16(x.u16[2 * i + j]), emulated_bf16(y.u16[2 * i + j]), to.f32[i]);
+    }
+    return simde__m512_from_private(to);
+}
+
+/* To nearest, ties to even; what is not a number stays one. */
+static inline simde__m256i emulated_mm512_cvtneps_pbh(simde__m512 a) {
+    simde__m512i_private from = simde__m512i_to_private(simde_mm512_castps_si512(a));
+    simde__m256i_private to;
+    for (size_t i = 0; i < 16; i++) {
+        uint32_t bits = from.u32[i], nan = (bits & 0x7FFFFFFF) > 0x7F800000;
+        to.u16[i] = (uint16_t)(nan ? bits >> 16 | 0x40 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+    return simde__m256i_from_private(to);
+}
+
+static inline simde__m512i emulated_mm512_permutexvar_epi16(simde__m512i order, simde__m512i a) {
+    simde__m512i_private by = simde__m512i_to_private(order), from = simde__m512i_to_private(a), to;
+    for (size_t i = 0; i < 32; i++) to.u16[i] = from.u16[by.u16[i] & 31];
+    return simde__m512i_from_private(to);
+}
+
+#undef _mm512_dpbf16_ps
+#undef _mm512_permutexvar_epi16
+#define __m512bh simde__m512i
+#define _mm512_dpbf16_ps(sum, a, b) emulated_mm512_dpbf16_ps(sum, a, b)
+#define _mm512_cvtneps_pbh(a) emulated_mm512_cvtneps_pbh(a)
+#define _mm512_permutexvar_epi16(order, a) emulated_mm512_permutexvar_epi16(order, a)
 
 /* SIMDe has these two by names, or with parameters, that do not exist. */
 #undef _mm256_dpbusd_avx_epi32
