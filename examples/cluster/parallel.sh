@@ -6,7 +6,8 @@
 #
 # HOSTS has a line for each machine: user@host, or 4/user@host for 4 jobs at a time (otherwise as many as it
 # has processors); ":" is this one. Each has vit-classify (VIT_CLASSIFY, if it is not in the PATH), the model
-# and the pictures under the same paths, and lets this machine log in with a key. Only this one needs parallel.
+# and the pictures under the same paths, and lets this machine log in with a key. Only this one needs parallel;
+# they need perl.
 #
 # A machine that dies loses what it was at, and others do that again. If this script was ended, or says that
 # lines are missing, the same command goes on where it was: OUT.ndjson.parts has what is done. Remove that
