@@ -23,11 +23,14 @@ mkdir -p "$out.parts"
 export PARALLEL_SSH="${PARALLEL_SSH:-ssh} -o BatchMode=yes -o ConnectTimeout=10 \
 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
-# 100 pictures a job, whose number names its lines: 00001.ndjson. A job that failed, by its machine or by a picture
-# that cannot be read, is done again, on another machine first. What is missing then, merge.sh tells.
+# 100 pictures a job, whose number names its lines: 00001.ndjson. A picture that cannot be read (status 1) has a
+# line, too; a job that failed otherwise is done again, on another machine first. What is missing then, merge.sh
+# tells.
+# shellcheck disable=SC2016 # the machine's shell expands that
+job='lines=$("$@") || [ $? = 1 ] && printf "%s\n" "$lines" | grep .'
 parallel --sshloginfile "$hosts" --workdir "$PWD" --arg-file "$list" --max-args 100 --quote \
     --retries 3 --joblog "$out.parts/log" --resume-failed \
     --results "$out.parts/{=1 \$_ = sprintf('%05d', seq()) =}.ndjson" \
-    "${VIT_CLASSIFY:-vit-classify}" --jobs 1 --json "$@" '{}' >/dev/null || true
+    sh -c "$job" sh "${VIT_CLASSIFY:-vit-classify}" --jobs 1 --json "$@" '{}' >/dev/null || true
 
 "$merge" "$out.parts" "$list" "$out"
