@@ -52,9 +52,11 @@ cube="-std=gnu11 -g3 -DDEBUG -DUSE_HAL_DRIVER -DSTM32F405xx $sections -fstack-us
 for level in -O0 -O2; do compile "STM32CubeIDE $level" $m4 $cube $level $parts; done
 link STM32CubeIDE $m4 -I"$work" --specs=nosys.specs --specs=nano.specs -static
 
-compile "Arduino, vit.c as C" $m4 -std=gnu11 -Os -nostdlib $sections $parts
+# a sketch has no flags of its own, but a header that comes first
+printf '#define %s\n' VIT_FREESTANDING VIT_ONLY_INT8 >"$work/vit_settings.h"
+compile "Arduino, vit.c as C" $m4 -std=gnu11 -Os -nostdlib $sections -include "$work/vit_settings.h"
 sketch="arm-none-eabi-g++ ${m4#* } -std=gnu++17 -Os $sections -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wno-missing-field-initializers"
-$sketch $parts -Wall -Wextra -Werror -I. -x c++ -c -o "$work/sketch.o" tests/firmware_user.c &&
+$sketch -include "$work/vit_settings.h" -Wall -Wextra -Werror -I. -x c++ -c -o "$work/sketch.o" tests/firmware_user.c &&
     echo "Arduino, the sketch as C++: compiles" || status=1
 
 compile Zephyr $m4 -std=c99 -Os -ffreestanding -fno-strict-aliasing -fno-common -fno-pic -mabi=aapcs \
