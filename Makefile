@@ -1,5 +1,5 @@
 # make                   builds everything into build/
-# make demo              classifies the sample pictures with the model that ships
+# make demo              classifies the sample pictures with the model of clothes
 # make test              runs the tests
 # make firmware          builds the images of examples/firmware in build/firmware/
 # make web               builds examples/web, the library and a page in the browser, in build/web/
@@ -25,9 +25,9 @@
 # make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
 #                        many of its test pictures are right
 # make check-containers  damaged and harmful checkpoints: one line of error, bounded time and memory
-# make check-accuracy    each type of weights: the model that ships, on the 10,000 pictures of
-#                        Fashion-MNIST's test set; DeiT-Tiny on photos, if VIT_TEST_DATA has them; and
-#                        tools/train, on tiny sets
+# make check-accuracy    each type of weights: the model of clothes, on the 10,000 pictures of
+#                        Fashion-MNIST's test set; the photo model on CIFAR-10's and DeiT-Tiny on photos,
+#                        if VIT_TEST_DATA has them; and tools/train, on tiny sets
 # make check-package     installs, uninstalls and uses what make install and make deb make; man pages and
 #                        completions know every option
 # make check-cluster     examples/cluster on two hosts with sshd and on two nodes of Slurm, in namespaces of
@@ -263,7 +263,8 @@ $(PEERS)/%/model.vit: $(addprefix tools/bench/peers/,export.py quantize.py sizes
 demo:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES)
 	@$(MAKE) --no-print-directory all
-	$(BUILD)/vit-classify -k 3 examples/images/*.jpg
+	$(BUILD)/vit-classify -m examples/models/fashion-mnist.vit -k 3 examples/images/*.jpg
+	@echo "For a photo of your own: $(BUILD)/vit-classify PHOTO.jpg (examples/models/README.md: what it knows)"
 
 test:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
@@ -345,6 +346,7 @@ check-accuracy:
 	@CC="$(CC)" tools/require.sh $(ACCURACY_PACKAGES)
 	@$(MAKE) --no-print-directory all $(PEERS)/peer-vit
 	$(PYTHON) tests/parity/accuracy.py $(BUILD)
+	$(PYTHON) tests/parity/cifar.py $(BUILD)
 	$(PYTHON) tests/parity/training.py $(BUILD)
 	$(PYTHON) tools/bench/accuracy/measure.py --dtypes $(DTYPES) $(BUILD)
 

@@ -26,7 +26,7 @@
 #ifndef VIT_MODEL_DIR /* where `make install` puts the model that ships */
 #define VIT_MODEL_DIR "/usr/local/share/vit"
 #endif
-#define DEFAULT_MODEL "fashion-mnist.vit"
+#define DEFAULT_MODEL "cifar10.vit"
 
 /* ---- the model ---- */
 

@@ -14,7 +14,7 @@ files() {
     echo "644 tools/package/vit.pc.in share/pkgconfig/vit.pc"
     echo "644 tools/package/cmake/vitConfig.cmake share/cmake/vit/vitConfig.cmake"
     echo "644 tools/package/cmake/vitConfigVersion.cmake.in share/cmake/vit/vitConfigVersion.cmake"
-    echo "644 examples/models/fashion-mnist.vit share/vit/fashion-mnist.vit"
+    for name in cifar10 fashion-mnist; do echo "644 examples/models/$name.vit share/vit/$name.vit"; done
     for name in picture.h picture.c minimal.c; do echo "644 examples/$name $DOCDIR/examples/$name"; done
     for program in vit-convert vit-info vit-teach vit-classify; do
         echo "755 $BUILD/$program bin/$program"

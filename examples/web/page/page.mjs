@@ -99,20 +99,6 @@ function startDrops() {
     const endDrag = () => { depth = 0; document.body.classList.remove('dragging'); };
 }
 
-async function startSamples() {
-    const response = await fetch('samples.json');
-    if (!response.ok) return;
-    for (const [i, name] of (await response.json()).entries()) {
-        const button = element('button', { type: 'button' },
-            element('img', { src: `samples/${name}`, alt: `Try photo ${i + 1}` }));
-        button.onclick = async () => {
-            const blob = await (await fetch(`samples/${name}`)).blob();
-            takeFile(new File([blob], name, { type: blob.type }));
-        };
-        $('samples').append(button);
-    }
-}
-
 // ---- models ----
 
 function showProgress({ loaded, total }) {
@@ -185,7 +171,7 @@ async function start() {
     startPhotos();
     startModels();
     ({ relaxed } = await run('engine'));
-    await Promise.allSettled([readCard(), startSamples()]);
+    await readCard().catch(() => {});
     if (await openModel(MODEL)) await startOffline().catch(() => {}); // it works all the same
 }
 
