@@ -16,6 +16,7 @@
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
+# make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
@@ -182,16 +183,17 @@ $(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h $(READERS) 
 $(BUILD)/fuzz_labels $(BUILD)/fuzz_names: $(BUILD)/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/reader_end.h \
 		$(CONVERT) $(wildcard tools/convert/*.h) vit.h
 	@mkdir -p $(@D)
-	$(FUZZ) -DVIT_STATIC -DVIT_NO_SIMD -o $@ $< tools/convert/$*.c $(OTHER_READERS) tools/convert/model_writer.c \
+	$(FUZZ) -DVIT_STATIC -o $@ $< tools/convert/$*.c $(OTHER_READERS) tools/convert/model_writer.c \
 		tools/convert/new_file.c -lcjson -lz -lm
 
 $(BUILD)/fuzz_cache: tests/fuzz/cache.c tests/reader_end.h $(wildcard tools/teach/cache.[ch]) tools/convert/report.c
 	@mkdir -p $(@D)
 	$(FUZZ) -o $@ $<
 
+# without vector kernels: clang takes very long over them with all of that
 $(BUILD)/fuzz_model $(BUILD)/fuzz_preprocess: $(BUILD)/fuzz_%: tests/fuzz/%.c vit.h
 	@mkdir -p $(@D)
-	$(FUZZ) -o $@ $< -lm
+	$(FUZZ) -DVIT_NO_SIMD -o $@ $< -lm
 
 $(BUILD)/fuzz_picture: tests/fuzz/picture.c examples/picture.c examples/picture.h vit.h
 	@mkdir -p $(@D)
@@ -206,6 +208,10 @@ $(BUILD)/fuzz/seeds: $(BUILD)/make_seeds
 	@mkdir -p $(@D)
 	$(BUILD)/make_seeds $@
 	@touch $@
+
+$(BUILD)/long_run: tests/long_run.c vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< -lm -pthread
 
 $(BUILD)/list_isas: tests/list_isas.c vit.h
 	@mkdir -p $(@D)
@@ -288,6 +294,12 @@ fuzz-smoke fuzz:
 	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory $(FUZZERS) $(BUILD)/fuzz/seeds
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(FUZZERS)
+
+LONG_RUN = 1000000
+check-long:
+	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/long_run
+	$(BUILD)/long_run 4 $(LONG_RUN) tests/golden/tiny.vit
 
 check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
@@ -455,4 +467,4 @@ clean:
 
 .PHONY: all demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web check-web \
 	check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-accuracy \
-	bench-peers bench-web lint fuzz fuzz-smoke install clean
+	bench-peers bench-web check-long lint fuzz fuzz-smoke install clean

@@ -3,6 +3,7 @@
 
 #include "tools/convert/labels.h"
 
+#define VIT_NO_SIMD
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
