@@ -277,7 +277,7 @@ test:
 	@$(MAKE) --no-print-directory run-tests SCRIPTS=tests/check_include.sh
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
-ISA_TESTS = layers model token0 programs
+ISA_TESTS = layers model token0
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
 		$(SCRIPTS) $(TESTS) \
