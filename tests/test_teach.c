@@ -292,7 +292,7 @@ static void test_a_full_disk_is_an_error_and_the_old_files_stay(void **state) {
           "test $? = 1)");
     assert_printed("err", "full.vit.features: the features cannot be kept: File too large");
     assert_printed("err", "full.vit");
-    assert_printed("err", ".tmp: File too large");
+    assert_printed("err", "full.vit: File too large");
     assert_same("full.vit", "first.vit");
     assert_same("full.vit.features", "first.features");
     assert_int_equal(count_files("full.vit"), 2);
