@@ -40,20 +40,21 @@ build() {
     done
 }
 
-# run TARGET NAME "ISAS" RUNNER...: ISAS, the best first, have to be there and no other. The tests of
-# the kernels take all that is there, those of layers and models the one that VIT_ISA names, and the
-# others have nothing to do with it.
+# run TARGET NAME "ISAS" "NEW" RUNNER...: ISAS, the best first, have to be there and no other. The tests of
+# the kernels take all that is there, those of layers and models the one that VIT_ISA names: those of NEW,
+# which no other run has. The others have nothing to do with it.
 run() {
     folder=$BUILD/$1
     on=$2
     isas=$3
-    shift 3
+    new=$4
+    shift 4
     found=$("$@" "$folder/list_isas" 2>/dev/null | xargs)
     step "$on has $isas" test "$found" = "$isas"
     for test in kernels file preprocess; do
         step "$on, test_$test" "$@" "$folder/test_$test"
     done
-    for isa in $isas; do
+    for isa in $new; do
         for test in layers model token0; do
             step "$on, $isa, test_$test" env VIT_ISA=$isa "$@" "$folder/test_$test"
         done
@@ -69,36 +70,37 @@ mkdir -p "$BUILD"
 
 if [ "$(uname -m)" = x86_64 ]; then
     build x86-64 $CC -- -lcmocka -lm -pthread
-    run x86-64 "qemu-x86_64" "avx2 portable" qemu-x86_64 -cpu max
+    run x86-64 "qemu-x86_64" "avx2 portable" avx2 qemu-x86_64 -cpu max
     # -O1: at -O2 gcc takes minutes for each
     build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -O1 -lcmocka -lm -pthread
     step "simde has no AVX instruction" emulated "$BUILD/simde/test_kernels"
-    run simde "simde" "avx512-bf16 avx512-vnni avx512 avx2-vnni avx2 portable"
+    run simde "simde" "avx512-bf16 avx512-vnni avx512 avx2-vnni avx2 portable" \
+        "avx512-bf16 avx512-vnni avx512 avx2-vnni"
 else
     echo "SKIPPED avx2, avx512: this machine is $(uname -m)"
 fi
 
 build aarch64 aarch64-linux-gnu-gcc -Itests/emulated -- -lm -pthread
-run aarch64 "qemu-aarch64 cortex-a53" "neon portable" \
+run aarch64 "qemu-aarch64 cortex-a53" "neon portable" "neon portable" \
     qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a53
-run aarch64 "qemu-aarch64 cortex-a76" "neon-dotprod neon portable" \
+run aarch64 "qemu-aarch64 cortex-a76" "neon-dotprod neon portable" neon-dotprod \
     qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a76
-run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" \
+run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" "neon-bf16 neon-i8mm" \
     qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
 
 # node 20's fast calls of WASI keep the memory of before it grew, and then crash
 NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
 WASI="$NODE tests/emulated/wasi.mjs"
 build wasm clang --target=wasm32-wasi -Itests/emulated --
-run wasm "node, plain wasm" "portable" $WASI
+run wasm "node, plain wasm" portable portable $WASI
 build simd128 clang --target=wasm32-wasi -msimd128 -Itests/emulated --
-run simd128 "node" "simd128 portable" $WASI
+run simd128 "node" "simd128 portable" simd128 $WASI
 
 node --v8-options | grep -q -e --experimental-wasm-relaxed-simd &&
     NODE="$NODE --experimental-wasm-relaxed-simd"
 build relaxed clang-16 --target=wasm32-wasi -msimd128 -mrelaxed-simd -Itests/emulated --
 if $NODE tests/emulated/wasi.mjs "$BUILD/relaxed/list_isas" >/dev/null 2>&1; then
-    run relaxed "node, relaxed" "simd128 portable" $NODE tests/emulated/wasi.mjs
+    run relaxed "node, relaxed" "simd128 portable" simd128 $NODE tests/emulated/wasi.mjs
 else
     echo "SKIPPED relaxed simd128: node $(node --version) does not run it"
 fi
