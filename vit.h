@@ -707,14 +707,15 @@ VIT_API int vit_token_count(const vit_model *model, const vit_options *options);
    or more than SIZE_MAX. Grows with min(threads, batch), and by a little with threads. */
 VIT_API size_t vit_workspace_size(const vit_model *model, const vit_options *options, int batch);
 
-/* VIT_OK, or why that size is 0: VIT_ERROR_ARGUMENT for an option or batch out of range, VIT_ERROR_MEMORY
-   for more than SIZE_MAX; VIT_ERROR_ISA where the instruction set asked for is not there. */
-VIT_API vit_status vit_forward_check(const vit_model *model, const vit_options *options, int batch);
-
 /* The same for a model that is not at hand, from its config and the vit_dtype of its blocks: for a
    program on the host that sizes a static array. */
 VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dtype,
                                          const vit_options *options, int batch);
+
+/* VIT_OK, or why vit_workspace_size is 0: VIT_ERROR_ARGUMENT for an option or batch out of range,
+   VIT_ERROR_MEMORY for more than SIZE_MAX; VIT_ERROR_ISA where the instruction set asked for is not
+   there. */
+VIT_API vit_status vit_forward_check(const vit_model *model, const vit_options *options, int batch);
 
 /* Classify batch images. pixels: batch images in a row, of the type in options. output: float
    [batch][vit_output_count], complete only if VIT_OK is returned; after an error their contents are
