@@ -1341,7 +1341,7 @@ static void vit__work(void *arg, int index) {
 /* Run task for every index in [0, count). */
 static void vit__parallel(const vit_options *options, int count, vit__task task, void *arg) {
     int workers = vit__min(vit__threads(options), count);
-    if (!VIT__PARALLEL || workers <= 1) {
+    if (!VIT__PARALLEL || workers <= 1 || options->parallel_for == NULL) {
         for (int index = 0; index < count; index++) task(arg, index, 0);
         return;
     }
