@@ -114,7 +114,7 @@ check_installation() {
     cp "$windows/vit-classify.exe" "$work/vit/bin"
     cp "$model" "$work/vit/share/vit"
     "$wine" "$work/vit/bin/vit-classify.exe" --json "$(windows_path "$boot")" 2>"$work/err" |
-        grep -q '"label":"Ankle boot"' || failed "the model is not found: $(cat "$work/err")"
+        grep -q '"model":"cifar10.vit"' || failed "the model is not found: $(cat "$work/err")"
 }
 
 "$wine" wineboot -i >"$work/log" 2>&1 || { cat "$work/log"; failed "wine does not start"; }
