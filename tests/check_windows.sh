@@ -112,7 +112,7 @@ check_teacher() {
 check_installation() {
     mkdir -p "$work/vit/bin" "$work/vit/share/vit"
     cp "$windows/vit-classify.exe" "$work/vit/bin"
-    cp "$model" "$work/vit/share/vit"
+    cp "${model%/*}/cifar10.vit" "$work/vit/share/vit"
     "$wine" "$work/vit/bin/vit-classify.exe" --json "$(windows_path "$boot")" 2>"$work/err" |
         grep -q '"model":"cifar10.vit"' || failed "the model is not found: $(cat "$work/err")"
 }
