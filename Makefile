@@ -340,7 +340,7 @@ check-parity:
 	$(PYTHON) tests/parity/families.py $(BUILD)
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/attention.py $(BUILD)
-	$(PYTHON) tests/parity/sizes.py $(BUILD)
+	$(PYTHON) tests/parity/resolutions.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 	$(PYTHON) tests/parity/teach.py $(BUILD)
 

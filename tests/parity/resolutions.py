@@ -1,6 +1,6 @@
 """Compares other sizes than a model's own with PyTorch: resampled positions, and logits.
 
-    sizes.py BUILD
+    resolutions.py BUILD
 
 Positions: every method of vit_pos_resample beside torch.nn.functional.interpolate, called as the
 source of that method calls it. Logits: DeiT-Tiny of VIT_TEST_DATA, or without it a random model, at
