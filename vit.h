@@ -3304,10 +3304,13 @@ static void vit__multiply_rows(const vit__operand_kernels *kernels, vit__tile *t
 
 static const float vit__no_bias[VIT__TILE_PANELS * VIT__PANEL] = {0};
 
-/* Steps with the inputs of a slice. */
+/* Steps with the inputs of a slice, of floats or bf16. */
 static size_t vit__slice_steps(const vit__pass *pass, vit__operand operand) {
-    return operand == VIT__OPERAND_F32 ? pass->slice_inputs
-                                       : vit__steps(operand, pass->slice_inputs);
+#ifdef VIT__MULTIPLIES_BF16
+    if (operand == VIT__OPERAND_BF16) return vit__steps(operand, pass->slice_inputs);
+#endif
+    (void)operand;
+    return pass->slice_inputs;
 }
 
 /* The weights for a tile of some steps from k on: floats, or bf16 in the order of their kernel. */
