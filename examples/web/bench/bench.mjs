@@ -15,9 +15,9 @@ const TOLERANCE = 1e-5; // of the largest logit, float32
 const contestants = [false, true].flatMap((int8) => {
     const type = int8 ? 'int8' : 'float32';
     return [
-        { name: `${type}, ORT`, library: 'ort', int8 },
-        { name: `${type}, vit.h`, library: 'vit', int8, relaxed: false },
-        { name: `${type}, vit.h, relaxed SIMD`, library: 'vit', int8, relaxed: true },
+        { name: `${type}, ORT`, engine: 'ort', int8 },
+        { name: `${type}, vit.h`, engine: 'vit', int8, relaxed: false },
+        { name: `${type}, vit.h, relaxed SIMD`, engine: 'vit', int8, relaxed: true },
     ];
 });
 
@@ -77,10 +77,10 @@ function ratio(times, name) {
 function table(results) {
     const lines = [['ms of processor time (median / minimum); ORT\'s time / it', ...results.map(({ size }) => TITLES[size])]];
     lines.push(lines[0].map(() => '---'));
-    for (const { name, library } of contestants)
+    for (const { name, engine } of contestants)
         lines.push([name, ...results.map(({ times }) => {
             const all = times[name], text = `${median(all).toFixed(1)} / ${Math.min(...all).toFixed(1)}`;
-            return library === 'ort' ? text : `${text}; **${ratio(times, name).toFixed(2)}**`;
+            return engine === 'ort' ? text : `${text}; **${ratio(times, name).toFixed(2)}**`;
         })]);
     return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }

@@ -26,7 +26,7 @@ let pass = null, pixels = null;
 const tasks = {
     async open(what) {
         pixels = new Float32Array((await bytesOf(`${what.folder}/pixels.f32`)).buffer);
-        pass = await (what.library === 'ort' ? openOrt : openVit)(what);
+        pass = await (what.engine === 'ort' ? openOrt : openVit)(what);
         return [...await pass(pixels)];
     },
 
