@@ -2,27 +2,12 @@
    pictures. test_programs.c has the rest of it. */
 #include "test_run.h"
 
-#include <cjson/cJSON.h>
 #include <sys/stat.h>
 
 #define TINY GOLDEN "tiny.vit"
 #define MODEL "examples/models/fashion-mnist.vit"
 #define IMAGES "examples/images"
 #define SAMPLE IMAGES "/9-ankle-boot-1.jpg"
-
-/* Line n of what was printed, as JSON. */
-static cJSON *json_line(int n) {
-    char *output = printed("out"), *line = output;
-    while (n-- > 0 && line != NULL) {
-        line = strchr(line, '\n');
-        if (line != NULL) line++;
-    }
-    assert_non_null(line);
-    cJSON *json = cJSON_Parse(line);
-    assert_non_null(json);
-    free(output);
-    return json;
-}
 
 /* Runs a shell's command with the folder as $T and the programs as $B. */
 static int run_shell(const char *command) {

@@ -2,7 +2,6 @@
    output is compared with golden files, their failures with what they promise. */
 #include "test_run.h"
 
-#include <cjson/cJSON.h>
 #include <sys/stat.h>
 
 #define TINY GOLDEN "tiny.vit"
@@ -420,20 +419,6 @@ static void test_info_tells_a_good_file_from_a_damaged_one(void **state) {
 }
 
 /* ---- vit-classify ---- */
-
-/* Line n of what was printed, as JSON. */
-static cJSON *json_line(int n) {
-    char *output = printed("out"), *line = output;
-    while (n-- > 0 && line != NULL) {
-        line = strchr(line, '\n');
-        if (line != NULL) line++;
-    }
-    assert_non_null(line);
-    cJSON *json = cJSON_Parse(line);
-    assert_non_null(json);
-    free(output);
-    return json;
-}
 
 static void test_a_tensor_gives_the_golden_logits(void **state) {
     float *want = golden_floats("tiny_logits.f32", 7), got[7];

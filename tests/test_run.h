@@ -4,6 +4,7 @@
 
 #include "test_util.h"
 
+#include <cjson/cJSON.h>
 #include <dirent.h>
 #include <sys/wait.h>
 
@@ -56,6 +57,20 @@ static inline void assert_printed(const char *stream, const char *part) {
     char *output = printed(stream);
     if (strstr(output, part) == NULL) fail_msg("\"%s\" is not in: %s", part, output);
     free(output);
+}
+
+/* Line n of what was printed, as JSON. */
+static inline cJSON *json_line(int n) {
+    char *output = printed("out"), *line = output;
+    while (n-- > 0 && line != NULL) {
+        line = strchr(line, '\n');
+        if (line != NULL) line++;
+    }
+    assert_non_null(line);
+    cJSON *json = cJSON_Parse(line);
+    assert_non_null(json);
+    free(output);
+    return json;
 }
 
 static inline void write_file(const char *path, const void *bytes, size_t size) {

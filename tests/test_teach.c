@@ -1,7 +1,6 @@
 /* vit-teach as a user runs it, on tiny pictures and the model that ships. */
 #include "test_run.h"
 
-#include <cjson/cJSON.h>
 #include <sys/stat.h>
 
 #define MODEL "examples/models/fashion-mnist.vit"
@@ -114,6 +113,23 @@ static void test_classes_are_learned_and_the_backbone_stays(void **state) {
     assert_printed("err", "");
     assert_backbone("mine.vit", MODEL, VIT_F32);
     assert_knows_more("mine.vit");
+}
+
+/* CLIP with classes that are texts: the layer that projects goes with them. */
+static void test_a_model_that_compares_with_texts_is_taught(void **state) {
+    vit_model model;
+    vit_config config = tiny_config();
+    (void)state;
+    config.img_size[0] = config.img_size[1] = SIDE, config.patch_size[0] = config.patch_size[1] = 7;
+    config.pre_logits = 9, config.pre_logits_l2 = 1;
+    model_file file = model_make_open(&config, 7, &model);
+    write_file(in_folder("clip.vit"), file.data, file.size);
+    model_free(&file);
+    assert_int_equal(run("vit-teach -m $T/clip.vit $T/photos -o $T/from_clip.vit"), 0);
+    assert_int_equal(vit_model_load(&model, in_folder("from_clip.vit"), NULL), VIT_OK);
+    assert_int_equal(vit_model_config(&model)->pre_logits, 0);
+    assert_int_equal(vit_model_config(&model)->num_classes, 3);
+    vit_model_close(&model);
 }
 
 static void test_a_second_run_and_other_threads_give_the_same_file(void **state) {
@@ -311,6 +327,7 @@ static void test_wrong_usage_is_status_2(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes_are_learned_and_the_backbone_stays),
+        cmocka_unit_test(test_a_model_that_compares_with_texts_is_taught),
         cmocka_unit_test(test_a_second_run_and_other_threads_give_the_same_file),
         cmocka_unit_test(test_only_new_pictures_are_embedded),
         cmocka_unit_test(test_other_types_keep_their_bytes),

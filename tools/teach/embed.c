@@ -1,6 +1,8 @@
 #define VIT_IMPLEMENTATION
 #include "embed.h"
 
+#include "head.h"
+
 #include "examples/picture.h"
 #include "tools/convert/report.h"
 
@@ -22,14 +24,6 @@ typedef struct desk {
 
 static const vit_options features = {.features = VIT_FEATURES_POOLED};
 
-vit_preprocess_config embed_whole_recipe(const vit_config *config) {
-    vit_preprocess_config recipe = config->preprocess;
-    recipe.resize = VIT_RESIZE_EXACT;
-    memcpy(recipe.resize_size, config->img_size, sizeof(recipe.resize_size));
-    if (recipe.crop_pct > 0) recipe.crop_pct = 1;
-    return recipe;
-}
-
 static void reserve(desk *d, size_t size) {
     if (size <= d->workspace_size) return;
     free(d->workspace);
@@ -49,7 +43,7 @@ static vit_image mirrored(vit_image image) {
 static float *embed_view(desk *d, vit_image image, int view, const char **why) {
     vit_model model = d->e->model;
     if (view & VIEW_MIRRORED) image = mirrored(image);
-    if (view & VIEW_WHOLE) model.config.preprocess = embed_whole_recipe(&model.config);
+    if (view & VIEW_WHOLE) model.config.preprocess = head_whole_recipe(&model.config);
     reserve(d, vit_preprocess_workspace_size(&model, NULL, &image));
     vit_status status =
         vit_preprocess(&model, NULL, &image, d->pixels, d->workspace, d->workspace_size);

@@ -27,9 +27,6 @@ void embed_begin(embedder *e, const vit_model *backbone, const char *cache_path,
    program after an interrupt, once the cache is written. The records have to stay until embed_end. */
 size_t embed_photos(embedder *e, const photos *p, unsigned views, record *records);
 
-/* The recipe of the whole picture, squeezed to the model's own size. */
-vit_preprocess_config embed_whole_recipe(const vit_config *config);
-
 /* Whether the last cache was written; if not, a line has said why. */
 int embed_is_kept(const embedder *e);
 

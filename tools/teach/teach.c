@@ -2,6 +2,7 @@
    features; a head is fitted to them. */
 #include "embed.h"
 #include "fit.h"
+#include "head.h"
 #include "photos.h"
 #include "tell.h"
 #include "validate.h"
@@ -341,19 +342,6 @@ static char *join_labels(const photos *p, size_t *size) {
     return labels;
 }
 
-static vit_config config_of(const vit_model *backbone, const reading *r, int classes,
-                            double threshold) {
-    vit_config config = *vit_model_config(backbone);
-    config.num_classes = classes;
-    config.head_tokens = r->tokens;
-    config.head_avg = r->average;
-    config.pre_logits = config.pre_logits_l2 = 0;
-    config.output = VIT_OUTPUT_SOFTMAX;
-    config.reject_below = (float)(threshold * (1 - 1e-6)); /* not above it by rounding */
-    if (r->view & VIEW_WHOLE) config.preprocess = embed_whole_recipe(&config);
-    return config;
-}
-
 static void write_model(const char *path, const vit_model *backbone, const vit_config *config,
                         const photos *p, const linear *head) {
     model_writer w;
@@ -427,21 +415,6 @@ static answers tell_held_out(const pictures *q, const choice *c) {
     return a;
 }
 
-/* The head of all pictures, with the temperature in it. */
-static linear fit_head(const lessons *l, const choice *c, double factor) {
-    samples s = lessons_samples(l, &c->reading);
-    scaling scale = scaling_of(&s);
-    double *parameters = allocate((s.dim + 1) * (size_t)s.class_count, sizeof(double));
-    fit(&s, &scale, c->l2, 1e-6, parameters);
-    linear head = fit_unscale(parameters, &scale, s.dim, s.class_count);
-    for (size_t i = 0; i < s.dim * (size_t)s.class_count; i++) head.weights[i] *= factor;
-    for (int i = 0; i < s.class_count; i++) head.bias[i] *= factor;
-    free(parameters);
-    scaling_free(&scale);
-    samples_free(&s);
-    return head;
-}
-
 /* How the head does on other pictures. */
 static void tell_test(const pictures *q, const lessons *l, const choice *c, const linear *head,
                       double threshold) {
@@ -466,8 +439,8 @@ static void teach(const arguments *a, const vit_model *backbone, const embedder 
     answers held_out = tell_held_out(learn, &c);
     double threshold = a->reject > 0 ? tell_threshold(&held_out, a->reject) : 0;
     if (threshold > 0) tell_rejected(&held_out, threshold);
-    linear head = fit_head(&l, &c, held_out.factor);
-    vit_config config = config_of(backbone, &c.reading, l.class_count, threshold);
+    linear head = head_fit(&l, &c, held_out.factor);
+    vit_config config = head_config(backbone, &c.reading, l.class_count, threshold);
     write_model(a->output, backbone, &config, &learn->photos, &head);
     printf("%s: written\n", a->output);
     if (test != NULL) tell_test(test, &l, &c, &head, threshold);

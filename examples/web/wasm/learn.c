@@ -5,6 +5,7 @@
 
 #include "tools/convert/report.h"
 #include "tools/teach/fit.h"
+#include "tools/teach/head.h"
 #include "tools/teach/tell.h"
 #include "tools/teach/validate.h"
 
@@ -20,7 +21,7 @@ static vit_model reading_model(int view) {
     vit_config *c = &model.config;
     c->head_tokens = c->prefix_tokens > 0;
     c->head_avg = 1;
-    if (view & VIEW_WHOLE) c->preprocess = save_whole_recipe(c);
+    if (view & VIEW_WHOLE) c->preprocess = head_whole_recipe(c);
     return model;
 }
 
@@ -108,21 +109,6 @@ int *WEB_EXPORT(web_lesson_classes)(void) {
     return taught.classes;
 }
 
-/* The head of all pictures, with the temperature in it. */
-static linear fit_head(const lessons *l, const choice *c, double factor) {
-    samples s = lessons_samples(l, &c->reading);
-    scaling scale = scaling_of(&s);
-    double *parameters = allocate((s.dim + 1) * (size_t)s.class_count, sizeof(double));
-    fit(&s, &scale, c->l2, 1e-6, parameters);
-    linear head = fit_unscale(parameters, &scale, s.dim, s.class_count);
-    for (size_t i = 0; i < s.dim * (size_t)s.class_count; i++) head.weights[i] *= factor;
-    for (int i = 0; i < s.class_count; i++) head.bias[i] *= factor;
-    free(parameters);
-    scaling_free(&scale);
-    samples_free(&s);
-    return head;
-}
-
 /* The class of each picture as the head that had not seen it answers. */
 static void keep_answers(lesson *t, const double *logits) {
     size_t right = 0;
@@ -161,7 +147,7 @@ vit_status WEB_EXPORT(web_teach)(const char *labels, size_t labels_size, double 
     choice c = validate(&l, 1u | 1u << VIEW_WHOLE);
     keep_answers(t, c.logits);
     double factor = keep_calibration(t, c.logits, share);
-    linear head = fit_head(&l, &c, factor);
+    linear head = head_fit(&l, &c, factor);
     t->reading = c.reading.tokens + c.reading.average == 2 ? 2 : c.reading.average;
     if (c.reading.view & VIEW_WHOLE) t->reading += 4;
     vit_status status = save_taught(&t->saved, &web_session.model, &c.reading, &head, labels,

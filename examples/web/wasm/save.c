@@ -9,6 +9,7 @@
 #include "tools/convert/dtypes.h"
 #include "tools/convert/quantize.h"
 #include "tools/convert/report.h"
+#include "tools/teach/head.h"
 
 #include <stdlib.h>
 
@@ -27,29 +28,6 @@ static void put_u32(unsigned char *p, size_t value) {
 
 static void put_u64(unsigned char *p, uint64_t value) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(value >> 8 * i);
-}
-
-/* ---- config ---- */
-
-vit_preprocess_config save_whole_recipe(const vit_config *config) {
-    vit_preprocess_config recipe = config->preprocess;
-    recipe.resize = VIT_RESIZE_EXACT;
-    memcpy(recipe.resize_size, config->img_size, sizeof(recipe.resize_size));
-    if (recipe.crop_pct > 0) recipe.crop_pct = 1;
-    return recipe;
-}
-
-static vit_config config_of(const vit_model *backbone, const reading *r, int classes,
-                            double threshold) {
-    vit_config config = *vit_model_config(backbone);
-    config.num_classes = classes;
-    config.head_tokens = r->tokens;
-    config.head_avg = r->average;
-    config.pre_logits = 0;
-    config.output = VIT_OUTPUT_SOFTMAX;
-    config.reject_below = (float)(threshold * (1 - 1e-6)); /* not above it by rounding */
-    if (r->view & VIEW_WHOLE) config.preprocess = save_whole_recipe(&config);
-    return config;
 }
 
 /* ---- tensors ---- */
@@ -174,7 +152,8 @@ static int measure(maker *m, size_t labels_size) {
 vit_status save_taught(saved_model *saved, const vit_model *backbone, const reading *r,
                        const linear *head, const char *labels, size_t labels_size,
                        double threshold) {
-    maker m = {backbone, head, config_of(backbone, r, head->class_count, threshold), NULL, 0, 0, 0};
+    maker m = {backbone, head, head_config(backbone, r, head->class_count, threshold), NULL, 0,
+               0,        0};
     vit_model made;
     if (!measure(&m, labels_size)) return VIT_ERROR_CONFIG;
     m.data = aligned_alloc(VIT__ALIGN, m.size);

@@ -11,9 +11,6 @@ typedef struct saved_model {
     size_t size;
 } saved_model;
 
-/* The recipe of the whole picture, squeezed to the model's own size. */
-vit_preprocess_config save_whole_recipe(const vit_config *config);
-
 /* The backbone with this head: all other tensors as they are, byte for byte. The head is int8 where the
    blocks are, so that a build of VIT_ONLY_INT8 takes it, and float32 elsewhere. labels: those of the
    head's classes, each ended by NUL. threshold: config.reject_below. */
