@@ -225,7 +225,7 @@ $(BUILD)/model_writer.o: tools/convert/model_writer.c $(wildcard tools/convert/*
 RANDOM_MODEL = tools/bench/random_model.c $(addprefix tools/convert/,quantize.c report.c file_map.c new_file.c) \
 	$(BUILD)/model_writer.o
 
-$(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/bench/*.h)
+$(BUILD)/vit-bench: tools/bench/bench.c $(RANDOM_MODEL) $(wildcard tools/*.h tools/bench/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/bench.c $(RANDOM_MODEL) -lcjson -lm -pthread
 
@@ -237,7 +237,7 @@ TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c
 	quantize.c report.c rewrite.c)
 
 # -O3: the sums of fit.c become vectors
-$(BUILD)/vit-teach: $(TEACH) $(wildcard tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
+$(BUILD)/vit-teach: $(TEACH) $(wildcard tools/*.h tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
 	$(LINK) -O3 -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \

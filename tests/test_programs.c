@@ -664,6 +664,34 @@ static void test_wrong_usage_is_status_2_and_says_so(void **state) {
     }
 }
 
+/* What is no model is named for what it is, in one line, by each program that opens one. */
+static void test_what_is_no_model_is_named(void **state) {
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\nsize 1\n";
+    static const char *const cases[][2] = {
+        {"$T/missing", "missing: No such file or directory"},
+        {"timm/vit_tiny", "huggingface-cli download timm/vit_tiny"},
+        {"$T", ": a folder"},
+        {"$T/empty.vit", "empty.vit: it is empty"},
+        {"$T/pointer.vit", "pointer.vit: a git-lfs pointer"},
+        {CHECKPOINT "/model.safetensors", "vit-convert makes one of a checkpoint"},
+        {"/dev/null", "/dev/null: "},
+    };
+    static const char *const programs[] = {"vit-info %s", "vit-bench -m %s",
+                                           "vit-teach -m %s -o $T/none.vit examples"};
+    char command[256];
+    (void)state;
+    write_file(in_folder("empty.vit"), "", 0);
+    write_file(in_folder("pointer.vit"), pointer, sizeof(pointer) - 1);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (size_t j = 0; j < COUNT_OF(programs); j++) {
+            int length = snprintf(command, sizeof(command), programs[j], cases[i][0]);
+            assert_in_range(length, 0, sizeof(command) - 1);
+            assert_int_equal(run(command), 1);
+            assert_printed("err", cases[i][1]);
+        }
+    }
+}
+
 static void test_every_program_has_help_and_a_version(void **state) {
     static const char *const programs[] = {"vit-classify", "vit-convert", "vit-info", "vit-teach",
                                            "vit-bench"};
@@ -744,6 +772,7 @@ int main(void) {
         cmocka_unit_test(test_weights_that_are_not_numbers_give_no_class),
         cmocka_unit_test(test_threads_are_as_many_as_processors_may_be_used),
         cmocka_unit_test(test_wrong_usage_is_status_2_and_says_so),
+        cmocka_unit_test(test_what_is_no_model_is_named),
         cmocka_unit_test(test_every_program_has_help_and_a_version),
         cmocka_unit_test(test_a_random_model_is_timed),
         cmocka_unit_test(test_the_short_programs),

@@ -6,8 +6,20 @@
 #include "vit.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Whether a file is what git-lfs leaves where it has not fetched one. */
+static int is_lfs_pointer(const char *path) {
+    static const char pointer[] = "version https://git-lfs";
+    char begin[sizeof(pointer)] = "";
+    FILE *file = fopen(path, "rb");
+    size_t got = file == NULL ? 0 : fread(begin, 1, sizeof(begin) - 1, file);
+    if (file != NULL) fclose(file);
+    return got > 0 && strcmp(begin, pointer) == 0;
+}
 
 /* An error ends the program: by what the system says of the file, or else by what is wrong with it. */
 static vit_model open_model(const char *path, const vit_load_options *options) {
@@ -19,6 +31,8 @@ static vit_model open_model(const char *path, const vit_load_options *options) {
     if (S_ISDIR(file.st_mode)) fail("%s: a folder, not a .vit file (vit-convert makes one)", path);
     if (status == VIT_ERROR_OPEN && access(path, R_OK) != 0) fail_open(path);
     if (file.st_size == 0 && S_ISREG(file.st_mode)) fail("%s: it is empty", path);
+    if (is_lfs_pointer(path))
+        fail("%s: a git-lfs pointer: the model itself was not fetched (git lfs pull)", path);
     fail("%s: %s%s", path, vit_status_string(status),
          status == VIT_ERROR_MAGIC ? ": vit-convert makes one of a checkpoint" : "");
 }

@@ -75,6 +75,9 @@ static void fail_model(const char *path, vit_status status) {
     errno = 0;
     FILE *file = fopen(path, "rb");
     size_t got = file == NULL ? 0 : fread(begin, 1, sizeof(begin) - 1, file);
+    if (file == NULL && errno == ENOENT)
+        fail("%s: %s (vit-convert makes a .vit file of a checkpoint that was downloaded)", path,
+             strerror(errno));
     if (file == NULL || (got == 0 && errno != 0)) fail("%s: %s", path, strerror(errno));
     fclose(file);
     if (got == 0) fail("%s: the file is empty", path);
