@@ -555,7 +555,7 @@ static void test_a_heatmap_is_a_picture_of_what_the_model_sees(void **state) {
     for (size_t i = 0; i < COUNT_OF(ways); i++) free(files[i]);
 }
 
-/* The model that ships is 28 x 28 with patches of 4; the picture is square. */
+/* fashion-mnist.vit is 28 x 28 with patches of 4; the picture is square. */
 static void test_pictures_of_another_size(void **state) {
     static const char *const sizes[] = {"36", "40x32", "native"};
     static const int heights[] = {36, 40, 28}, widths[] = {36, 32, 28};

@@ -1,4 +1,4 @@
-/* vit-teach as a user runs it, on tiny pictures and the model that ships. */
+/* vit-teach as a user runs it, on tiny pictures and fashion-mnist.vit. */
 #include "test_run.h"
 
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-/* Instructions for each multiply-add of the linear layers of the model that ships, with everything
+/* Instructions for each multiply-add of the linear layers of fashion-mnist.vit, with everything
    that belongs to them: scale, zero, bias, store. By every variant that the build has. */
 #include <stdio.h>
 #define VIT_STATIC

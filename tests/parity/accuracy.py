@@ -1,4 +1,4 @@
-"""Accuracy of the model that ships on the 10,000 pictures of Fashion-MNIST's test set, as vit.h
+"""Accuracy of fashion-mnist.vit on the 10,000 pictures of Fashion-MNIST's test set, as vit.h
 runs it: written as PGM files, classified by vit-classify. Needs nothing but Python and the data
 set.
 
@@ -58,7 +58,7 @@ def parse_arguments():
 
 
 def main():
-    """The exit status tells whether enough are right, of the model that ships."""
+    """The exit status tells whether enough are right, of that model."""
     arguments = parse_arguments()
     program = os.path.abspath(os.path.join(arguments.build, "vit-classify"))
     pictures, classes = read_test_set()

@@ -79,7 +79,7 @@ def main():
             small = folder / f"small{count}"
             make_small(small, count)
             seconds, _, memory = run([*base[:2], MODEL, "--json", "-j", 2, small])
-            print(f"{count} small pictures in a folder, the model that ships: "
+            print(f"{count} small pictures in a folder, fashion-mnist.vit: "
                   f"{memory / 1024:.1f} MB, {seconds:.1f} s", flush=True)
 
 

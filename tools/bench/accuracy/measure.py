@@ -2,7 +2,7 @@
 
     measure.py [--bench] [--dtypes f32,f16,...] BUILD
 
-On the model that ships with the 10,000 test pictures of Fashion-MNIST, and, where the environment's
+On fashion-mnist.vit with the 10,000 test pictures of Fashion-MNIST, and, where the environment's
 VIT_TEST_DATA names a folder with them (see tests/parity/photos.py), on DeiT-Tiny with photos. Prints
 a table for each in Markdown, and fails if a type misses what README promises for it.
 

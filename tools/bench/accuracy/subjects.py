@@ -1,6 +1,6 @@
 """The subjects of the measurements: a checkpoint, pictures as tensors, their classes.
 
-The model that ships exists as a .vit file only. Its weights are read back from it and written under
+fashion-mnist.vit exists as a .vit file only. Its weights are read back from it and written under
 timm's names. That loses nothing: converted again, the file is the same to the byte.
 """
 import json
@@ -90,7 +90,7 @@ def timm_config(header, labels):
 
 
 def fashion_mnist(folder):
-    """The model that ships, with all pictures of Fashion-MNIST's test set."""
+    """fashion-mnist.vit, with all pictures of Fashion-MNIST's test set."""
     header, tensors, labels = vit_format.read(SHIPPED)
     checkpoint = os.path.join(folder, "checkpoint")
     os.makedirs(checkpoint, exist_ok=True)
@@ -101,7 +101,7 @@ def fashion_mnist(folder):
     test = pictures.read_idx_split(pictures.FASHION_MNIST, "t10k")
     recipe = config["pretrained_cfg"]
     pixels = pictures.normalise(test.images, recipe["mean"], recipe["std"]).numpy()
-    title = f"The model that ships, {len(pixels):,} pictures of Fashion-MNIST"
+    title = f"fashion-mnist.vit, {len(pixels):,} pictures of Fashion-MNIST"
     return Subject("fashion-mnist", title, folder, checkpoint, config_from(header), pixels,
                    test.classes.numpy(), 200)
 
