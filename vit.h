@@ -4714,15 +4714,14 @@ static void vit__picture_task(void *arg, int index, int worker) {
 
 /* Checks all pictures, and computes what the largest takes. */
 static vit_status vit__pictures_plan(vit__pictures *p, int count) {
-    vit_status status = count >= 1 && p->images != NULL ? VIT_OK : VIT_ERROR_ARGUMENT;
+    if (count < 1 || p->images == NULL) return VIT_ERROR_ARGUMENT;
     if (p->options == NULL) p->options = &vit__default_options;
-    for (int i = 0; i < count && status == VIT_OK; i++) {
-        status = vit_preprocess_check(p->model, p->options, p->images + i);
-        if (status != VIT_OK) break;
+    for (int i = 0; i < count; i++) {
         size_t size = vit_preprocess_workspace_size(p->model, p->options, p->images + i);
+        if (size == 0) return vit_preprocess_check(p->model, p->options, p->images + i);
         p->workspace_size = vit__larger(p->workspace_size, size);
     }
-    return status;
+    return VIT_OK;
 }
 
 /* Of all workers; 0 where it is too large. */
@@ -5151,9 +5150,8 @@ VIT_API const vit_model *vit_classifier_model(const vit_classifier *classifier) 
     return &classifier->model;
 }
 
-/* A workspace of at least so many bytes; 0: there cannot be one. */
+/* A workspace of at least so many bytes. */
 static vit_status vit__classifier_reserve(vit_classifier *classifier, size_t size) {
-    if (size == 0) return VIT_ERROR_MEMORY;
     if (size <= classifier->workspace_size) return VIT_OK;
     if (classifier->workspace != NULL) VIT_FREE(NULL, classifier->workspace);
     classifier->workspace = VIT_MALLOC(NULL, size);
@@ -5161,18 +5159,15 @@ static vit_status vit__classifier_reserve(vit_classifier *classifier, size_t siz
     return classifier->workspace == NULL ? VIT_ERROR_MEMORY : VIT_OK;
 }
 
-/* images [count], count <= at_once, to scores [count][num_classes] */
+/* images [count], count <= at_once, to logits [count][num_classes] in scores. Where a size is 0, the call
+   that it is for says why. */
 static vit_status vit__classifier_run(vit_classifier *classifier, const vit_image *images,
                                       int count) {
     const vit_model *m = &classifier->model;
     const vit_options *o = &classifier->options;
-    vit__pictures p = {m, o, images, NULL, 0, NULL, 0};
-    vit_status status = vit__pictures_plan(&p, count);
-    if (status == VIT_OK) status = vit_forward_check(m, o, count);
-    if (status != VIT_OK) return status;
-    size_t pictures = vit__pictures_size(&p, count), forward = vit_workspace_size(m, o, count);
-    status =
-        vit__classifier_reserve(classifier, pictures == 0 ? 0 : vit__larger(pictures, forward));
+    size_t preprocess = vit_preprocess_batch_workspace_size(m, o, images, count);
+    size_t forward = vit_workspace_size(m, o, count);
+    vit_status status = vit__classifier_reserve(classifier, vit__larger(preprocess, forward));
     if (status == VIT_OK)
         status = vit_preprocess_batch(m, o, images, count, classifier->pixels,
                                       classifier->workspace, classifier->workspace_size);
