@@ -150,6 +150,10 @@ $(BUILD)/test_picture $(BUILD)/test_data $(BUILD)/test_faults: $(BUILD)/test_%: 
 	@mkdir -p $(@D)
 	$(COMPILE) $(PICTURE_FLAGS) -Itests -o $@ $< $(PICTURE_LIBS) -lcmocka -lm -pthread
 
+$(BUILD)/test_camera: tests/test_camera.c examples/camera.c examples/camera.h tests/test_util.h vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests -o $@ $< examples/camera.c -lcmocka -lm -pthread
+
 $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/convert/quantize.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)

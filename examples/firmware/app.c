@@ -13,6 +13,7 @@ static unsigned char workspace[WEIGHTS_WORKSPACE_SIZE];
 static const int low_memory = 0;
 #endif
 static float logits[WEIGHTS_NUM_CLASSES];
+static uint64_t camera_instructions; /* of all pictures */
 
 /* ---- text, without a C library ---- */
 
@@ -61,15 +62,44 @@ static int fail(vit_status status) {
     return 1;
 }
 
+#ifdef FRAME_WIDTH
+#include "camera.h"
+
+static unsigned char seen[WEIGHTS_PIXELS_COUNT];
+
+/* What the model sees of a frame, whose rows come one by one as from a sensor. */
+static vit_status see(const vit_model *model, int picture, const unsigned char **pixels) {
+    static int32_t memory[1024];
+    const size_t row_size = sizeof(pictures[picture]) / FRAME_HEIGHT;
+    camera c;
+    uint64_t start = board_instructions();
+    vit_status status = camera_begin(&c, model, CAMERA_RGB565_HIGH_FIRST, FRAME_WIDTH, FRAME_HEIGHT,
+                                     memory, sizeof(memory), seen);
+    if (status != VIT_OK) return status;
+    for (const unsigned char *row = pictures[picture]; !camera_row(&c, row);) row += row_size;
+    camera_instructions += board_instructions() - start;
+    *pixels = seen;
+    return VIT_OK;
+}
+#else
+static vit_status see(const vit_model *model, int picture, const unsigned char **pixels) {
+    (void)model;
+    *pixels = pictures[picture];
+    return VIT_OK;
+}
+#endif
+
 /* One picture; *best becomes its class. */
 static vit_status classify(const vit_model *model, int picture, int *best) {
     vit_options options = {0};
+    const unsigned char *pixels;
     const char *label;
     options.pixel_type = VIT_PIXELS_U8;
     options.low_memory = low_memory;
+    vit_status status = see(model, picture, &pixels);
+    if (status != VIT_OK) return status;
     uint64_t start = board_instructions();
-    vit_status status =
-        vit_forward(model, &options, pictures[picture], 1, logits, workspace, sizeof(workspace));
+    status = vit_forward(model, &options, pixels, 1, logits, workspace, sizeof(workspace));
     uint64_t instructions = board_instructions() - start;
     if (status != VIT_OK) return status;
     write_logits();
@@ -108,6 +138,7 @@ int app_main(void) {
     write_pair("workspace", sizeof(workspace));
     write_pair("stack", board_stack());
     write_pair("instructions", (board_instructions() - start) / PICTURES);
+    if (camera_instructions > 0) write_pair("camera", camera_instructions / PICTURES);
     write_pair("correct", (uint64_t)correct);
     write_pair("pictures", PICTURES);
     board_write("\n");

@@ -36,11 +36,17 @@ def model_of(image):
     return re.search("int8|int4|deit8|deit4", image)[0]
 
 
+def host_of(image):
+    """The program of this machine, built as usual, that sees the same pictures."""
+    return f"host-{model_of(image)}" + ("-camera" if image.endswith("-camera") else "")
+
+
 def portable_of(image):
     """The program of this machine that rounds as the image does."""
     if image.startswith("mps3-an547") and not image.endswith("-plain"):
         return None
-    return f"portable-{model_of(image)}" + ("-lean" if image.endswith("-lean") else "")
+    variant = re.search("-lean|-camera|$", image)[0]
+    return f"portable-{model_of(image)}{variant}"
 
 
 def run(command):
@@ -88,7 +94,7 @@ def compare(got, want, tolerance):
 
 def check(image, text, host_logits):
     pairs, got, portable = pairs_of(text), logits_of(text), portable_of(image)
-    want = host_logits[f"host-{model_of(image)}"]
+    want = host_logits[host_of(image)]
     worst, problems = compare(got, want, TOLERANCE[model_of(image)])
     if not len(want) >= len(got) == int(pairs["pictures"]) > 0:
         problems.append("some logits are missing")
@@ -96,6 +102,8 @@ def check(image, text, host_logits):
         problems.append(f"logits are not those of {portable} to the bit")
     if "deit" in image and pairs["correct"] != "1":
         problems.append("the photo has another label")
+    if image.endswith("-camera") and pairs["correct"] != pairs["pictures"]:
+        problems.append("a frame has another label")
     used = {"flash": int(pairs["flash"]), "ram": int(pairs["ram"]) + int(pairs["stack"])}
     for what, limit in LIMITS.get(image, {}).items():
         if used[what] > limit:
@@ -108,7 +116,7 @@ def check(image, text, host_logits):
 
 
 def main(build, images):
-    hosts = {f"host-{model_of(image)}" for image in images} | set(map(portable_of, images)) - {None}
+    hosts = set(map(host_of, images)) | set(map(portable_of, images)) - {None}
     host_logits = {host: logits_of(run([os.path.join(build, host)])) for host in hosts}
     good, lines = True, []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

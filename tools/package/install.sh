@@ -15,7 +15,7 @@ files() {
     echo "644 tools/package/cmake/vitConfig.cmake share/cmake/vit/vitConfig.cmake"
     echo "644 tools/package/cmake/vitConfigVersion.cmake.in share/cmake/vit/vitConfigVersion.cmake"
     for name in cifar10 fashion-mnist; do echo "644 examples/models/$name.vit share/vit/$name.vit"; done
-    for name in picture.h picture.c minimal.c; do echo "644 examples/$name $DOCDIR/examples/$name"; done
+    for name in picture.h picture.c camera.h camera.c minimal.c; do echo "644 examples/$name $DOCDIR/examples/$name"; done
     for program in vit-convert vit-info vit-teach vit-classify; do
         echo "755 $BUILD/$program bin/$program"
         echo "644 tools/package/man/$program.1 share/man/man1/$program.1"
