@@ -2277,7 +2277,10 @@ typedef struct vit__resizer {
 #ifdef VIT__PIXEL_ROWS
 /* The kernels that do what vit__resize_row and vit__put_row do, with the same bits. */
 typedef struct vit__pixel_kernels {
-    int rows;                                          /* of the picture, side by side */
+    int rows; /* of the picture, side by side */
+    /* Pixels of 3 or 4 bytes, a multiple of 4 of them, of so many rows become [count][rows] words, whose
+       last byte is anything. After the pixels one more and two bytes of it are read. */
+    void (*pack_rows)(const unsigned char *const *rows, int pixel_stride, int count, uint32_t *out);
     void (*resize_rows)(const vit__resizer *r, int y); /* of the block, which begins with row y */
     /* A row of the resized picture, which the ring's rows of a span make, into planes. */
     void (*put_row)(const vit__resizer *r, vit__span span, float *out, size_t plane);
@@ -2358,6 +2361,13 @@ static void vit__resizer_carve(vit__resizer *r, vit__arena *arena) {
 #endif
 }
 
+/* Of the workspace; 0 where it is too large. */
+static size_t vit__resizer_size(vit__resizer *r) {
+    vit__arena arena = vit__arena_make(NULL);
+    vit__resizer_carve(r, &arena);
+    return vit__arena_size(&arena);
+}
+
 /* Pillow's formula, src/libImaging/Convert.c. */
 static unsigned vit__grey(unsigned red, unsigned green, unsigned blue) {
     return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
@@ -2435,26 +2445,28 @@ static void vit__pack_pixels(const vit__resizer *r, int y, int x, int count, uin
                              size_t step) {
     const ptrdiff_t pixel = r->image.pixel_stride, channel = r->image.channel_stride;
     const unsigned char *p = r->image.data + y * r->image.row_stride + x * pixel;
-    /* all four bytes are the picture's, except those of the pixel of the row that is last in memory */
-    const int last = pixel < 0 ? 0 : r->image.width - 1;
-    const int by_word = r->channels == 3 && channel == 1 && (pixel >= 3 || pixel <= -3);
-    for (const int end = x + count; x < end; x++, p += pixel, out += step) {
-        if (by_word && x != last) memcpy(out, p, sizeof(uint32_t));
-        else if (r->channels == 1) *out = vit__grey(p[0], p[channel], p[2 * channel]);
+    for (; count > 0; count--, p += pixel, out += step) {
+        if (r->channels == 1) *out = vit__grey(p[0], p[channel], p[2 * channel]);
         else *out = (uint32_t)(p[0] | p[channel] << 8 | p[2 * channel] << 16);
     }
 }
 
 /* The rows of the picture from y on into the block; below the picture its last row is repeated. */
 static void vit__pack_block(const vit__resizer *r, int y) {
-    const int rows = r->kernels->rows, first = r->used.first, count = r->used.count;
-    for (int x = 0, some; x < count; x += some) { /* as many as stay in the cache for every row */
-        some = vit__min(64, count - x);
-        uint32_t *out = r->block + (size_t)x * (size_t)rows;
-        for (int i = 0; i < rows; i++)
-            vit__pack_pixels(r, vit__min(y + i, r->image.height - 1), first + x, some, out + i,
-                             (size_t)rows);
+    const unsigned char *rows[VIT__PIXEL_ROWS];
+    const int step = r->kernels->rows, first = r->used.first, pixel = (int)r->image.pixel_stride;
+    int done = 0;
+    for (int i = 0; i < step; i++) {
+        const int row = vit__min(y + i, r->image.height - 1);
+        rows[i] = r->image.data + row * r->image.row_stride + first * r->image.pixel_stride;
     }
+    if (r->channels == 3 && r->image.channel_stride == 1 && (pixel == 3 || pixel == 4)) {
+        done = vit__min(r->used.count, r->image.width - 2 - first) & ~3;
+        r->kernels->pack_rows(rows, pixel, done = vit__max(0, done), r->block);
+    }
+    for (int i = 0; i < step; i++)
+        vit__pack_pixels(r, vit__min(y + i, r->image.height - 1), first + done,
+                         r->used.count - done, r->block + done * step + i, (size_t)step);
 }
 
 /* The columns of the picture that columns of the crop are made of. */
@@ -2489,10 +2501,7 @@ static void vit__resize_by_vectors(vit__resizer *r, float *pixels) {
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_options *options,
                                              const vit_image *image) {
     vit__resizer r;
-    vit__arena arena = vit__arena_make(NULL);
-    if (vit__resizer_plan(&r, model, options, image) != VIT_OK) return 0;
-    vit__resizer_carve(&r, &arena);
-    return vit__arena_size(&arena);
+    return vit__resizer_plan(&r, model, options, image) == VIT_OK ? vit__resizer_size(&r) : 0;
 }
 
 VIT_API vit_status vit_preprocess_check(const vit_model *model, const vit_options *options,
@@ -2500,7 +2509,7 @@ VIT_API vit_status vit_preprocess_check(const vit_model *model, const vit_option
     vit__resizer r;
     vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
-    return vit_preprocess_workspace_size(model, options, image) == 0 ? VIT_ERROR_MEMORY : VIT_OK;
+    return vit__resizer_size(&r) == 0 ? VIT_ERROR_MEMORY : VIT_OK;
 }
 
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
@@ -2511,7 +2520,7 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *opt
     vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
     if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_preprocess_workspace_size(model, options, image);
+    size_t need = vit__resizer_size(&r);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     vit__resizer_carve(&r, &arena);
 
@@ -3024,7 +3033,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__NO_ZIP
 #endif
 #ifdef VIT__PIXEL_ROWS
-#define VIT__NO_PIXELS {0, NULL, NULL},
+#define VIT__NO_PIXELS {0, NULL, NULL, NULL},
 #else
 #define VIT__NO_PIXELS
 #endif
@@ -5839,6 +5848,16 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
+#ifdef VIT__PIXEL_ROWS
+typedef uint32_t vit__four_words __attribute__((vector_size(16)));
+typedef uint8_t vit__16_bytes __attribute__((vector_size(16)));
+/* The elements of a and b, which follow those of a, that the numbers name. */
+#ifdef __clang__
+#define VIT__PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VIT__PICK(a, b, ...) __builtin_shuffle(a, b, (__typeof__(a)){__VA_ARGS__})
+#endif
+#endif
 /* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p))
 #ifdef __clang__
@@ -6317,6 +6336,37 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
 }
 
 #ifdef VIT__PIXEL_ROWS
+
+/* 4 rows of 4 pixels become 4 columns. */
+VIT__INLINE void VIT__NAME(pack_four)(const unsigned char *const *rows, const ptrdiff_t offset,
+                                      const int pixel_stride, uint32_t *out) {
+    vit__four_words a[4];
+    VIT__UNROLL
+    for (int i = 0; i < 4; i++) {
+        memcpy(&a[i], rows[i] + offset, sizeof(a[i]));
+        if (pixel_stride == 3)
+            a[i] = (vit__four_words)VIT__PICK((vit__16_bytes)a[i], (vit__16_bytes)a[i], 0, 1, 2, 3,
+                                              3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12);
+    }
+    const vit__four_words low01 = VIT__PICK(a[0], a[1], 0, 4, 1, 5);
+    const vit__four_words high01 = VIT__PICK(a[0], a[1], 2, 6, 3, 7);
+    const vit__four_words low23 = VIT__PICK(a[2], a[3], 0, 4, 1, 5);
+    const vit__four_words high23 = VIT__PICK(a[2], a[3], 2, 6, 3, 7);
+    a[0] = VIT__PICK(low01, low23, 0, 1, 4, 5), a[1] = VIT__PICK(low01, low23, 2, 3, 6, 7);
+    a[2] = VIT__PICK(high01, high23, 0, 1, 4, 5), a[3] = VIT__PICK(high01, high23, 2, 3, 6, 7);
+    VIT__UNROLL
+    for (int i = 0; i < 4; i++) memcpy(out + i * VIT__LANES, &a[i], sizeof(a[i]));
+}
+
+static void VIT__NAME(pack_rows)(const unsigned char *const *rows, int pixel_stride, int count,
+                                 uint32_t *out) {
+    for (int x = 0; x < count; x += 4, out += 4 * VIT__LANES) {
+        for (int i = 0; i < VIT__LANES; i += 4) {
+            if (pixel_stride == 3) VIT__NAME(pack_four)(rows + i, x * 3, 3, out + i);
+            else VIT__NAME(pack_four)(rows + i, x * 4, 4, out + i);
+        }
+    }
+}
 
 /* Adds words of pixels, stride apart, times their weights to a sum for each channel. */
 VIT__INLINE void VIT__NAME(add_pixels)(const uint32_t *p, size_t stride, const int32_t *weights,
@@ -6988,7 +7038,9 @@ static void VIT__NAME(multiply16)(const vit__tile *t) {
 #define VIT__ACT_ENTRY(NAME, name, kept) (kept) ? VIT__FLOAT_KERNEL(name##_rows) : NULL,
 #define VIT__ENTRY(name, parameters) VIT__FLOAT_KERNEL(name),
 #ifdef VIT__PIXEL_ROWS
-#define VIT__PIXEL_ENTRY {VIT__LANES, VIT__FLOAT_KERNEL(resize_rows), VIT__FLOAT_KERNEL(put_row)},
+#define VIT__PIXEL_ENTRY                                                       \
+    {VIT__LANES, VIT__FLOAT_KERNEL(pack_rows), VIT__FLOAT_KERNEL(resize_rows), \
+     VIT__FLOAT_KERNEL(put_row)},
 #else
 #define VIT__PIXEL_ENTRY
 #endif
