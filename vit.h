@@ -5855,7 +5855,7 @@ typedef uint8_t vit__16_bytes __attribute__((vector_size(16)));
 #ifdef __clang__
 #define VIT__PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define VIT__PICK(a, b, ...) __builtin_shuffle(a, b, (__typeof__(a)){__VA_ARGS__})
+#define VIT__PICK(a, b, ...) __builtin_shuffle(a, b, __extension__(__typeof__(a)){__VA_ARGS__})
 #endif
 #endif
 /* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
