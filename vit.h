@@ -671,7 +671,8 @@ VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_o
    Equal to Pillow's resize (9.4: bilinear or bicubic, 8 bits) followed by torchvision's CenterCrop,
    ToTensor and Normalize, to the bit. For a model of one channel the picture is made grey first, by
    Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. Of the options img_size
-   alone counts: resize_size grows with it, by crop_pct as timm computes it if the model knows that. */
+   counts: resize_size grows with it, by crop_pct as timm computes it if the model knows that; and isa,
+   which changes no bit: where there are vectors for pictures, one that is not there is VIT_ERROR_ISA. */
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
                                   const vit_image *image, float *pixels, void *workspace,
                                   size_t workspace_size);
