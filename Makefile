@@ -38,6 +38,7 @@
 # make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
+# make bench-pixels      vit_preprocess beside Pillow, with every instruction set that is here
 # make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
 #                        VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
@@ -237,6 +238,10 @@ $(BUILD)/bench-open: tools/bench/open.c $(RANDOM_MODEL) $(wildcard tools/bench/*
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ tools/bench/open.c $(RANDOM_MODEL) -lm -pthread
 
+$(BUILD)/bench-pixels.so: tools/bench/pixels.c vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -shared -o $@ tools/bench/pixels.c -lm -pthread
+
 TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c new_file.c \
 	quantize.c report.c rewrite.c)
 
@@ -384,6 +389,11 @@ bench-jobs:
 	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
 	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
 
+bench-pixels:
+	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil python3-numpy
+	@$(MAKE) --no-print-directory $(BUILD)/bench-pixels.so
+	$(PYTHON) tools/bench/pixels.py $(ARGS) $(BUILD)/bench-pixels.so examples/models/cifar10.vit
+
 bench-web:
 	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES) $(CHECK_WEB_PACKAGES)
 	@$(MAKE) --no-print-directory $(foreach size,ti s,$(PEERS)/$(size)/model.vit)
@@ -468,6 +478,6 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-sanitize
 
 .PHONY: all always demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web \
-	check-web check-parity check-teach check-containers check-accuracy bench-open bench-jobs \
+	check-web check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-pixels \
 	bench-accuracy bench-peers bench-web check-long lint fuzz fuzz-smoke install uninstall windows \
 	check-windows check-cluster deb check-package help clean

@@ -671,7 +671,8 @@ VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_o
    Equal to Pillow's resize (9.4: bilinear or bicubic, 8 bits) followed by torchvision's CenterCrop,
    ToTensor and Normalize, to the bit. For a model of one channel the picture is made grey first, by
    Pillow's formula. Models of other than 1 or 3 channels: VIT_ERROR_CHANNELS. Of the options img_size
-   alone counts: resize_size grows with it, by crop_pct as timm computes it if the model knows that. */
+   counts: resize_size grows with it, by crop_pct as timm computes it if the model knows that; and isa,
+   which changes no bit: where there are vectors for pictures, one that is not there is VIT_ERROR_ISA. */
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
                                   const vit_image *image, float *pixels, void *workspace,
                                   size_t workspace_size);
@@ -1014,6 +1015,14 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #pragma float_control(precise, on, push)
 #elif defined(__clang__)
 #pragma clang fp reassociate(off)
+#endif
+
+/* Whether there are kernels that resize pictures: the most rows that they take side by side. */
+#if defined(VIT_NO_PREPROCESS)
+#elif defined(VIT__X86)
+#define VIT__PIXEL_ROWS 16
+#elif defined(VIT__AARCH64) || defined(VIT__WASM)
+#define VIT__PIXEL_ROWS 4
 #endif
 
 /* Whether there are kernels that sum products of bytes in 16 bits, which must not be too large. */
@@ -2249,13 +2258,37 @@ static vit_image vit__explicit_strides(const vit_image *image) {
 typedef struct vit__resizer {
     vit_image image;
     int channels;
+    const vit_preprocess_config *recipe; /* the model's: for the values, not for the sizes */
     vit__axis vertical, horizontal;
     vit__span *columns;      /* [width of the crop] */
     int32_t *column_weights; /* [width of the crop][horizontal.taps] */
     int32_t *row_weights;    /* [vertical.taps] */
     unsigned char *source;   /* [image width][channels]: one row of the picture */
     unsigned char *rows;     /* [vertical.taps][width of the crop][channels]: ring of rows */
+#ifdef VIT__PIXEL_ROWS       /* in words, channel c in bits 8 * c to 8 * c + 7: */
+    const struct vit__pixel_kernels *kernels; /* NULL: plain C */
+    int reversed;    /* 1: channel 2 comes first, as in BGR, and image.data points to it */
+    vit__span used;  /* columns of the picture */
+    uint32_t *block; /* [used.count][kernels->rows]: rows of the picture side by side */
+    uint32_t *ring;  /* [ring_rows][width of the crop], and VIT__PIXEL_ROWS words after it */
+    int ring_rows;
+#endif
 } vit__resizer;
+
+#ifdef VIT__PIXEL_ROWS
+/* The kernels that do what vit__resize_row and vit__put_row do, with the same bits. */
+typedef struct vit__pixel_kernels {
+    int rows; /* of the picture, side by side */
+    /* Pixels of 3 or 4 bytes, a multiple of 4 of them, of so many rows become [count][rows] words, whose
+       last byte is anything. After the pixels one more and two bytes of it are read. */
+    void (*pack_rows)(const unsigned char *const *rows, int pixel_stride, int count, uint32_t *out);
+    void (*resize_rows)(const vit__resizer *r, int y); /* of the block, which begins with row y */
+    /* A row of the resized picture, which the ring's rows of a span make, into planes. */
+    void (*put_row)(const vit__resizer *r, vit__span span, float *out, size_t plane);
+} vit__pixel_kernels;
+
+static const vit__pixel_kernels *vit__pixel_kernels_of(const vit__kernels *kernels); /* [7] */
+#endif
 
 /* One side of resize_size for another img_size: by timm's rule, or in proportion. */
 static int vit__scale_resize(const vit_preprocess_config *recipe, int old, int resized, int side) {
@@ -2275,6 +2308,15 @@ static vit_preprocess_config vit__recipe_at(const vit_config *c, const int size[
     return recipe;
 }
 
+#ifdef VIT__PIXEL_ROWS
+static void vit__plan_vectors(vit__resizer *r, const vit__pixel_kernels *kernels) {
+    r->kernels = kernels->rows > 0 ? kernels : NULL;
+    r->reversed = r->kernels != NULL && r->channels == 3 && r->image.channel_stride == -1;
+    if (r->reversed) r->image.channel_stride = 1, r->image.data -= 2;
+    r->ring_rows = r->vertical.taps + VIT__PIXEL_ROWS - 1;
+}
+#endif
+
 static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
                                     const vit_options *options, const vit_image *image) {
     int resized[2], size[2];
@@ -2292,8 +2334,15 @@ static vit_status vit__resizer_plan(vit__resizer *r, const vit_model *model,
         return VIT_ERROR_ARGUMENT;
     r->image = vit__explicit_strides(image);
     r->channels = config->in_chans;
+    r->recipe = &config->preprocess;
     r->vertical = vit__make_axis(&recipe, image->height, resized[0], size[0]);
     r->horizontal = vit__make_axis(&recipe, image->width, resized[1], size[1]);
+#ifdef VIT__PIXEL_ROWS
+    const int forced = options != NULL && options->isa != VIT_ISA_BEST;
+    const vit__kernels *kernels = forced ? vit__kernels_of(options->isa) : model->kernels;
+    if (kernels == NULL) return VIT_ERROR_ISA;
+    vit__plan_vectors(r, vit__pixel_kernels_of(kernels));
+#endif
     return VIT_OK;
 }
 
@@ -2305,9 +2354,27 @@ static void vit__resizer_carve(vit__resizer *r, vit__arena *arena) {
     r->row_weights = (int32_t *)vit__arena_take(arena, down, sizeof(int32_t));
     r->source = (unsigned char *)vit__arena_take(arena, (size_t)r->image.width, channels);
     r->rows = (unsigned char *)vit__arena_take(arena, vit__mul(down, width), channels);
+#ifdef VIT__PIXEL_ROWS /* whatever the kernels, for workspaces do not depend on the machine */
+    const size_t most = VIT__PIXEL_ROWS * sizeof(uint32_t);
+    const size_t ring = vit__add(vit__mul((size_t)r->ring_rows, width), VIT__PIXEL_ROWS);
+    r->block = (uint32_t *)vit__arena_take(arena, (size_t)r->image.width, most);
+    r->ring = (uint32_t *)vit__arena_take(arena, ring, sizeof(uint32_t));
+#endif
 }
 
-/* Row y of the picture as packed channels; grey by Pillow's formula (src/libImaging/Convert.c). */
+/* Of the workspace; 0 where it is too large. */
+static size_t vit__resizer_size(vit__resizer *r) {
+    vit__arena arena = vit__arena_make(NULL);
+    vit__resizer_carve(r, &arena);
+    return vit__arena_size(&arena);
+}
+
+/* Pillow's formula, src/libImaging/Convert.c. */
+static unsigned vit__grey(unsigned red, unsigned green, unsigned blue) {
+    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
+}
+
+/* Row y of the picture as packed channels, or grey. */
 static void vit__read_row(const vit__resizer *r, int y) {
     const unsigned char *p = r->image.data + y * r->image.row_stride;
     ptrdiff_t channel = r->image.channel_stride;
@@ -2315,7 +2382,7 @@ static void vit__read_row(const vit__resizer *r, int y) {
     for (int x = 0; x < r->image.width; x++, p += r->image.pixel_stride) {
         unsigned red = p[0], green = p[channel], blue = p[2 * channel];
         if (r->channels == 1) {
-            *out++ = (unsigned char)((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16);
+            *out++ = (unsigned char)vit__grey(red, green, blue);
             continue;
         }
         *out++ = (unsigned char)red;
@@ -2362,13 +2429,80 @@ static unsigned char vit__resize_column(const vit__resizer *r, vit__span span, s
     return vit__from_fixed_point(sum);
 }
 
+/* Row y of the resized picture, which the rows of a span make, into its planes. */
+static void vit__put_row(const vit__resizer *r, vit__span span, int y, float *pixels) {
+    const size_t width = (size_t)r->horizontal.size, plane = (size_t)r->vertical.size * width;
+    float *out = pixels + (size_t)y * width;
+    for (size_t x = 0, i = 0; x < width; x++) {
+        for (int c = 0; c < r->channels; c++, i++)
+            out[(size_t)c * plane + x] =
+                vit__normalize(r->recipe, c, vit__resize_column(r, span, i));
+    }
+}
+
+#ifdef VIT__PIXEL_ROWS
+/* Pixels x to x + count of row y of the picture as words, step apart. */
+static void vit__pack_pixels(const vit__resizer *r, int y, int x, int count, uint32_t *out,
+                             size_t step) {
+    const ptrdiff_t pixel = r->image.pixel_stride, channel = r->image.channel_stride;
+    const unsigned char *p = r->image.data + y * r->image.row_stride + x * pixel;
+    for (; count > 0; count--, p += pixel, out += step) {
+        if (r->channels == 1) *out = vit__grey(p[0], p[channel], p[2 * channel]);
+        else *out = (uint32_t)(p[0] | p[channel] << 8 | p[2 * channel] << 16);
+    }
+}
+
+/* The rows of the picture from y on into the block; below the picture its last row is repeated. */
+static void vit__pack_block(const vit__resizer *r, int y) {
+    const unsigned char *rows[VIT__PIXEL_ROWS];
+    const int step = r->kernels->rows, first = r->used.first, pixel = (int)r->image.pixel_stride;
+    int done = 0;
+    for (int i = 0; i < step; i++) {
+        const int row = vit__min(y + i, r->image.height - 1);
+        rows[i] = r->image.data + row * r->image.row_stride + first * r->image.pixel_stride;
+    }
+    if (r->channels == 3 && r->image.channel_stride == 1 && (pixel == 3 || pixel == 4)) {
+        done = vit__min(r->used.count, r->image.width - 2 - first) & ~3;
+        r->kernels->pack_rows(rows, pixel, done = vit__max(0, done), r->block);
+    }
+    for (int i = 0; i < step; i++)
+        vit__pack_pixels(r, vit__min(y + i, r->image.height - 1), first + done,
+                         r->used.count - done, r->block + done * step + i, (size_t)step);
+}
+
+/* The columns of the picture that columns of the crop are made of. */
+static vit__span vit__used_columns(const vit__resizer *r) {
+    int first = r->image.width, end = 0;
+    for (int x = 0; x < r->horizontal.size; x++) {
+        vit__span span = r->columns[x];
+        if (span.count > 0) first = vit__min(first, span.first);
+        end = vit__max(end, span.first + span.count);
+    }
+    vit__span used = {first, vit__max(0, end - first)};
+    return used;
+}
+
+/* vit_preprocess by vectors, from the weights of the columns on. */
+static void vit__resize_by_vectors(vit__resizer *r, float *pixels) {
+    const size_t width = (size_t)r->horizontal.size, plane = (size_t)r->vertical.size * width;
+    int next_row = 0;
+    r->used = vit__used_columns(r);
+    for (int y = 0; y < r->vertical.size; y++, pixels += width) {
+        vit__span span = vit__resample_weights(&r->vertical, r->vertical.start + y, r->row_weights);
+        next_row = vit__max(next_row, span.first);
+        for (; next_row < span.first + span.count; next_row += r->kernels->rows) {
+            vit__pack_block(r, next_row);
+            r->kernels->resize_rows(r, next_row);
+        }
+        r->kernels->put_row(r, span, pixels, plane);
+    }
+}
+#endif
+
 VIT_API size_t vit_preprocess_workspace_size(const vit_model *model, const vit_options *options,
                                              const vit_image *image) {
     vit__resizer r;
-    vit__arena arena = vit__arena_make(NULL);
-    if (vit__resizer_plan(&r, model, options, image) != VIT_OK) return 0;
-    vit__resizer_carve(&r, &arena);
-    return vit__arena_size(&arena);
+    return vit__resizer_plan(&r, model, options, image) == VIT_OK ? vit__resizer_size(&r) : 0;
 }
 
 VIT_API vit_status vit_preprocess_check(const vit_model *model, const vit_options *options,
@@ -2376,7 +2510,7 @@ VIT_API vit_status vit_preprocess_check(const vit_model *model, const vit_option
     vit__resizer r;
     vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
-    return vit_preprocess_workspace_size(model, options, image) == 0 ? VIT_ERROR_MEMORY : VIT_OK;
+    return vit__resizer_size(&r) == 0 ? VIT_ERROR_MEMORY : VIT_OK;
 }
 
 VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *options,
@@ -2387,7 +2521,7 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *opt
     vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
     if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit_preprocess_workspace_size(model, options, image);
+    size_t need = vit__resizer_size(&r);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     vit__resizer_carve(&r, &arena);
 
@@ -2396,19 +2530,18 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *opt
         int32_t *weights = r.column_weights + (size_t)x * (size_t)r.horizontal.taps;
         r.columns[x] = vit__resample_weights(&r.horizontal, r.horizontal.start + x, weights);
     }
+#ifdef VIT__PIXEL_ROWS
+    if (r.kernels != NULL) {
+        vit__resize_by_vectors(&r, pixels);
+        return VIT_OK;
+    }
+#endif
     int next_row = 0; /* of the picture: those before it are in the ring, or no longer needed */
     for (int y = 0; y < height; y++) {
         vit__span span = vit__resample_weights(&r.vertical, r.vertical.start + y, r.row_weights);
         for (next_row = vit__max(next_row, span.first); next_row < span.first + span.count;)
             vit__resize_row(&r, next_row++);
-        for (int x = 0; x < width; x++) {
-            for (int c = 0; c < r.channels; c++) {
-                size_t i = (size_t)x * (size_t)r.channels + (size_t)c;
-                float *out = pixels + ((size_t)c * (size_t)height + (size_t)y) * (size_t)width;
-                out[x] =
-                    vit__normalize(&model->config.preprocess, c, vit__resize_column(&r, span, i));
-            }
-        }
+        vit__put_row(&r, span, y, pixels);
     }
     return VIT_OK;
 }
@@ -2536,6 +2669,9 @@ struct vit__kernels {
     vit__operand_kernels operands[VIT__OPERAND_COUNT];
     vit__act_kernel act[VIT__ACTIVATION_COUNT];
     VIT__KERNEL_LIST(VIT__KERNEL_MEMBER)
+#ifdef VIT__PIXEL_ROWS
+    vit__pixel_kernels pixels;
+#endif
 #ifdef VIT__MULTIPLIES_BF16
     /* Inputs k to k + count of some panels of bf16, multiples of 16, in the order in which this multiplies
        them: [panels][count][16]. */
@@ -2897,12 +3033,18 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__NO_BF16
 #define VIT__NO_ZIP
 #endif
-#define VIT__PLAIN_KERNELS(panels8, multiply8)                                                    \
-    {                                                                                             \
-        {{4, 1, vit__multiply, NULL, NULL},                                                       \
-         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel},         \
-         VIT__NO_BF16},                                                                           \
-            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)}, VIT__KERNEL_LIST(VIT__PLAIN_ENTRY) VIT__NO_ZIP \
+#ifdef VIT__PIXEL_ROWS
+#define VIT__NO_PIXELS {0, NULL, NULL, NULL},
+#else
+#define VIT__NO_PIXELS
+#endif
+#define VIT__PLAIN_KERNELS(panels8, multiply8)                                            \
+    {                                                                                     \
+        {{4, 1, vit__multiply, NULL, NULL},                                               \
+         {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}, \
+         VIT__NO_BF16},                                                                   \
+            {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)},                                        \
+            VIT__KERNEL_LIST(VIT__PLAIN_ENTRY) VIT__NO_PIXELS VIT__NO_ZIP                 \
     }
 
 static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__multiply8);
@@ -3090,6 +3232,12 @@ static const vit__kernels *vit__kernels_of(vit_isa isa) {
     }
     return NULL;
 }
+
+#ifdef VIT__PIXEL_ROWS
+static const vit__pixel_kernels *vit__pixel_kernels_of(const vit__kernels *kernels) {
+    return &kernels->pixels;
+}
+#endif
 
 #ifdef VIT__MULTIPLIES_BF16
 /* Whether these kernels multiply bf16. Linux wants to be asked for AMX, by the whole process: 0x1023 is
@@ -5701,6 +5849,16 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__STORE_WORDS(p, a) (*(VIT__NAME(any_words) *)(void *)(p) = (a))
 #define VIT__VECTORS (VIT__PANEL / VIT__LANES) /* of a row of a panel */
 #define VIT__INLINE static inline __attribute__((always_inline))
+#ifdef VIT__PIXEL_ROWS
+typedef uint32_t vit__four_words __attribute__((vector_size(16)));
+typedef uint8_t vit__16_bytes __attribute__((vector_size(16)));
+/* The elements of a and b, which follow those of a, that the numbers name. */
+#ifdef __clang__
+#define VIT__PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VIT__PICK(a, b, ...) __builtin_shuffle(a, b, __extension__(__typeof__(a)){__VA_ARGS__})
+#endif
+#endif
 /* Hides where p comes from, so that compilers keep a register for three rows, not one for each. */
 #define VIT__OPAQUE(p) __asm__("" : "+r"(p))
 #ifdef __clang__
@@ -6177,6 +6335,113 @@ static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, i
         VIT__STORE_WORDS(sums + n, sum);
     }
 }
+
+#ifdef VIT__PIXEL_ROWS
+
+/* 4 rows of 4 pixels become 4 columns. */
+VIT__INLINE void VIT__NAME(pack_four)(const unsigned char *const *rows, const ptrdiff_t offset,
+                                      const int pixel_stride, uint32_t *out) {
+    vit__four_words a[4];
+    VIT__UNROLL
+    for (int i = 0; i < 4; i++) {
+        memcpy(&a[i], rows[i] + offset, sizeof(a[i]));
+        if (pixel_stride == 3)
+            a[i] = (vit__four_words)VIT__PICK((vit__16_bytes)a[i], (vit__16_bytes)a[i], 0, 1, 2, 3,
+                                              3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12);
+    }
+    const vit__four_words low01 = VIT__PICK(a[0], a[1], 0, 4, 1, 5);
+    const vit__four_words high01 = VIT__PICK(a[0], a[1], 2, 6, 3, 7);
+    const vit__four_words low23 = VIT__PICK(a[2], a[3], 0, 4, 1, 5);
+    const vit__four_words high23 = VIT__PICK(a[2], a[3], 2, 6, 3, 7);
+    a[0] = VIT__PICK(low01, low23, 0, 1, 4, 5), a[1] = VIT__PICK(low01, low23, 2, 3, 6, 7);
+    a[2] = VIT__PICK(high01, high23, 0, 1, 4, 5), a[3] = VIT__PICK(high01, high23, 2, 3, 6, 7);
+    VIT__UNROLL
+    for (int i = 0; i < 4; i++) memcpy(out + i * VIT__LANES, &a[i], sizeof(a[i]));
+}
+
+static void VIT__NAME(pack_rows)(const unsigned char *const *rows, int pixel_stride, int count,
+                                 uint32_t *out) {
+    for (int x = 0; x < count; x += 4, out += 4 * VIT__LANES) {
+        for (int i = 0; i < VIT__LANES; i += 4) {
+            if (pixel_stride == 3) VIT__NAME(pack_four)(rows + i, x * 3, 3, out + i);
+            else VIT__NAME(pack_four)(rows + i, x * 4, 4, out + i);
+        }
+    }
+}
+
+/* Adds words of pixels, stride apart, times their weights to a sum for each channel. */
+VIT__INLINE void VIT__NAME(add_pixels)(const uint32_t *p, size_t stride, const int32_t *weights,
+                                       int count, const int channels, VIT__WORDS sum[3]) {
+    for (; count > 0; count--, p += stride) {
+        const VIT__WORDS pixels = VIT__LOAD_WORDS(p);
+        const uint32_t weight = (uint32_t)*weights++;
+        VIT__UNROLL
+        for (int c = 0; c < channels; c++) sum[c] += (pixels >> 8 * c & 255u) * weight;
+    }
+}
+
+/* As vit__from_fixed_point: above 255 all bits of 255 - value become ones. */
+VIT__INLINE VIT__WORDS VIT__NAME(from_fixed_point)(VIT__WORDS sum) {
+    const VIT__WORDS zero = {0}, shifted = (VIT__WORDS)(VIT__SIGNED(sum) >> VIT__WEIGHT_BITS);
+    const VIT__WORDS value = VIT__MAX_WORDS(shifted, zero);
+    return (value | (VIT__WORDS)(VIT__SIGNED(255u - value) >> 31)) & 255u;
+}
+
+VIT__INLINE void VIT__NAME(resize_rows_of)(const vit__resizer *r, int y, const int channels) {
+    const VIT__WORDS zero = {0}, half = zero + (1u << (VIT__WEIGHT_BITS - 1));
+    const int width = r->horizontal.size;
+    const int32_t *weights = r->column_weights;
+    uint32_t *rows[VIT__LANES], words[VIT__LANES];
+    for (int i = 0; i < VIT__LANES; i++)
+        rows[i] = r->ring + (size_t)((y + i) % r->ring_rows) * (size_t)width;
+    for (int x = 0; x < width; x++, weights += r->horizontal.taps) {
+        const vit__span span = r->columns[x];
+        const ptrdiff_t first = span.count > 0 ? span.first - r->used.first : 0;
+        VIT__WORDS sum[3] = {half, half, half}, pixel = zero;
+        VIT__NAME(add_pixels)
+        (r->block + first * VIT__LANES, VIT__LANES, weights, span.count, channels, sum);
+        VIT__UNROLL
+        for (int c = 0; c < channels; c++) pixel |= VIT__NAME(from_fixed_point)(sum[c]) << 8 * c;
+        VIT__STORE_WORDS(words, pixel);
+        for (int i = 0; i < VIT__LANES; i++) rows[i][x] = words[i];
+    }
+}
+
+static void VIT__NAME(resize_rows)(const vit__resizer *r, int y) {
+    if (r->channels == 1) VIT__NAME(resize_rows_of)(r, y, 1);
+    else VIT__NAME(resize_rows_of)(r, y, 3);
+}
+
+VIT__INLINE void VIT__NAME(put_row_of)(const vit__resizer *r, vit__span span, float *out,
+                                       size_t plane, const int channels) {
+    const VIT__WORDS zero = {0}, half = zero + (1u << (VIT__WEIGHT_BITS - 1));
+    const size_t width = (size_t)r->horizontal.size;
+    const int slot = span.first % r->ring_rows, count = vit__min(span.count, r->ring_rows - slot);
+    const uint32_t *from = r->ring + (size_t)slot * width;
+    for (size_t x = 0; x < width; x += VIT__LANES) {
+        VIT__WORDS sum[3] = {half, half, half};
+        VIT__NAME(add_pixels)(from + x, width, r->row_weights, count, channels, sum);
+        VIT__NAME(add_pixels)
+        (r->ring + x, width, r->row_weights + count, span.count - count, channels, sum);
+        VIT__UNROLL
+        for (int c = 0; c < channels; c++) {
+            const int channel = r->reversed ? 2 - c : c;
+            float *to = out + (size_t)channel * plane + x;
+            VIT__FLOATS value = VIT__TO_FLOAT(VIT__NAME(from_fixed_point)(sum[c]));
+            value =
+                (value / r->recipe->rescale - r->recipe->mean[channel]) / r->recipe->std[channel];
+            if (width - x >= VIT__LANES) VIT__STORE(to, value);
+            else memcpy(to, &value, (width - x) * sizeof(float));
+        }
+    }
+}
+
+static void VIT__NAME(put_row)(const vit__resizer *r, vit__span span, float *out, size_t plane) {
+    if (r->channels == 1) VIT__NAME(put_row_of)(r, span, out, plane, 1);
+    else VIT__NAME(put_row_of)(r, span, out, plane, 3);
+}
+
+#endif
 
 #endif /* VIT__FLOAT_KERNEL */
 
@@ -6773,6 +7038,13 @@ static void VIT__NAME(multiply16)(const vit__tile *t) {
 
 #define VIT__ACT_ENTRY(NAME, name, kept) (kept) ? VIT__FLOAT_KERNEL(name##_rows) : NULL,
 #define VIT__ENTRY(name, parameters) VIT__FLOAT_KERNEL(name),
+#ifdef VIT__PIXEL_ROWS
+#define VIT__PIXEL_ENTRY                                                       \
+    {VIT__LANES, VIT__FLOAT_KERNEL(pack_rows), VIT__FLOAT_KERNEL(resize_rows), \
+     VIT__FLOAT_KERNEL(put_row)},
+#else
+#define VIT__PIXEL_ENTRY
+#endif
 
 static const vit__kernels VIT__NAME(kernels) = {
     {{VIT__F32_ROWS, VIT__F32_PANELS, VIT__FLOAT_KERNEL(multiply), NULL, NULL},
@@ -6780,7 +7052,7 @@ static const vit__kernels VIT__NAME(kernels) = {
       VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)},
      VIT__BF16_ENTRY},
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
-    VIT__KERNEL_LIST(VIT__ENTRY) VIT__ZIP_ENTRY};
+    VIT__KERNEL_LIST(VIT__ENTRY) VIT__PIXEL_ENTRY VIT__ZIP_ENTRY};
 
 #if defined(VIT__FLAGS) && !defined(VIT__EMULATED)
 #ifdef __clang__

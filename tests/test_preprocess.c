@@ -322,6 +322,95 @@ static void test_any_size_equals_a_plain_resize_to_the_bit(void **state) {
     }
 }
 
+/* ---- every instruction set ---- */
+
+/* A picture somewhere in memory that has not a byte more than it. To be freed: memory. */
+static vit_image random_layout(uint32_t *random, unsigned char **memory) {
+    const layout *l = &layouts[random_below(random, (int)COUNT_OF(layouts))];
+    case_rig rig;
+    memset(&rig, 0, sizeof(rig));
+    rig.g.channels = 3;
+    rig.g.width = between(random, 1, random_below(random, 4) == 0 ? 400 : 40);
+    rig.g.height = between(random, 1, random_below(random, 4) == 0 ? 400 : 40);
+    size_t bytes = (size_t)(3 * rig.g.width * rig.g.height);
+    rig.picture = (unsigned char *)allocate(bytes);
+    random_bytes(random, rig.picture, bytes);
+    vit_image image = lay_out_picture(&rig, l, memory);
+    free(rig.picture);
+    return image;
+}
+
+static vit_config random_recipe(uint32_t *random) {
+    vit_config c = preprocess_config();
+    vit_preprocess_config *p = &c.preprocess;
+    c.in_chans = random_below(random, 4) == 0 ? 1 : 3;
+    p->resize = (vit_resize)random_below(random, VIT_RESIZE_COUNT);
+    p->interpolation = (vit_interpolation)random_below(random, VIT_INTERPOLATION_COUNT);
+    p->crop = (vit_crop)random_below(random, VIT_CROP_COUNT);
+    p->rescale = random_below(random, 2) == 0 ? 255.0f : 127.5f;
+    for (int k = 0; k < 2; k++) {
+        c.img_size[k] = c.patch_size[k] = between(random, 1, 40);
+        p->resize_size[k] = between(random, 1, 60);
+    }
+    for (int k = 0; k < 3; k++) {
+        p->mean[k] = (float)between(random, 0, 100) / 128;
+        p->std[k] = (float)between(random, 1, 100) / 97;
+    }
+    return c;
+}
+
+/* The pixels by an instruction set, or by the best for VIT_ISA_BEST, or its status. */
+static vit_status preprocess_by(const vit_model *model, const vit_image *image, int isa,
+                                float *pixels) {
+    vit_options options;
+    memset(&options, 0, sizeof(options));
+    options.isa = (vit_isa)isa;
+    size_t need = vit_preprocess_workspace_size(model, &options, image);
+    if (need == 0) return vit_preprocess_check(model, &options, image);
+    guarded work = guarded_make(need, (size_t)isa);
+    guarded out = guarded_make(vit_pixels_count(model, NULL) * sizeof(float), 0);
+    vit_status status =
+        vit_preprocess(model, &options, image, (float *)(void *)out.bytes, work.bytes, need);
+    memcpy(pixels, out.bytes, vit_pixels_count(model, NULL) * sizeof(float));
+    guarded_free(&work);
+    guarded_free(&out);
+    return status;
+}
+
+static void check_every_isa(const vit_model *model, const vit_image *image, int *vectors) {
+    size_t count = vit_pixels_count(model, NULL);
+    float *want = allocate_floats(count), *got = allocate_floats(count);
+    vit_status status = preprocess_by(model, image, VIT_ISA_PORTABLE, want);
+    assert_status(status, VIT_OK, "portable");
+    for (int isa = VIT_ISA_BEST; isa < VIT_ISA_COUNT; isa++) {
+        const int here = isa == VIT_ISA_BEST || vit__kernels_of((vit_isa)isa) != NULL;
+        status = preprocess_by(model, image, isa, got);
+        assert_status(status, here ? VIT_OK : VIT_ERROR_ISA, vit_isa_name((vit_isa)isa));
+        if (here) assert_same_bits(got, want, count);
+#ifdef VIT__PIXEL_ROWS
+        if (isa != VIT_ISA_BEST && here) *vectors += vit__kernels_of((vit_isa)isa)->pixels.rows > 0;
+#endif
+    }
+    free(want), free(got);
+}
+
+static void test_every_instruction_set_gives_the_same_bits(void **state) {
+    uint32_t random = 48;
+    int vectors = 0;
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        unsigned char *memory;
+        vit_model model;
+        vit_config c = random_recipe(&random);
+        model_file file = model_make_open(&c, 49, &model);
+        vit_image image = random_layout(&random, &memory);
+        check_every_isa(&model, &image, &vectors);
+        free(memory);
+        model_free(&file);
+    }
+    if (vectors == 0) skip();
+}
+
 /* ---- pictures of one colour, of any shape ---- */
 
 static void check_one_colour(const vit_config *config, int width, int height) {
@@ -526,6 +615,7 @@ int main(void) {
         cmocka_unit_test(test_workspace_may_lie_anywhere_be_dirty_and_exact),
         cmocka_unit_test(test_a_workspace_one_byte_too_small_is_refused),
         cmocka_unit_test(test_any_size_equals_a_plain_resize_to_the_bit),
+        cmocka_unit_test(test_every_instruction_set_gives_the_same_bits),
         cmocka_unit_test(test_one_colour_stays_so_in_pictures_of_any_shape),
         cmocka_unit_test(test_colours_become_grey_by_the_formula_of_pillow),
         cmocka_unit_test(test_offset_of_the_crop_is_rounded_as_the_recipe_says),
