@@ -482,6 +482,7 @@ typedef enum vit_isa {
     VIT_ISA_NEON_I8MM,    /* by smmla */
     VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */
     VIT_ISA_SIMD128,      /* WebAssembly */
+    VIT_ISA_SSE41,        /* x86-64 */
     VIT_ISA_AVX2,         /* x86-64, with FMA */
     VIT_ISA_AVX2_VNNI,    /* AVX-VNNI: products of integers */
     VIT_ISA_AVX512,       /* x86-64, AVX-512F and BW */
@@ -494,8 +495,8 @@ typedef enum vit_isa {
 /* What VIT_ISA_BEST stands for here. */
 VIT_API vit_isa vit_best_isa(void);
 
-/* "portable", "dsp", "mve", "neon", "neon-dotprod", "neon-i8mm", "neon-bf16", "simd128", "avx2",
-   "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16", "amx"; "best" for any other value. */
+/* "portable", "dsp", "mve", "neon", "neon-dotprod", "neon-i8mm", "neon-bf16", "simd128",
+   "sse4.1", "avx2", "avx2-vnni", "avx512", "avx512-vnni", "avx512-bf16", "amx"; "best" for any other value. */
 VIT_API const char *vit_isa_name(vit_isa isa);
 
 /* The instruction set of a name; VIT_ISA_COUNT where there is none. */
@@ -3016,12 +3017,13 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__TARGET_I8MM 5
 #define VIT__TARGET_NEONBF16 6
 #define VIT__TARGET_SIMD128 7
-#define VIT__TARGET_AVX2 8 /* and FMA */
-#define VIT__TARGET_AVXVNNI 9
-#define VIT__TARGET_AVX512 10 /* AVX-512 F and BW; only Xeon Phi has F without BW */
-#define VIT__TARGET_AVX512VNNI 11
-#define VIT__TARGET_AVX512BF16 12
-#define VIT__TARGET_AMX 13
+#define VIT__TARGET_SSE41 8
+#define VIT__TARGET_AVX2 9 /* and FMA */
+#define VIT__TARGET_AVXVNNI 10
+#define VIT__TARGET_AVX512 11 /* AVX-512 F and BW; only Xeon Phi has F without BW */
+#define VIT__TARGET_AVX512VNNI 12
+#define VIT__TARGET_AVX512BF16 13
+#define VIT__TARGET_AMX 14
 
 /* The kernels in plain C, with some products of integers. */
 #define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
@@ -3082,6 +3084,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #include VIT_SELF
 #define VIT__VARIANTS {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
 #elif defined(VIT__X86)
+#define VIT__TARGET VIT__TARGET_SSE41
+#include VIT_SELF
 #define VIT__TARGET VIT__TARGET_AVX2
 #include VIT_SELF
 #ifdef VIT__HAVE_AVXVNNI
@@ -3111,7 +3115,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #define VIT__AMX_VARIANT
 #endif
 #define VIT__VARIANTS                                                                 \
-    {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},                               \
+    {VIT_ISA_SSE41, VIT__BIT(SSE41), &vit__kernels_sse41},                            \
+        {VIT_ISA_AVX2, VIT__BIT(AVX2), &vit__kernels_avx2},                           \
         VIT__AVXVNNI_VARIANT{VIT_ISA_AVX512, VIT__BIT(AVX512), &vit__kernels_avx512}, \
         {VIT_ISA_AVX512_VNNI, VIT__BIT(AVX512VNNI), &vit__kernels_avx512vnni},        \
         VIT__AVX512BF16_VARIANT VIT__AMX_VARIANT
@@ -3183,9 +3188,11 @@ static unsigned vit__targets_here(void) {
     here = ~0u;
 #elif defined(VIT__X86)
     unsigned a, b, c, d, low, high;
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
-    const unsigned avx2 = 1u << 5, avxvnni = 1u << 4;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (~c & (fma | osxsave | avx | f16c)) != 0) return here;
+    const unsigned sse41 = 1u << 19, fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
+    const unsigned f16c = 1u << 29, avx2 = 1u << 5, avxvnni = 1u << 4;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & sse41) == 0) return here;
+    here = VIT__BIT(SSE41);
+    if ((~c & (fma | osxsave | avx | f16c)) != 0) return here;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((~low & 0x06u) != 0 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (~b & avx2) != 0)
         return here;
@@ -3270,9 +3277,9 @@ VIT_API vit_isa vit_best_isa(void) {
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
     static const char *const names[VIT_ISA_COUNT] = {
-        "best",         "portable",  "dsp",         "mve",         "neon",
-        "neon-dotprod", "neon-i8mm", "neon-bf16",   "simd128",     "avx2",
-        "avx2-vnni",    "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
+        "best",      "portable",    "dsp",         "mve",    "neon", "neon-dotprod",
+        "neon-i8mm", "neon-bf16",   "simd128",     "sse4.1", "avx2", "avx2-vnni",
+        "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -5382,7 +5389,7 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      operation                for each lane                      NaN gives           range
      SET(x)                   x                                  NaN
      FMA(a, b, c)             a * b + c, rounded once; twice     NaN
-                              with simd128
+                              with simd128 and SSE4.1
      FNMA(a, b, c) *          c - a * b, rounded once            NaN
      FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
      MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
@@ -5489,7 +5496,11 @@ static const vit__kernels vit__kernels_dsp =
 #if !defined(__clang__) && !defined(VIT__EMULATED)
 /* gcc 12, given the intrinsics, has two registers for each sum, copies to and fro and spills. */
 #define VIT__SUMS_BY_ASM
+#if VIT__TARGET == VIT__TARGET_SSE41
+#define VIT__ADD_TO(sum, a) __asm__("paddd {%1, %0|%0, %1}" : "+x"(sum) : "x"(a))
+#else
 #define VIT__ADD_TO(sum, a) __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+v"(sum) : "v"(a))
+#endif
 #else
 #define VIT__ADD_TO(sum, a) sum += (VIT__WORDS)(a)
 #endif
@@ -5694,6 +5705,41 @@ static inline float vit__sum_lanes_mve(float32x4_t a) {
 static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     vstrbq_s32(p, vmaxq_s32(vminq_s32(a, vdupq_n_s32(127)), vdupq_n_s32(0)));
 }
+
+#elif VIT__TARGET == VIT__TARGET_SSE41
+
+#define VIT__NAME(name) vit__##name##_sse41
+#define VIT__FLAGS "sse4.1"
+#define VIT__LANES 4
+#define VIT__F32_ROWS 3
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 3
+#define VIT__INT8_PANELS 1
+#define VIT__SET(x) _mm_set1_ps(x)
+#ifdef __FMA__ /* compilers, told of it, would round once here and there */
+#define VIT__FMA(a, b, c) _mm_fmadd_ps(a, b, c)
+#define VIT__FNMA(a, b, c) _mm_fnmadd_ps(a, b, c)
+#else
+#define VIT__FMA(a, b, c) ((c) + (a) * (b)) /* in two roundings */
+#endif
+#define VIT__MIN(a, b) _mm_min_ps(a, b)
+#define VIT__MAX(a, b) _mm_max_ps(a, b)
+#define VIT__IF_NEGATIVE(x, a, b) _mm_blendv_ps(b, a, x)
+#define VIT__NEAREST(a) (VIT__WORDS) _mm_cvtps_epi32(a)
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) _mm_max_epi32((__m128i)(a), (__m128i)(b))
+#define VIT__LOAD_HALVES(p) \
+    (VIT__WORDS) _mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+/* As for AVX2. */
+#define VIT__SUM8(sums) _mm_madd_epi16(sums, _mm_set1_epi16(1))
+#define VIT__PAIRS8(x, w) _mm_maddubs_epi16((__m128i)(x), (__m128i)(w))
+#define VIT__DOT8(sum, x, w) VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(x, w)))
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
+    VIT__ADD_TO(sum, VIT__SUM8(_mm_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
+#define VIT__NARROW(a, b) _mm_packs_epi32((__m128i)(a), (__m128i)(b))
+#define VIT__STORE8(p, a)                                                                 \
+    VIT__STORE_128(                                                                       \
+        p, _mm_max_epi8(_mm_setzero_si128(), _mm_packs_epi16(VIT__NARROW((a)[0], (a)[1]), \
+                                                             VIT__NARROW((a)[2], (a)[3]))))
 
 #elif VIT__TARGET == VIT__TARGET_AVX2 || VIT__TARGET == VIT__TARGET_AVXVNNI
 
@@ -7093,6 +7139,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__TO_FLOAT
 #undef VIT__FLAGS
 #undef VIT__SUM8
+#undef VIT__PAIRS8
 #undef VIT__FLOAT_KERNEL
 #undef VIT__FOLD
 #undef VIT__SUM_LANES
