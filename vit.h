@@ -116,6 +116,12 @@
    rows take it as NaN. -ffast-math, its parts that would break this, and the x87's long intermediate
    results are refused with #error; clang, which has no macros for some parts, is told to ignore them.
 
+   WINDOWS  Paths are UTF-8. Threads, locks and mapped files are the system's own (Windows 7 and later);
+   windows.h is not included: the implementation declares the functions of kernel32 that it calls, as
+   windows.h does, which may come before it or after it. gcc (mingw-w64) and clang make all of the library.
+   MSVC itself, which it has not been tried with, finds no extension of gcc on its path: it makes the kernels
+   in plain C, as there are vector kernels for gcc and clang alone. /fp:fast is refused.
+
    UNTRUSTED FILES  No content of a model file and no picture makes the library read out of bounds,
    abort or loop: every number is checked when the model is opened, and errors are returned. The
    weights themselves are data: a damaged one gives a wrong logit, which vit_model_verify finds
@@ -766,21 +772,22 @@ typedef struct vit_load_options {
     void *malloc_context; /* passed to VIT_MALLOC and VIT_FREE */
 } vit_load_options;
 
-/* Open the model in a file. vit_model_close releases it. */
+/* Open the model in a file. vit_model_close releases it. On Windows path is UTF-8, and as long as the file
+   is mapped nobody can change or delete it. */
 VIT_API vit_status vit_model_load(vit_model *model, const char *path,
                                   const vit_load_options *options);
 #endif
 
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
-/* Processors that this process may use, at least 1: those of its affinity, and no more than the
-   quota of its cgroup (Linux), else those of the machine. */
+/* Processors that this process may use, at least 1: those of its affinity (Linux, Windows), and no more
+   than the quota of its cgroup (Linux), else those of the machine. */
 VIT_API int vit_processor_count(void);
 
 /* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for and
    parallel_user = pool. Several callers may share a pool: while it is busy, another caller's work
    runs on that caller's own thread. In a forked child, which has none of the threads, all work
-   runs on the caller's thread and vit_pool_destroy frees the memory. POSIX threads; on other
-   systems vit_pool_create returns NULL. */
+   runs on the caller's thread and vit_pool_destroy frees the memory. Threads of POSIX or of Windows;
+   on other systems vit_pool_create returns NULL. */
 typedef struct vit_pool vit_pool;
 
 /* threads, up to 1024, counts the caller's; 0: vit_processor_count(). NULL on failure: then the
@@ -840,9 +847,9 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 
 /* Floating point other than IEEE 754's breaks softmax, GELU, the checks for NaN, and Pillow's bits. */
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
-    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(_M_FP_FAST)
 #error \
-    "vit.h: compile without -ffast-math and its parts -ffinite-math-only, -funsafe-math-optimizations"
+    "vit.h: compile without -ffast-math (/fp:fast) and its parts -ffinite-math-only, -funsafe-math-optimizations"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
 #error "vit.h: float has to be computed as float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
@@ -938,19 +945,44 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#elif defined(_WIN32)
+#define VIT__WINDOWS_FILES
+#include <io.h>
 #endif
 #endif
 
-#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS) && (defined(__unix__) || defined(__APPLE__))
+#if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_THREADS)
+#if defined(__unix__) || defined(__APPLE__)
 #define VIT__PTHREAD
 #include <pthread.h>
 #include <unistd.h>
+#elif defined(_WIN32)
+#define VIT__WINDOWS_THREADS
+#include <process.h>
+#if defined(__SSE__) || defined(_M_X64) || defined(_M_IX86)
+#define VIT__MXCSR /* mingw-w64's fegetenv does not read its mode */
+#include <xmmintrin.h>
+#else
+#include <fenv.h>
+#endif
+#endif
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define VIT__MSVC
+#include <intrin.h>
 #endif
 
 /* Adds 1 to a number that threads share and gives what it was; undefined where the compiler cannot
    do that without a library. */
-#if !defined(VIT__COUNT_UP) && defined(__GCC_ATOMIC_INT_LOCK_FREE) && \
-    __GCC_ATOMIC_INT_LOCK_FREE == 2 /* the tests have one of their own */
+#if defined(VIT__COUNT_UP) /* the tests have one of their own */
+#elif defined(VIT__MSVC)
+#define VIT__COUNT_UP(p) (int)_InterlockedExchangeAdd((volatile long *)(p), 1)
+#elif defined(__GCC_ATOMIC_INT_LOCK_FREE)
+#if __GCC_ATOMIC_INT_LOCK_FREE == 2
+#define VIT__COUNT_UP(p) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED)
+#endif
+#elif defined(__clang__) && defined(_WIN32) /* as MSVC, it does not tell */
 #define VIT__COUNT_UP(p) __atomic_fetch_add(p, 1, __ATOMIC_RELAXED)
 #endif
 
@@ -1037,8 +1069,56 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 extern "C" {
 #endif
 
-#ifdef VIT__PROCESSOR_FEATURE /* of kernel32; windows.h defines too much */
-__declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long feature);
+/* What is called of kernel32, with the types that windows.h has: it defines too much to be included. A
+   declaration without dllimport, which only MSVC wants, stands before each of windows.h, but not after. */
+#if defined(_WIN32) && !defined(_WINDOWS_)
+#ifdef _MSC_VER
+#define VIT__KERNEL32(type) __declspec(dllimport) type __stdcall
+#else
+#define VIT__KERNEL32(type) type __stdcall
+#endif
+#ifdef _WIN64
+typedef unsigned long long vit__uintptr;
+#else
+typedef unsigned long vit__uintptr;
+#endif
+struct _SECURITY_ATTRIBUTES;
+struct _RTL_SRWLOCK;
+struct _RTL_CONDITION_VARIABLE;
+#ifdef VIT__PROCESSOR_FEATURE
+VIT__KERNEL32(int) IsProcessorFeaturePresent(unsigned long feature);
+#endif
+#ifdef VIT__WINDOWS_FILES
+VIT__KERNEL32(int)
+MultiByteToWideChar(unsigned code_page, unsigned long flags, const char *from, int size,
+                    wchar_t *to, int room);
+VIT__KERNEL32(void *)
+CreateFileMappingW(void *file, struct _SECURITY_ATTRIBUTES *security, unsigned long protection,
+                   unsigned long size_high, unsigned long size_low, const wchar_t *name);
+VIT__KERNEL32(void *)
+MapViewOfFile(void *mapping, unsigned long access, unsigned long offset_high,
+              unsigned long offset_low, vit__uintptr size);
+VIT__KERNEL32(int) UnmapViewOfFile(const void *memory);
+#endif
+#ifdef VIT__WINDOWS_THREADS
+VIT__KERNEL32(void) AcquireSRWLockExclusive(struct _RTL_SRWLOCK *lock);
+VIT__KERNEL32(void) ReleaseSRWLockExclusive(struct _RTL_SRWLOCK *lock);
+VIT__KERNEL32(int)
+SleepConditionVariableSRW(struct _RTL_CONDITION_VARIABLE *condition, struct _RTL_SRWLOCK *lock,
+                          unsigned long milliseconds, unsigned long flags);
+VIT__KERNEL32(void) WakeConditionVariable(struct _RTL_CONDITION_VARIABLE *condition);
+VIT__KERNEL32(void) WakeAllConditionVariable(struct _RTL_CONDITION_VARIABLE *condition);
+VIT__KERNEL32(unsigned long) WaitForSingleObject(void *object, unsigned long milliseconds);
+VIT__KERNEL32(void *) GetCurrentProcess(void);
+VIT__KERNEL32(int)
+GetProcessAffinityMask(void *process, vit__uintptr *of_process, vit__uintptr *of_system);
+VIT__KERNEL32(unsigned long) GetActiveProcessorCount(unsigned short group);
+#endif
+#if defined(VIT__WINDOWS_FILES) || defined(VIT__WINDOWS_THREADS)
+VIT__KERNEL32(int) CloseHandle(void *object);
+#endif
+#elif defined(_WIN32)
+typedef ULONG_PTR vit__uintptr;
 #endif
 
 #ifdef VIT__DECLARE_MEMORY
@@ -4914,6 +4994,8 @@ VIT_API void vit_model_close(vit_model *model) {
 #if !defined(VIT_NO_MALLOC) && !defined(VIT_NO_STDIO)
 #ifdef VIT__MMAP
     if (model->mapped) munmap(model->memory, model->size);
+#elif defined(VIT__WINDOWS_FILES)
+    if (model->mapped) UnmapViewOfFile(model->memory);
 #endif
     if (model->memory != NULL && !model->mapped) VIT_FREE(model->malloc_context, model->memory);
 #endif
@@ -4939,6 +5021,48 @@ static void *vit__map(const char *path, size_t *size) {
 }
 #endif
 
+#ifdef VIT__WINDOWS_FILES
+/* The file at a path in UTF-8, as CreateFileW takes it. */
+static vit_status vit__open_file(const char *path, void *malloc_context, FILE **file) {
+    enum { CODE_PAGE = 65001, REFUSE_INVALID = 8 };
+    *file = NULL;
+    int size = MultiByteToWideChar(CODE_PAGE, REFUSE_INVALID, path, -1, NULL, 0);
+    if (size <= 0) return VIT_ERROR_OPEN;
+    wchar_t *wide = (wchar_t *)VIT_MALLOC(malloc_context, (size_t)size * sizeof(wchar_t));
+    if (wide == NULL) return VIT_ERROR_MEMORY;
+    if (MultiByteToWideChar(CODE_PAGE, REFUSE_INVALID, path, -1, wide, size) == size)
+        *file = _wfopen(wide, L"rb");
+    VIT_FREE(malloc_context, wide);
+    return *file == NULL ? VIT_ERROR_OPEN : VIT_OK;
+}
+
+#ifndef VIT_NO_MMAP
+/* The open file mapped, or NULL where that is not possible (a pipe, an empty file). */
+static void *vit__map_open(FILE *file, size_t *size) {
+    enum { PAGES_READ_ONLY = 2, VIEW_TO_READ = 4 };
+    void *memory = NULL;
+    long long length = _filelengthi64(_fileno(file));
+    if (length <= 0 || (unsigned long long)length > SIZE_MAX) return NULL;
+    void *mapping =
+        CreateFileMappingW((void *)_get_osfhandle(_fileno(file)), NULL, PAGES_READ_ONLY,
+                           (unsigned long)((unsigned long long)length >> 32),
+                           (unsigned long)((unsigned long long)length & 0xFFFFFFFFu), NULL);
+    if (mapping == NULL) return NULL;
+    memory = MapViewOfFile(mapping, VIEW_TO_READ, 0, 0, (vit__uintptr)length);
+    CloseHandle(mapping); /* the view keeps it */
+    if (memory != NULL) *size = (size_t)length;
+    return memory;
+}
+#endif
+
+#else
+static vit_status vit__open_file(const char *path, void *malloc_context, FILE **file) {
+    (void)malloc_context;
+    *file = fopen(path, "rb");
+    return *file == NULL ? VIT_ERROR_OPEN : VIT_OK;
+}
+#endif
+
 /* The rest of an open file after its header: into memory at a multiple of VIT__ALIGN. */
 static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *malloc_context,
                                  void **memory, unsigned char **data, size_t *size) {
@@ -4956,14 +5080,27 @@ static vit_status vit__read_rest(FILE *file, const unsigned char *header, void *
 }
 
 /* The whole file in memory from VIT_MALLOC: *memory to be freed, also on an error. */
-static vit_status vit__read(const char *path, void *malloc_context, void **memory,
-                            unsigned char **data, size_t *size) {
+static vit_status vit__read(FILE *file, void *malloc_context, void **memory, unsigned char **data,
+                            size_t *size) {
     unsigned char header[VIT__HEADER_SIZE];
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) return VIT_ERROR_OPEN;
     size_t got = fread(header, 1, sizeof(header), file);
     vit_status status = ferror(file) ? VIT_ERROR_READ : vit__check_start(header, got);
     if (status == VIT_OK) status = vit__read_rest(file, header, malloc_context, memory, data, size);
+    return status;
+}
+
+/* The file opened once, and mapped on Windows if that is possible and wanted, or else read. */
+static vit_status vit__fetch_file(const char *path, const vit_load_options *options, void **memory,
+                                  unsigned char **data, size_t *size, int *mapped) {
+    FILE *file = NULL;
+    vit_status status = vit__open_file(path, options->malloc_context, &file);
+    if (status != VIT_OK) return status;
+#if defined(VIT__WINDOWS_FILES) && !defined(VIT_NO_MMAP)
+    if (!options->no_map) *memory = vit__map_open(file, size);
+    *data = (unsigned char *)*memory;
+    *mapped = *memory != NULL;
+#endif
+    if (!*mapped) status = vit__read(file, options->malloc_context, memory, data, size);
     fclose(file);
     return status;
 }
@@ -4987,7 +5124,7 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
         mapped = memory != NULL;
     }
 #endif
-    if (!mapped) status = vit__read(path, options->malloc_context, &memory, &data, &size);
+    if (!mapped) status = vit__fetch_file(path, options, &memory, &data, &size, &mapped);
     if (status == VIT_OK) status = vit_model_open(model, data, size);
     if (status == VIT_OK && !options->no_verify) status = vit_model_verify(model);
     model->memory = memory;
@@ -5000,7 +5137,7 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #endif
 
 #ifdef VIT__POOL
-#ifdef VIT__PTHREAD
+#if defined(VIT__PTHREAD) || defined(VIT__WINDOWS_THREADS)
 
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
 /* The first line of a file that begins with `key`; returns whether there is one. */
@@ -5059,9 +5196,23 @@ static long vit__within_quotas(const char *root, long count) {
 }
 #endif
 
+#ifdef VIT__WINDOWS_THREADS
+/* Processors of the process's affinity, which is told of a process in one group (of 64) of them; in
+   several, all. */
+static long vit__windows_processors(void) {
+    vit__uintptr of_process = 0, of_system = 0;
+    long count = 0;
+    if (!GetProcessAffinityMask(GetCurrentProcess(), &of_process, &of_system)) of_process = 0;
+    for (; of_process != 0; of_process &= of_process - 1) count++;
+    return count > 0 ? count : (long)GetActiveProcessorCount(0xFFFF);
+}
+#endif
+
 VIT_API int vit_processor_count(void) {
     long count = 1;
-#ifdef _SC_NPROCESSORS_ONLN
+#if defined(VIT__WINDOWS_THREADS)
+    count = vit__windows_processors();
+#elif defined(_SC_NPROCESSORS_ONLN)
     count = sysconf(_SC_NPROCESSORS_ONLN);
 #endif
 #if defined(__linux__) && !defined(VIT_NO_STDIO)
@@ -5071,10 +5222,32 @@ VIT_API int vit_processor_count(void) {
     return count < 1 ? 1 : count > VIT__MAX_THREADS ? VIT__MAX_THREADS : (int)count;
 }
 
+/* Threads, and what they wait for: those of POSIX, or of Windows, where zeros are ready for use. */
+#ifdef VIT__PTHREAD
+typedef pthread_mutex_t vit__mutex;
+typedef pthread_cond_t vit__condition;
+typedef pthread_t vit__thread;
+typedef pid_t vit__process;
+#else
+typedef struct vit__mutex {
+    void *word; /* an SRWLOCK */
+} vit__mutex;
+typedef struct vit__condition {
+    void *word; /* a CONDITION_VARIABLE */
+} vit__condition;
+typedef uintptr_t vit__thread;
+typedef int vit__process;
+#ifdef VIT__MXCSR
+typedef unsigned vit__mode; /* of floating point */
+#else
+typedef fenv_t vit__mode;
+#endif
+#endif
+
 struct vit_pool {
-    pthread_mutex_t mutex; /* guards all below; `generation` and `running` are also watched */
-    pthread_cond_t work;   /* there are indices to take, or it is time to quit */
-    pthread_cond_t done;   /* no index is left and none is being worked on */
+    vit__mutex mutex;    /* guards all below; `generation` and `running` are also watched */
+    vit__condition work; /* there are indices to take, or it is time to quit */
+    vit__condition done; /* no index is left and none is being worked on */
     int threads, started;
     int busy, quit;
     vit_task task;
@@ -5084,8 +5257,11 @@ struct vit_pool {
     unsigned running;    /* indices being worked on */
     int sleeping;        /* workers that wait for `work` */
     void *malloc_context;
-    pid_t process;        /* whose threads they are: a forked child has none of them */
-    pthread_t workers[1]; /* [threads - 1], allocated after the struct */
+    vit__process process; /* whose threads they are: a forked child has none of them */
+#ifdef VIT__WINDOWS_THREADS
+    vit__mode mode; /* of the creator, which threads of POSIX inherit */
+#endif
+    vit__thread workers[1]; /* [threads - 1], allocated after the struct */
 };
 
 /* The steps of a forward pass follow each other within microseconds, and waking a thread takes tens of
@@ -5094,23 +5270,87 @@ struct vit_pool {
 #define VIT__WATCH_COUNT 2000
 #define VIT__WATCHED(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define VIT__SET_WATCHED(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
+#elif defined(VIT__MSVC) /* where a read in between does no harm, as the mutex is taken after it */
+#define VIT__WATCH_COUNT 2000
+#define VIT__WATCHED(p) (*(const volatile unsigned *)(p))
+#define VIT__SET_WATCHED(p, value) (*(volatile unsigned *)(p) = (value))
 #else
 #define VIT__WATCH_COUNT 0
 #define VIT__WATCHED(p) (*(p))
 #define VIT__SET_WATCHED(p, value) (*(p) = (value))
 #endif
-#if defined(VIT__X86)
+#if defined(VIT__X86) || defined(VIT__MXCSR)
 #define VIT__RELAX() _mm_pause()
 #else
 #define VIT__RELAX() ((void)0)
 #endif
 
+#ifdef VIT__PTHREAD
+static void vit__lock(vit__mutex *mutex) {
+    pthread_mutex_lock(mutex);
+}
+
+static void vit__unlock(vit__mutex *mutex) {
+    pthread_mutex_unlock(mutex);
+}
+
+static void vit__wait(vit__condition *condition, vit__mutex *mutex) {
+    pthread_cond_wait(condition, mutex);
+}
+
+static void vit__wake_one(vit__condition *condition) {
+    pthread_cond_signal(condition);
+}
+
+static void vit__wake_all(vit__condition *condition) {
+    pthread_cond_broadcast(condition);
+}
+
+static void vit__join(vit__thread thread) {
+    pthread_join(thread, NULL);
+}
+
+static vit__process vit__this_process(void) {
+    return getpid();
+}
+#else
+static void vit__lock(vit__mutex *mutex) {
+    AcquireSRWLockExclusive((struct _RTL_SRWLOCK *)mutex);
+}
+
+static void vit__unlock(vit__mutex *mutex) {
+    ReleaseSRWLockExclusive((struct _RTL_SRWLOCK *)mutex);
+}
+
+static void vit__wait(vit__condition *condition, vit__mutex *mutex) {
+    SleepConditionVariableSRW((struct _RTL_CONDITION_VARIABLE *)condition,
+                              (struct _RTL_SRWLOCK *)mutex, 0xFFFFFFFF, 0);
+}
+
+static void vit__wake_one(vit__condition *condition) {
+    WakeConditionVariable((struct _RTL_CONDITION_VARIABLE *)condition);
+}
+
+static void vit__wake_all(vit__condition *condition) {
+    WakeAllConditionVariable((struct _RTL_CONDITION_VARIABLE *)condition);
+}
+
+static void vit__join(vit__thread thread) {
+    WaitForSingleObject((void *)thread, 0xFFFFFFFF);
+    CloseHandle((void *)thread);
+}
+
+static vit__process vit__this_process(void) {
+    return 0; /* there is no fork */
+}
+#endif
+
 /* Watch, without the mutex, for a while or until (*p == value) is `wanted`. The mutex is held on
    entry and on return. */
 static void vit__pool_watch(vit_pool *pool, const unsigned *p, unsigned value, int wanted) {
-    pthread_mutex_unlock(&pool->mutex);
+    vit__unlock(&pool->mutex);
     for (int i = 0; i < VIT__WATCH_COUNT && (VIT__WATCHED(p) == value) != wanted; i++) VIT__RELAX();
-    pthread_mutex_lock(&pool->mutex);
+    vit__lock(&pool->mutex);
 }
 
 /* Take and run indices until none is left. The mutex is held on entry and on return. */
@@ -5118,46 +5358,102 @@ static void vit__pool_run(vit_pool *pool) {
     while (pool->next < pool->count) {
         int index = pool->next++;
         VIT__SET_WATCHED(&pool->running, pool->running + 1);
-        pthread_mutex_unlock(&pool->mutex);
+        vit__unlock(&pool->mutex);
         pool->task(pool->arg, index);
-        pthread_mutex_lock(&pool->mutex);
+        vit__lock(&pool->mutex);
         VIT__SET_WATCHED(&pool->running, pool->running - 1);
     }
-    if (pool->running == 0) pthread_cond_signal(&pool->done);
+    if (pool->running == 0) vit__wake_one(&pool->done);
 }
 
-static void *vit__pool_thread(void *arg) {
-    vit_pool *pool = (vit_pool *)arg;
-    pthread_mutex_lock(&pool->mutex);
+static void vit__pool_serve(vit_pool *pool) {
+    vit__lock(&pool->mutex);
     while (!pool->quit) {
         vit__pool_run(pool);
         unsigned generation = pool->generation;
         vit__pool_watch(pool, &pool->generation, generation, 0);
         pool->sleeping++;
-        while (pool->generation == generation) pthread_cond_wait(&pool->work, &pool->mutex);
+        while (pool->generation == generation) vit__wait(&pool->work, &pool->mutex);
         pool->sleeping--;
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
+    vit__unlock(&pool->mutex);
 }
 
 /* New work, or the end. The mutex is held. */
 static void vit__pool_announce(vit_pool *pool) {
     VIT__SET_WATCHED(&pool->generation, pool->generation + 1);
-    if (pool->sleeping > 0) pthread_cond_broadcast(&pool->work);
+    if (pool->sleeping > 0) vit__wake_all(&pool->work);
 }
+
+#ifdef VIT__PTHREAD
+static void *vit__pool_thread(void *arg) {
+    vit__pool_serve((vit_pool *)arg);
+    return NULL;
+}
+
+static int vit__pool_start(vit_pool *pool, vit__thread *thread) {
+    return pthread_create(thread, NULL, vit__pool_thread, pool) == 0;
+}
+
+static int vit__pool_begin(vit_pool *pool) {
+    return pthread_mutex_init(&pool->mutex, NULL) == 0 &&
+           pthread_cond_init(&pool->work, NULL) == 0 && pthread_cond_init(&pool->done, NULL) == 0;
+}
+
+static void vit__pool_end(vit_pool *pool) {
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->mutex);
+}
+#else
+static int vit__get_mode(vit__mode *mode) {
+#ifdef VIT__MXCSR
+    *mode = _mm_getcsr();
+    return 1;
+#else
+    return fegetenv(mode) == 0;
+#endif
+}
+
+static void vit__set_mode(const vit__mode *mode) {
+#ifdef VIT__MXCSR
+    _mm_setcsr(*mode);
+#else
+    fesetenv(mode);
+#endif
+}
+
+/* A new thread has the mode that the system begins with. */
+static unsigned __stdcall vit__pool_thread(void *arg) {
+    vit_pool *pool = (vit_pool *)arg;
+    vit__set_mode(&pool->mode);
+    vit__pool_serve(pool);
+    return 0;
+}
+
+static int vit__pool_start(vit_pool *pool, vit__thread *thread) {
+    *thread = (vit__thread)_beginthreadex(NULL, 0, vit__pool_thread, pool, 0, NULL);
+    return *thread != 0;
+}
+
+static int vit__pool_begin(vit_pool *pool) {
+    return vit__get_mode(&pool->mode);
+}
+
+static void vit__pool_end(vit_pool *pool) {
+    (void)pool;
+}
+#endif
 
 VIT_API void vit_pool_destroy(vit_pool *pool) {
     if (pool == NULL) return;
-    if (pool->process == getpid()) {
-        pthread_mutex_lock(&pool->mutex);
+    if (pool->process == vit__this_process()) {
+        vit__lock(&pool->mutex);
         pool->quit = 1;
         vit__pool_announce(pool);
-        pthread_mutex_unlock(&pool->mutex);
-        for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i], NULL);
-        pthread_cond_destroy(&pool->done);
-        pthread_cond_destroy(&pool->work);
-        pthread_mutex_destroy(&pool->mutex);
+        vit__unlock(&pool->mutex);
+        for (int i = 0; i < pool->started; i++) vit__join(pool->workers[i]);
+        vit__pool_end(pool);
     }
     VIT_FREE(pool->malloc_context, pool);
 }
@@ -5165,20 +5461,19 @@ VIT_API void vit_pool_destroy(vit_pool *pool) {
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
     if (threads == 0) threads = vit_processor_count();
     if (threads < 1 || threads > VIT__MAX_THREADS) return NULL;
-    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(pthread_t);
+    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(vit__thread);
     vit_pool *pool = (vit_pool *)VIT_MALLOC(malloc_context, size);
     if (pool == NULL) return NULL;
     memset(pool, 0, size);
     pool->threads = threads;
     pool->malloc_context = malloc_context;
-    pool->process = getpid();
-    if (pthread_mutex_init(&pool->mutex, NULL) != 0 || pthread_cond_init(&pool->work, NULL) != 0 ||
-        pthread_cond_init(&pool->done, NULL) != 0) {
+    pool->process = vit__this_process();
+    if (!vit__pool_begin(pool)) {
         VIT_FREE(malloc_context, pool);
         return NULL;
     }
     for (; pool->started < threads - 1; pool->started++) {
-        if (pthread_create(&pool->workers[pool->started], NULL, vit__pool_thread, pool) != 0) {
+        if (!vit__pool_start(pool, &pool->workers[pool->started])) {
             vit_pool_destroy(pool);
             return NULL;
         }
@@ -5192,10 +5487,10 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
 
 VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *arg) {
     vit_pool *pool = (vit_pool *)user;
-    int usable = pool != NULL && pool->process == getpid();
-    if (usable) pthread_mutex_lock(&pool->mutex);
+    int usable = pool != NULL && pool->process == vit__this_process();
+    if (usable) vit__lock(&pool->mutex);
     if (!usable || pool->busy) {
-        if (usable) pthread_mutex_unlock(&pool->mutex);
+        if (usable) vit__unlock(&pool->mutex);
         for (int index = 0; index < count; index++) task(arg, index);
         return;
     }
@@ -5207,12 +5502,12 @@ VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *a
     vit__pool_announce(pool);
     vit__pool_run(pool);
     vit__pool_watch(pool, &pool->running, 0, 1);
-    while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+    while (pool->running > 0) vit__wait(&pool->done, &pool->mutex);
     pool->busy = 0;
-    pthread_mutex_unlock(&pool->mutex);
+    vit__unlock(&pool->mutex);
 }
 
-#else /* no POSIX threads: no pool */
+#else /* neither threads of POSIX nor of Windows: no pool */
 
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
     (void)threads;

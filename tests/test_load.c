@@ -8,25 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The heap that the library is given: counts, and fails at one of the calls. */
-typedef struct heap {
-    int calls, live;
-    int fail_at; /* 1: the first call; 0: never */
-} heap;
-
-static void *heap_malloc(void *context, size_t size) {
-    heap *h = (heap *)context;
-    if (h == NULL) return malloc(size);
-    if (++h->calls == h->fail_at || size > (size_t)1 << 30) return NULL;
-    h->live++;
-    return malloc(size);
-}
-
-static void heap_free(void *context, void *pointer) {
-    if (context != NULL) ((heap *)context)->live--;
-    free(pointer);
-}
-
 /* What pthread.h makes for the pool fails at one of the calls too. */
 static int pthread_calls, pthread_fails_at; /* 0: never */
 
@@ -60,11 +41,10 @@ static int slow_close(int file) {
 #define close slow_close
 #endif
 
-#define VIT_MALLOC(context, size) heap_malloc(context, size)
-#define VIT_FREE(context, pointer) heap_free(context, pointer)
 #define pthread_create test_pthread_create
 #define pthread_mutex_init test_mutex_init
 #define pthread_cond_init test_cond_init
+#include "heap.h"
 #include "test_util.h"
 #undef close
 #undef pthread_create

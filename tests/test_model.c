@@ -462,7 +462,7 @@ static void test_a_hook_without_threads_runs_as_one(void **state) {
 
 /* ---- several callers ---- */
 
-#ifdef VIT__PTHREAD
+#ifdef THREADS
 #include <pthread.h>
 
 typedef struct caller {

@@ -37,7 +37,8 @@ static int max_isa(void) {
 }
 
 /* Tests that need threads are skipped where there are none. */
-#ifdef VIT__PTHREAD
+#if defined(VIT__PTHREAD) || defined(VIT__WINDOWS_THREADS)
+#define THREADS
 enum { HAS_THREADS = 1 };
 #else
 enum { HAS_THREADS = 0 };
