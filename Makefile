@@ -286,7 +286,7 @@ test:
 	@$(MAKE) --no-print-directory run-tests SCRIPTS=tests/check_include.sh
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
-ISA_TESTS = layers model token0
+ISA_TESTS = layers model token0 merge
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
 		$(SCRIPTS) $(TESTS) \
@@ -350,6 +350,7 @@ check-parity:
 	$(PYTHON) tests/parity/parity.py $(BUILD)
 	$(PYTHON) tests/parity/attention.py $(BUILD)
 	$(PYTHON) tests/parity/resolutions.py $(BUILD)
+	$(PYTHON) tests/parity/merge.py $(BUILD)
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 	$(PYTHON) tests/parity/teach.py $(BUILD)
 

@@ -55,7 +55,8 @@
                              model's own size
        VIT_FREESTANDING      for firmware: VIT_NO_MALLOC, VIT_NO_STDIO, VIT_NO_THREADS and
                              VIT_NO_PREPROCESS, without libm and vit_rollout: see FIRMWARE
-       VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL
+       VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL,
+       VIT_NO_MERGE
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (all)
@@ -82,8 +83,8 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 17,600 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all five together leave 12,200:
+   More can be left out. The library takes 20,900 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all six together leave 12,200:
 
        VIT_ONLY_PLAIN   2720   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
@@ -94,6 +95,7 @@
        VIT_NO_TANH       280   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     280   models are as if they had no labels
        VIT_NO_PARALLEL   390   options.parallel_for is not called
+       VIT_NO_MERGE     3110   options.merge, which is refused
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -128,6 +130,17 @@
    beforehand (vit_model_load calls it unless told not to). All this is of a file that stays as it is.
    A mapped file that another program truncates or changes while it is in use can crash this one:
    where that may happen, read it instead (vit_load_options.no_map).
+
+   MERGING TOKENS  With options.merge = r each block merges r pairs of tokens between attention and MLP,
+   so that the blocks after it have fewer: faster, and a little less exact, without training (Bolya et
+   al. 2023, arXiv:2210.09461, as their code does it). Every other token is matched with the one of the
+   rest whose keys, the mean over the heads, are most like its own, by the cosine; the r best pairs
+   become their means, weighted by how many tokens each stands for. Attention adds the logarithm of
+   that number to the scores, and a mean of tokens (head_avg) is weighted by it. Prefix tokens never
+   merge. r is cut to half of the tokens that may; 0 merges nothing, and a negative one is an error. So
+   is one with on_attention or VIT_FEATURES_TOKENS, for which each token has to stay itself; on_block
+   sees the tokens that are left, prefix tokens first. The workspace is that without merging, unless
+   r * embed_dim is less than the number of tokens, or a model has one head: then it can be larger.
 
    WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
@@ -663,6 +676,7 @@ typedef struct vit_options {
     int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
     vit_features features;
     int img_size[2]; /* height, width in pixels; 0: the model's own. Positions are resampled */
+    int merge; /* tokens that each block merges with the ones most like them; see MERGING TOKENS */
 } vit_options;
 
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. 0 where
@@ -920,6 +934,11 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #define VIT__PARALLEL 0
 #else
 #define VIT__PARALLEL 1
+#endif
+#ifdef VIT_NO_MERGE
+#define VIT__MERGES 0
+#else
+#define VIT__MERGES 1
 #endif
 
 #ifndef VIT_FREESTANDING /* where [4] has its own */
@@ -3426,6 +3445,12 @@ typedef struct vit__pass {
     int first_image;  /* of the batch */
     int stopped;      /* by on_attention */
     float *attention; /* [images][H][rows_per_image][T16]: softmax, for on_attention */
+    /* With options.merge, where T is what is left: */
+    int first_tokens;  /* before anything is merged, R16 when padded to a multiple of 16 */
+    float *sizes;      /* [images][R16]: tokens that each stands for */
+    float *log_sizes;  /* [images][R16]: logarithms of that, by the scale of the scores */
+    float *token_bias; /* these; NULL: nothing is merged yet */
+    vit__table moved;  /* [T / 2][D], on their way */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -4046,6 +4071,9 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     vit__set_tile(&tile, queries.data, stride, rows, pass->padded_tokens, output);
     tile.steps = vit__steps(operand, width);
     tile.weights = pass->keys + vit__packed_size(operand, at * width);
+    if (VIT__MERGES && pass->token_bias != NULL)
+        tile.bias = pass->token_bias +
+                    head / (size_t)pass->heads_at_once * vit__round16(pass->first_tokens);
     if (operand != VIT__OPERAND_F32) {
         kernels->pack_rows(queries.data, queries.stride, rows, width, queries.data, stride,
                            row_scales, row_zeros);
@@ -4155,6 +4183,29 @@ static void vit__show_attention(vit__pass *pass, int block) {
     pass->stopped = o->on_attention(o->on_attention_user, &attention);
 }
 
+/* How many tokens a token stands for. */
+static float vit__token_size(const vit__pass *pass, size_t image, int token) {
+    if (!VIT__MERGES || pass->token_bias == NULL) return 1;
+    return pass->sizes[image * vit__round16(pass->first_tokens) + (size_t)token];
+}
+
+/* Tokens that this block merges: at most half of those that may be. With few rows nothing comes of it. */
+static int vit__merges_now(const vit__pass *pass) {
+    int most = (pass->tokens - pass->config->prefix_tokens) / 2;
+    return pass->rows_per_image < pass->tokens ? 0 : vit__min(pass->options->merge, most);
+}
+
+/* With packed rows, one head at a time: what normalized has of them, which is read again to merge tokens,
+   goes where the values are no longer needed. */
+static void vit__keep_row_scales(const vit__pass *pass) {
+    const size_t rows = (size_t)pass->images * (size_t)pass->tokens;
+    if (vit__merges_now(pass) == 0 || pass->heads_at_once == pass->heads ||
+        vit__block_operand(pass) != VIT__OPERAND_INT8)
+        return;
+    memcpy(pass->values, pass->row_scales, rows * sizeof(float));
+    memcpy(pass->values + rows, pass->row_zeros, rows * sizeof(int32_t));
+}
+
 /* normalized -> what the queries attend to, H heads at a time, as an operand */
 static void vit__attend_heads(vit__pass *pass, int block) {
     for (pass->first_head = 0; pass->first_head < pass->heads && !vit__is_stopped(pass);
@@ -4166,6 +4217,7 @@ static void vit__attend_heads(vit__pass *pass, int block) {
         vit__attention(pass);
         if (vit__shows_attention(pass)) vit__show_attention(pass, block);
     }
+    if (VIT__MERGES) vit__keep_row_scales(pass);
     vit__pack_rows(pass, pass->queries, vit__rows_in_use(pass), pass->inner);
 }
 
@@ -4297,6 +4349,311 @@ static void vit__attention_branch(vit__pass *pass, int block) {
     VIT_PROFILE("proj");
 }
 
+#ifndef VIT_NO_MERGE
+
+/* Token merging, ToMe: Bolya et al. 2023, arXiv:2210.09461. Between attention and MLP, when the buffers of
+   attention are free but for the keys.
+
+   out [count][16] += in, all of a row read before any of it is written. */
+static void vit__add_columns(float *out, const float *in, size_t count) {
+    for (; count > 0; count--, out += VIT__PANEL, in += VIT__PANEL) {
+        float sums[VIT__PANEL];
+        for (size_t n = 0; n < VIT__PANEL; n++) sums[n] = out[n] + in[n];
+        memcpy(out, sums, sizeof(sums));
+    }
+}
+
+/* The keys of 16 tokens, which are there of every head, added up: [W][16]. */
+static void vit__sum_panels(const vit__pass *pass, vit__part part, float *sums) {
+    const vit__operand operand = vit__attention_operand(pass);
+    const size_t width = pass->head_width;
+    float square[VIT__PANEL * VIT__PANEL];
+    memset(sums, 0, width * VIT__PANEL * sizeof(float));
+    for (size_t head = 0; head < (size_t)pass->heads; head++) {
+        size_t at = (part.image * (size_t)pass->heads + head) * pass->padded_tokens;
+        size_t first = at + (size_t)part.first;
+        const float *panel = pass->keys + vit__packed_size(operand, first * width);
+        if (operand == VIT__OPERAND_F32) {
+            vit__add_columns(sums, panel, width);
+            continue;
+        }
+        vit__matrix m = {VIT__INT8,
+                         63,
+                         VIT__PANEL,
+                         width,
+                         (const unsigned char *)panel,
+                         0,
+                         NULL,
+                         pass->key_scales + first,
+                         NULL,
+                         NULL};
+        for (size_t k = 0; k < width; k += VIT__PANEL) {
+            pass->kernels->unpack(&m, 0, 1, k, VIT__PANEL, square);
+            vit__add_columns(sums + k * VIT__PANEL, square, VIT__PANEL);
+        }
+    }
+}
+
+/* The same of rows in the queries' buffer, in place. */
+static void vit__sum_rows(const vit__pass *pass, int count, float *row) {
+    const size_t width = pass->head_width;
+    for (; count > 0; count--, row += pass->queries.stride) {
+        for (size_t head = 0; head < (size_t)pass->heads; head++) {
+            float *key = row + head * width;
+            if (VIT__FAMILIES && pass->config->qk_norm) vit__norm_head(pass, VIT__K_NORM, 1, key);
+            if (head > 0) vit__add_columns(row, key, width / VIT__PANEL);
+        }
+    }
+}
+
+/* 1 over the length of each column of [W][16]. */
+static void vit__inverse_lengths(const float *columns, size_t width, float *inverse) {
+    float sums[VIT__PANEL] = {0};
+    for (; width > 0; width--, columns += VIT__PANEL)
+        for (size_t n = 0; n < VIT__PANEL; n++) sums[n] += columns[n] * columns[n];
+    for (size_t n = 0; n < VIT__PANEL; n++)
+        inverse[n] = 1.0f / VIT_SQRTF(sums[n] > 1e-30f ? sums[n] : 1e-30f);
+}
+
+/* One task: 16 tokens' keys, added up over the heads and made as long as 1, to the first W of their rows
+   in the queries' buffer. */
+static void vit__metric_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    const size_t width = pass->head_width, stride = pass->queries.stride;
+    vit__part part = vit__part_of(index, 1, pass->tokens, VIT__PANEL);
+    size_t first = part.image * (size_t)pass->tokens + (size_t)part.first;
+    float *rows = pass->queries.data + first * stride, *sums = vit__worker_rows(pass, worker);
+    float inverse[VIT__PANEL], square[VIT__PANEL * VIT__PANEL];
+    if (pass->heads_at_once == pass->heads) vit__sum_panels(pass, part, sums);
+    else {
+        vit__sum_rows(pass, part.count, rows);
+        pass->kernels->transpose(rows, stride, part.count, width, sums);
+    }
+    vit__inverse_lengths(sums, width, inverse);
+    for (size_t k = 0; k < width; k += VIT__PANEL) {
+        pass->kernels->transpose(sums + k * VIT__PANEL, VIT__PANEL, VIT__PANEL, VIT__PANEL, square);
+        for (size_t n = 0; n < (size_t)part.count; n++) {
+            float *row = square + n * VIT__PANEL;
+            for (size_t i = 0; i < VIT__PANEL; i++) row[i] *= inverse[n];
+            memcpy(rows + n * stride + k, row, VIT__PANEL * sizeof(float));
+        }
+    }
+}
+
+/* The tokens are taken alternately: every first may merge with any second of them. */
+static int vit__seconds(const vit__pass *pass) {
+    return pass->tokens / 2;
+}
+
+static int vit__firsts(const vit__pass *pass) {
+    return pass->tokens - vit__seconds(pass);
+}
+
+/* Panels of the seconds, in the memory of normalized. */
+static float *vit__seconds_panels(const vit__pass *pass, size_t image) {
+    return pass->normalized.data + image * vit__round16(vit__seconds(pass)) * pass->head_width;
+}
+
+/* One task: the metric of 16 seconds becomes a panel. */
+static void vit__second_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    const size_t stride = pass->queries.stride;
+    vit__part part = vit__part_of(index, 1, vit__seconds(pass), VIT__PANEL);
+    size_t row = part.image * (size_t)pass->tokens + 2 * (size_t)part.first + 1;
+    (void)worker;
+    pass->kernels->transpose(
+        pass->queries.data + row * stride, 2 * stride, part.count, pass->head_width,
+        vit__seconds_panels(pass, part.image) + (size_t)part.first * pass->head_width);
+}
+
+/* Index of the largest of `count` similarities, the first of equal ones; NaN is not looked at. Those up
+   to a multiple of 16 are written. */
+static int vit__most_similar(float *row, int first, int count, float *similarity) {
+    float best[VIT__PANEL];
+    int32_t panels[VIT__PANEL];
+    int index = first;
+    for (int i = 0; i < first; i++) row[i] = -3;
+    for (int i = count; i < (int)vit__round16(count); i++) row[i] = -3;
+    for (int n = 0; n < VIT__PANEL; n++) best[n] = -2, panels[n] = 0;
+    for (int32_t panel = 0; panel * VIT__PANEL < count; panel++, row += VIT__PANEL) {
+        for (int n = 0; n < VIT__PANEL; n++) panels[n] = row[n] > best[n] ? panel : panels[n];
+        for (int n = 0; n < VIT__PANEL; n++) best[n] = row[n] > best[n] ? row[n] : best[n];
+    }
+    *similarity = -2;
+    for (int n = 0; n < VIT__PANEL; n++) {
+        int at = panels[n] * VIT__PANEL + n;
+        if (best[n] > *similarity || (best[n] > -2 && best[n] >= *similarity && at < index))
+            *similarity = best[n], index = at;
+    }
+    return index;
+}
+
+/* One task: a few firsts, and the second that is most like each: its similarity to row_scales, its index
+   to row_zeros. */
+static void vit__match_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    const size_t stride = pass->queries.stride;
+    const int seconds = vit__seconds(pass), prefix = pass->config->prefix_tokens;
+    vit__part part = vit__part_of(index, 1, vit__firsts(pass), pass->queries_at_once);
+    size_t image = part.image * (size_t)pass->tokens;
+    size_t row = image + 2 * (size_t)part.first, at = image + (size_t)part.first;
+    vit__table scores = {vit__worker_rows(pass, worker), vit__round16(seconds)};
+    vit__tile tile;
+    vit__set_tile(&tile, pass->queries.data + row * stride, 2 * stride * sizeof(float), part.count,
+                  scores.stride, scores);
+    tile.steps = pass->head_width, tile.weights = vit__seconds_panels(pass, part.image);
+    vit__multiply_panels(pass, VIT__OPERAND_F32, &tile, NULL, 0, NULL);
+    for (size_t i = 0; i < (size_t)part.count; i++)
+        pass->row_zeros[at + i] = vit__most_similar(scores.data + i * scores.stride, prefix / 2,
+                                                    seconds, pass->row_scales + at + i);
+}
+
+/* An integer that is in the order of the floats. */
+static uint32_t vit__float_order(const float *x) {
+    uint32_t bits = (uint32_t)vit__bits_at(x);
+    return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+static int vit__count_above(const float *x, int count, uint32_t order) {
+    int above = 0;
+    for (int i = 0; i < count; i++) above += vit__float_order(x + i) > order;
+    return above;
+}
+
+/* Only the `merged` firsts that are most similar keep their partner, equal ones by index; the others get
+   -1. */
+static void vit__choose(const float *similarities, int first, int count, int merged,
+                        int32_t *partners) {
+    uint32_t low = 0, high = 0xFFFFFFFFu; /* above low are at least `merged`, above high at most */
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (vit__count_above(similarities + first, count - first, middle) > merged) low = middle;
+        else high = middle;
+    }
+    int equal = merged - vit__count_above(similarities + first, count - first, high);
+    for (int i = 0; i < count; i++) {
+        uint32_t order = vit__float_order(similarities + i);
+        int keeps = i >= first && (order > high || (order == high && equal-- > 0));
+        if (!keeps) partners[i] = -1;
+    }
+}
+
+/* Natural logarithm of a positive integer, of less than 2^24. */
+static float vit__log(float x) {
+    static const float c[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3, 2.0f};
+    int32_t bits = vit__bits_at(&x), exponent = (bits - 0x3F3504F3) >> 23; /* of x / sqrt(1/2) */
+    float m = vit__float_of(bits - exponent * 0x800000), s = (m - 1) / (m + 1);
+    return (float)exponent * 0.69314718f + s * vit__polynomial(c, 5, s * s);
+}
+
+/* The sizes of the tokens that are left, in their order: prefix tokens, firsts, seconds. */
+static void vit__put_sizes(const vit__pass *pass, size_t image, const int32_t *partners,
+                           const float *seconds) {
+    const size_t at = image * vit__round16(pass->first_tokens);
+    const int prefix = pass->config->prefix_tokens;
+    float *sizes = pass->sizes + at, *bias = pass->log_sizes + at;
+    int left = prefix;
+    for (int t = 0; t < prefix; t++) sizes[t] = 1;
+    for (int i = (prefix + 1) / 2; i < vit__firsts(pass); i++)
+        if (partners[i] < 0) sizes[left++] = vit__token_size(pass, image, 2 * i);
+    for (int i = prefix / 2; i < vit__seconds(pass); i++) sizes[left++] = seconds[i];
+    for (int t = 0; t < left; t++)
+        bias[t] = vit__log(sizes[t]) * VIT_SQRTF((float)pass->config->head_dim);
+}
+
+/* One task: of an image the pairs that merge, in row_scales what part the first is of a pair, and the new
+   sizes. */
+static void vit__choose_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    const int firsts = vit__firsts(pass), prefix = pass->config->prefix_tokens;
+    size_t image = (size_t)index, row = image * (size_t)pass->tokens;
+    int32_t *partners = pass->row_zeros + row;
+    float *shares = pass->row_scales + row, *sizes = shares + firsts; /* of the seconds */
+    (void)worker;
+    vit__choose(shares, (prefix + 1) / 2, firsts, vit__merges_now(pass), partners);
+    for (int i = 0; i < vit__seconds(pass); i++) sizes[i] = vit__token_size(pass, image, 2 * i + 1);
+    for (int i = 0; i < firsts; i++) {
+        if (partners[i] < 0) continue;
+        float size = vit__token_size(pass, image, 2 * i), *second = sizes + partners[i];
+        *second += size;
+        shares[i] = size / *second;
+    }
+    vit__put_sizes(pass, image, partners, sizes);
+}
+
+/* Of some columns of an image's x, [T][D] -> [left][D] at out: seconds become means. */
+static void vit__move_columns(const vit__pass *pass, size_t image, const float *in, float *out,
+                              size_t first, size_t count) {
+    const size_t stride = pass->x.stride, size = count * sizeof(float);
+    const size_t prefix = (size_t)pass->config->prefix_tokens;
+    const size_t firsts = (size_t)vit__firsts(pass), seconds = (size_t)vit__seconds(pass);
+    const int32_t *partners = pass->row_zeros + image * (size_t)pass->tokens;
+    const float *shares = pass->row_scales + image * (size_t)pass->tokens;
+    float *moved = pass->moved.data + first;
+    for (size_t i = prefix / 2; i < seconds; i++)
+        memcpy(moved + i * stride, in + (2 * i + 1) * stride, size);
+    for (size_t i = 0; i < firsts; i++) {
+        if (partners[i] < 0) continue;
+        float *mean = moved + (size_t)partners[i] * stride;
+        for (size_t n = 0; n < count; n++)
+            mean[n] += shares[i] * (in[2 * i * stride + n] - mean[n]);
+    }
+    for (size_t t = 0; t < prefix; t++, out += stride) memmove(out, in + t * stride, size);
+    for (size_t i = (prefix + 1) / 2; i < firsts; i++) {
+        if (partners[i] >= 0) continue;
+        memmove(out, in + 2 * i * stride, size);
+        out += stride;
+    }
+    for (size_t i = prefix / 2; i < seconds; i++, out += stride)
+        memcpy(out, moved + i * stride, size);
+}
+
+/* Panels of columns for each thread. */
+static int vit__panels_of_move(const vit__pass *pass) {
+    return vit__divide_up((int)(pass->dim / VIT__PANEL), vit__threads(pass->options));
+}
+
+/* One task: a thread's part of the columns, of all images one after the other. */
+static void vit__move_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    int panels = (int)(pass->dim / VIT__PANEL);
+    vit__part part = vit__part_of(index, 1, panels, vit__panels_of_move(pass));
+    const size_t first = (size_t)part.first * VIT__PANEL, tokens = (size_t)pass->tokens;
+    const size_t left = tokens - (size_t)vit__merges_now(pass);
+    float *x = pass->x.data + first;
+    (void)worker;
+    for (size_t image = 0; image < (size_t)pass->images; image++)
+        vit__move_columns(pass, image, x + image * tokens * pass->x.stride,
+                          x + image * left * pass->x.stride, first,
+                          (size_t)part.count * VIT__PANEL);
+}
+
+/* Keys of every head again, as rows in the queries' buffer, where only one head's are there. */
+static void vit__project_keys_again(const vit__pass *pass, int block) {
+    const size_t rows = (size_t)vit__rows_in_use(pass);
+    vit__pass all = *pass;
+    all.heads_at_once = all.heads, all.first_head = 0;
+    if (vit__block_operand(pass) == VIT__OPERAND_INT8) {
+        memcpy(pass->row_scales, pass->values, rows * sizeof(float));
+        memcpy(pass->row_zeros, pass->values + rows, rows * sizeof(int32_t));
+    }
+    vit__project_heads(&all, VIT__K, block, pass->tokens);
+}
+
+/* Which tokens of a block merge, and x without those that do. */
+static void vit__match_and_move(vit__pass *pass, int block) {
+    int panels = (int)(pass->dim / VIT__PANEL);
+    if (pass->heads_at_once < pass->heads) vit__project_keys_again(pass, block);
+    vit__run_parts(pass, 1, pass->tokens, VIT__PANEL, vit__metric_task);
+    vit__run_parts(pass, 1, vit__seconds(pass), VIT__PANEL, vit__second_task);
+    vit__run_parts(pass, 1, vit__firsts(pass), pass->queries_at_once, vit__match_task);
+    vit__parallel(pass->options, pass->images, vit__choose_task, pass);
+    vit__parallel(pass->options, vit__divide_up(panels, vit__panels_of_move(pass)), vit__move_task,
+                  pass);
+}
+
+#endif /* VIT_NO_MERGE */
+
 /* SwiGLU: rows [rows][2][M] of the gate, through silu, and of what it lets pass -> their product in the
    first half. */
 static void vit__gate_task(void *arg, int index, int worker) {
@@ -4365,9 +4722,11 @@ static void vit__pool(const vit__pass *pass) {
         if (!c->head_avg) continue;
         memset(out, 0, dim * sizeof(float));
         for (int t = first; t < pass->tokens; t++) {
-            for (size_t i = 0; i < dim; i++) out[i] += in[(size_t)t * pass->x.stride + i];
+            float size = vit__token_size(pass, image, t);
+            for (size_t i = 0; i < dim; i++) out[i] += size * in[(size_t)t * pass->x.stride + i];
         }
-        for (size_t i = 0; i < dim; i++) out[i] /= (float)(pass->tokens - first);
+        int averaged = (VIT__MERGES ? pass->first_tokens : pass->tokens) - first;
+        for (size_t i = 0; i < dim; i++) out[i] /= (float)averaged;
     }
 }
 
@@ -4448,14 +4807,23 @@ static void vit__put_out(const vit__pass *pass, float *output) {
 
 #define VIT__MAX_TASKS (1u << 30) /* of one step, which are counted by an int */
 
-static const vit_options vit__default_options = {0,     NULL,         NULL, NULL,
-                                                 NULL,  NULL,         NULL, VIT_PIXELS_F32,
-                                                 0,     VIT_ISA_BEST, 0,    VIT_FEATURES_NONE,
-                                                 {0, 0}};
+static const vit_options vit__default_options = {0,      NULL,
+                                                 NULL,   NULL,
+                                                 NULL,   NULL,
+                                                 NULL,   VIT_PIXELS_F32,
+                                                 0,      VIT_ISA_BEST,
+                                                 0,      VIT_FEATURES_NONE,
+                                                 {0, 0}, 0};
+
+/* Merged tokens have neither attention nor outputs of their own. */
+static int vit__merge_is_valid(const vit_options *options) {
+    if (!VIT__MERGES || options->merge <= 0) return options->merge == 0;
+    return options->on_attention == NULL && options->features != VIT_FEATURES_TOKENS;
+}
 
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
-           (unsigned)options->pixel_type < VIT_PIXELS_COUNT &&
+           (unsigned)options->pixel_type < VIT_PIXELS_COUNT && vit__merge_is_valid(options) &&
            (VIT__FAMILIES ? (unsigned)options->features < VIT_FEATURES_COUNT
                           : !options->features && options->on_attention == NULL);
 }
@@ -4481,6 +4849,7 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     pass->images = vit__min(vit__threads(pass->options), batch);
     for (int i = 0; i < 2; i++) pass->grid[i] = pass->img_size[i] / c->patch_size[i];
     pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
+    if (VIT__MERGES) pass->first_tokens = pass->tokens;
     pass->heads = c->num_heads;
     pass->heads_at_once = low_memory ? 1 : c->num_heads;
     pass->patches_at_once =
@@ -4567,15 +4936,29 @@ static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
     pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
 }
 
+/* Also for the panels of the tokens that others are matched with. */
+static void *vit__take_normalized(const vit__pass *pass, vit__arena *arena) {
+    size_t size = vit__mul((size_t)pass->tokens, pass->normalized.stride);
+    if (VIT__MERGES && pass->options->merge > 0)
+        size = vit__larger(size, vit__mul(vit__round16(pass->tokens / 2), pass->head_width));
+    return vit__take(arena, pass->images, size);
+}
+
+/* Bytes at the end of an image's memory, from where the first tokens are merged on: token_bias, sizes. */
+static size_t vit__sizes_bytes(const vit__pass *pass) {
+    return 2 * sizeof(float) * vit__round16(pass->first_tokens);
+}
+
 /* Cuts up pass->memory, and returns the bytes that it takes: what attention, the MLP and the head use is
    never needed together. */
 static size_t vit__carve_images(vit__pass *pass) {
     vit__arena arena = vit__arena_make(pass->memory), mlp, head;
     const int images = pass->images, rows = images * pass->tokens;
     pass->x.data = (float *)vit__take(&arena, rows, pass->x.stride);
-    pass->normalized.data = (float *)vit__take(&arena, rows, pass->normalized.stride);
+    pass->normalized.data = (float *)vit__take_normalized(pass, &arena);
     pass->row_scales = (float *)vit__take(&arena, rows, 1);
     pass->row_zeros = (int32_t *)vit__take(&arena, rows, 1);
+    vit__arena moved = arena;
     mlp = head = arena;
     vit__carve_attention(pass, &arena);
     pass->hidden.data =
@@ -4583,7 +4966,13 @@ static size_t vit__carve_images(vit__pass *pass) {
     pass->pooled.data = (float *)vit__take(&head, images, pass->pooled.stride);
     pass->pre_logits.data = (float *)vit__take(&head, images, pass->pre_logits.stride);
     pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
-    return vit__larger(vit__larger(arena.used, mlp.used), head.used);
+    size_t used = vit__larger(vit__larger(arena.used, mlp.used), head.used);
+    if (!VIT__MERGES || pass->options->merge == 0) return used;
+    pass->moved.data = (float *)vit__take(&moved, pass->tokens / 2 + 1, pass->dim);
+    pass->moved.stride = pass->dim;
+    size_t sizes = (size_t)images * vit__sizes_bytes(pass);
+    if (pass->tokens < pass->first_tokens) used = vit__add(used, sizes);
+    return vit__larger(used, vit__add(moved.used, sizes));
 }
 
 /* Of an image. Packed rows or little memory: as many rows as attention's memory has room for, at least
@@ -4603,6 +4992,28 @@ static int vit__plan_mlp(const vit__pass *pass) {
     return (int)(tiles <= most && tiles < tokens ? tiles : rows);
 }
 
+#ifndef VIT_NO_MERGE
+/* As many are left. */
+static void vit__set_tokens(vit__pass *pass, int tokens) {
+    pass->tokens = pass->rows_per_image = tokens;
+    pass->padded_tokens = vit__round16(tokens);
+    pass->mlp_rows_at_once = vit__plan_mlp(pass);
+}
+#endif
+
+/* Bytes of an image: of its first block or, as that has no sizes yet, of the next. */
+static size_t vit__image_size(const vit__pass *pass) {
+    vit__pass one = *pass;
+    one.images = 1;
+    size_t size = vit__carve_images(&one);
+#ifndef VIT_NO_MERGE
+    if (pass->options->merge == 0) return size;
+    vit__set_tokens(&one, one.tokens - vit__merges_now(&one));
+    size = vit__larger(size, vit__carve_images(&one));
+#endif
+    return size;
+}
+
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
@@ -4611,9 +5022,7 @@ static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
                               vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
     pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
     pass->mlp_rows_at_once = vit__plan_mlp(pass);
-    vit__pass one = *pass;
-    one.images = 1;
-    pass->image_size = vit__carve_images(&one);
+    pass->image_size = vit__image_size(pass);
     pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
     pass->memory = (unsigned char *)vit__arena_take(arena, (size_t)pass->images, pass->image_size);
     vit__carve_images(pass);
@@ -4671,6 +5080,33 @@ VIT_API vit_status vit_forward_check(const vit_model *model, const vit_options *
     return pass.kernels == NULL ? VIT_ERROR_ISA : VIT_OK;
 }
 
+#ifndef VIT_NO_MERGE
+
+/* All tokens, in buffers of their sizes; those of merged ones are at the end of the images' memory. */
+static void vit__start_merging(vit__pass *pass) {
+    const size_t count = (size_t)pass->images * vit__round16(pass->first_tokens);
+    if (pass->options->merge == 0) return;
+    unsigned char *end = pass->memory + (size_t)pass->images * pass->image_size;
+    pass->log_sizes = (float *)(void *)end - count;
+    pass->sizes = pass->log_sizes - count;
+    pass->token_bias = NULL;
+    vit__set_tokens(pass, pass->first_tokens);
+    vit__carve_images(pass);
+}
+
+/* x [images][T][D] with what the block merges; T becomes less. */
+static void vit__merge_tokens(vit__pass *pass, int block) {
+    int merged = vit__merges_now(pass);
+    if (merged == 0) return;
+    vit__match_and_move(pass, block);
+    pass->token_bias = pass->log_sizes;
+    vit__set_tokens(pass, pass->tokens - merged);
+    vit__carve_images(pass);
+    VIT_PROFILE("merge");
+}
+
+#endif
+
 static int vit__report_block(const vit__pass *pass, int block) {
     const vit_options *o = pass->options;
     vit_block_output output = {block,
@@ -4690,6 +5126,9 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
     size_t offset = (size_t)image * vit_pixels_count(pass->model, pass->options) * pixel;
     pass->first_image = image;
     pass->rows_per_image = pass->tokens;
+#ifndef VIT_NO_MERGE
+    vit__start_merging(pass);
+#endif
     vit__embed(pass, vit__offset(pixels, offset));
     if (VIT__FAMILIES && c->norm_pre)
         vit__layer_norm(pass, VIT__NORM_PRE, 0, pass->x, vit__rows_in_use(pass), pass->x,
@@ -4697,6 +5136,9 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
     for (int block = 0; block < c->depth; block++) {
         vit__attention_branch(pass, block);
         if (vit__is_stopped(pass)) return VIT_ERROR_STOPPED;
+#ifndef VIT_NO_MERGE
+        vit__merge_tokens(pass, block);
+#endif
         vit__mlp_branch(pass, block);
         if (vit__report_block(pass, block)) return VIT_ERROR_STOPPED;
     }

@@ -100,9 +100,9 @@ for malloc in "" -DVIT_NO_MALLOC; do
 done
 
 # What a firmware leaves out, alone and together, with string.h before and behind it or without.
-for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL \
+for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL -DVIT_NO_MERGE \
     -DVIT_FREESTANDING "-DVIT_FREESTANDING -DVIT_NO_SIMD" \
-    "-DVIT_FREESTANDING -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL"; do
+    "-DVIT_FREESTANDING -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL -DVIT_NO_MERGE"; do
     check source "C99 $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
     check source "C99 $parts, string.h" "#include <string.h>\n$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
     check source "C++11 $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts

@@ -6,6 +6,7 @@
 #define VIT_NO_LABELS
 #define VIT_NO_TANH
 #define VIT_NO_PARALLEL
+#define VIT_NO_MERGE
 #define VIT_NO_SIMD
 #define VIT_STATIC
 #define VIT_EXPF(x) expf(x)

@@ -57,6 +57,7 @@ const char *classifier_start(classifier *c, const vit_model *model, const settin
     c->model = model;
     c->settings = s;
     c->options.isa = s->isa;
+    c->options.merge = s->merge;
     c->options.features = classifies ? VIT_FEATURES_NONE : VIT_FEATURES_POOLED;
     c->count = (int)vit_output_count(model, &c->options);
     if (classifies && !is_embedding(model)) c->top_count = s->top < c->count ? s->top : c->count;

@@ -48,6 +48,8 @@ static const char usage[] =
     "                      float32 [channels][height][width], little-endian\n"
     "      --size SIZE     look at the picture in another size: N or HxW pixels, or native, the\n"
     "                      picture's own aspect ratio with as many patches as usual\n"
+    "      --merge R       merge R pairs of like tokens in each block (ToMe, Bolya et al. 2023):\n"
+    "                      faster, a little less exact; 8 is moderate for 197 tokens\n"
     "      --heatmap DIR   write what the model looked at over each picture, as a PNG into\n"
     "                      DIR: attention rollout over all blocks (Abnar and Zuidema 2020)\n"
     "      --head B:H      the attention of head H in block B instead, both from 0\n"
@@ -174,6 +176,7 @@ enum {
     OPTION_LOGITS,
     OPTION_PIXELS,
     OPTION_SIZE,
+    OPTION_MERGE,
     OPTION_HEATMAP,
     OPTION_HEAD,
     OPTION_EMBED,
@@ -199,6 +202,7 @@ static const struct option options[] = {
     {"logits", no_argument, NULL, OPTION_LOGITS},
     {"pixels", required_argument, NULL, OPTION_PIXELS},
     {"size", required_argument, NULL, OPTION_SIZE},
+    {"merge", required_argument, NULL, OPTION_MERGE},
     {"heatmap", required_argument, NULL, OPTION_HEATMAP},
     {"head", required_argument, NULL, OPTION_HEAD},
     {"embed", required_argument, NULL, OPTION_EMBED},
@@ -254,6 +258,9 @@ static void parse_option(settings *s, int option, const char *text) {
     case OPTION_SIZE:
         parse_size(s, text);
         break;
+    case OPTION_MERGE:
+        s->merge = parse_count("--merge", text, 1 << 20);
+        break;
     case OPTION_HEATMAP:
         s->heatmap_dir = text;
         break;
@@ -300,6 +307,8 @@ static void check(const settings *s) {
         wrong_usage("--draft needs libjpeg-turbo: build with make clean, make JPEG=turbo");
     if (s->heatmap_dir == NULL && s->heatmap_source.block >= 0)
         wrong_usage("--head is of no use without --heatmap");
+    if (s->heatmap_dir != NULL && s->merge > 0)
+        wrong_usage("merged tokens have no places to draw: leave out --merge or --heatmap");
     if (s->embed_path == NULL && s->similar_path == NULL) return;
     if (s->embed_path != NULL && s->similar_path != NULL)
         wrong_usage("--embed and --similar are two runs: --similar takes what --embed wrote");

@@ -27,6 +27,7 @@ typedef struct settings {
     int logits;
     int img_size[2];         /* 0: the model's own */
     int native;              /* 1: of each picture's aspect ratio */
+    int merge;               /* pairs of tokens that each block merges */
     const char *heatmap_dir; /* NULL: none */
     heatmap_source heatmap_source;
     picture_limits limits;

@@ -78,6 +78,7 @@ static vit_options choose(const vit_model *model, uint32_t bits, int *stop_at) {
     *stop_at = (int)(bits >> 8 & 7);
     if (bits >> 11 & 1) o.on_block = on_block, o.on_block_user = stop_at;
     if (bits >> 12 & 1) o.on_attention = on_attention;
+    if (bits >> 14 & 1) o.merge = 1 + (int)(bits >> 16 & 15);
     if (bits >> 13 & 1) o.img_size[0] = 1 + (int)(bits >> 16 & 63);
     if (bits >> 13 & 1) o.img_size[1] = 1 + (int)(bits >> 22 & 63);
     return o;

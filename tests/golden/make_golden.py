@@ -13,6 +13,7 @@ tiny_avg.vit    a plain_vit model: 1 channel, 24x40, patch 6x10, 40 wide, 5 head
   NAME_block0.f32    [tokens][embed_dim] the residual stream after block 0, and so on
   NAME_norm.f32      what the head reads: tiny [tokens][embed_dim], tiny_avg [embed_dim]
   NAME_logits.f32    [num_classes]
+  NAME_merge.f32     [3][num_classes] with 1, 3 and 100 tokens merged in each block, for as many as may
 
 gelu.f32        [3][401]: x, exact GELU, tanh form
 layer_norm.f32  in [5][40], weight [40], bias [40], out [5][40]; eps 1e-6. Row 3 is constant, row 4
@@ -47,6 +48,7 @@ import checkpoints  # noqa: E402
 import recipe as recipes  # noqa: E402
 import safetensors_io  # noqa: E402
 import vit_format  # noqa: E402
+from merge import merged_logits  # noqa: E402
 from plain_vit import Config, PlainViT, randomise  # noqa: E402
 
 LABELS = ["tench", "goldfish", "great white shark", "hen", "Käfer", "猫", "zebra"]
@@ -100,6 +102,14 @@ def watch(module, stages, name):
     module.register_forward_hook(lambda _, __, output: stages.update({name: output[0]}))
 
 
+def save_merged(name, plain, pixels):
+    """Logits with merged tokens; no choice among them may be one that rounding can change."""
+    logits, margins = zip(*(merged_logits(plain, pixels[0], r) for r in (1, 3, 100)))
+    if min(margins) < 1e-4:
+        raise RuntimeError(f"{name}: two tokens are as similar as two others")
+    save(f"{name}_merge.f32", *logits)
+
+
 def tiny():
     """The torchvision model and all that it computes."""
     config = Config((32, 32), (8, 8), 3, 7, 48, 3, 3, mlp_dim=96)
@@ -119,6 +129,7 @@ def tiny():
     stages["pixels"] = pixels
     for stage, values in stages.items():
         save(f"tiny_{stage}.f32", values)
+    save_merged("tiny", plain, pixels)
 
 
 def tiny_avg():
@@ -137,6 +148,7 @@ def tiny_avg():
         save(f"tiny_avg_block{i}.f32", values)
     save("tiny_avg_norm.f32", model.pooled(stages[-1])[0])
     save("tiny_avg_logits.f32", model(pixels))
+    save_merged("tiny_avg", model, pixels)
 
 
 def single(array):

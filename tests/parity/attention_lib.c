@@ -1,4 +1,4 @@
-/* Attention, rollout and features as functions of a shared library, for attention.py. */
+/* Attention, rollout, features and merged tokens as functions of a shared library, for attention.py. */
 #define VIT_IMPLEMENTATION
 #include "vit.h"
 
@@ -8,6 +8,8 @@ vit_status parity_attention(const vit_model *model, const float *pixels, float *
 vit_status parity_rollout(const vit_model *model, const float *pixels, int token, float *rollout);
 vit_status parity_features(const vit_model *model, const float *pixels, vit_features features,
                            int height, int width, float *output);
+vit_status parity_merged(const vit_model *model, const float *pixels, int merge, int low_memory,
+                         float *output);
 
 size_t parity_model_size(void) {
     return sizeof(vit_model);
@@ -38,6 +40,12 @@ static vit_status forward(const vit_model *model, const vit_options *options, co
 vit_status parity_features(const vit_model *model, const float *pixels, vit_features features,
                            int height, int width, float *output) {
     vit_options options = {.features = features, .img_size = {height, width}};
+    return forward(model, &options, pixels, output);
+}
+
+vit_status parity_merged(const vit_model *model, const float *pixels, int merge, int low_memory,
+                         float *output) {
+    vit_options options = {.merge = merge, .low_memory = low_memory};
     return forward(model, &options, pixels, output);
 }
 

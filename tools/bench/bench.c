@@ -37,6 +37,7 @@ static const char usage[] =
     "                      neon-bf16, simd128, sse4.1, avx2, avx2-vnni, avx512,\n"
     "                      avx512-vnni, avx512-bf16 or amx (the best there is)\n"
     "      --low-memory    the smaller workspace\n"
+    "      --merge R       pairs of tokens that each block merges (0)\n"
     "      --json          one JSON object\n"
     "      --profile       the time of each step, for a batch of 1\n"
     "  -h, --help          show this\n"
@@ -46,7 +47,7 @@ static const char usage[] =
 
 typedef struct settings {
     const char *model_path, *random;
-    int threads, batch, runs, low_memory, json, profile;
+    int threads, batch, runs, low_memory, merge, json, profile;
     vit_isa isa;
     vit_dtype dtype;
 } settings;
@@ -62,11 +63,15 @@ typedef struct bench {
     double *peaks;        /* [runs] GFLOP/s */
 } bench;
 
-static int parse_count(const char *text) {
+static int parse_number(const char *text, long least) {
     char *end;
     long value = strtol(text, &end, 10);
-    if (end == text || *end != 0 || value < 1 || value > 1000000) fail("not a count");
+    if (end == text || *end != 0 || value < least || value > 1000000) fail("not a count");
     return (int)value;
+}
+
+static int parse_count(const char *text) {
+    return parse_number(text, 1);
 }
 
 static vit_isa parse_isa(const char *name) {
@@ -86,6 +91,7 @@ enum {
     OPTION_DTYPE,
     OPTION_ISA,
     OPTION_LOW_MEMORY,
+    OPTION_MERGE,
     OPTION_JSON,
     OPTION_PROFILE,
     OPTION_VERSION
@@ -100,6 +106,7 @@ static const struct option options[] = {
     {"dtype", required_argument, NULL, OPTION_DTYPE},
     {"isa", required_argument, NULL, OPTION_ISA},
     {"low-memory", no_argument, NULL, OPTION_LOW_MEMORY},
+    {"merge", required_argument, NULL, OPTION_MERGE},
     {"json", no_argument, NULL, OPTION_JSON},
     {"profile", no_argument, NULL, OPTION_PROFILE},
     {"help", no_argument, NULL, 'h'},
@@ -108,7 +115,7 @@ static const struct option options[] = {
 };
 
 static settings parse_options(int argc, char **argv) {
-    settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
+    settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
     int option, typed = 0;
     while ((option = getopt_long(argc, argv, "m:t:b:n:h", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
@@ -120,6 +127,7 @@ static settings parse_options(int argc, char **argv) {
         else if (option == OPTION_DTYPE) typed = 1, s.dtype = parse_dtype(optarg);
         else if (option == OPTION_ISA) s.isa = parse_isa(optarg);
         else if (option == OPTION_LOW_MEMORY) s.low_memory = 1;
+        else if (option == OPTION_MERGE) s.merge = parse_number(optarg, 0);
         else if (option == OPTION_JSON) s.json = 1;
         else if (option == OPTION_PROFILE) s.profile = 1;
         else if (option == OPTION_VERSION) show_version();
@@ -164,6 +172,7 @@ static void prepare(bench *b, const settings *s) {
     b->options.parallel_user = b->pool;
     b->options.isa = s->isa == VIT_ISA_BEST ? vit_best_isa() : s->isa;
     b->options.low_memory = s->low_memory;
+    b->options.merge = s->merge;
     b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
     if (b->workspace_size == 0) fail("this batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
