@@ -11,7 +11,8 @@ time that Python takes to start. Then the peak memory for 1,000 and 100,000 pict
 --few leaves out.
 
 Other work on the machine disturbs the times. The processor's time does less so: two cores that were
-free would do at best 2 * processor's time of one / processor's time of both.
+free would do at best 2 * processor's time of one / processor's time of both, and against the peer the
+ratio of the processor's times.
 """
 import argparse
 import json
@@ -65,13 +66,13 @@ def run(command, output=subprocess.DEVNULL):
 
 
 def run_peer(build, data, photos, threads, batch):
-    """(seconds, best class of each photo) of loader.py."""
+    """(seconds, processor's seconds, best class of each photo) of loader.py."""
     peers = build / "peers"
     command = [sys.executable, "-W", "ignore", HERE / "peers/loader.py", "--threads", threads, "--batch",
                batch, peers / "ort.so", data / "deit_tiny", peers / "deit", photos]
     answer = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=True, text=True)
-    seconds, *classes = answer.stdout.split()
-    return float(seconds), [int(index) for index in classes]
+    seconds, cpu, *classes = answer.stdout.split()
+    return float(seconds), float(cpu), [int(index) for index in classes]
 
 
 def best_classes(path):
@@ -94,13 +95,14 @@ def compare(build, data, folder, rounds):
             two, two_cpu, _ = run([*base, "-j", 2, photos], output)
         peers = {way: run_peer(build, data, photos, *way) for way in PEER_WAYS}
         way = min(peers, key=lambda which: peers[which][0])
-        peer, classes = peers[way]
+        peer, peer_cpu, classes = peers[way]
         same = sum(a == b for a, b in zip(best_classes(lines), classes))
         print(f"| {one:.1f} s ({PHOTOS / one:.1f} a second), cpu {one_cpu:.1f} s "
               f"| {two:.1f} s ({PHOTOS / two:.1f} a second), cpu {two_cpu:.1f} s "
-              f"| {peer:.1f} s ({PHOTOS / peer:.1f} a second), threads {way[0]}, batch {way[1]}, "
-              f"the best class the same {same} times "
-              f"| {one / two:.3f}, {peer / two:.3f} | {2 * one_cpu / two_cpu:.3f} |", flush=True)
+              f"| {peer:.1f} s ({PHOTOS / peer:.1f} a second), cpu {peer_cpu:.1f} s, "
+              f"threads {way[0]}, batch {way[1]}, the best class the same {same} times "
+              f"| {one / two:.3f}, {peer / two:.3f} "
+              f"| {2 * one_cpu / two_cpu:.3f}, {peer_cpu / two_cpu:.3f} |", flush=True)
 
 
 def main():

@@ -5,11 +5,13 @@ torchvision, before ONNX Runtime with DeiT-Tiny in int8.
 
 LIBRARY is ort.so, the contestant ONNX Runtime as a library; FOLDER keeps the ONNX files, which are made
 of CHECKPOINT where they are not there; PHOTOS is a folder, whose number of files is a multiple of the
-batch. Prints seconds, then for each photo, in the order of the names, the best class. The seconds are
-those from the start of the workers to the last class: not Python's imports, nor the opening of the model.
+batch. Prints seconds, the processor's seconds, then for each photo, in the order of the names, the best
+class. The seconds are those from the start of the workers to the last class: not Python's imports, nor
+the opening of the model.
 """
 import argparse
 import ctypes
+import os
 import sys
 import time
 from pathlib import Path
@@ -92,12 +94,17 @@ def onnx_file(checkpoint, folder, batch):
     return path
 
 
+def processor_seconds():
+    """Those of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
 def classify(runtime, loader):
-    """(seconds, the best class of each photo)."""
-    classes, begin = [], time.perf_counter()
-    for pixels in loader:
+    """(seconds, processor's seconds, the best class of each photo)."""
+    classes, begin, begin_cpu = [], time.perf_counter(), processor_seconds()
+    for pixels in loader:  # whose workers have ended after it
         classes += runtime.run(pixels.numpy())
-    return time.perf_counter() - begin, classes
+    return time.perf_counter() - begin, processor_seconds() - begin_cpu, classes
 
 
 def main():
@@ -115,8 +122,8 @@ def main():
     model = onnx_file(arguments.checkpoint, arguments.folder, arguments.batch)
     runtime = Runtime(arguments.library, model, arguments.threads, arguments.batch)
     loader = DataLoader(data, arguments.batch, num_workers=arguments.workers)
-    seconds, classes = classify(runtime, loader)
-    print(f"{seconds:.3f}", *classes, sep="\n")
+    seconds, cpu, classes = classify(runtime, loader)
+    print(f"{seconds:.3f}", f"{cpu:.3f}", *classes, sep="\n")
 
 
 if __name__ == "__main__":
