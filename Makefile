@@ -39,8 +39,8 @@
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
 # make bench-pixels      vit_preprocess beside Pillow, with every instruction set that is here
-# make bench-jobs        vit-classify: workers beside each other, memory for many pictures; with
-#                        VIT_TEST_DATA
+# make bench-jobs        vit-classify: workers beside each other, also beside a DataLoader with ONNX
+#                        Runtime; memory for many pictures, ARGS=--few: without; with VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
 #
 # demo, test, deb and the check- targets install the Debian packages that they need (tools/require.sh).
@@ -86,7 +86,7 @@ WEB_PACKAGES = $(BUILD_PACKAGES) clang-16 lld-16 wasi-libc libclang-rt-16-dev-wa
 CHECK_WEB_PACKAGES = $(WEB_PACKAGES) npm chromium
 ACCURACY_PACKAGES = $(PARITY_PACKAGES) dataset-fashion-mnist
 PEER_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-onnx libopenblas0-openmp npm
-DEB_PACKAGES = $(BUILD_PACKAGES) debhelper dpkg-dev lintian
+DEB_PACKAGES = $(BUILD_PACKAGES) build-essential debhelper dpkg-dev lintian
 CLUSTER_PACKAGES = $(BUILD_PACKAGES) python3 iproute2 parallel openssh-client openssh-server slurmctld slurmd \
 	slurm-client munge
 WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
@@ -271,6 +271,10 @@ $(PEERS)/peer-ort: tools/bench/peers/ort.c $(CONTESTANT) $(ORT)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(filter %.c,$^) $(ORT) -Wl,-rpath,$(abspath $(dir $(ORT)))
 
+$(PEERS)/ort.so: tools/bench/peers/ort.c $(CONTESTANT) $(ORT)
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -shared -o $@ $(filter %.c,$^) $(ORT) -Wl,-rpath,$(abspath $(dir $(ORT)))
+
 $(PEERS)/%/model.vit: $(addprefix tools/bench/peers/,export.py quantize.py sizes.py) \
 		tests/parity/plain_vit.py $(BUILD)/vit-convert
 	$(PYTHON) -W ignore tools/bench/peers/export.py $* $(@D) $(BUILD) $(DTYPES)
@@ -384,11 +388,11 @@ bench-peers:
 	$(PYTHON) tools/bench/peers/bench.py $(ARGS) $(PEERS)
 
 bench-jobs:
-	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil time
-	@$(MAKE) --no-print-directory $(BUILD)/vit-convert $(BUILD)/vit-classify
 	@[ -n "$$VIT_TEST_DATA" ] || { echo "VIT_TEST_DATA is not set: nothing to measure on"; exit 1; }
+	@CC="$(CC)" tools/require.sh $(PEER_PACKAGES) python3-torchvision python3-pil time
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert $(BUILD)/vit-classify $(PEERS)/ort.so
 	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
-	$(PYTHON) tools/bench/jobs.py $(BUILD) $(BUILD)/jobs.vit "$$VIT_TEST_DATA/photos"
+	$(PYTHON) tools/bench/jobs.py $(ARGS) $(BUILD) "$$VIT_TEST_DATA"
 
 bench-pixels:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil python3-numpy

@@ -581,6 +581,14 @@ static const char *decode_by_stb(const byte *bytes, size_t size, const picture_h
     return error != NULL ? error : "damaged, or too large for the memory";
 }
 
+/* A head that is sound leaves the pixels. libjpeg goes on at the next restart marker; stb_image would
+   have to be told where the bytes of each part end, which only decoding tells. */
+static const char *name_damage(const char *error) {
+    if (error == NULL || strcmp(error, "Corrupt JPEG") != 0) return error;
+    return "the JPEG's pixels are damaged: make JPEG=turbo builds a program that shows what is "
+           "left";
+}
+
 #ifdef PICTURE_TURBO
 
 /* libjpeg's errors come back by longjmp; it is silent about data that it can do something with. */
@@ -693,12 +701,12 @@ static const char *decode_file(const byte *bytes, size_t size, const picture_lim
 #ifdef PICTURE_TURBO
     if (patch == patch_jpeg) return decode_by_turbo(bytes, size, limits->enough, header, rgb);
 #endif
-    if (!header->is_patched) return decode_by_stb(bytes, size, header, rgb);
+    if (!header->is_patched) return name_damage(decode_by_stb(bytes, size, header, rgb));
     byte *patched = patch(bytes, size, &size);
     if (patched == NULL) return "out of memory";
     error = decode_by_stb(patched, size, header, rgb);
     free(patched);
-    return error;
+    return name_damage(error);
 }
 
 /* What is no picture that is read here, by its beginning, and what makes one of it. */

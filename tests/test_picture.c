@@ -361,6 +361,27 @@ static void test_refused_jpeg(void **state) {
     free(bytes);
 }
 
+/* A restart marker amid pixels that have none: Pillow decodes what is before it, and so does
+   libjpeg-turbo here; stb_image does not go on after it, which is said. */
+static void test_damaged_pixels(void **state) {
+    (void)state;
+    size_t size;
+    picture pic;
+    byte *bytes = read_golden("exif.jpg", "", &size);
+    size_t scan = find_marker(bytes, size, 0xDA), middle = (scan + size) / 2;
+    bytes[middle - 1] = 0; /* or it could end in FF */
+    memcpy(bytes + middle, "\xFF\xD0", 2);
+    const char *error = picture_decode(&pic, bytes, size);
+    if (HAS_TURBO) {
+        assert_null(error);
+        picture_free(&pic);
+    } else {
+        assert_non_null(error);
+        assert_non_null(strstr(error, "pixels are damaged"));
+    }
+    free(bytes);
+}
+
 /* However much of a file is missing, it is noticed. */
 static void test_cut_short(void **state) {
     (void)state;
@@ -408,6 +429,7 @@ int main(void) {
         cmocka_unit_test(test_refused_pnm),
         cmocka_unit_test(test_refused_sizes),
         cmocka_unit_test(test_refused_jpeg),
+        cmocka_unit_test(test_damaged_pixels),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_damaged),
     };

@@ -51,6 +51,7 @@ is_there() {
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
+    build-essential) dpkg-query --status build-essential ;; # dpkg-buildpackage asks for it by name
     debhelper) command -v dh ;;
     dpkg-dev) command -v dpkg-buildpackage ;;
     bash-completion) [ -e /usr/share/bash-completion/bash_completion ] ;;

@@ -204,6 +204,19 @@ static int set_known(labels *l) {
     return 0;
 }
 
+/* Classes without names, and the names that would fit by their number. */
+static void note_missing(int count) {
+    for (int i = 0; i < COUNT_OF(known); i++) {
+        if (known[i].count != count) continue;
+        note(
+            "no config names the classes: they have numbers only (--labels FILE, or --labels %s if "
+            "they are those)",
+            known[i].name);
+        return;
+    }
+    note("no config names the classes: they have numbers only (--labels FILE)");
+}
+
 char *labels_read(const char *from, json config, int count, size_t *size) {
     labels l = {from, allocate((size_t)count, sizeof(char *)), count, 0};
     json found = find_labels(config);
@@ -216,7 +229,7 @@ char *labels_read(const char *from, json config, int count, size_t *size) {
         set_json(&l, found.node);
         joined = join(&l, size);
     } else {
-        note("no config names the classes: they have numbers only (--labels)");
+        note_missing(count);
     }
     free(l.names);
     return joined;
