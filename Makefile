@@ -165,7 +165,7 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_hostile $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+$(addprefix $(BUILD)/test_,programs convert classify hostile teach): $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
