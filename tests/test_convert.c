@@ -1098,6 +1098,94 @@ static void test_a_folder_of_arrays_is_a_checkpoint(void **state) {
     assert_printed("out", "2 tensors with 12 elements");
 }
 
+static size_t append_number(unsigned char *bytes, size_t size, uint64_t value, int count) {
+    for (int i = 0; i < count; i++) bytes[size++] = (unsigned char)(value >> 8 * i);
+    return size;
+}
+
+static size_t append_name(unsigned char *bytes, size_t size, const char *name) {
+    memcpy(bytes + size, name, strlen(name));
+    return size + strlen(name);
+}
+
+/* A zip archive of empty files of one name; in zip64's way, what has 4 bytes is all ones, and 8 bytes of
+   another record say it. Its end record is at `record`, unless that is 0. */
+static void write_zip(const char *name, int count, int zip64, size_t record) {
+    static unsigned char bytes[4096];
+    const char *entry = name;
+    size_t size = 0, directory;
+    for (int i = 0; i < count; i++) {
+        size = append_number(bytes, append_number(bytes, size, 0x04034b50, 4), 20, 22);
+        size = append_number(bytes, append_number(bytes, size, strlen(entry), 2), 0, 2);
+        size = append_name(bytes, size, entry);
+    }
+    directory = size;
+    for (int i = 0; i < count; i++) {
+        size_t header = (30 + strlen(entry)) * (size_t)i;
+        uint32_t ones = zip64 ? UINT32_MAX : 0;
+        size = append_number(bytes, append_number(bytes, size, 0x02014b50, 4), 20, 16);
+        size = append_number(bytes, append_number(bytes, size, ones, 4), ones, 4);
+        size =
+            append_number(bytes, append_number(bytes, size, strlen(entry), 2), zip64 ? 33 : 0, 2);
+        size = append_number(bytes, size, 0, 10);
+        size = append_number(bytes, size, zip64 ? UINT32_MAX : header, 4);
+        size = append_name(bytes, size, entry);
+        if (!zip64) continue;
+        size = append_number(bytes, append_number(bytes, size, 0x9999, 2), 1, 2);
+        size = append_number(bytes, append_number(bytes, size, 0, 1), 1, 2); /* the next field */
+        size = append_number(bytes, append_number(bytes, size, 24, 2), 0, 16);
+        size = append_number(bytes, size, header, 8);
+    }
+    size_t end = size;
+    if (zip64) {
+        size = append_number(bytes, append_number(bytes, size, 0x06064b50, 4), 44, 20);
+        size = append_number(bytes, size, (uint64_t)count, 8);
+        size = append_number(bytes, append_number(bytes, size, (uint64_t)count, 8), end - directory,
+                             8);
+        size = append_number(bytes, size, directory, 8);
+        size = append_number(bytes, append_number(bytes, size, 0x07064b50, 4), 0, 4);
+        size = append_number(bytes, append_number(bytes, size, record > 0 ? record : end, 8), 1, 4);
+    }
+    size = append_number(bytes, append_number(bytes, size, 0x06054b50, 4), 0, 4);
+    size = append_number(bytes, append_number(bytes, size, (uint64_t)count, 2), (uint64_t)count, 2);
+    size = append_number(bytes, append_number(bytes, size, end - directory, 4), directory, 4);
+    write_file(in_folder("archive.zip"), bytes, append_number(bytes, size, 0, 2));
+}
+
+static void test_archives_of_others_are_named(void **state) {
+    static const char *const cases[][2] = {
+        {"a/model.weights.h5", "a Keras model"},
+        {"saved_model.pb", "a packed TensorFlow SavedModel"},
+        {"x/models/model.json", "a program of torch.export"},
+        {"model.safetensors", "an archive with a checkpoint in it: unpack it"},
+        {"model/constants.pkl", "TorchScript, not a state dict"},
+        {"notes.txt", "(notes.txt, ...) that neither PyTorch nor NumPy wrote"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (int zip64 = 0; zip64 < 2; zip64++) {
+            write_zip(cases[i][0], 1, zip64, 0);
+            assert_refused("", "archive.zip", cases[i][1]);
+        }
+    }
+    write_zip("", 0, 0, 0);
+    assert_refused("", "archive.zip", "a zip archive without a file");
+    write_zip("notes.txt", 2, 0, 0);
+    assert_refused("", "archive.zip", "notes.txt is there twice");
+    write_zip("notes.txt", 1, 1, 7);
+    assert_refused("", "archive.zip", "its zip64 record is not where it should be");
+}
+
+static void test_what_is_no_file_is_named(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-convert /dev/null $T/none.vit"), 1);
+    assert_printed("err", "/dev/null: not a regular file");
+    assert_int_equal(run("vit-convert --names $T " GOLDEN "tiny_timm $T/none.vit"), 1);
+    assert_printed("err", ": a folder");
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    assert_refused("", "pipe", "a pipe: it has to be a file, which can be mapped");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_model_by_every_familys_names_is_the_same),
@@ -1121,6 +1209,8 @@ int main(void) {
         cmocka_unit_test(test_a_folder_has_one_checkpoint),
         cmocka_unit_test(test_an_index_of_shards_is_checked),
         cmocka_unit_test(test_a_folder_of_arrays_is_a_checkpoint),
+        cmocka_unit_test(test_archives_of_others_are_named),
+        cmocka_unit_test(test_what_is_no_file_is_named),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
