@@ -14,6 +14,10 @@
 # make lint              formatting, clang-tidy, cppcheck, the header by clang as C and C++ (make test has
 #                        the compiler's), everything by clang
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+# make coverage          lines and branches that the tests reach, of vit.h (in the portable build), tools and
+#                        examples; fails below the floors of tests/coverage.txt
+# make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
+# make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
@@ -170,7 +174,7 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
-$(BUILD)/test_programs $(BUILD)/test_classify $(BUILD)/test_hostile $(BUILD)/test_teach: $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
+$(addprefix $(BUILD)/test_,programs convert classify hostile teach): $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
@@ -300,6 +304,41 @@ check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+
+# of vit.h without vector kernels, as those of one machine are not those of another; without test_hostile,
+# which bounds the time of optimised programs. Children of tests that end by _exit would not be counted.
+COVERAGE = $(BUILD)-coverage
+COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
+PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
+PORTABLE_TESTS = file load layers model token0 kernels attention preprocess classifier size faults
+COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)
+COVERED_PORTABLE = $(PORTABLE_TESTS:%=$(COVERAGE)/portable/test_%)
+coverage:
+	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES)
+	@rm -f $(COVERAGE)/*.gcda $(COVERAGE)/portable/*.gcda
+	@$(MAKE) --no-print-directory $(PROGRAMS:$(BUILD)/%=$(COVERAGE)/%) $(COVERED) \
+		BUILD=$(COVERAGE) CC=gcc CFLAGS="$(COVERAGE_FLAGS)"
+	@$(MAKE) --no-print-directory $(COVERED_PORTABLE) \
+		BUILD=$(COVERAGE)/portable CC=gcc CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS=-DVIT_NO_SIMD
+	BUILD=$(COVERAGE) tests/run_tests.sh $(COVERED)
+	BUILD=$(COVERAGE)/portable tests/run_tests.sh $(COVERED_PORTABLE)
+	$(PYTHON) tests/coverage.py $(COVERAGE) $(COVERAGE)/portable
+
+# the portable build: clang takes too long for the vector kernels, and valgrind does not know all of them
+check-threads:
+	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)-threads/,test_classifier long_run) BUILD=$(BUILD)-threads \
+		CC=clang CFLAGS="-O1 -g -fsanitize=thread" CPPFLAGS=-DVIT_NO_SIMD
+	$(BUILD)-threads/test_classifier
+	$(BUILD)-threads/long_run 4 2000 tests/golden/tiny.vit
+
+VALGRIND = valgrind -q --error-exitcode=9 --leak-check=full
+check-memory:
+	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES) valgrind
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)-memory/,test_classifier long_run) BUILD=$(BUILD)-memory \
+		CFLAGS="-O1 -g" CPPFLAGS=-DVIT_NO_SIMD
+	$(VALGRIND) $(BUILD)-memory/test_classifier
+	$(VALGRIND) $(BUILD)-memory/long_run 1 60 tests/golden/tiny.vit
 
 fuzz-smoke: FUZZ_SECONDS ?= 20
 fuzz: FUZZ_SECONDS ?= 600
@@ -480,9 +519,10 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-sanitize
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
 
 .PHONY: all always demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web \
 	check-web check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-pixels \
-	bench-accuracy bench-peers bench-web check-long lint fuzz fuzz-smoke install uninstall windows \
+	bench-accuracy bench-peers bench-web check-long coverage check-threads check-memory lint fuzz fuzz-smoke \
+	install uninstall windows \
 	check-windows check-cluster deb check-package help clean

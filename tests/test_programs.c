@@ -721,6 +721,60 @@ static void test_a_random_model_is_timed(void **state) {
     assert_printed("err", "size");
 }
 
+static void test_a_model_is_timed_as_the_options_say(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-bench -m " TINY " -n 2 -t 2 -b 3 --isa portable"), 0);
+    assert_printed("out", "portable, f32, 2 threads, batch 3: median ");
+    assert_int_equal(run("vit-bench -m " TINY " -n 1 --isa none"), 1);
+    assert_printed("err", "there is no such instruction set");
+    assert_int_equal(run("vit-bench -m " TINY " -n 0"), 1);
+    assert_printed("err", "not a count");
+}
+
+static void test_options_of_vit_classify_that_cannot_be_are_named(void **state) {
+    static const char *const cases[][2] = {
+        {"-j 0 x", "-j takes a number from 1 to"},
+        {"--isa none x", "there is no instruction set 'none'"},
+        {"--head 0:0 x", "--head is of no use without --heatmap"},
+        {"--embed $T/e.npy --similar $T/s.npy x", "--embed and --similar are two runs"},
+        {"--embed $T/e.npy --logits x", "--embed computes no logits"},
+        {"--similar $T/s.npy --heatmap $T/h x", "--similar draws no heatmaps"},
+        {"--embed $T/e.npy --resume $T/r x", "--embed writes a file of its own"},
+        {"--embed $T/e.npy --csv x", "--embed"},
+        {"--json", "no picture is named"},
+    };
+    char command[256];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        snprintf(command, sizeof(command), "vit-classify -m " MODEL " %s", cases[i][0]);
+        assert_int_equal(run(command), 2);
+        assert_printed("err", cases[i][1]);
+    }
+    assert_int_equal(run("vit-classify -m " MODEL " --isa portable -j 2 --table " SAMPLE), 0);
+    assert_printed("out", "Ankle boot");
+}
+
+/* More names than its table has at first; each is found again. */
+static void test_resume_keeps_many_names(void **state) {
+    FILE *file = fopen(in_folder("many.ndjson"), "wb");
+    (void)state;
+    assert_non_null(file);
+    for (int i = 0; i < 2000; i++)
+        fprintf(file, "{\"file\":\"p%d\",\"model\":\"fashion-mnist.vit\"}\n", i);
+    assert_int_equal(fclose(file), 0);
+    file = fopen(in_folder("names"), "wb");
+    assert_non_null(file);
+    for (int i = 0; i < 2000; i++) fprintf(file, "p%d\n", i);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/many.ndjson @$T/names"), 0);
+    assert_int_equal(run("vit-classify -m " MODEL " --resume $T/many.ndjson p1999 p2000"), 1);
+    size_t size, lines = 0;
+    unsigned char *bytes = read_file(in_folder("many.ndjson"), &size);
+    for (size_t i = 0; i < size; i++) lines += bytes[i] == '\n';
+    assert_int_equal(lines, 2001); /* p2000's alone is new */
+    free(bytes);
+}
+
 /* ---- minimal and steps ---- */
 
 /* They leave the freeing to their end, which the leak sanitizer would not let pass. */
@@ -775,6 +829,9 @@ int main(void) {
         cmocka_unit_test(test_what_is_no_model_is_named),
         cmocka_unit_test(test_every_program_has_help_and_a_version),
         cmocka_unit_test(test_a_random_model_is_timed),
+        cmocka_unit_test(test_a_model_is_timed_as_the_options_say),
+        cmocka_unit_test(test_options_of_vit_classify_that_cannot_be_are_named),
+        cmocka_unit_test(test_resume_keeps_many_names),
         cmocka_unit_test(test_the_short_programs),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
