@@ -359,7 +359,8 @@ static void test_pool_takes_the_prefix_and_a_mean(void **state) {
     config.prefix_tokens = 3, config.head_tokens = 2;
     random_floats(&random, rows, COUNT_OF(rows));
     memset(&pass, 0, sizeof(pass));
-    pass.config = &config, pass.images = 2, pass.tokens = pass.rows_per_image = 18;
+    pass.config = &config, pass.images = 2, pass.tokens = pass.first_tokens = 18,
+    pass.rows_per_image = 18;
     pass.dim = 32, pass.pooled.data = pooled, pass.pooled.stride = 3 * 32;
     pass.x.data = rows, pass.x.stride = 32;
     for (int image = 0; image < 4; image++) { /* two of the patches' mean, two of all tokens' */
