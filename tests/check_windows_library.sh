@@ -81,7 +81,7 @@ imitated_msvc() { # TARGET FLAGS...
     local target=$1
     shift
     clang --target="$target-pc-windows-msvc" -fms-compatibility-version=19.30 -U__clang__ -U__x86_64__ \
-        -U__i386__ -U__aarch64__ -U__FLT_EVAL_METHOD__ -nostdinc \
+        -U__i386__ -U__aarch64__ -U__ARM_ARCH_PROFILE -U__FLT_EVAL_METHOD__ -nostdinc \
         -isystem "$work/msvc" -I. "$@" "$work/alone.c"
 }
 
