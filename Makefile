@@ -37,7 +37,8 @@
 #                        completions know every option
 # make check-cluster     examples/cluster on two hosts with sshd and on two nodes of Slurm, in namespaces of
 #                        this machine, one of them killed half-way: nothing lost, nothing twice
-# make check-windows     the programs for Windows, run by wine, beside those of this machine
+# make check-windows     the programs for Windows, run by wine, beside those of this machine; the library's
+#                        tests there
 # make bench-accuracy    also ONNX Runtime's float32 and int8, with more careful timing
 # make bench-web         comparison with ONNX Runtime Web in Chromium, 2 minutes
 # make bench-open        the cost of opening a model and of including the header; see also
@@ -94,6 +95,7 @@ DEB_PACKAGES = $(BUILD_PACKAGES) build-essential debhelper dpkg-dev lintian
 CLUSTER_PACKAGES = $(BUILD_PACKAGES) python3 iproute2 parallel openssh-client openssh-server slurmctld slurmd \
 	slurm-client munge
 WINDOWS_PACKAGES = $(TEST_PACKAGES) gcc-mingw-w64-x86-64 libz-mingw-w64-dev dpkg-dev xz-utils
+CHECK_WINDOWS_PACKAGES = $(WINDOWS_PACKAGES) g++-mingw-w64-x86-64 gcc-mingw-w64-i686 clang wine64
 PACKAGE_PACKAGES = $(TEST_PACKAGES) $(DEB_PACKAGES) cmake pkg-config mandoc bash-completion zsh fish
 FUZZ_PACKAGES = $(TEST_PACKAGES) clang libclang-rt-dev
 LINT_PACKAGES = $(TEST_PACKAGES) clang clang-format clang-tidy cppcheck
@@ -497,9 +499,10 @@ windows:
 		CC=$(MINGW)gcc BUILD=$(WINDOWS) CPPFLAGS="$(WINDOWS_CPPFLAGS)" LDFLAGS="$(WINDOWS_LDFLAGS)"
 
 check-windows: windows
-	@CC="$(CC)" tools/require.sh wine64
+	@CC="$(CC)" tools/require.sh $(CHECK_WINDOWS_PACKAGES)
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	BUILD=$(BUILD) tests/check_windows.sh
+	BUILD=$(BUILD) tests/check_windows_library.sh
 
 check-cluster:
 	@CC="$(CC)" tools/require.sh $(CLUSTER_PACKAGES)

@@ -142,7 +142,7 @@ static void test_an_embedding_has_no_classes(void **state) {
     config.num_classes = 0, config.output = VIT_OUTPUT_EMBEDDING;
     vit_model open;
     model_file model = model_make_open(&config, 1, &open);
-    assert_true(file >= 0 && write(file, model.data, model.size) == (ssize_t)model.size);
+    assert_true(file >= 0 && write(file, model.data, (unsigned)model.size) == (int)model.size);
     close(file);
     assert_int_equal(vit_classifier_open(&c, path, 1), VIT_ERROR_CLASSES);
     assert_int_equal(heap_live, 0);

@@ -39,6 +39,8 @@ is_there() {
     picolibc-riscv64-unknown-elf) [ -e /usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a ] ;;
     qemu-user) command -v qemu-aarch64 ;;
     gcc-mingw-w64-x86-64) command -v x86_64-w64-mingw32-gcc ;;
+    g++-mingw-w64-x86-64) command -v x86_64-w64-mingw32-g++ ;;
+    gcc-mingw-w64-i686) command -v i686-w64-mingw32-gcc ;;
     libz-mingw-w64-dev) [ -e /usr/x86_64-w64-mingw32/include/zlib.h ] ;;
     xz-utils) command -v xz ;;
     wine64) command -v wine64 || [ -x /usr/lib/wine/wine64 ] ;;
