@@ -85,23 +85,26 @@ for standard in c++11 c++14 c++17 c++20; do
 done
 check mixed "used from C, implemented in C++" "$CC" "-std=c99 $POSIX" "$CXX" "-std=c++11 -x c++"
 
+# Every set of what needs a system in C99; alone and all together also as C++ and static.
 for malloc in "" -DVIT_NO_MALLOC; do
     for stdio in "" -DVIT_NO_STDIO; do
         for threads in "" -DVIT_NO_THREADS; do
             for map in "" -DVIT_NO_MMAP; do
                 flags="$malloc $stdio $threads $map"
                 check source "C99 $flags" "$IMPLEMENTATION" $CC -std=c99 $POSIX $flags
-                check source "C99 $flags -DVIT_STATIC" "$IMPLEMENTATION" $CC -std=c99 $POSIX $flags \
-                    -DVIT_STATIC
-                check source "C++11 $flags" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $flags
             done
         done
     done
 done
+for flags in "" -DVIT_NO_MALLOC -DVIT_NO_STDIO -DVIT_NO_THREADS -DVIT_NO_MMAP \
+    "-DVIT_NO_MALLOC -DVIT_NO_STDIO -DVIT_NO_THREADS -DVIT_NO_MMAP"; do
+    check source "C99 $flags -DVIT_STATIC" "$IMPLEMENTATION" $CC -std=c99 $POSIX $flags -DVIT_STATIC
+    check source "C++11 $flags" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $flags
+done
 
 # What a firmware leaves out, alone and together, with string.h before and behind it or without.
-for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL -DVIT_NO_MERGE \
-    -DVIT_FREESTANDING "-DVIT_FREESTANDING -DVIT_NO_SIMD" \
+for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH \
+    -DVIT_NO_PARALLEL -DVIT_NO_MERGE -DVIT_FREESTANDING "-DVIT_FREESTANDING -DVIT_NO_SIMD" \
     "-DVIT_FREESTANDING -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL -DVIT_NO_MERGE"; do
     check source "C99 $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
     check source "C99 $parts, string.h" "#include <string.h>\n$IMPLEMENTATION" $CC -std=c99 $POSIX $parts

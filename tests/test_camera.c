@@ -32,17 +32,17 @@ static void yuv_to_rgb(const unsigned char yuv[3], int is_full, unsigned char rg
     rgb[2] = nearest(blue);
 }
 
-/* The pixel of a frame as RGB, the 5 and 6 bits spread over 8 by multiplication. */
+/* The pixel of a frame as RGB. */
 static void frame_pixel(const frame *f, int x, int y, unsigned char rgb[3]) {
     const unsigned char *row = f->bytes + (size_t)y * f->row_size, *p = row + 2 * x;
-    const unsigned char yuv[3] = {p[0], row[x / 2 * 4 + 1], row[x / 2 * 4 + 3]};
-    int high_first = f->format == CAMERA_RGB565_HIGH_FIRST;
-    unsigned value = p[!high_first] * 256u + p[high_first];
-    if (is_yuv(f->format)) {
-        yuv_to_rgb(yuv, f->format == CAMERA_YUYV_FULL, rgb);
-    } else if (f->format == CAMERA_GREY) {
+    if (f->format == CAMERA_GREY) {
         rgb[0] = rgb[1] = rgb[2] = row[x];
+    } else if (is_yuv(f->format)) {
+        const unsigned char yuv[3] = {p[0], row[x / 2 * 4 + 1], row[x / 2 * 4 + 3]};
+        yuv_to_rgb(yuv, f->format == CAMERA_YUYV_FULL, rgb);
     } else {
+        int high_first = f->format == CAMERA_RGB565_HIGH_FIRST;
+        unsigned value = p[!high_first] * 256u + p[high_first];
         rgb[0] = nearest((float)(value / 2048) * 255 / 31);
         rgb[1] = nearest((float)(value / 32 % 64) * 255 / 63);
         rgb[2] = nearest((float)(value % 32) * 255 / 31);
@@ -52,7 +52,7 @@ static void frame_pixel(const frame *f, int x, int y, unsigned char rgb[3]) {
 static frame frame_make(camera_format format, int width, int height, uint32_t seed) {
     frame f = {format, width, height, 0, NULL, NULL};
     f.row_size = (size_t)width * (format == CAMERA_GREY ? 1 : 2);
-    f.bytes = (unsigned char *)allocate(f.row_size * (size_t)height + 2); /* frame_pixel reads on */
+    f.bytes = (unsigned char *)allocate(f.row_size * (size_t)height);
     f.rgb = (unsigned char *)allocate((size_t)width * (size_t)height * 3);
     random_bytes(&seed, f.bytes, f.row_size * (size_t)height);
     for (int y = 0; y < height; y++)
