@@ -1099,7 +1099,7 @@ static void test_a_folder_of_arrays_is_a_checkpoint(void **state) {
 }
 
 static size_t append_number(unsigned char *bytes, size_t size, uint64_t value, int count) {
-    for (int i = 0; i < count; i++) bytes[size++] = (unsigned char)(value >> 8 * i);
+    for (int i = 0; i < count; i++, value >>= 8) bytes[size++] = (unsigned char)value;
     return size;
 }
 
