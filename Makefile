@@ -176,10 +176,11 @@ $(BUILD)/test_containers: tests/test_containers.c tests/reader_end.h $(READERS) 
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(READERS) -lcjson -lz -lcmocka -lm
 
+# these run the programs, and take no time with kernels of their own
 $(addprefix $(BUILD)/test_,programs convert classify hostile teach): $(BUILD)/test_%: tests/test_%.c tests/test_run.h \
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
-	$(COMPILE) -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
+	$(COMPILE) -DVIT_NO_SIMD -DBUILD='"$(BUILD)"' -Itests -o $@ $< -lcjson -lcmocka -lm -pthread
 
 # see tests/fuzz/fuzz.h
 FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz_%,$(filter-out %/make_seeds.c,$(wildcard tests/fuzz/*.c)))
