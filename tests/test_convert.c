@@ -889,10 +889,8 @@ static void test_labels_that_are_wrong_are_named(void **state) {
 
 static void test_labels_are_read_from_each_kind_of_file(void **state) {
     static const char *const files[] = {
-        "\xEF\xBB\xBF"
-        "a\r\nb\r\nc\r\n\r\n",
-        "[[\"n1\", \"a\"], \"b\", \"c\"]", "{\"2\": \"c\", \"0\": \"a\", \"1\": \"b\"}",
-        "{\"id2label\": [\"a\", \"b\", \"c\"]}",
+        "\357\273\277a\r\nb\r\nc\r\n\r\n", "[[\"n1\", \"a\"], \"b\", \"c\"]",
+        "{\"2\": \"c\", \"0\": \"a\", \"1\": \"b\"}", "{\"id2label\": [\"a\", \"b\", \"c\"]}",
         "{\"pretrained_cfg\": {\"labels\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}}}"};
     static const char *const want[] = {"a", "b", "c"};
     vit_model model;
