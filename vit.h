@@ -3450,7 +3450,7 @@ typedef struct vit__pass {
     float *sizes;      /* [images][R16]: tokens that each stands for */
     float *log_sizes;  /* [images][R16]: logarithms of that, by the scale of the scores */
     float *token_bias; /* these; NULL: nothing is merged yet */
-    vit__table moved;  /* [T / 2][D], on their way */
+    float *moved;      /* [T / 2][D], on their way */
 } vit__pass;
 
 /* Distance between rows that a tile reads together: multiples of 2 KB would all map to a few sets of
@@ -4367,7 +4367,8 @@ static void vit__add_columns(float *out, const float *in, size_t count) {
 static void vit__sum_panels(const vit__pass *pass, vit__part part, float *sums) {
     const vit__operand operand = vit__attention_operand(pass);
     const size_t width = pass->head_width;
-    float square[VIT__PANEL * VIT__PANEL];
+    enum { INPUTS = 4 }; /* of integers, which share a word */
+    float some[INPUTS * VIT__PANEL];
     memset(sums, 0, width * VIT__PANEL * sizeof(float));
     for (size_t head = 0; head < (size_t)pass->heads; head++) {
         size_t at = (part.image * (size_t)pass->heads + head) * pass->padded_tokens;
@@ -4387,9 +4388,9 @@ static void vit__sum_panels(const vit__pass *pass, vit__part part, float *sums) 
                          pass->key_scales + first,
                          NULL,
                          NULL};
-        for (size_t k = 0; k < width; k += VIT__PANEL) {
-            pass->kernels->unpack(&m, 0, 1, k, VIT__PANEL, square);
-            vit__add_columns(sums + k * VIT__PANEL, square, VIT__PANEL);
+        for (size_t k = 0; k < width; k += INPUTS) {
+            pass->kernels->unpack(&m, 0, 1, k, INPUTS, some);
+            vit__add_columns(sums + k * VIT__PANEL, some, INPUTS);
         }
     }
 }
@@ -4423,21 +4424,15 @@ static void vit__metric_task(void *arg, int index, int worker) {
     vit__part part = vit__part_of(index, 1, pass->tokens, VIT__PANEL);
     size_t first = part.image * (size_t)pass->tokens + (size_t)part.first;
     float *rows = pass->queries.data + first * stride, *sums = vit__worker_rows(pass, worker);
-    float inverse[VIT__PANEL], square[VIT__PANEL * VIT__PANEL];
+    float inverse[VIT__PANEL];
     if (pass->heads_at_once == pass->heads) vit__sum_panels(pass, part, sums);
     else {
         vit__sum_rows(pass, part.count, rows);
         pass->kernels->transpose(rows, stride, part.count, width, sums);
     }
     vit__inverse_lengths(sums, width, inverse);
-    for (size_t k = 0; k < width; k += VIT__PANEL) {
-        pass->kernels->transpose(sums + k * VIT__PANEL, VIT__PANEL, VIT__PANEL, VIT__PANEL, square);
-        for (size_t n = 0; n < (size_t)part.count; n++) {
-            float *row = square + n * VIT__PANEL;
-            for (size_t i = 0; i < VIT__PANEL; i++) row[i] *= inverse[n];
-            memcpy(rows + n * stride + k, row, VIT__PANEL * sizeof(float));
-        }
-    }
+    for (size_t n = 0; n < (size_t)part.count; n++, rows += stride)
+        for (size_t k = 0; k < width; k++) rows[k] = sums[k * VIT__PANEL + n] * inverse[n];
 }
 
 /* The tokens are taken alternately: every first may merge with any second of them. */
@@ -4589,7 +4584,7 @@ static void vit__move_columns(const vit__pass *pass, size_t image, const float *
     const size_t firsts = (size_t)vit__firsts(pass), seconds = (size_t)vit__seconds(pass);
     const int32_t *partners = pass->row_zeros + image * (size_t)pass->tokens;
     const float *shares = pass->row_scales + image * (size_t)pass->tokens;
-    float *moved = pass->moved.data + first;
+    float *moved = pass->moved + first;
     for (size_t i = prefix / 2; i < seconds; i++)
         memcpy(moved + i * stride, in + (2 * i + 1) * stride, size);
     for (size_t i = 0; i < firsts; i++) {
@@ -4629,15 +4624,16 @@ static void vit__move_task(void *arg, int index, int worker) {
 }
 
 /* Keys of every head again, as rows in the queries' buffer, where only one head's are there. */
-static void vit__project_keys_again(const vit__pass *pass, int block) {
+static void vit__project_keys_again(vit__pass *pass, int block) {
     const size_t rows = (size_t)vit__rows_in_use(pass);
-    vit__pass all = *pass;
-    all.heads_at_once = all.heads, all.first_head = 0;
+    const int heads_at_once = pass->heads_at_once, first_head = pass->first_head;
     if (vit__block_operand(pass) == VIT__OPERAND_INT8) {
         memcpy(pass->row_scales, pass->values, rows * sizeof(float));
         memcpy(pass->row_zeros, pass->values + rows, rows * sizeof(int32_t));
     }
-    vit__project_heads(&all, VIT__K, block, pass->tokens);
+    pass->heads_at_once = pass->heads, pass->first_head = 0;
+    vit__project_heads(pass, VIT__K, block, pass->tokens);
+    pass->heads_at_once = heads_at_once, pass->first_head = first_head;
 }
 
 /* Which tokens of a block merge, and x without those that do. */
@@ -4968,8 +4964,7 @@ static size_t vit__carve_images(vit__pass *pass) {
     pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
     size_t used = vit__larger(vit__larger(arena.used, mlp.used), head.used);
     if (!VIT__MERGES || pass->options->merge == 0) return used;
-    pass->moved.data = (float *)vit__take(&moved, pass->tokens / 2 + 1, pass->dim);
-    pass->moved.stride = pass->dim;
+    pass->moved = (float *)vit__take(&moved, pass->tokens / 2 + 1, pass->dim);
     size_t sizes = (size_t)images * vit__sizes_bytes(pass);
     if (pass->tokens < pass->first_tokens) used = vit__add(used, sizes);
     return vit__larger(used, vit__add(moved.used, sizes));

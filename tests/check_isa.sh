@@ -1,24 +1,41 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # The tests with every instruction set that there are kernels for, emulated where the machine lacks
 # it. Prints a line for each run, and what was skipped; exit status 1 where one fails. Run it by
-# make check-isa, which installs the emulators and passes FLAGS.
+# make check-isa, which installs the emulators and passes FLAGS. As many steps run at a time as there are
+# processors.
 CC=${CC:-cc}
 BUILD=${BUILD:-build}/isa
 FLAGS="$FLAGS -O2 -g -I. -Itests"
-failures=0
 
 # step NAME COMMAND...: whether the command succeeds, and the tests that it skipped
 step() {
-    name=$1
+    local name=$1 log=$BUILD/log.$BASHPID
     shift
-    if "$@" >"$BUILD/log" 2>&1; then
+    if "$@" >"$log" 2>&1; then
         echo "ok      $name"
-        grep 'SKIPPED \] test_' "$BUILD/log" | sort -u
+        grep 'SKIPPED \] test_' "$log" | sort -u
     else
         echo "FAILED  $name: $*"
-        sed 's/^/        /' "$BUILD/log"
-        failures=$((failures + 1))
+        sed 's/^/        /' "$log"
+        echo "$name" >>"$BUILD/failures"
     fi
+}
+
+# beside COMMAND...: runs it in the background, its lines together
+beside() {
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    { "$@" >"$BUILD/lines.$BASHPID"; cat "$BUILD/lines.$BASHPID"; } &
+}
+
+# program TARGET PROGRAM COMPILER-AND-FLAGS -- LIBRARIES...
+program() {
+    local target=$1 program=$2 compiler=$3
+    shift 4
+    step "$target, $program compiles" $compiler $FLAGS -c -o "$BUILD/$target/$program.o" \
+        "tests/$program.c" "$@"
+    # without -O: clang would have what it links rewritten by wasm-opt, whose version may be older
+    step "$target, $program links" $compiler -o "$BUILD/$target/$program" \
+        "$BUILD/$target/$program.o" "$@"
 }
 
 # build TARGET COMPILER-AND-FLAGS... -- LIBRARIES...
@@ -35,12 +52,9 @@ build() {
     mkdir -p "$BUILD/$target"
     for program in list_isas test_kernels test_layers test_model test_token0 test_file \
         test_preprocess; do
-        step "$target, $program compiles" $compiler $FLAGS -c -o "$BUILD/$target/$program.o" \
-            tests/$program.c "$@"
-        # without -O: clang would have what it links rewritten by wasm-opt, whose version may be older
-        step "$target, $program links" $compiler -o "$BUILD/$target/$program" \
-            "$BUILD/$target/$program.o" "$@"
+        beside program "$target" $program "$compiler" -- "$@"
     done
+    wait
 }
 
 # run TARGET NAME "ISAS" "NEW" RUNNER...: ISAS, the best first, have to be there and no other. The tests of
@@ -55,13 +69,14 @@ run() {
     found=$("$@" "$folder/list_isas" 2>/dev/null | xargs)
     step "$on has $isas" test "$found" = "$isas"
     for test in kernels file preprocess; do
-        step "$on, test_$test" "$@" "$folder/test_$test"
+        beside step "$on, test_$test" "$@" "$folder/test_$test"
     done
     for isa in $new; do
         for test in layers model token0; do
-            step "$on, $isa, test_$test" env VIT_ISA=$isa "$@" "$folder/test_$test"
+            beside step "$on, $isa, test_$test" env VIT_ISA=$isa "$@" "$folder/test_$test"
         done
     done
+    wait
 }
 
 # emulated FILE: it has no AVX instruction of its own
@@ -69,6 +84,7 @@ emulated() {
     ! objdump -d "$1" | grep '%[yz]mm'
 }
 
+rm -rf "$BUILD"
 mkdir -p "$BUILD"
 
 if [ "$(uname -m)" = x86_64 ]; then
@@ -111,5 +127,5 @@ else
     echo "SKIPPED relaxed simd128: node $(node --version) does not run it"
 fi
 
-[ $failures = 0 ] || { echo "$failures failed"; exit 1; }
+[ ! -e "$BUILD/failures" ] || { echo "$(wc -l <"$BUILD/failures") failed"; exit 1; }
 echo "all instruction sets passed"
