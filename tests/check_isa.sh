@@ -93,8 +93,8 @@ if [ "$(uname -m)" = x86_64 ]; then
     run x86-64 "qemu-x86_64 max" "avx2 sse4.1 portable" "" qemu-x86_64 -cpu max
     run x86-64 "qemu-x86_64 Nehalem" "sse4.1 portable" "" qemu-x86_64 -cpu Nehalem
     run x86-64 "qemu-x86_64 Conroe" portable "" qemu-x86_64 -cpu Conroe
-    # -O1: at -O2 gcc takes minutes for each
-    build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -O1 -lcmocka -lm -pthread
+    # at -O2 gcc takes minutes for each
+    build simde $CC -DVIT__EMULATED -Wno-psabi -Itests/emulated/simde -- -O1 -g0 -lcmocka -lm -pthread
     step "simde has no AVX instruction" emulated "$BUILD/simde/test_kernels"
     run simde "simde" "avx512-bf16 avx512-vnni avx512 avx2-vnni avx2 sse4.1 portable" \
         "avx512-bf16 avx512-vnni avx512 avx2-vnni avx2 sse4.1"
