@@ -44,21 +44,21 @@ class Library:
     """bench-pixels.so with a model, which does one photo at a time into self.pixels."""
 
     def __init__(self, path, model):
-        self.library = ctypes.CDLL(path)
-        self.library.bench_isa.restype = ctypes.c_char_p
+        self.functions = ctypes.CDLL(path)
+        self.functions.bench_isa.restype = ctypes.c_char_p
         self.pixels = np.zeros((3, SIDE, SIDE), np.float32)
-        if self.library.bench_open(model.encode()) != 0:
+        if self.functions.bench_open(model.encode()) != 0:
             sys.exit(f"{model}: cannot be opened")
 
     def isas(self):
         """(number, name) of each instruction set that is here."""
-        names = ((isa, self.library.bench_isa(isa)) for isa in range(1, 64))
+        names = ((isa, self.functions.bench_isa(isa)) for isa in range(1, 64))
         return [(isa, name.decode()) for isa, name in names if name is not None]
 
     def preprocess(self, photo, resize, side, name, isa):
         """photo: an array [height][width][3]."""
         height, width, _ = photo.shape
-        status = self.library.bench_preprocess(
+        status = self.functions.bench_preprocess(
             ctypes.c_void_p(photo.ctypes.data), width, height, resize, side,
             list(FILTERS).index(name), isa, ctypes.c_void_p(self.pixels.ctypes.data))
         if status != 0:
@@ -101,10 +101,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=25)
     parser.add_argument("--isa", action="append", help="only this one; may be repeated")
-    parser.add_argument("library")
+    parser.add_argument("functions")
     parser.add_argument("model")
     arguments = parser.parse_args()
-    library = Library(arguments.library, arguments.model)
+    library = Library(arguments.functions, arguments.model)
     wrong = 0
     print(f"{'photo':12}{'resize':14}{'filter':10}{'by':14}{'Pillow ms':>10}{'vit.h ms':>10}"
           "   times as fast")

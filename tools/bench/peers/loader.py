@@ -1,9 +1,9 @@
 """The peer of `vit-classify -j 2`: PyTorch's DataLoader, whose workers decode by Pillow and preprocess by
 torchvision, before ONNX Runtime with DeiT-Tiny in int8.
 
-    loader.py [--threads N] [--batch N] [--workers N] LIBRARY CHECKPOINT FOLDER PHOTOS
+    loader.py [--threads N] [--batch N] [--workers N] ENGINE CHECKPOINT FOLDER PHOTOS
 
-LIBRARY is ort.so, the contestant ONNX Runtime as a library; FOLDER keeps the ONNX files, which are made
+ENGINE is ort.so, the contestant ONNX Runtime as a library; FOLDER keeps the ONNX files, which are made
 of CHECKPOINT where they are not there; PHOTOS is a folder, whose number of files is a multiple of the
 batch. Prints seconds, the processor's seconds, then for each photo, in the order of the names, the best
 class. The seconds are those from the start of the workers to the last class: not Python's imports, nor
@@ -64,21 +64,21 @@ class Contest(ctypes.Structure):
 class Runtime:
     """ONNX Runtime with a model; pixels and logits are NumPy's view of its input and output."""
 
-    def __init__(self, library, model, threads, batch):
+    def __init__(self, engine, model, threads, batch):
         def pointer(array):
             return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
 
         self.pixels = np.zeros((batch, 3, SIDE, SIDE), np.float32)
         self.logits = np.zeros((batch, CLASSES), np.float32)
-        self.library = ctypes.CDLL(str(library.resolve()))
+        self.engine = ctypes.CDLL(str(engine.resolve()))
         self.contest = Contest(str(model).encode(), 3, SIDE, CLASSES, threads, batch,
                                pointer(self.pixels), pointer(self.logits))
-        self.library.contestant_open(ctypes.byref(self.contest))
+        self.engine.contestant_open(ctypes.byref(self.contest))
 
     def run(self, pixels):
         """The best class of each picture."""
         self.pixels[:] = pixels
-        self.library.contestant_run(ctypes.byref(self.contest))
+        self.engine.contestant_run(ctypes.byref(self.contest))
         return self.logits.argmax(axis=1).tolist()
 
 
@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name, default in (("threads", 1), ("batch", 1), ("workers", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    for name in ("library", "checkpoint", "folder", "photos"):
+    for name in ("engine", "checkpoint", "folder", "photos"):
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # PyTorch computes nothing here
@@ -120,7 +120,7 @@ def main():
     if len(data) % arguments.batch != 0:
         parser.error("the photos are not a multiple of the batch")
     model = onnx_file(arguments.checkpoint, arguments.folder, arguments.batch)
-    runtime = Runtime(arguments.library, model, arguments.threads, arguments.batch)
+    runtime = Runtime(arguments.engine, model, arguments.threads, arguments.batch)
     loader = DataLoader(data, arguments.batch, num_workers=arguments.workers)
     seconds, cpu, classes = classify(runtime, loader)
     print(f"{seconds:.3f}", f"{cpu:.3f}", *classes, sep="\n")
