@@ -528,5 +528,4 @@ clean:
 .PHONY: all always demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web \
 	check-web check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-pixels \
 	bench-accuracy bench-peers bench-web check-long coverage check-threads check-memory lint fuzz fuzz-smoke \
-	install uninstall windows \
-	check-windows check-cluster deb check-package help clean
+	install uninstall windows check-windows check-cluster deb check-package help clean

@@ -83,19 +83,19 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 20,900 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   More can be left out. The library takes 20,800 bytes on a Cortex-M4 at -Os (open, verify, forward,
    softmax, top_k). Each macro saves the bytes beside it; all six together leave 12,200:
 
-       VIT_ONLY_PLAIN   2720   what ViT and DeiT do without: models with other norms or activations than
+       VIT_ONLY_PLAIN   2890   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
                                img_size
-       VIT_ONLY_INT8    1780   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    1850   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
-       VIT_NO_TANH       280   models with VIT_ACT_GELU_TANH or pre_logits are refused too
-       VIT_NO_LABELS     280   models are as if they had no labels
-       VIT_NO_PARALLEL   390   options.parallel_for is not called
-       VIT_NO_MERGE     3110   options.merge, which is refused
+       VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
+       VIT_NO_LABELS     270   models are as if they had no labels
+       VIT_NO_PARALLEL   440   options.parallel_for is not called
+       VIT_NO_MERGE     3060   options.merge, which is refused
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
