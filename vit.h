@@ -20,18 +20,20 @@
 
    SECTIONS (search for the number in brackets)
 
-       [1]  this comment: configuration, memory, firmware, threads, determinism, numerics, untrusted
-            files, what token 0 is, the .vit format
+       [1]  this comment: configuration, memory, firmware, threads, determinism, numerics, Windows,
+            untrusted files, merged tokens, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
        [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
             steps that threads share
        [5]  the file: tables of the header's fields and of the tensors' roles; every number checked
-       [6]  preprocessing: resize as Pillow does it, crop, normalise
+       [6]  preprocessing: resize as Pillow does it, crop, normalise; with vectors a block of rows at a
+            time
        [7]  kernels: the contract of what each instruction set has its own of, in plain C, and which
             of them this machine runs
        [8]  products: rows times the panels of a matrix, for each type of operand
-       [9]  layers: patch embedding, positions for other sizes, norms, attention, MLP, pooling, head
+       [9]  layers: patch embedding, positions for other sizes, norms, attention, merging of tokens,
+            MLP, pooling, head
        [10] forward: sizes and workspace of a pass, blocks one after the other, batches; attention
             rollout
        [11] results: softmax, scores, top-k, the answer
@@ -4352,9 +4354,9 @@ static void vit__attention_branch(vit__pass *pass, int block) {
 #ifndef VIT_NO_MERGE
 
 /* Token merging, ToMe: Bolya et al. 2023, arXiv:2210.09461. Between attention and MLP, when the buffers of
-   attention are free but for the keys.
+   attention are free but for the keys. */
 
-   out [count][16] += in, all of a row read before any of it is written. */
+/* out [count][16] += in, all of a row read before any of it is written. */
 static void vit__add_columns(float *out, const float *in, size_t count) {
     for (; count > 0; count--, out += VIT__PANEL, in += VIT__PANEL) {
         float sums[VIT__PANEL];
