@@ -455,7 +455,7 @@ lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	sed -n '/^```c$$/,/^```$$/p' README.md | sed '1d;$$d' | diff - examples/minimal.c
 	CC=clang CXX=clang++ tests/check_include.sh
-	$(MAKE) CC=clang BUILD=$(BUILD)/clang all $(TESTS:$(BUILD)/%=$(BUILD)/clang/%)
+	$(MAKE) CC=clang CFLAGS=-O0 BUILD=$(BUILD)/clang all $(TESTS:$(BUILD)/%=$(BUILD)/clang/%)
 	cppcheck --std=c99 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem --include=/usr/include/cjson/cJSON.h --error-exitcode=1 \
 		--quiet -DVIT_IMPLEMENTATION -D__GNUC__ -U__FAST_MATH__ -I. -Itests -i examples/firmware \
