@@ -1,22 +1,16 @@
 #!/bin/bash
 # The programs for Windows, run by wine: they do what those of this machine do. BUILD, where both are.
 set -eu
-export LC_ALL=C.UTF-8 # the names of files, to wine
 
 windows=$PWD/$BUILD/windows
 here=$PWD/$BUILD
 work=$(mktemp -d)
-export WINEPREFIX=$work/wine WINEDEBUG=-all
-wine=$(command -v wine64 || echo /usr/lib/wine/wine64)
+. tests/wine.sh
 model=$PWD/examples/models/fashion-mnist.vit
 boot=$PWD/examples/images/9-ankle-boot-1.jpg
 failures=0
 
-stop_wine() {
-    "$(command -v wineserver64 || echo /usr/lib/wine/wineserver64)" -k -w || true
-    rm -rf "$work"
-}
-trap stop_wine EXIT
+trap 'stop_wine; rm -rf "$work"' EXIT
 
 failed() {
     echo "FAILED: $*" >&2

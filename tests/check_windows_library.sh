@@ -3,19 +3,13 @@
 # wine, with threads and mapped files. Prints a line for each check; exit status 1 where one fails. Run it
 # by make check-windows, which installs compilers and passes FLAGS.
 set -u
-export LC_ALL=C.UTF-8
 BUILD=${BUILD:-build}/windows-library
 work=$PWD/$BUILD
-export WINEPREFIX=$work/wine WINEDEBUG=-all
-wine=$(command -v wine64 || echo /usr/lib/wine/wine64)
+. tests/wine.sh
 WARNINGS="-Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-align
     -Wcast-qual -Wdouble-promotion -Werror"
 failures=0
 
-stop_wine() {
-    "$(command -v wineserver64 || echo /usr/lib/wine/wineserver64)" -k -w || true
-    rm -rf "$WINEPREFIX"
-}
 trap stop_wine EXIT
 
 # step NAME COMMAND...: whether the command succeeds, and the tests that it skipped
