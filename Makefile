@@ -313,7 +313,7 @@ check-sanitize:
 COVERAGE = $(BUILD)-coverage
 COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
-PORTABLE_TESTS = file load layers model token0 kernels attention preprocess classifier size faults
+PORTABLE_TESTS = file load layers model token0 kernels attention merge preprocess classifier size faults
 COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)
 COVERED_PORTABLE = $(PORTABLE_TESTS:%=$(COVERAGE)/portable/test_%)
 coverage:

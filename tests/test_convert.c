@@ -883,6 +883,12 @@ static void test_labels_that_are_wrong_are_named(void **state) {
     assert_refused("--heads 2 --labels $T/labels", "timm.safetensors", "line 2: a NUL");
     assert_refused("--heads 2 --labels cifar-10", "timm.safetensors",
                    "it has 10 classes, the model 3");
+    assert_converted("--heads 2", "timm.safetensors", "timm.vit");
+    assert_printed("err", "they have numbers only (--labels FILE)");
+    write_checkpoint("ten.safetensors", TOKENS PATCHES TIMM_BLOCKS QKV_BIAS NORM
+                     "head.weight 10x16 head\nhead.bias 10 headb\n");
+    assert_converted("--heads 2", "ten.safetensors", "ten.vit");
+    assert_printed("err", "--labels cifar-10 if they are those");
     assert_refused("--heads 2 --output embedding --labels cifar-10", "timm.safetensors",
                    "an embedding has no classes");
 }

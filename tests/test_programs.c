@@ -741,6 +741,9 @@ static void test_options_of_vit_classify_that_cannot_be_are_named(void **state) 
         {"--similar $T/s.npy --heatmap $T/h x", "--similar draws no heatmaps"},
         {"--embed $T/e.npy --resume $T/r x", "--embed writes a file of its own"},
         {"--embed $T/e.npy --csv x", "--embed"},
+        {"--merge 0 x", "--merge takes a number from 1 to"},
+        {"--merge 8 --heatmap $T/h x", "merged tokens have no places to draw"},
+        {"--max-memory 0 x", "--max-memory takes a number from 1 to"},
         {"--json", "no picture is named"},
     };
     char command[256];
@@ -751,6 +754,49 @@ static void test_options_of_vit_classify_that_cannot_be_are_named(void **state) 
         assert_printed("err", cases[i][1]);
     }
     assert_int_equal(run("vit-classify -m " MODEL " --isa portable -j 2 --table " SAMPLE), 0);
+    assert_printed("out", "Ankle boot");
+}
+
+static void test_inputs_that_do_not_fit_are_named(void **state) {
+    static const char head[] = "P5 1200 1200 255\n";
+    static char picture[sizeof(head) - 1 + 1200 * 1200];
+    static const char *const cases[][2] = {
+        {"--max-memory 1 $T/large.pgm", "takes more memory to decode than --max-memory says"},
+        {"--max-input 1 - <$T/large.pgm", "more bytes on standard input than --max-input says"},
+        {"--pixels $T/large.pgm", "not the size of the model's input in float32"},
+        {"--pixels $T/nothing.f32", "No such file"},
+    };
+    (void)state;
+    memcpy(picture, head, sizeof(head) - 1);
+    write_file(in_folder("large.pgm"), picture, sizeof(picture));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char command[256];
+        snprintf(command, sizeof(command), "vit-classify -m " MODEL " %s", cases[i][0]);
+        assert_int_equal(run(command), 1);
+        assert_printed("err", cases[i][1]);
+    }
+}
+
+/* The logits that vit-classify prints with these options. */
+static void print_logits(const char *options, float logits[10]) {
+    char command[256];
+    snprintf(command, sizeof(command), "vit-classify -m " MODEL " %s --logits --json " SAMPLE,
+             options);
+    assert_int_equal(run(command), 0);
+    cJSON *line = json_line(0), *numbers = cJSON_GetObjectItem(line, "logits");
+    assert_int_equal(cJSON_GetArraySize(numbers), 10);
+    for (int i = 0; i < 10; i++) logits[i] = (float)cJSON_GetArrayItem(numbers, i)->valuedouble;
+    cJSON_Delete(line);
+}
+
+static void test_merged_tokens_change_the_logits_a_little(void **state) {
+    float plain[10], merged[10], difference = 0;
+    (void)state;
+    print_logits("--max-memory 64 --max-scans 10 --max-input 1", plain);
+    print_logits("--merge 2", merged);
+    for (int i = 0; i < 10; i++) difference = fmaxf(difference, fabsf(merged[i] - plain[i]));
+    assert_true(difference > 1e-3f && difference < 0.2f * largest_of(plain, 10));
+    assert_int_equal(run("vit-classify -m " MODEL " --merge 2 -k 1 " SAMPLE), 0);
     assert_printed("out", "Ankle boot");
 }
 
@@ -831,6 +877,8 @@ int main(void) {
         cmocka_unit_test(test_a_random_model_is_timed),
         cmocka_unit_test(test_a_model_is_timed_as_the_options_say),
         cmocka_unit_test(test_options_of_vit_classify_that_cannot_be_are_named),
+        cmocka_unit_test(test_inputs_that_do_not_fit_are_named),
+        cmocka_unit_test(test_merged_tokens_change_the_logits_a_little),
         cmocka_unit_test(test_resume_keeps_many_names),
         cmocka_unit_test(test_the_short_programs),
     };
