@@ -976,6 +976,7 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #if defined(__unix__) || defined(__APPLE__)
 #define VIT__PTHREAD
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 #elif defined(_WIN32)
 #define VIT__WINDOWS_THREADS
@@ -1134,6 +1135,9 @@ VIT__KERNEL32(void *) GetCurrentProcess(void);
 VIT__KERNEL32(int)
 GetProcessAffinityMask(void *process, vit__uintptr *of_process, vit__uintptr *of_system);
 VIT__KERNEL32(unsigned long) GetActiveProcessorCount(unsigned short group);
+union _LARGE_INTEGER;
+VIT__KERNEL32(int) QueryPerformanceCounter(union _LARGE_INTEGER *count);
+VIT__KERNEL32(int) QueryPerformanceFrequency(union _LARGE_INTEGER *a_second);
 #endif
 #if defined(VIT__WINDOWS_FILES) || defined(VIT__WINDOWS_THREADS)
 VIT__KERNEL32(int) CloseHandle(void *object);
@@ -5692,9 +5696,12 @@ struct vit_pool {
     vit_task task;
     void *arg;
     int count, next;
-    unsigned generation; /* of the work; counted up when there is new work, or at the end */
-    unsigned running;    /* indices being worked on */
-    int sleeping;        /* workers that wait for `work` */
+    unsigned generation;  /* of the work; counted up when there is new work, or at the end */
+    unsigned running;     /* indices being worked on */
+    int sleeping;         /* workers that wait for `work` */
+    uint64_t since;       /* in nanoseconds of vit__now, as the next two */
+    uint64_t waited;      /* by callers for workers, since then */
+    uint64_t alone_until; /* 0: callers do not work alone */
     void *malloc_context;
     vit__process process; /* whose threads they are: a forked child has none of them */
 #ifdef VIT__WINDOWS_THREADS
@@ -5783,6 +5790,21 @@ static vit__process vit__this_process(void) {
     return 0; /* there is no fork */
 }
 #endif
+
+/* Nanoseconds since some time; 0 where there is no such clock. */
+static uint64_t vit__now(void) {
+#ifdef VIT__WINDOWS_THREADS
+    int64_t count = 0, a_second = 0;
+    if (QueryPerformanceCounter((union _LARGE_INTEGER *)&count) &&
+        QueryPerformanceFrequency((union _LARGE_INTEGER *)&a_second) && a_second > 0)
+        return (uint64_t)((double)count / (double)a_second * 1e9);
+#elif defined(CLOCK_MONOTONIC)
+    struct timespec t;
+    if (clock_gettime(CLOCK_MONOTONIC, &t) == 0)
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+#endif
+    return 0;
+}
 
 /* Watch, without the mutex, for a while or until (*p == value) is `wanted`. The mutex is held on
    entry and on return. */
@@ -5924,11 +5946,48 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
     return pool == NULL ? 1 : pool->threads;
 }
 
+#define VIT__SHORT_WAIT 200000     /* nanoseconds; a worker may take that to wake, or for a task */
+#define VIT__JUDGED_TIME 100000000 /* nanoseconds */
+#define VIT__TIMES_ALONE 128       /* as long as was waited */
+
+/* Where other programs have the processors too, a worker loses its own for milliseconds, and the caller
+   waits for the index that it was working on: two threads are then slower than one. So where callers
+   have waited for half of what the workers can have saved, or more, they work alone for a while. */
+static void vit__pool_judge(vit_pool *pool, uint64_t wait) {
+    if (wait < VIT__SHORT_WAIT) return;
+    uint64_t threads = (uint64_t)pool->threads, now = vit__now();
+    if (now - pool->since > VIT__JUDGED_TIME) { /* what was long ago counts half */
+        pool->since += (now - pool->since) / 2;
+        pool->waited /= 2;
+    }
+    pool->waited += wait;
+    if (pool->waited > (now - pool->since) / threads * (threads - 1) / 2)
+        pool->alone_until = now + pool->waited * VIT__TIMES_ALONE;
+}
+
+/* Whether callers work alone; the end of that, and of a time without work, is a new beginning. */
+static int vit__pool_is_alone(vit_pool *pool) {
+    if (pool->alone_until == 0 && pool->sleeping == 0) return 0;
+    uint64_t now = vit__now();
+    if (now < pool->alone_until) return 1;
+    pool->alone_until = 0, pool->since = now, pool->waited = 0;
+    return 0;
+}
+
+/* Until no index is being worked on. */
+static void vit__pool_finish(vit_pool *pool) {
+    vit__pool_watch(pool, &pool->running, 0, 1);
+    if (pool->running == 0) return;
+    uint64_t begin = vit__now();
+    while (pool->running > 0) vit__wait(&pool->done, &pool->mutex);
+    vit__pool_judge(pool, vit__now() - begin);
+}
+
 VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *arg) {
     vit_pool *pool = (vit_pool *)user;
     int usable = pool != NULL && pool->process == vit__this_process();
     if (usable) vit__lock(&pool->mutex);
-    if (!usable || pool->busy) {
+    if (!usable || pool->busy || vit__pool_is_alone(pool)) {
         if (usable) vit__unlock(&pool->mutex);
         for (int index = 0; index < count; index++) task(arg, index);
         return;
@@ -5940,8 +5999,7 @@ VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *a
     pool->next = 0;
     vit__pool_announce(pool);
     vit__pool_run(pool);
-    vit__pool_watch(pool, &pool->running, 0, 1);
-    while (pool->running > 0) vit__wait(&pool->done, &pool->mutex);
+    vit__pool_finish(pool);
     pool->busy = 0;
     vit__unlock(&pool->mutex);
 }

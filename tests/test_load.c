@@ -443,6 +443,71 @@ static void test_a_pool_can_be_used_and_destroyed_in_a_forked_child(void **state
     vit_pool_destroy(pool);
 }
 
+/* Tasks of a worker that loses its processor: it has begun, and is late. */
+typedef struct slow_worker {
+    pthread_t caller;
+    int begun; /* tasks of the worker's */
+} slow_worker;
+
+static void be_slow(void *arg, int index) {
+    static const struct timespec short_wait = {0, 100000}, long_wait = {0, 5000000};
+    slow_worker *slow = (slow_worker *)arg;
+    (void)index;
+    if (!pthread_equal(pthread_self(), slow->caller)) {
+        __atomic_add_fetch(&slow->begun, 1, __ATOMIC_SEQ_CST);
+        nanosleep(&long_wait, NULL);
+        return;
+    }
+    int begun = __atomic_load_n(&slow->begun, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < 50 && __atomic_load_n(&slow->begun, __ATOMIC_SEQ_CST) == begun; i++)
+        nanosleep(&short_wait, NULL);
+}
+
+/* Tasks that the worker takes of `calls` times two. */
+static int tasks_of_the_worker(vit_pool *pool, slow_worker *slow, int calls) {
+    int begun = slow->begun;
+    for (int i = 0; i < calls; i++) vit_pool_parallel_for(pool, 2, be_slow, slow);
+    return slow->begun - begun;
+}
+
+static void test_a_caller_that_waits_for_its_worker_goes_on_alone_for_a_while(void **state) {
+    const struct timespec wait = {0, 20000000};
+    vit_pool *pool = vit_pool_create(2, NULL);
+    slow_worker slow = {pthread_self(), 0};
+    (void)state;
+    assert_non_null(pool);
+    for (int i = 0; i < 100 && pool->alone_until == 0; i++) tasks_of_the_worker(pool, &slow, 1);
+    assert_true(slow.begun > 0 && pool->alone_until > vit__now());
+    assert_int_equal(tasks_of_the_worker(pool, &slow, 3), 0);
+    int again = 0;
+    for (int i = 0; i < 1000 && again == 0; i++) {
+        nanosleep(&wait, NULL);
+        again = tasks_of_the_worker(pool, &slow, 1);
+    }
+    assert_int_equal(again, 1);
+    vit_pool_destroy(pool);
+}
+
+static void test_short_and_rare_waits_leave_the_workers_at_work(void **state) {
+    const uint64_t millisecond = 1000000;
+    vit_pool *pool = vit_pool_create(2, NULL);
+    (void)state;
+    assert_non_null(pool);
+    pool->since = vit__now() - 80 * millisecond;
+    for (int i = 0; i < 1000; i++) vit__pool_judge(pool, VIT__SHORT_WAIT - 1);
+    assert_int_equal(pool->waited, 0);
+    for (int i = 0; i < 8; i++) vit__pool_judge(pool, 2 * millisecond);
+    assert_int_equal(pool->alone_until, 0);
+    pool->since = vit__now() - 1000 * millisecond;
+    vit__pool_judge(pool, 2 * millisecond);
+    assert_int_equal(pool->waited, 10 * millisecond);
+    assert_true(vit__now() - pool->since < 600 * millisecond && pool->alone_until == 0);
+    pool->since = vit__now() - 10 * millisecond;
+    vit__pool_judge(pool, 2 * millisecond);
+    assert_true(pool->alone_until > vit__now());
+    vit_pool_destroy(pool);
+}
+
 #ifdef __linux__
 /* A file below the folder of the tests, whose path is given without the first '/'. */
 static void write_below(const char *root, const char *name, const char *text) {
@@ -527,6 +592,8 @@ int main(void) {
         cmocka_unit_test(test_creating_a_pool_survives_the_failure_of_every_call_to_pthread),
         cmocka_unit_test(test_destroying_a_pool_gives_all_memory_back),
         cmocka_unit_test(test_a_pool_can_be_used_and_destroyed_in_a_forked_child),
+        cmocka_unit_test(test_a_caller_that_waits_for_its_worker_goes_on_alone_for_a_while),
+        cmocka_unit_test(test_short_and_rare_waits_leave_the_workers_at_work),
 #ifdef __linux__
         cmocka_unit_test(test_processors_are_those_of_the_affinity_and_the_quota),
 #endif
