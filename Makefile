@@ -44,6 +44,7 @@
 # make bench-open        the cost of opening a model and of including the header; see also
 #                        build/vit-bench
 # make bench-pixels      vit_preprocess beside Pillow, with every instruction set that is here
+# make bench-busy        threads of a pool beside another program that has a processor
 # make bench-jobs        vit-classify: workers beside each other, also beside a DataLoader with ONNX
 #                        Runtime; memory for many pictures, ARGS=--few: without; with VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
@@ -436,6 +437,9 @@ bench-jobs:
 	$(BUILD)/vit-convert --dtype int8 "$$VIT_TEST_DATA/deit_tiny" $(BUILD)/jobs.vit
 	$(PYTHON) tools/bench/jobs.py $(ARGS) $(BUILD) "$$VIT_TEST_DATA"
 
+bench-busy: $(BUILD)/vit-classify
+	tools/bench/busy.sh $(BUILD) $(ARGS)
+
 bench-pixels:
 	@CC="$(CC)" tools/require.sh $(BUILD_PACKAGES) python3-pil python3-numpy
 	@$(MAKE) --no-print-directory $(BUILD)/bench-pixels.so
@@ -526,6 +530,6 @@ clean:
 	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
 
 .PHONY: all always demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web \
-	check-web check-parity check-teach check-containers check-accuracy bench-open bench-jobs bench-pixels \
-	bench-accuracy bench-peers bench-web check-long coverage check-threads check-memory lint fuzz fuzz-smoke \
+	check-web check-parity check-teach check-containers check-accuracy bench-busy bench-open bench-jobs \
+	bench-pixels bench-accuracy bench-peers bench-web check-long coverage check-threads check-memory lint fuzz fuzz-smoke \
 	install uninstall windows check-windows check-cluster deb check-package help clean

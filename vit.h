@@ -802,8 +802,10 @@ VIT_API int vit_processor_count(void);
 /* A pool of threads for options.parallel_for: set parallel_for = vit_pool_parallel_for and
    parallel_user = pool. Several callers may share a pool: while it is busy, another caller's work
    runs on that caller's own thread. In a forked child, which has none of the threads, all work
-   runs on the caller's thread and vit_pool_destroy frees the memory. Threads of POSIX or of Windows;
-   on other systems vit_pool_create returns NULL. */
+   runs on the caller's thread and vit_pool_destroy frees the memory. Where other programs keep the
+   processors busy, and waiting for the threads costs more than they save, the caller works alone for
+   about half a second before it tries them again. Threads of POSIX or of Windows; on other systems
+   vit_pool_create returns NULL. */
 typedef struct vit_pool vit_pool;
 
 /* threads, up to 1024, counts the caller's; 0: vit_processor_count(). NULL on failure: then the
