@@ -786,6 +786,9 @@ typedef struct vit_load_options {
     int no_verify; /* 1: do not compute the checksums of the weights */
     int no_map;    /* 1: read into memory from VIT_MALLOC; default: map where the system can */
     void *malloc_context; /* passed to VIT_MALLOC and VIT_FREE */
+    int threads;          /* tasks of parallel_for at a time; 0: all threads of a vit_pool, else 1 */
+    vit_parallel_for parallel_for; /* computes the checksums; NULL: the caller's thread */
+    void *parallel_user;           /* passed to parallel_for */
 } vit_load_options;
 
 /* Open the model in a file. vit_model_close releases it. On Windows path is UTF-8, and as long as the file
@@ -2136,18 +2139,22 @@ VIT_API vit_status vit_model_verify_tensor(const vit_model *model, int index) {
     return vit__verify_tensor(model, index);
 }
 
-VIT_API vit_status vit_model_verify(const vit_model *model) {
-    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
-    const unsigned char *file = model->data;
+static vit_status vit__verify_chunks(const unsigned char *file) {
     vit_status status = VIT_OK;
-    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
-        status = vit__verify_tensor(model, i);
     for (uint32_t i = 0; status == VIT_OK && i < vit__u32(file + 56); i++) {
         const unsigned char *entry = file + vit__u32(file + 60) + (size_t)i * VIT__CHUNK_SIZE;
         size_t offset = vit__u64_size(entry + 8), size = vit__u64_size(entry + 16);
         if (vit__u32(entry + 4) != vit__xxh32(file + offset, size)) status = VIT_ERROR_CHECKSUM;
     }
     return status;
+}
+
+VIT_API vit_status vit_model_verify(const vit_model *model) {
+    if (model == NULL || model->data == NULL) return VIT_ERROR_ARGUMENT;
+    vit_status status = VIT_OK;
+    for (int i = 0; status == VIT_OK && i < vit__tensor_count(&model->config); i++)
+        status = vit__verify_tensor(model, i);
+    return status == VIT_OK ? vit__verify_chunks(model->data) : status;
 }
 
 VIT_API const vit_config *vit_model_config(const vit_model *model) {
@@ -5550,9 +5557,41 @@ static vit_status vit__fetch_file(const char *path, const vit_load_options *opti
     return status;
 }
 
+#ifdef VIT__COUNT_UP
+typedef struct vit__verification {
+    const vit_model *model;
+    int wrong; /* tensors */
+} vit__verification;
+
+static void vit__verify_task(void *arg, int index, int worker) {
+    vit__verification *v = (vit__verification *)arg;
+    (void)worker;
+    if (vit__verify_tensor(v->model, index) != VIT_OK) (void)VIT__COUNT_UP(&v->wrong);
+}
+#endif
+
+/* Tensors by several workers; where some are wrong, vit_model_verify says what the first one has. */
+static vit_status vit__verify_loaded(const vit_model *model, const vit_load_options *options) {
+#ifdef VIT__COUNT_UP
+    if (options->parallel_for != NULL) {
+        vit__verification v = {model, 0};
+        vit_options shared;
+        memset(&shared, 0, sizeof(shared));
+        shared.threads = options->threads;
+        shared.parallel_for = options->parallel_for;
+        shared.parallel_user = options->parallel_user;
+        vit__parallel(&shared, vit__tensor_count(&model->config), vit__verify_task, &v);
+        if (v.wrong == 0) return vit__verify_chunks(model->data);
+    }
+#else
+    (void)options;
+#endif
+    return vit_model_verify(model);
+}
+
 VIT_API vit_status vit_model_load(vit_model *model, const char *path,
                                   const vit_load_options *options) {
-    static const vit_load_options defaults = {0, 0, NULL};
+    static const vit_load_options defaults = {0, 0, NULL, 0, NULL, NULL};
     void *memory = NULL;
     unsigned char *data = NULL;
     size_t size = 0;
@@ -5571,7 +5610,7 @@ VIT_API vit_status vit_model_load(vit_model *model, const char *path,
 #endif
     if (!mapped) status = vit__fetch_file(path, options, &memory, &data, &size, &mapped);
     if (status == VIT_OK) status = vit_model_open(model, data, size);
-    if (status == VIT_OK && !options->no_verify) status = vit_model_verify(model);
+    if (status == VIT_OK && !options->no_verify) status = vit__verify_loaded(model, options);
     model->memory = memory;
     model->mapped = mapped;
     model->malloc_context = options->malloc_context;
@@ -6076,13 +6115,15 @@ VIT_API vit_status vit_classifier_open(vit_classifier *classifier, const char *p
     if (classifier == NULL) return VIT_ERROR_ARGUMENT;
     memset(classifier, 0, sizeof(*classifier));
     if (threads < 0 || threads > VIT__MAX_THREADS) return VIT_ERROR_ARGUMENT;
-    vit_status status = vit_model_load(&classifier->model, path, NULL);
-    if (status != VIT_OK) return status;
+    vit__classifier_start(classifier, threads);
+    const vit_load_options load = {
+        0, 0, NULL, 0, classifier->options.parallel_for, classifier->options.parallel_user};
+    vit_status status = vit_model_load(&classifier->model, path, &load);
     const vit_config *c = vit_model_config(&classifier->model);
     size_t classes = (size_t)c->num_classes;
-    if (classes == 0 || c->output == VIT_OUTPUT_EMBEDDING) status = VIT_ERROR_CLASSES;
+    if (status == VIT_OK && (classes == 0 || c->output == VIT_OUTPUT_EMBEDDING))
+        status = VIT_ERROR_CLASSES;
     if (status == VIT_OK) {
-        vit__classifier_start(classifier, threads);
         size_t at_once = (size_t)classifier->at_once,
                pixels = vit_pixels_count(&classifier->model, NULL);
         classifier->pixels = (float *)vit__allocate(vit__mul(at_once, pixels), sizeof(float));

@@ -48,7 +48,8 @@ static vit_status infer(run *r, const vit_model *model, long turn, float *pixels
 
 /* As many inferences as one open model makes. */
 static void use_model(run *r, long first, long count) {
-    const vit_load_options how = {first / EACH_MODEL % 2 != 0, first / EACH_MODEL % 3 == 0, NULL};
+    const vit_load_options how = {.no_verify = first / EACH_MODEL % 2 != 0,
+                                  .no_map = first / EACH_MODEL % 3 == 0};
     vit_model model;
     if (vit_model_load(&model, r->path, &how) != VIT_OK) {
         r->failed += count;

@@ -108,8 +108,24 @@ static int remove_folder(void **state) {
 /* Both ways of loading: mapped where that is possible, and read. */
 static vit_load_options ways(int read, heap *h) {
     if (h != NULL) memset(h, 0, sizeof(*h));
-    vit_load_options options = {0, read, h};
+    vit_load_options options = {.no_map = read, .malloc_context = h};
     return options;
+}
+
+/* Indices backwards, so that what fails last is seen first. */
+static void run_backwards(void *user, int count, vit_task task, void *arg) {
+    (void)user;
+    for (int index = count - 1; index >= 0; index--) task(arg, index);
+}
+
+/* Several tasks come to the same status as one. */
+static void assert_shared_load(int read, vit_status want) {
+    heap h;
+    vit_model model;
+    vit_load_options options = ways(read, &h);
+    options.threads = 3, options.parallel_for = run_backwards;
+    assert_status(vit_model_load(&model, path, &options), want, "several tasks");
+    vit_model_close(&model);
 }
 
 /* Loads with no leak, whatever comes of it: what failed needs no closing, but may be closed. */
@@ -127,8 +143,10 @@ static vit_status try_load(int read) {
 }
 
 static void assert_load(vit_status want, const char *where) {
-    assert_status(try_load(0), want, where);
-    assert_status(try_load(1), want, where);
+    for (int read = 0; read < 2; read++) {
+        assert_status(try_load(read), want, where);
+        assert_shared_load(read, want);
+    }
 }
 
 /* ---- what loads ---- */
@@ -150,13 +168,14 @@ static void test_a_loaded_model_is_the_one_in_the_file(void **state) {
         assert_status(forward(&model, NULL, pixels, 1, got), VIT_OK, "forward");
         assert_same_bits(got, want, 2);
         assert_int_equal(h.calls, CALLS_OF_A_LOAD(read));
+        assert_shared_load(read, VIT_OK);
         vit_model_close(&model);
         assert_int_equal(h.live, 0);
     }
 }
 
 static void test_default_options_are_null_and_zero(void **state) {
-    static const vit_load_options zero = {0, 0, NULL};
+    static const vit_load_options zero = {.no_verify = 0};
     vit_model model;
     (void)state;
     assert_status(vit_model_load(&model, path, NULL), VIT_OK, "NULL");
@@ -265,7 +284,7 @@ static void test_damaged_weights_are_found_unless_not_looked_for(void **state) {
     tiny.data[tiny.size - 200] ^= 4;
     assert_load(VIT_ERROR_CHECKSUM, "damaged");
     for (int read = 0; read < 2; read++) {
-        vit_load_options options = {1, read, NULL};
+        vit_load_options options = {.no_verify = 1, .no_map = read};
         assert_status(vit_model_load(&model, path, &options), VIT_OK, "no_verify");
         assert_status(vit_model_verify(&model), VIT_ERROR_CHECKSUM, "verify");
         vit_model_close(&model);
@@ -279,7 +298,7 @@ static void test_a_damaged_head_is_refused_even_without_verifying(void **state) 
     tiny.data[200] ^= 1;
     for (int read = 0; read < 2; read++) {
         vit_model model;
-        vit_load_options options = {1, read, NULL};
+        vit_load_options options = {.no_verify = 1, .no_map = read};
         assert_status(vit_model_load(&model, path, &options), VIT_ERROR_HEAD, "head");
         vit_model_close(&model);
     }

@@ -82,7 +82,7 @@ static DWORD handles(void) {
 static vit_status try_load(const char *path, int read) {
     heap h = {0, 0, 0};
     vit_model model;
-    vit_load_options options = {0, read, &h};
+    vit_load_options options = {.no_map = read, .malloc_context = &h};
     vit_status status = vit_model_load(&model, path, &options);
     if (status == VIT_OK) vit_model_close(&model);
     assert_int_equal(h.live, 0);
@@ -103,7 +103,7 @@ static void test_paths_are_utf8(void **state) {
         for (int read = 0; read < 2; read++) {
             heap h = {0, 0, 0};
             vit_model model;
-            vit_load_options options = {0, read, &h};
+            vit_load_options options = {.no_map = read, .malloc_context = &h};
             assert_status(vit_model_load(&model, names[i], &options), VIT_OK, names[i]);
             assert_memory_equal(model.data, tiny.data, tiny.size);
             assert_int_equal((uintptr_t)model.data % 64, 0);
@@ -209,7 +209,7 @@ static void test_loading_survives_the_failure_of_every_allocation(void **state) 
         for (int n = 1; status != VIT_OK; n++) {
             heap h = {0, 0, n};
             vit_model model;
-            vit_load_options options = {0, read, &h};
+            vit_load_options options = {.no_map = read, .malloc_context = &h};
             status = vit_model_load(&model, PATH, &options);
             assert_status(status, h.calls >= n ? VIT_ERROR_MEMORY : VIT_OK, "load");
             vit_model_close(&model);

@@ -90,13 +90,23 @@ static void fail_model(const char *path, vit_status status) {
     fail("%s: %s", path, vit_status_string(status));
 }
 
+/* The threads compute the checksums of the weights. */
+static vit_status load_model(vit_model *model, const char *path, int threads) {
+    vit_pool *pool = threads == 1 ? NULL : vit_pool_create(threads, NULL);
+    const vit_load_options options = {.parallel_for = pool == NULL ? NULL : vit_pool_parallel_for,
+                                      .parallel_user = pool};
+    vit_status status = vit_model_load(model, path, &options);
+    vit_pool_destroy(pool);
+    return status;
+}
+
 static vit_model open_model(settings *s, const char *argv0) {
     vit_model model;
     const char *path = s->model_path != NULL ? s->model_path : find_default_model(argv0);
     if (path == NULL) fail("%s is not installed; name a model with -m", DEFAULT_MODEL);
     const char *slash = strrchr(path, '/');
     s->model_name = slash != NULL ? slash + 1 : path;
-    vit_status status = vit_model_load(&model, path, NULL);
+    vit_status status = load_model(&model, path, s->jobs > 1 ? s->jobs : s->threads);
     if (status != VIT_OK) fail_model(path, status);
     if (s->model_path == NULL) introduce(path, &model);
     return model;

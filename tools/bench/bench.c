@@ -147,7 +147,7 @@ static void open_random(vit_model *model, const char *name, vit_dtype dtype) {
         const char *name;
         int embed_dim, depth, num_heads;
     } sizes[] = {{"ti", 192, 12, 3}, {"s", 384, 12, 6}, {"b", 768, 12, 12}, {"l", 1024, 24, 16}};
-    const vit_load_options unmapped = {1, 1, NULL};
+    const vit_load_options unmapped = {.no_verify = 1, .no_map = 1};
     char path[] = "/tmp/vit-bench-XXXXXX";
     size_t i = 0, count = sizeof(sizes) / sizeof(sizes[0]);
     while (i < count && strcmp(sizes[i].name, name) != 0) i++;

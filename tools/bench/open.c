@@ -40,7 +40,7 @@ static int compare(const void *a, const void *b) {
 int main(void) {
     char path[] = "/tmp/bench-open-XXXXXX";
     double load[RUNS], open_[RUNS];
-    vit_load_options options = {1, 0, NULL};
+    vit_load_options options = {.no_verify = 1};
     vit_model model, view;
     int file = mkstemp(path);
     report_program = "bench-open";

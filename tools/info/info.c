@@ -197,7 +197,7 @@ static const char *parse_arguments(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    const vit_load_options options = {1, 0, NULL}; /* tensors are verified one by one */
+    const vit_load_options options = {.no_verify = 1}; /* tensors are verified one by one */
     report_program = "vit-info";
     const char *path = parse_arguments(argc, argv);
     struct stat file;
