@@ -110,6 +110,12 @@ run aarch64 "qemu-aarch64 cortex-a76" "neon-dotprod neon portable" neon-dotprod 
 run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" "neon-bf16 neon-i8mm" \
     qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
 
+ARM="qemu-arm -L /usr/arm-linux-gnueabihf -cpu"
+build armv7 arm-linux-gnueabihf-gcc -mfpu=neon -Itests/emulated -- -lm -pthread
+run armv7 "qemu-arm cortex-a8" "neon portable" neon $ARM cortex-a8
+build vfpv4 arm-linux-gnueabihf-gcc -mfpu=neon-vfpv4 -Itests/emulated -- -lm -pthread
+run vfpv4 "qemu-arm cortex-a7" "neon portable" neon $ARM cortex-a7
+
 # node 20's fast calls of WASI keep the memory of before it grew, and then crash
 NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
 WASI="$NODE tests/emulated/wasi.mjs"
