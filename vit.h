@@ -498,7 +498,8 @@ typedef enum vit_isa {
     VIT_ISA_PORTABLE,
     VIT_ISA_DSP,          /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
     VIT_ISA_MVE,          /* Cortex-M55, with floats */
-    VIT_ISA_NEON,         /* aarch64; 32-bit ARM where the whole program is compiled for it */
+    VIT_ISA_NEON,         /* aarch64; 32-bit ARM only where the compiler is told so (-mfpu=neon,
+                             neon-vfpv4 or later), as the whole program needs it then */
     VIT_ISA_NEON_DOTPROD, /* products of integers by sdot */
     VIT_ISA_NEON_I8MM,    /* by smmla */
     VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */

@@ -48,7 +48,7 @@ at_most() {
 
 mkdir -p "$BUILD"
 ${CC:-cc} $FLAGS -O2 -fPIC -shared -o "$BUILD/plugin.so" tools/bench/count_plugin.c || exit 1
-{ echo "| $NUMBERS |" | sed 's/ / | /g'; echo "|---|---|---|---|---|"; } | tee "$BUILD/table"
+{ echo "| | ${NUMBERS// / | } |"; echo "|---|---|---|---|---|"; } | tee "$BUILD/table"
 
 ARM="qemu-arm -L /usr/arm-linux-gnueabihf -cpu"
 target x86-64 x86_64-linux-gnu-gcc "qemu-x86_64 -cpu max" portable sse4.1 avx2
