@@ -22,6 +22,7 @@
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
+# make check-armv7       all tests on 32-bit ARM, of which check-isa has those of the kernels alone
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
@@ -45,6 +46,7 @@
 #                        build/vit-bench
 # make bench-pixels      vit_preprocess beside Pillow, with every instruction set that is here
 # make bench-busy        threads of a pool beside another program that has a processor
+# make bench-instructions  instructions for each multiply-add of a product, counted by qemu
 # make bench-jobs        vit-classify: workers beside each other, also beside a DataLoader with ONNX
 #                        Runtime; memory for many pictures, ARGS=--few: without; with VIT_TEST_DATA
 # make bench-peers       comparison with ONNX Runtime and PyTorch, 12 minutes; ARGS=--quick: 5
@@ -83,7 +85,9 @@ BUILD_PACKAGES = $(PICTURE_PACKAGES) gcc libc6-dev libstb-dev libcjson-dev zlib1
 TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
 	libjpeg62-turbo-dev
-ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+ARMV7_PACKAGES = $(TEST_PACKAGES) qemu-user gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+CROSS_PACKAGES = $(ARMV7_PACKAGES) gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+ISA_PACKAGES = $(CROSS_PACKAGES) libsimde-dev \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
@@ -361,6 +365,10 @@ check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
 	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh
 
+check-armv7:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ARMV7_PACKAGES)
+	CC="$(CC)" BUILD=$(BUILD)/armv7 FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh armv7
+
 firmware:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
 	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
@@ -450,6 +458,10 @@ bench-web:
 	@$(MAKE) --no-print-directory $(foreach size,ti s,$(PEERS)/$(size)/model.vit)
 	@$(MAKE) --no-print-directory -C examples/web bench
 
+bench-instructions:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(CROSS_PACKAGES)
+	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tools/bench/count_instructions.sh
+
 bench-open: $(BUILD)/bench-open
 	$(BUILD)/bench-open
 	tools/bench/include_cost.sh
@@ -529,7 +541,8 @@ help:
 clean:
 	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
 
-.PHONY: all always demo test run-tests check-sanitize check-isa firmware check-firmware web serve-web \
-	check-web check-parity check-teach check-containers check-accuracy bench-busy bench-open bench-jobs \
-	bench-pixels bench-accuracy bench-peers bench-web check-long coverage check-threads check-memory lint fuzz fuzz-smoke \
-	install uninstall windows check-windows check-cluster deb check-package help clean
+.PHONY: all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware web \
+	serve-web check-web check-parity check-teach check-containers check-accuracy bench-busy bench-open bench-jobs \
+	bench-pixels bench-instructions bench-accuracy bench-peers bench-web check-long coverage check-threads \
+	check-memory lint fuzz fuzz-smoke install uninstall windows check-windows check-cluster deb check-package \
+	help clean

@@ -498,7 +498,8 @@ typedef enum vit_isa {
     VIT_ISA_PORTABLE,
     VIT_ISA_DSP,          /* Cortex-M4, M7, M33, not with -O0: products of integers alone */
     VIT_ISA_MVE,          /* Cortex-M55, with floats */
-    VIT_ISA_NEON,         /* aarch64 */
+    VIT_ISA_NEON,         /* aarch64; 32-bit ARM only where the compiler is told so (-mfpu=neon,
+                             neon-vfpv4 or later), as the whole program needs it then */
     VIT_ISA_NEON_DOTPROD, /* products of integers by sdot */
     VIT_ISA_NEON_I8MM,    /* by smmla */
     VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */
@@ -1043,6 +1044,9 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #elif defined(_WIN32)
 #define VIT__PROCESSOR_FEATURE
 #endif
+#elif defined(__arm__) && defined(__ARM_NEON)
+#define VIT__ARMV7
+#include <arm_neon.h>
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
@@ -1064,7 +1068,7 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #endif
 
 /* Whether there are kernels that fetch what they read next: those for processors with large caches. */
-#if defined(VIT__X86) || defined(VIT__AARCH64)
+#if defined(VIT__X86) || defined(VIT__AARCH64) || defined(VIT__ARMV7)
 #define VIT__FETCHES 1
 #else
 #define VIT__FETCHES 0
@@ -1086,7 +1090,7 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #endif
 
 /* Whether there are kernels that sum products of bytes in 16 bits, which must not be too large. */
-#if defined(VIT__X86) || defined(VIT__AARCH64) || defined(VIT__WASM)
+#if defined(VIT__X86) || defined(VIT__AARCH64) || defined(VIT__ARMV7) || defined(VIT__WASM)
 #define VIT__SUMS_16 1
 #else
 #define VIT__SUMS_16 0
@@ -3138,6 +3142,7 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__TARGET_AVX512VNNI 12
 #define VIT__TARGET_AVX512BF16 13
 #define VIT__TARGET_AMX 14
+#define VIT__TARGET_ARMV7 15 /* NEON on 32-bit ARM */
 
 /* The kernels in plain C, with some products of integers. */
 #define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
@@ -3193,6 +3198,10 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
     {VIT_ISA_NEON, 0, &vit__kernels_neon},                                \
         {VIT_ISA_NEON_DOTPROD, VIT__BIT(DOTPROD), &vit__kernels_dotprod}, \
         {VIT_ISA_NEON_I8MM, VIT__BIT(I8MM), &vit__kernels_i8mm}, VIT__NEONBF16_VARIANT
+#elif defined(VIT__ARMV7)
+#define VIT__TARGET VIT__TARGET_ARMV7
+#include VIT_SELF
+#define VIT__VARIANTS {VIT_ISA_NEON, 0, &vit__kernels_armv7},
 #elif defined(VIT__WASM)
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
@@ -6224,13 +6233,14 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      operation                for each lane                      NaN gives           range
      SET(x)                   x                                  NaN
      FMA(a, b, c)             a * b + c, rounded once; twice     NaN
-                              with simd128 and SSE4.1
+                              with simd128, SSE4.1 and NEON
+                              without vfpv4
      FNMA(a, b, c) *          c - a * b, rounded once            NaN
      FMA_SCALAR(x, b, c) *    x * b + c for a float x            NaN
      MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
                                                                  NaN from a
      IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              -0: a or b
-     NEAREST(a)               a as a word, halves to even        any word            |a| < 2^31
+     NEAREST(a)               a as a word, halves to even        any word            |a| < 2^22
      TO_FLOAT(w) *            w, which is signed, as a float
      MAX_WORDS(w, v)          the larger, which are signed
      LOAD_HALVES(p)           uint16_t p[lane] as a word
@@ -6441,6 +6451,87 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
     for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
 }
 #endif
+
+#elif VIT__TARGET == VIT__TARGET_ARMV7
+
+/* Its vectors have no subnormal numbers: as operands and results they are zeros. gcc, which has to keep them,
+   takes C's operators on floats one number at a time. */
+#define VIT__NAME(name) vit__##name##_armv7
+#define VIT__LANES 4
+#define VIT__F32_ROWS 4
+#define VIT__TILE_VECTORS 2 /* of 16 registers 8 hold sums; with more gcc 12 spills */
+#define VIT__F32_PANELS 1
+#define VIT__INT8_ROWS 2
+#define VIT__INT8_PANELS 1
+#define VIT__SET(x) vdupq_n_f32(x)
+#ifdef __ARM_FEATURE_FMA
+#define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
+#define VIT__FNMA(a, b, c) vfmsq_f32(c, a, b)
+#else
+#define VIT__FMA(a, b, c) vmlaq_f32(c, a, b) /* in two roundings */
+#endif
+#define VIT__MIN(a, b) vminq_f32(a, b)
+#define VIT__MAX(a, b) vmaxq_f32(a, b)
+#define VIT__IF_NEGATIVE(x, a, b) vbslq_f32(vcltq_f32(x, vdupq_n_f32(0.0f)), a, b)
+#define VIT__NEAREST(a) \
+    ((VIT__WORDS)vaddq_f32(a, VIT__SET(VIT__SHIFT)) - (VIT__WORDS)VIT__SET(VIT__SHIFT))
+#define VIT__TO_FLOAT(a) vcvtq_f32_s32((int32x4_t)(a))
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) vmaxq_s32((int32x4_t)(a), (int32x4_t)(b))
+#define VIT__LOAD_F16(p) (VIT__FLOATS) vit__load_f16_armv7(p)
+#define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
+#define VIT__NARROW(a) vqmovn_s32((int32x4_t)(a))
+#define VIT__STORE8(p, a)                                                        \
+    vit__store8_armv7(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
+                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
+#define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_armv7(in, stride, out)
+
+/* As vit__from_f16. Subnormal halves are no subnormal floats on the way: 2^-14 is added and subtracted. */
+static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
+    const uint32x4_t half = vmovl_u16(vld1_u16(p));
+    const uint32x4_t size = vshlq_n_u32(vandq_u32(half, vdupq_n_u32(0x7FFF)), 13);
+    const uint32x4_t not_finite = vcgtq_u32(size, vdupq_n_u32(0x0F7FFFFF));
+    const uint32x4_t subnormal = vcltq_u32(size, vdupq_n_u32(0x00800000));
+    const uint32x4_t least = vdupq_n_u32(113u << 23);
+    uint32x4_t x = vaddq_u32(size, vdupq_n_u32(112u << 23));
+    x = vorrq_u32(x, vandq_u32(not_finite, vdupq_n_u32(0x7F800000)));
+    const float32x4_t tiny =
+        vsubq_f32(vreinterpretq_f32_u32(vaddq_u32(size, least)), vreinterpretq_f32_u32(least));
+    x = vbslq_u32(subnormal, vreinterpretq_u32_f32(tiny), x);
+    x = vorrq_u32(x, vshlq_n_u32(vandq_u32(half, vdupq_n_u32(0x8000)), 16));
+    return vreinterpretq_f32_u32(x);
+}
+
+/* As for aarch64, by asm: gcc 12 copies halves of registers and spills. */
+#define VIT__DOT8(sum, x, w)                                                                \
+    do {                                                                                    \
+        int16x8_t low, high;                                                                \
+        __asm__("vmull.s8 %q1, %e3, %e4\n\tvmull.s8 %q2, %f3, %f4\n\t" VIT__ADD_QUADS_ARMV7 \
+                : "+w"(sum), "=&w"(low), "=&w"(high)                                        \
+                : "w"(x), "w"(w));                                                          \
+    } while (0)
+#define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                                \
+    do {                                                                                    \
+        int16x8_t low, high;                                                                \
+        __asm__("vmull.s8 %q1, %e3, %e4\n\tvmull.s8 %q2, %f3, %f4\n\t"                      \
+                "vmlal.s8 %q1, %e5, %e6\n\tvmlal.s8 %q2, %f5, %f6\n\t" VIT__ADD_QUADS_ARMV7 \
+                : "+w"(sum), "=&w"(low), "=&w"(high)                                        \
+                : "w"(x0), "w"(w0), "w"(x1), "w"(w1));                                      \
+    } while (0)
+#define VIT__ADD_QUADS_ARMV7 \
+    "vpadd.i16 %e1, %e1, %f1\n\tvpadd.i16 %f1, %e2, %f2\n\tvpadal.s16 %q0, %q1"
+
+static inline void vit__store8_armv7(uint8_t *p, int16x8_t low, int16x8_t high) {
+    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+    vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
+}
+
+static inline void vit__transpose4_armv7(const float *in, size_t stride, float *out) {
+    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
+                              vld1q_f32(in + 3 * stride)}};
+    float rows[16];
+    vst4q_f32(rows, columns);
+    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
+}
 
 #elif VIT__TARGET == VIT__TARGET_SIMD128
 
@@ -7543,6 +7634,32 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #else
 
+#if VIT__TARGET == VIT__TARGET_ARMV7
+/* As below, with the rows' numbers kept in registers, which are too few for those of the weights. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
+                                  const int8_t *const *weights, size_t k, const int rows,
+                                  const int vectors, const int depth,
+                                  VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
+    VIT__WORDS x[VIT__INT8_ROWS][2], w[2];
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;
+        x[r][0] = VIT__NAME(repeat4)(from);
+        x[r][1] = depth > 1 ? VIT__NAME(repeat4)(from + 4) : x[r][0];
+    }
+    VIT__UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const int8_t *from = weights[0] + k * VIT__PANEL + v * 4 * VIT__LANES;
+        w[0] = VIT__LOAD_WORDS(from);
+        w[1] = depth > 1 ? VIT__LOAD_WORDS(from + 4 * VIT__PANEL) : w[0];
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[r][0], w[0], x[r][1], w[1]);
+            else VIT__DOT8(sum[r][v], x[r][0], w[0]);
+        }
+    }
+}
+#else
 /* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
 VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
                                   const int8_t *const *weights, size_t k, const int rows,
@@ -7567,6 +7684,7 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
         }
     }
 }
+#endif
 
 /* vit__multiply8 where the compiler knows rows, panels and depth, as above. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,

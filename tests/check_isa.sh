@@ -2,7 +2,7 @@
 # The tests with every instruction set that there are kernels for, emulated where the machine lacks
 # it. Prints a line for each run, and what was skipped; exit status 1 where one fails. Run it by
 # make check-isa, which installs the emulators and passes FLAGS. As many steps run at a time as there are
-# processors.
+# processors. With the argument armv7 it runs all tests of 32-bit ARM and nothing else.
 CC=${CC:-cc}
 BUILD=${BUILD:-build}/isa
 FLAGS="$FLAGS -O2 -g -I. -Itests"
@@ -38,7 +38,10 @@ program() {
         "$BUILD/$target/$program.o" "$@"
 }
 
-# build TARGET COMPILER-AND-FLAGS... -- LIBRARIES...
+ALL="test_kernels test_layers test_model test_token0 test_file test_preprocess"
+PROGRAMS=$ALL
+
+# build TARGET COMPILER-AND-FLAGS... -- LIBRARIES...: PROGRAMS
 build() {
     target=$1
     compiler=
@@ -50,11 +53,18 @@ build() {
     shift
     rm -rf "${BUILD:?}/$target"
     mkdir -p "$BUILD/$target"
-    for program in list_isas test_kernels test_layers test_model test_token0 test_file \
-        test_preprocess; do
+    for program in list_isas $PROGRAMS; do
         beside program "$target" $program "$compiler" -- "$@"
     done
     wait
+}
+
+# built TEST...: those of PROGRAMS
+built() {
+    local test
+    for test in "$@"; do
+        case " $PROGRAMS " in *" test_$test "*) echo "$test" ;; esac
+    done
 }
 
 # run TARGET NAME "ISAS" "NEW" RUNNER...: ISAS, the best first, have to be there and no other. The tests of
@@ -68,15 +78,34 @@ run() {
     shift 4
     found=$("$@" "$folder/list_isas" 2>/dev/null | xargs)
     step "$on has $isas" test "$found" = "$isas"
-    for test in kernels file preprocess; do
+    for test in $(built kernels file preprocess); do
         beside step "$on, test_$test" "$@" "$folder/test_$test"
     done
     for isa in $new; do
-        for test in layers model token0; do
+        for test in $(built layers model token0); do
             beside step "$on, $isa, test_$test" env VIT_ISA=$isa "$@" "$folder/test_$test"
         done
     done
     wait
+}
+
+# armv7 PROGRAMS: 32-bit ARM, for each -mfpu whose code is another, and on a processor without NEON
+armv7() {
+    local PROGRAMS=$1 gcc=arm-linux-gnueabihf-gcc qemu="qemu-arm -L /usr/arm-linux-gnueabihf -cpu"
+    build neon $gcc -mfpu=neon -Itests/emulated -- -lm -pthread
+    run neon "qemu-arm cortex-a8" "neon portable" neon $qemu cortex-a8
+    build vfpv4 $gcc -mfpu=neon-vfpv4 -Itests/emulated -- -lm -pthread
+    run vfpv4 "qemu-arm cortex-a7" "neon portable" neon $qemu cortex-a7
+    PROGRAMS=test_token0
+    build vfpv3 $gcc -mfpu=vfpv3-d16 -Itests/emulated -- -lm -pthread
+    run vfpv3 "qemu-arm cortex-a9 without NEON" portable portable $qemu cortex-a9,neon=off
+}
+
+# finish: the verdict
+finish() {
+    [ ! -e "$BUILD/failures" ] || { echo "$(wc -l <"$BUILD/failures") failed"; exit 1; }
+    echo "all instruction sets passed"
+    exit
 }
 
 # emulated FILE: it has no AVX instruction of its own
@@ -86,6 +115,8 @@ emulated() {
 
 rm -rf "$BUILD"
 mkdir -p "$BUILD"
+
+[ "$1" != armv7 ] || { armv7 "$ALL"; finish; }
 
 if [ "$(uname -m)" = x86_64 ]; then
     build x86-64 $CC -- -lcmocka -lm -pthread
@@ -110,6 +141,9 @@ run aarch64 "qemu-aarch64 cortex-a76" "neon-dotprod neon portable" neon-dotprod 
 run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" "neon-bf16 neon-i8mm" \
     qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu max
 
+# the other tests take qemu 10 minutes and more
+armv7 test_kernels
+
 # node 20's fast calls of WASI keep the memory of before it grew, and then crash
 NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
 WASI="$NODE tests/emulated/wasi.mjs"
@@ -127,5 +161,4 @@ else
     echo "SKIPPED relaxed simd128: node $(node --version) does not run it"
 fi
 
-[ ! -e "$BUILD/failures" ] || { echo "$(wc -l <"$BUILD/failures") failed"; exit 1; }
-echo "all instruction sets passed"
+finish

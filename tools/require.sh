@@ -32,6 +32,8 @@ is_there() {
     wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
     libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
     gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+    libc6-dev-armhf-cross) [ -e /usr/arm-linux-gnueabihf/include/stdio.h ] ;;
+    gcc-arm-linux-gnueabihf) command -v arm-linux-gnueabihf-gcc ;;
     gcc-arm-none-eabi) command -v arm-none-eabi-gcc ;;
     gcc-riscv64-unknown-elf) command -v riscv64-unknown-elf-gcc ;;
     qemu-system-misc) command -v qemu-system-riscv32 ;;
