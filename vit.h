@@ -3264,7 +3264,7 @@ static unsigned vit__neon_features(void) {
 #if defined(VIT_FREESTANDING)
 #elif defined(__linux__) /* Documentation/arch/arm64/elf_hwcaps.rst; 16 is AT_HWCAP, 26 AT_HWCAP2 */
     const unsigned long first = getauxval(16), second = getauxval(26);
-    found = (first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2;
+    found = (unsigned)((first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2);
 #elif defined(__APPLE__)
     static const char *const names[] = {"hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
                                         "hw.optional.arm.FEAT_BF16"};
