@@ -3277,7 +3277,7 @@ static unsigned vit__neon_features(void) {
 #if defined(VIT_FREESTANDING)
 #elif defined(__linux__) /* Documentation/arch/arm64/elf_hwcaps.rst; 16 is AT_HWCAP, 26 AT_HWCAP2 */
     const unsigned long first = getauxval(16), second = getauxval(26);
-    found = (first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2;
+    found = (unsigned)((first >> 20 & 1) | (second >> 13 & 1) << 1 | (second >> 14 & 1) << 2);
 #elif defined(__APPLE__)
     static const char *const names[] = {"hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
                                         "hw.optional.arm.FEAT_BF16"};
@@ -6372,12 +6372,12 @@ static const vit__kernels vit__kernels_dsp =
 #define VIT__EXTENSIONS "dotprod"
 #elif VIT__TARGET == VIT__TARGET_I8MM
 #define VIT__NAME(name) vit__##name##_i8mm
-#define VIT__INT8_ROWS 4 /* with 6, gcc 12 spills sums */
+#define VIT__INT8_ROWS 6
 #define VIT__EXTENSIONS "i8mm"
 #else
 #define VIT__NAME(name) vit__##name##_neonbf16
 #define VIT__INT8_KERNEL(name) vit__##name##_i8mm
-#define VIT__INT8_ROWS 4
+#define VIT__INT8_ROWS 6
 #define VIT__BF16_KERNEL(name) VIT__NAME(name)
 #define VIT__BF16_ROWS 4 /* with 6, gcc 12 spills sums */
 #define VIT__BF16_PANELS 1
@@ -7567,28 +7567,41 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #elif VIT__TARGET == VIT__TARGET_I8MM
 
-/* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. */
-#define VIT__SMMLA(sum, x, w) __asm__("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
+/* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. It, and what it takes, is volatile to
+   keep its order, or gcc 12 loads more than there are registers for. */
+#define VIT__SMMLA(sum, x, w) \
+    __asm__ volatile("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
 
-/* Eight k: of the weights those of two steps are zipped. x [pairs]: 8 bytes of each of two rows. */
-VIT__INLINE void VIT__NAME(step8)(const int8_t *weights, const int8x16_t *x, const int pairs,
-                                  int32x4_t sum[][8]) {
+/* Eight outputs, those of sum[][v] on: of the weights those of two steps, 64 bytes apart, are zipped. */
+#define VIT__SMMLA8(step0, step1, v)                                                            \
+    do {                                                                                        \
+        int32x4_t w[4], spare;                                                                  \
+        __asm__ volatile("ldp %q2, %q4, [%5, " #step0 "]\n\tldp %q1, %q3, [%5, " #step1 "]\n\t" \
+                         "zip1 %0.4s, %2.4s, %1.4s\n\tzip2 %1.4s, %2.4s, %1.4s\n\t"             \
+                         "zip1 %2.4s, %4.4s, %3.4s\n\tzip2 %3.4s, %4.4s, %3.4s"                 \
+                         : "=&w"(w[0]), "=&w"(w[1]), "=&w"(w[2]), "=&w"(w[3]), "=&w"(spare)     \
+                         : "r"(weights)                                                         \
+                         : "memory");                                                           \
+        VIT__UNROLL                                                                             \
+        for (int i = 0; i < pairs; i++) {                                                       \
+            VIT__UNROLL                                                                         \
+            for (int n = 0; n < 4; n++) VIT__SMMLA(sum[i][(v) + n], x[i], w[n]);                \
+        }                                                                                       \
+    } while (0)
+
+/* The next 8 bytes of each of two rows, which are passed. */
+VIT__INLINE void VIT__NAME(load_pairs)(const int8_t **input, const int pairs, int8x16_t *x) {
     VIT__UNROLL
-    for (int v = 0; v < 4; v++) {
-        const int32x4_t low = vreinterpretq_s32_s8(vld1q_s8(weights + 16 * v));
-        const int32x4_t high = vreinterpretq_s32_s8(vld1q_s8(weights + 64 + 16 * v));
-        const int32x4_t w0 = vzip1q_s32(low, high), w1 = vzip2q_s32(low, high);
-        VIT__UNROLL
-        for (int i = 0; i < pairs; i++) {
-            VIT__SMMLA(sum[i][2 * v], x[i], w0);
-            VIT__SMMLA(sum[i][2 * v + 1], x[i], w1);
-        }
-    }
+    for (int i = 0; i < pairs; i++)
+        __asm__ volatile("ldr %d0, [%1], #8\n\tld1 {%0.d}[1], [%2], #8"
+                         : "=&w"(x[i]), "+r"(input[2 * i]), "+r"(input[2 * i + 1])
+                         :
+                         : "memory");
 }
 
 /* The sums of pairs as rows. */
 VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int32x4_t pairs[][8]) {
-    VIT__WORDS sum[VIT__INT8_ROWS + 1][VIT__VECTORS];
+    VIT__WORDS sum[VIT__INT8_ROWS][VIT__VECTORS];
     VIT__UNROLL
     for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
         const int64x2_t a = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2]);
@@ -7601,28 +7614,28 @@ VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int
 
 /* vit__multiply8 where the compiler knows rows; the last of an odd number is there twice. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
-    const int8_t *weights = (const int8_t *)t->weights, *input = (const int8_t *)t->input;
-    const size_t input_stride = t->input_stride, next_step = 4 * t->next_step;
+    const int8_t *weights = (const int8_t *)t->weights, *input[VIT__INT8_ROWS];
+    const size_t next_step = 4 * t->next_step;
     const int pairs = (rows + 1) / 2;
     uintptr_t next = t->next;
-    int32x4_t sum[(VIT__INT8_ROWS + 1) / 2][8];
+    int8x16_t x[VIT__INT8_ROWS / 2];
+    int32x4_t sum[VIT__INT8_ROWS / 2][8];
     VIT__UNROLL
-    for (int i = 0; i < 8 * pairs; i++) sum[i / 8][i % 8] = vdupq_n_s32(0);
-    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, input += 16) {
-        int8x16_t low[(VIT__INT8_ROWS + 1) / 2], high[(VIT__INT8_ROWS + 1) / 2];
-        __builtin_prefetch((const void *)next, 0, 3);
-        next += next_step;
+    for (int r = 0; r < 2 * pairs; r++)
+        input[r] = (const int8_t *)vit__tile_row(t, r < rows ? r : r - 1);
+    VIT__UNROLL
+    for (int i = 0; i < pairs; i++) { /* no loop of 24, which would not be unrolled */
         VIT__UNROLL
-        for (int i = 0; i < pairs; i++) {
-            const int8_t *first = input + (size_t)(2 * i) * input_stride;
-            const int8_t *second = 2 * i + 1 < rows ? first + input_stride : first;
-            const int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(first));
-            const int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(second));
-            low[i] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
-            high[i] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
-        }
-        VIT__NAME(step8)(weights, low, pairs, sum);
-        VIT__NAME(step8)(weights + 8 * VIT__PANEL, high, pairs, sum);
+        for (int v = 0; v < 8; v++) sum[i][v] = vdupq_n_s32(0);
+    }
+    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, next += next_step) {
+        __builtin_prefetch((const void *)next, 0, 3);
+        VIT__NAME(load_pairs)(input, pairs, x);
+        VIT__SMMLA8(0, 64, 0);
+        VIT__SMMLA8(32, 96, 4);
+        VIT__NAME(load_pairs)(input, pairs, x);
+        VIT__SMMLA8(128, 192, 0);
+        VIT__SMMLA8(160, 224, 4);
     }
     (void)panels;
     VIT__NAME(finish_pairs)(t, rows, sum);

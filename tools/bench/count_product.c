@@ -1,4 +1,4 @@
-/* count_product ISA NUMBERS TIMES: computes a product so many times, for count_instructions.sh, which
+/* count_product ISA NUMBERS INPUTS TIMES: computes a product so many times, for count_instructions.sh, which
    counts the instructions. Exit status 2 where the kernels of ISA do not multiply such numbers. */
 #define VIT_STATIC
 #define VIT_IMPLEMENTATION
@@ -6,19 +6,19 @@
 
 #include <stdio.h>
 
-enum { ROWS = 60, INPUTS = 192, OUTPUTS = 192, PANELS = OUTPUTS / VIT__PANEL };
+enum { ROWS = 60, MOST_INPUTS = 768, OUTPUTS = 192, PANELS = OUTPUTS / VIT__PANEL };
 
 /* Large enough for any kind of numbers; what they are does not matter. */
-static float input[ROWS * INPUTS], weights[INPUTS * OUTPUTS], output[ROWS * OUTPUTS];
+static float input[ROWS * MOST_INPUTS], weights[MOST_INPUTS * OUTPUTS], output[ROWS * OUTPUTS];
 static float scales[OUTPUTS], bias[OUTPUTS];
 static int32_t row_zeros[ROWS], weight_sums[OUTPUTS];
 
 /* As a linear layer has them: scale, zero, bias and store belong to the product. */
-static vit__tile whole_product(vit__operand operand, int narrow) {
-    const size_t row_size = INPUTS * vit__input_sizes[operand];
+static vit__tile whole_product(vit__operand operand, int narrow, size_t inputs) {
+    const size_t row_size = inputs * vit__input_sizes[operand];
     vit__tile all;
     memset(&all, 0, sizeof(all));
-    all.steps = operand == VIT__OPERAND_F32 ? INPUTS : row_size / VIT__STEP_INPUT;
+    all.steps = row_size / VIT__STEP_INPUT;
     all.input = input, all.input_stride = row_size;
     all.weights = weights, all.bias = bias, all.narrow = narrow;
     all.scales = scales, all.weight_sums = weight_sums;
@@ -51,8 +51,11 @@ static vit__operand find_operand(const char *numbers) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) {
-        fputs("usage: count_product ISA f32|bf16|int8|int8x TIMES\n", stderr);
+    const int inputs = argc == 5 ? atoi(argv[3]) : 0;
+    if (inputs <= 0 || inputs % 16 != 0 || inputs > MOST_INPUTS) {
+        fputs("usage: count_product ISA f32|bf16|int8|int8x INPUTS TIMES\n"
+              "INPUTS is a multiple of 16, 768 at most.\n",
+              stderr);
         return 1;
     }
     const vit__kernels *kernels = vit__kernels_of(vit_isa_find(argv[1]));
@@ -62,7 +65,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     if (operand == VIT__OPERAND_COUNT || kernels->operands[operand].multiply == NULL) return 2;
-    const vit__tile all = whole_product(operand, strcmp(argv[2], "int8") == 0);
-    for (int times = atoi(argv[3]); times > 0; times--) compute(&kernels->operands[operand], &all);
+    const vit__tile all = whole_product(operand, strcmp(argv[2], "int8") == 0, (size_t)inputs);
+    for (int times = atoi(argv[4]); times > 0; times--) compute(&kernels->operands[operand], &all);
     return 0;
 }
