@@ -86,7 +86,8 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
 	libjpeg62-turbo-dev
 ARMV7_PACKAGES = $(TEST_PACKAGES) qemu-user gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
-CROSS_PACKAGES = $(ARMV7_PACKAGES) gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+RISCV_PACKAGES = clang-19 lld-19 gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+CROSS_PACKAGES = $(ARMV7_PACKAGES) $(RISCV_PACKAGES) gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 ISA_PACKAGES = $(CROSS_PACKAGES) libsimde-dev \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \

@@ -504,6 +504,7 @@ typedef enum vit_isa {
     VIT_ISA_NEON_I8MM,    /* by smmla */
     VIT_ISA_NEON_BF16,    /* products of bf16 too, by bfmmla */
     VIT_ISA_SIMD128,      /* WebAssembly */
+    VIT_ISA_RVV,          /* RISC-V with V 1.0, by clang 19 */
     VIT_ISA_SSE41,        /* x86-64 */
     VIT_ISA_AVX2,         /* x86-64, with FMA */
     VIT_ISA_AVX2_VNNI,    /* AVX-VNNI: products of integers */
@@ -1050,6 +1051,19 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #elif defined(__wasm_simd128__)
 #define VIT__WASM
 #include <wasm_simd128.h>
+#elif defined(__riscv_flen) && defined(__clang_major__)
+#if __riscv_flen >= 64 && __clang_major__ >= 19
+#if defined(__linux__) && !defined(VIT_FREESTANDING)
+#define VIT__RVV_BY_SYSTEM /* which tells whether the processor has V */
+#include <sys/auxv.h>
+#endif
+#ifdef __riscv_v
+#define VIT__RVV
+#elif defined(VIT__RVV_BY_SYSTEM) && !defined(__riscv_vector) /* no part of V */
+#define VIT__RVV
+#define VIT__RVV_CHOSEN /* functions of their own for it, as on x86 */
+#endif
+#endif
 #elif defined(__ARM_FEATURE_MVE)
 #if __ARM_FEATURE_MVE & 2 /* of floats too */
 #define VIT__MVE
@@ -3143,6 +3157,8 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #define VIT__TARGET_AVX512BF16 13
 #define VIT__TARGET_AMX 14
 #define VIT__TARGET_ARMV7 15 /* NEON on 32-bit ARM */
+#define VIT__TARGET_RVV 16
+#define VIT__TARGET_RVV256 17 /* vectors of 256 bits at least */
 
 /* The kernels in plain C, with some products of integers. */
 #define VIT__PLAIN_ACT_ENTRY(NAME, name, kept) (kept) ? vit__##name##_rows : NULL,
@@ -3206,6 +3222,18 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #define VIT__TARGET VIT__TARGET_SIMD128
 #include VIT_SELF
 #define VIT__VARIANTS {VIT_ISA_SIMD128, 0, &vit__kernels_simd128},
+#elif defined(VIT__RVV)
+#define VIT__TARGET VIT__TARGET_RVV
+#include VIT_SELF
+#ifdef VIT__RVV_CHOSEN
+#define VIT__TARGET VIT__TARGET_RVV256
+#include VIT_SELF
+#define VIT__RVV256_VARIANT {VIT_ISA_RVV, VIT__BIT(RVV256), &vit__kernels_rvv256},
+#else
+#define VIT__RVV256_VARIANT
+#endif
+#define VIT__VARIANTS /* of those with one name the first is taken */ \
+    VIT__RVV256_VARIANT{VIT_ISA_RVV, VIT__BIT(RVV), &vit__kernels_rvv},
 #elif defined(VIT__X86)
 #define VIT__TARGET VIT__TARGET_SSE41
 #include VIT_SELF
@@ -3303,6 +3331,23 @@ static unsigned vit__neon_features(void) {
 }
 #endif
 
+#ifdef VIT__RVV
+/* Bytes of a vector register, 0 without V 1.0. Processors with V 0.7 may call it V too; there the same
+   instruction, whose vtype they do not know, gives 0. */
+static unsigned vit__rvv_bytes(void) {
+    unsigned long bytes;
+#ifdef VIT__RVV_BY_SYSTEM
+    if ((getauxval(16) >> ('V' - 'A') & 1) == 0) return 0; /* AT_HWCAP */
+#endif
+    __asm__ volatile(
+        ".option push\n\t.option arch, +v\n\tvsetvli %0, zero, e8, m1, ta, ma\n\t.option pop"
+        : "=r"(bytes)
+        :
+        : "vl", "vtype");
+    return (unsigned)bytes;
+}
+#endif
+
 /* The targets, as bits, that this machine can run of those that not all of its family can: Intel's manual,
    volume 1, 14.3, 15.2 and 18.2. */
 static unsigned vit__targets_here(void) {
@@ -3327,6 +3372,15 @@ static unsigned vit__targets_here(void) {
     if ((found & 1) != 0) here |= VIT__BIT(DOTPROD);
     if ((found & 2) != 0) here |= VIT__BIT(I8MM);
     if ((found & 6) == 6) here |= VIT__BIT(NEONBF16);
+#elif defined(VIT__RVV)
+    const unsigned bytes = vit__rvv_bytes();
+#ifdef __riscv_v_fixed_vlen /* -mrvv-vector-bits: the compiler takes it for the only one */
+    if (bytes != __riscv_v_fixed_vlen / 8) return here;
+#elif defined(__riscv_v)
+    if (bytes < __riscv_v_min_vlen / 8) return here;
+#endif
+    if (bytes >= 16) here |= VIT__BIT(RVV);
+    if (bytes >= 32) here |= VIT__BIT(RVV256);
 #endif
     return here;
 }
@@ -3400,9 +3454,9 @@ VIT_API vit_isa vit_best_isa(void) {
 
 VIT_API const char *vit_isa_name(vit_isa isa) {
     static const char *const names[VIT_ISA_COUNT] = {
-        "best",      "portable",    "dsp",         "mve",    "neon", "neon-dotprod",
-        "neon-i8mm", "neon-bf16",   "simd128",     "sse4.1", "avx2", "avx2-vnni",
-        "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
+        "best",      "portable",  "dsp",         "mve",         "neon",   "neon-dotprod",
+        "neon-i8mm", "neon-bf16", "simd128",     "rvv",         "sse4.1", "avx2",
+        "avx2-vnni", "avx512",    "avx512-vnni", "avx512-bf16", "amx"};
     return names[(unsigned)isa < VIT_ISA_COUNT ? (int)isa : 0];
 }
 
@@ -6793,6 +6847,43 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm512_maskz_cvtsepi32_epi8(VIT__ALL, (__m512i)(a)[0])))
 
+#elif VIT__TARGET == VIT__TARGET_RVV || VIT__TARGET == VIT__TARGET_RVV256
+
+#if VIT__TARGET == VIT__TARGET_RVV256
+#define VIT__NAME(name) vit__##name##_rvv256
+#define VIT__FLAGS "arch=+v,+zvl256b"
+#else
+#define VIT__NAME(name) vit__##name##_rvv
+#ifdef VIT__RVV_CHOSEN
+#define VIT__FLAGS "arch=+v"
+#endif
+#endif
+/* A vector takes two registers of 256 bits, of which there are 32, or four of 128. */
+#if VIT__TARGET == VIT__TARGET_RVV256 || (defined(__riscv_v) && __riscv_v_min_vlen >= 256)
+#define VIT__F32_ROWS 12
+#else
+#define VIT__F32_ROWS 6
+#endif
+#define VIT__INT8_ROWS VIT__F32_ROWS
+#define VIT__LANES 16
+#define VIT__F32_PANELS 1
+#define VIT__INT8_PANELS 1
+#define VIT__SET(x) VIT__NAME(set)(x)
+#define VIT__FMA(a, b, c) __builtin_elementwise_fma(a, b, c)
+#define VIT__FNMA(a, b, c) __builtin_elementwise_fma(-(a), b, c)
+/* b where either is NaN: vfmin and vfmax take the number. */
+#define VIT__MIN(a, b) VIT__NAME(select)((a) < (b), a, b)
+#define VIT__MAX(a, b) VIT__NAME(select)((a) > (b), a, b)
+#define VIT__IF_NEGATIVE(x, a, b) VIT__NAME(select)((x) < 0.0f, a, b)
+#define VIT__NEAREST(a) \
+    (VIT__WORDS) __builtin_convertvector(__builtin_elementwise_rint(a), VIT__NAME(signed_words))
+#define VIT__MAX_WORDS(a, b) (VIT__WORDS) __builtin_elementwise_max(VIT__SIGNED(a), VIT__SIGNED(b))
+#define VIT__LOAD_HALVES(p) VIT__NAME(load_halves)(p)
+#define VIT__SUM_LANES(a) VIT__NAME(sum_lanes)(a)
+#define VIT__LARGEST_LANE(a) __builtin_reduce_max(a)
+#define VIT__LARGEST_WORD(w) vit__float_of(__builtin_reduce_max(VIT__SIGNED(w)))
+#define VIT__STORE8(p, a) VIT__NAME(store8)(p, VIT__SIGNED((a)[0]))
+
 #endif
 
 #ifndef VIT__FLOATS /* the same for every target */
@@ -6858,6 +6949,42 @@ typedef int32_t VIT__NAME(signed_words) __attribute__((vector_size(4 * VIT__LANE
 /* In memory, at any multiple of 4. */
 typedef VIT__FLOATS VIT__NAME(any_floats) __attribute__((aligned(4), may_alias));
 typedef VIT__WORDS VIT__NAME(any_words) __attribute__((aligned(4), may_alias));
+
+#if VIT__TARGET == VIT__TARGET_RVV || VIT__TARGET == VIT__TARGET_RVV256
+typedef float VIT__NAME(half_floats) __attribute__((vector_size(2 * VIT__LANES)));
+
+VIT__INLINE VIT__FLOATS VIT__NAME(set)(float x) {
+    const VIT__FLOATS zeros = {0};
+    return x - zeros;
+}
+
+/* clang makes one instruction of it. */
+VIT__INLINE VIT__FLOATS VIT__NAME(select)(VIT__NAME(signed_words) condition, VIT__FLOATS a,
+                                          VIT__FLOATS b) {
+    const VIT__WORDS mask = (VIT__WORDS)condition;
+    return (VIT__FLOATS)(((VIT__WORDS)a & mask) | ((VIT__WORDS)b & ~mask));
+}
+
+VIT__INLINE VIT__WORDS VIT__NAME(load_halves)(const uint16_t *p) {
+    uint16_t halves __attribute__((vector_size(2 * VIT__LANES)));
+    memcpy(&halves, p, sizeof(halves));
+    return __builtin_convertvector(halves, VIT__WORDS);
+}
+
+VIT__INLINE float VIT__NAME(sum_lanes)(VIT__FLOATS a) {
+    const VIT__FLOATS b =
+        a + __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    return ((b[0] + b[4]) + (b[2] + b[6])) + ((b[1] + b[5]) + (b[3] + b[7]));
+}
+
+VIT__INLINE void VIT__NAME(store8)(uint8_t *p, VIT__NAME(signed_words) a) {
+    uint8_t bytes __attribute__((vector_size(VIT__LANES)));
+    const VIT__NAME(signed_words) least = {0}, most = least + 127;
+    a = __builtin_elementwise_min(__builtin_elementwise_max(a, least), most);
+    bytes = __builtin_convertvector(a, __typeof__(bytes));
+    memcpy(p, &bytes, sizeof(bytes));
+}
+#endif
 
 #ifndef VIT__FMA_SCALAR
 #define VIT__FMA_SCALAR(x, b, c) VIT__FMA(VIT__SET(x), b, c)
@@ -7521,6 +7648,40 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
             VIT__STORE(out, add ? VIT__LOAD(out) + y : y);
         }
     }
+}
+
+#elif VIT__TARGET == VIT__TARGET_RVV || VIT__TARGET == VIT__TARGET_RVV256
+
+/* vit__multiply8 where the compiler knows rows. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    const int8_t *weights = (const int8_t *)t->weights;
+    const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
+    const size_t inputs = t->steps * 4, input_stride = t->input_stride;
+    VIT__WORDS sum[VIT__INT8_ROWS][1];
+    const VIT__WORDS zeros = {0};
+    VIT__UNROLL
+    for (int r = 0; r < rows; r += 3) {
+        input[r / 3] = (const uint8_t *)t->input + (size_t)r * input_stride;
+        VIT__OPAQUE(input[r / 3]);
+    }
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) sum[r][0] = zeros;
+    for (size_t k = 0; k < inputs; k += 4, weights += 4 * VIT__PANEL) {
+        const VIT__WORDS four = VIT__LOAD_WORDS(weights);
+        VIT__UNROLL
+        for (int i = 0; i < 4; i++) {
+            const VIT__WORDS w = (VIT__WORDS)(VIT__SIGNED(four << (24 - 8 * i)) >> 24);
+            VIT__UNROLL
+            for (int r = 0; r < rows; r++)
+                sum[r][0] +=
+                    w * (uint32_t)input[r / 3][(size_t)(r % 3) * input_stride + k + (size_t)i];
+        }
+    }
+    VIT__NAME(finish8)(t, rows, panels, sum);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
 }
 
 #elif VIT__TARGET == VIT__TARGET_DOTPROD

@@ -161,4 +161,16 @@ else
     echo "SKIPPED relaxed simd128: node $(node --version) does not run it"
 fi
 
+# qemu takes minutes for layers and models by V, and they have no kernel of their own
+PROGRAMS="test_kernels test_token0"
+# Debian 12's GNU ld crashes on what clang 19 compiled
+build riscv64 clang-19 --target=riscv64-linux-gnu -fuse-ld=lld-19 -Wno-unused-command-line-argument \
+    -Itests/emulated -- -lm -pthread
+for bits in 128 256; do
+    run riscv64 "qemu-riscv64, V of $bits bits" "rvv portable" rvv \
+        qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu "rv64,v=true,vext_spec=v1.0,vlen=$bits"
+done
+PROGRAMS=test_token0
+run riscv64 "qemu-riscv64 without V" portable portable qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu rv64
+
 finish

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Instructions for each multiply-add of a product with 60 rows and 192 outputs, by every instruction set that
-# qemu's user emulation has, as a table for README. Exit status 1 where one exceeds its bound. make bench-instructions installs what it needs and passes FLAGS.
+# qemu's user emulation has, as a table for README. Exit status 1 where one exceeds its bound. Run it by make
+# bench-instructions, which installs what it needs and passes FLAGS.
 BUILD=${BUILD:-build}/instructions
 COLUMNS=("f32, 192" "bf16, 192" "int8, 192" "int8x, 192" "int8, 768") # numbers and inputs
 failures=0
@@ -55,6 +56,12 @@ target aarch64 aarch64-linux-gnu-gcc "qemu-aarch64 -L /usr/aarch64-linux-gnu -cp
 target armv7-a arm-linux-gnueabihf-gcc "$ARM cortex-a9" portable
 target "armv7-a with NEON" "arm-linux-gnueabihf-gcc -mfpu=neon" "$ARM cortex-a8" neon
 target "armv7-a with vfpv4" "arm-linux-gnueabihf-gcc -mfpu=neon-vfpv4" "$ARM cortex-a7" neon
+
+# Debian 12's GNU ld crashes on what clang 19 compiled
+CLANG="clang-19 --target=riscv64-linux-gnu -fuse-ld=lld-19 -Wno-unused-command-line-argument"
+V="qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu rv64,v=true,vext_spec=v1.0"
+target riscv64 "$CLANG" "$V" portable rvv
+target "riscv64 with 256 bits" "$CLANG" "$V,vlen=256" rvv
 
 at_most "aarch64, neon-dotprod" "int8, 192" 0.10
 at_most "aarch64, neon-i8mm" "int8, 192" 0.08
