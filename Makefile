@@ -105,6 +105,7 @@ PROGRAMS = $(INSTALLED) $(addprefix $(BUILD)/,vit-bench minimal steps)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
+DL = $(if $(findstring mingw,$(CC)),,-ldl)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
@@ -112,9 +113,11 @@ SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*
 
 all: $(PROGRAMS)
 
-$(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
+# LAPACK, which --calibrate needs, is opened when it is asked for: nothing else needs it
+$(BUILD)/vit-convert: $(CONVERT) examples/classify/inputs.c $(BUILD)/picture.o $(wildcard tools/convert/*.h) \
+		tools/plans.h examples/picture.h examples/classify/inputs.h vit.h
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
+	$(LINK) -o $@ $(CONVERT) examples/classify/inputs.c $(BUILD)/picture.o $(PICTURE_LIBS) -lcjson -lz $(DL) -lm -pthread
 
 $(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) $(wildcard tools/*.h) vit.h
 	@mkdir -p $(@D)
