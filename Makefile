@@ -79,7 +79,7 @@ $(error JPEG=$(JPEG) is not known: turbo, or nothing)
 endif
 
 BUILD_PACKAGES = $(PICTURE_PACKAGES) gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema liblapack3
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
 	libjpeg62-turbo-dev
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
@@ -168,6 +168,12 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
+
+GPTQ = $(addprefix tools/convert/,gptq.c lapack.c quantize.c report.c)
+
+$(BUILD)/test_gptq: tests/test_gptq.c $(GPTQ) $(wildcard tests/*.h tools/convert/*.h) vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -DVIT_NO_SIMD -Itests -o $@ $< $(GPTQ) -lcmocka $(DL) -lm -pthread
 
 $(BUILD)/test_new_file: tests/test_new_file.c $(addprefix tools/convert/,new_file.c new_file.h report.c \
 		report.h)

@@ -85,7 +85,7 @@ static const char options_usage[] =
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
     "                       int8x (closer to f32 than int8, and slower on some\n"
     "                       machines) or int4\n"
-    "  --calibrate PHOTOS   round the integers of int8, int8x or int4 by what these give\n"
+    "  --calibrate FOLDER   round the integers of int8, int8x or int4 by what these give\n"
     "                       each matrix as input (GPTQ): a folder of some dozens of pictures\n"
     "                       like those that the model is for. It needs LAPACK (libopenblas0\n"
     "                       or liblapack3)\n"
@@ -421,8 +421,8 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     if (a->classes == NULL && a->logit_scale > 0)
         fail("--logit-scale is of no use without --classes");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
-    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
-        fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
+    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL || a->calibrate != NULL))
+        fail("--list converts nothing: --dtype, --calibrate, --labels and --c-array are of no use");
     if (a->calibrate != NULL && !calibrate_has(a->dtype))
         fail("--calibrate is for --dtype int8, int8x and int4, not for %s",
              vit_dtype_name(a->dtype));

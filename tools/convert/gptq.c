@@ -68,10 +68,11 @@ static void round_input(const work *w, size_t k, double *errors) {
         size_t at = w->range == 8 ? n * w->groups + k / QUANTIZE_GROUP : n;
         double scale = (double)w->out->scales[at];
         double steps = scale < 0 || scale > 0 ? weights[n] / scale : 0;
-        double nearest = rint(fmin(fmax(steps, -w->range), most));
-        w->out->integers[n * w->inputs + k] = (signed char)nearest;
-        errors[n] = (weights[n] - nearest * scale) / unit;
-        weights[n] = nearest * scale;
+        signed char nearest = (signed char)lrint(fmin(fmax(steps, -w->range), most));
+        double product = scale * nearest;
+        w->out->integers[n * w->inputs + k] = nearest;
+        errors[n] = (weights[n] - product) / unit;
+        weights[n] = product;
     }
 }
 
