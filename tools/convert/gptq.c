@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAMPING 0.01
+/* Of the mean diagonal. The paper has 0.01; the mean logit error of DeiT-Tiny in int4, on ImageNet photos
+   by 25 others, is 0.213 with 0.003, 0.210 with 0.01, 0.207 with 0.05, 0.203 with 0.1, 0.204 with 0.2;
+   by the nearest integers 0.248. */
+#define DAMPING 0.1
 #define BLOCK 128 /* inputs after which the rest is corrected at once; a multiple of a group */
 
 /* An input that is always 0 has no part in anything; its weights stay as they are. */

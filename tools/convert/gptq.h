@@ -13,8 +13,8 @@ typedef struct rounded {
 } rounded;
 
 /* squares [inputs][inputs], the sum of x x^T over what a matrix was given as x, becomes what gptq_round
-   needs: with a hundredth of its mean diagonal added to it, as the paper does, the Cholesky factor of its
-   inverse. Returns 0 if numbers are not finite. */
+   needs: with a tenth of its mean diagonal added to its diagonal, the Cholesky factor of its inverse.
+   Returns 0 if numbers are not finite. */
 int gptq_prepare(double *squares, size_t inputs);
 
 /* weights [inputs][outputs], which are finite, become integers times scales, and are replaced by these

@@ -43,8 +43,19 @@ static void find(void *library, const char *name, void *function) {
     memcpy(function, &found, sizeof(found));
 }
 
+/* OpenBLAS's threads wait by spinning, and would take the processors from those of the forward pass:
+   calibration took ten times as long on a busy machine. */
+static void use_one_thread(void *library) {
+    void *found = dlsym(library, "openblas_set_num_threads");
+    void (*set_threads)(int);
+    if (found == NULL) return;
+    memcpy(&set_threads, &found, sizeof(set_threads));
+    set_threads(1);
+}
+
 void lapack_open(void) {
     void *library = open_library();
+    use_one_thread(library);
     find(library, "ssyrk_", &ssyrk);
     find(library, "dpotrf_", &dpotrf);
     find(library, "dpotri_", &dpotri);
