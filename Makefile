@@ -406,6 +406,7 @@ check-parity:
 	$(PYTHON) tests/parity/attention.py $(BUILD)
 	$(PYTHON) tests/parity/resolutions.py $(BUILD)
 	$(PYTHON) tests/parity/merge.py $(BUILD)
+	$(PYTHON) tests/parity/gptq.py
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 	$(PYTHON) tests/parity/teach.py $(BUILD)
 
