@@ -82,7 +82,7 @@ $(error JPEG=$(JPEG) is not known: turbo, or nothing)
 endif
 
 BUILD_PACKAGES = $(PICTURE_PACKAGES) gcc libc6-dev libstb-dev libcjson-dev zlib1g-dev liblbfgs-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
+TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema liblapack3
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
 	libjpeg62-turbo-dev
 ARMV7_PACKAGES = $(TEST_PACKAGES) qemu-user gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
@@ -111,6 +111,7 @@ PROGRAMS = $(INSTALLED) $(addprefix $(BUILD)/,vit-bench minimal steps)
 CONVERT = $(wildcard tools/convert/*.c)
 READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.c ggml.c json.c numpy.c \
 	pickle.c quantize.c safetensors.c tensor.c torch.c torch_legacy.c torch_zip.c zip.c)
+DL = $(if $(findstring mingw,$(CC)),,-ldl)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
 	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
@@ -118,9 +119,11 @@ SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*
 
 all: $(PROGRAMS)
 
-$(BUILD)/vit-convert: $(CONVERT) $(wildcard tools/convert/*.h) tools/plans.h vit.h
+# LAPACK, which --calibrate needs, is opened when it is asked for: nothing else needs it
+$(BUILD)/vit-convert: $(CONVERT) examples/classify/inputs.c $(BUILD)/picture.o $(wildcard tools/convert/*.h) \
+		tools/plans.h examples/picture.h examples/classify/inputs.h vit.h
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(CONVERT) -lcjson -lz -lm
+	$(LINK) -o $@ $(CONVERT) examples/classify/inputs.c $(BUILD)/picture.o $(PICTURE_LIBS) -lcjson -lz $(DL) -lm -pthread
 
 $(BUILD)/vit-info: tools/info/info.c $(addprefix tools/convert/,report.c report.h) $(wildcard tools/*.h) vit.h
 	@mkdir -p $(@D)
@@ -171,6 +174,12 @@ $(BUILD)/test_quantize: tests/test_quantize.c tools/convert/quantize.c tools/con
 		tests/test_util.h vit.h
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests -o $@ $< tools/convert/quantize.c -lcmocka -lm -pthread
+
+GPTQ = $(addprefix tools/convert/,gptq.c lapack.c quantize.c report.c)
+
+$(BUILD)/test_gptq: tests/test_gptq.c $(GPTQ) $(wildcard tests/*.h tools/convert/*.h) vit.h
+	@mkdir -p $(@D)
+	$(COMPILE) -DVIT_NO_SIMD -Itests -o $@ $< $(GPTQ) -lcmocka $(DL) -lm -pthread
 
 $(BUILD)/test_new_file: tests/test_new_file.c $(addprefix tools/convert/,new_file.c new_file.h report.c \
 		report.h)
@@ -407,6 +416,7 @@ check-parity:
 	$(PYTHON) tests/parity/attention.py $(BUILD)
 	$(PYTHON) tests/parity/resolutions.py $(BUILD)
 	$(PYTHON) tests/parity/merge.py $(BUILD)
+	$(PYTHON) tests/parity/gptq.py
 	$(PYTHON) tests/parity/photos.py $(BUILD)
 	$(PYTHON) tests/parity/teach.py $(BUILD)
 

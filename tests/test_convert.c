@@ -1190,6 +1190,116 @@ static void test_what_is_no_file_is_named(void **state) {
     assert_refused("", "pipe", "a pipe: it has to be a file, which can be mapped");
 }
 
+/* ---- calibration ---- */
+
+#define CALIBRATED 24 /* photos */
+
+/* A photo of 12 by 10 pixels: a smooth one, so that a patch's pixels go together as those of photos do. */
+static void write_photo(const char *name, int index) {
+    static const char head[] = "P6 12 10 255\n";
+    unsigned char bytes[sizeof(head) - 1 + 12 * 10 * 3], *p = bytes + sizeof(head) - 1;
+    char stream[16];
+    float waves[9];
+    snprintf(stream, sizeof(stream), "photo%d", index);
+    for (size_t i = 0; i < COUNT_OF(waves); i++) waves[i] = number_of(stream, i);
+    memcpy(bytes, head, sizeof(head) - 1);
+    for (int i = 0; i < 12 * 10; i++) {
+        for (int c = 0; c < 3; c++) {
+            float x = (float)(i % 12) / 12, y = (float)(i / 12) / 10;
+            float value = 0.5f + waves[c] * x + waves[3 + c] * y + waves[6 + c] * x * y;
+            *p++ = (unsigned char)(255 * fminf(fmaxf(value, 0), 1));
+        }
+    }
+    write_file(in_folder(name), bytes, sizeof(bytes));
+}
+
+static void write_photos(void) {
+    char name[32];
+    assert_int_equal(mkdir(in_folder("photos"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("photos/more"), 0700), 0);
+    for (int i = 0; i < CALIBRATED; i++) {
+        snprintf(name, sizeof(name), "photos/%s%d.ppm", i % 2 ? "more/" : "", i);
+        write_photo(name, i);
+    }
+    write_text("photos/notes.txt", "no picture");
+}
+
+/* The logits of all photos, [CALIBRATED][3]. */
+static void logits_of(const char *name, double logits[CALIBRATED * 3]) {
+    char command[256];
+    snprintf(command, sizeof(command), "vit-classify --json --logits -m $T/%s $T/photos", name);
+    assert_int_equal(run(command), 0);
+    for (int i = 0; i < CALIBRATED; i++) {
+        cJSON *line = json_line(i), *list = cJSON_GetObjectItem(line, "logits");
+        assert_int_equal(cJSON_GetArraySize(list), 3);
+        for (int j = 0; j < 3; j++) logits[3 * i + j] = cJSON_GetArrayItem(list, j)->valuedouble;
+        cJSON_Delete(line);
+    }
+}
+
+/* The sum of squares by which a model's logits differ from those of f32.vit. */
+static double error_of(const char *name) {
+    double want[CALIBRATED * 3], got[CALIBRATED * 3], error = 0;
+    logits_of("f32.vit", want);
+    logits_of(name, got);
+    for (int i = 0; i < CALIBRATED * 3; i++) error += (got[i] - want[i]) * (got[i] - want[i]);
+    return error;
+}
+
+#define CALIBRATE "--calibrate $T/photos "
+
+static void test_photos_say_how_to_round(void **state) {
+    (void)state;
+    write_checkpoint("calibrated.safetensors", TIMM);
+    write_photos();
+    assert_converted("--heads 2", "calibrated.safetensors", "f32.vit");
+    assert_converted("--heads 2 --dtype int4", "calibrated.safetensors", "plain.vit");
+    assert_converted("--heads 2 --dtype int4 " CALIBRATE, "calibrated.safetensors", "int4.vit");
+    assert_printed("err", "calibrated by 24 pictures, 0 left out\n");
+    double plain = error_of("plain.vit"), calibrated = error_of("int4.vit");
+    if (!(calibrated < 0.7 * plain)) fail_msg("%g, to nearest %g", calibrated, plain);
+    assert_converted("--dtype int4 " CALIBRATE, "f32.vit", "again.vit");
+    assert_int_equal(run("vit-info $T/int4.vit"), 0);
+    assert_printed("out", "dtype          int4");
+    assert_int_equal(run("vit-info $T/again.vit >/dev/null && cmp $T/int4.vit $T/again.vit"), 0);
+    assert_int_equal(count_files("int4.vit"), 1);
+}
+
+/* Of int8 the weights' error is small beside that of the activations: only what is wrong shows. */
+static void test_photos_say_how_to_round_int8(void **state) {
+    static const char *const dtypes[] = {"int8", "int8x"};
+    char options[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(dtypes); i++) {
+        snprintf(options, sizeof(options), "--dtype %s", dtypes[i]);
+        assert_converted(options, "f32.vit", "plain.vit");
+        strcat(options, " " CALIBRATE);
+        assert_converted(options, "f32.vit", "int8.vit");
+        double plain = error_of("plain.vit"), calibrated = error_of("int8.vit");
+        if (!(calibrated < 1.5 * plain))
+            fail_msg("%s: %g, to nearest %g", dtypes[i], calibrated, plain);
+        assert_int_equal(
+            run("vit-info $T/int8.vit >/dev/null && ! cmp -s $T/int8.vit $T/plain.vit"), 0);
+    }
+}
+
+static void test_calibration_is_refused_or_notes(void **state) {
+    (void)state;
+    assert_refused("--calibrate $T/photos", "f32.vit", "not for f32");
+    assert_refused("--dtype f16 " CALIBRATE, "f32.vit", "int8, int8x and int4, not for f16");
+    assert_int_equal(mkdir(in_folder("few"), 0700), 0);
+    assert_refused("--dtype int4 --calibrate $T/few", "f32.vit", "no picture that can be read");
+    assert_refused("--dtype int4 --calibrate $T/nowhere", "f32.vit", "no picture that can be read");
+    write_text("few/broken.jpg", "x");
+    assert_refused("--dtype int4 --calibrate $T/few", "f32.vit", "broken.jpg: left out: ");
+    write_photo("few/one.ppm", 1);
+    assert_converted("--dtype int4 --calibrate $T/few", "f32.vit", "few.vit");
+    assert_printed("err", "calibrated by 1 pictures, 1 left out: some dozens give better");
+    assert_refused("--eps 1e-6 --dtype int4 " CALIBRATE, "f32.vit", "no option but --dtype");
+    assert_int_equal(run("vit-convert --list " CALIBRATE "$T/f32.vit"), 1);
+    assert_printed("err", "--list converts nothing");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_model_by_every_familys_names_is_the_same),
@@ -1213,6 +1323,9 @@ int main(void) {
         cmocka_unit_test(test_a_folder_has_one_checkpoint),
         cmocka_unit_test(test_an_index_of_shards_is_checked),
         cmocka_unit_test(test_a_folder_of_arrays_is_a_checkpoint),
+        cmocka_unit_test(test_photos_say_how_to_round),
+        cmocka_unit_test(test_photos_say_how_to_round_int8),
+        cmocka_unit_test(test_calibration_is_refused_or_notes),
         cmocka_unit_test(test_archives_of_others_are_named),
         cmocka_unit_test(test_what_is_no_file_is_named),
     };

@@ -208,7 +208,7 @@ static void test_a_file_of_float32_takes_another_type(void **state) {
     assert_int_equal(run("vit-convert --dtype int4 $T/int8.vit $T/int4.vit"), 1);
     assert_printed("err", "not all float32");
     assert_int_equal(run("vit-convert --heads 3 $T/plain.vit $T/heads.vit"), 1);
-    assert_printed("err", "no option but --dtype and --labels");
+    assert_printed("err", "no option but --dtype, --calibrate and --labels");
     assert_int_equal(count_files("int4") + count_files("heads"), 0);
 }
 

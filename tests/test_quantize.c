@@ -152,7 +152,7 @@ static void test_int4_is_the_nearest_of_16_and_no_worse_than_q4_0(void **state) 
             weights[i] = ldexpf(weights[i] * weights[i] * weights[i], round % 16 - 8);
             if (fabsf(weights[i]) > fabsf(largest)) largest = weights[i];
         }
-        float scale = dequantize_f16(quantize_int4(weights, QUANTIZE_GROUP, q));
+        float scale = dequantize_f16(quantize_int4(weights, NULL, QUANTIZE_GROUP, q));
         float simple_scale = dequantize_f16(quantize_f16(largest / -8));
         for (int i = 0; i < QUANTIZE_GROUP; i++) {
             float steps = fminf(fmaxf(weights[i] / scale, -8), 7);
@@ -171,7 +171,7 @@ static void test_int4_keeps_what_is_of_16_steps(void **state) {
     (void)state;
     for (int sign = -1; sign <= 1; sign += 2) {
         for (int i = 0; i < 16; i++) weights[i] = (float)(sign * (i - 8)) * 0.25f;
-        float scale = dequantize_f16(quantize_int4(weights, 16, q));
+        float scale = dequantize_f16(quantize_int4(weights, NULL, 16, q));
         assert_true(scale == (float)sign * 0.25f);
         for (int i = 0; i < 16; i++) assert_int_equal(q[i], i - 8);
     }
@@ -181,11 +181,11 @@ static void test_int4_says_when_weights_are_too_large(void **state) {
     float weights[2] = {1, 65504.0f * 6.9f};
     signed char q[2];
     (void)state;
-    assert_true(vit__is_finite(dequantize_f16(quantize_int4(weights, 2, q))));
+    assert_true(vit__is_finite(dequantize_f16(quantize_int4(weights, NULL, 2, q))));
     weights[1] = 65504.0f * 8.1f;
-    assert_false(vit__is_finite(dequantize_f16(quantize_int4(weights, 2, q))));
+    assert_false(vit__is_finite(dequantize_f16(quantize_int4(weights, NULL, 2, q))));
     weights[1] = FLT_MAX;
-    assert_false(vit__is_finite(dequantize_f16(quantize_int4(weights, 2, q))));
+    assert_false(vit__is_finite(dequantize_f16(quantize_int4(weights, NULL, 2, q))));
 }
 
 int main(void) {

@@ -54,6 +54,7 @@ is_there() {
     munge) [ -x /usr/sbin/munged ] ;;
     nodejs) command -v node ;;
     libopenblas0-openmp) [ -e "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ] ;;
+    liblapack3) ldconfig -p | grep -E 'liblapack[.]so[.]3|libopenblas[.]so[.]0' ;;
     dataset-fashion-mnist) [ -e /usr/share/datasets/fashion-mnist ] ;;
     build-essential) dpkg-query --status build-essential ;; # dpkg-buildpackage asks for it by name
     debhelper) command -v dh ;;

@@ -1,11 +1,13 @@
 /* vit-convert: makes a .vit file of a checkpoint of timm, Hugging Face transformers or
    torchvision. */
 #include "c_array.h"
+#include "calibrate.h"
 #include "container.h"
 #include "folder.h"
 #include "json.h"
 #include "keys.h"
 #include "labels.h"
+#include "lapack.h"
 #include "layouts.h"
 #include "list.h"
 #include "names.h"
@@ -83,6 +85,10 @@ static const char options_usage[] =
     "  --dtype NAME         type of the weights: f32 (as without it), f16, bf16, int8,\n"
     "                       int8x (closer to f32 than int8, and slower on some\n"
     "                       machines) or int4\n"
+    "  --calibrate FOLDER   round the integers of int8, int8x or int4 by what these give\n"
+    "                       each matrix as input (GPTQ): a folder of some dozens of pictures\n"
+    "                       like those that the model is for. It needs LAPACK (libopenblas0\n"
+    "                       or liblapack3)\n"
     "  --c-array NAME.c     write OUT.vit, or an existing FILE.vit, as the C array NAME into\n"
     "                       NAME.c and NAME.h, for firmware to link\n"
     "  --section SECTION    the linker's section for that array\n"
@@ -98,6 +104,7 @@ typedef struct arguments {
     const char *labels, *key, *prefix, *names, *head, *classes;
     double logit_scale; /* 0: as the checkpoint says */
     const char *c_array, *section;
+    const char *calibrate; /* photos; NULL: none */
     vit_dtype dtype;
     int described; /* whether an option describes a checkpoint */
     int typed;     /* whether --dtype is given */
@@ -235,6 +242,7 @@ enum {
     OPTION_LIST,
     OPTION_POS_EMBED,
     OPTION_DTYPE,
+    OPTION_CALIBRATE,
     OPTION_C_ARRAY,
     OPTION_SECTION,
     OPTION_HELP,
@@ -339,6 +347,9 @@ static void parse_option(int option, const char *text, arguments *a) {
     case OPTION_DTYPE:
         a->dtype = parse_dtype(text), a->typed = 1;
         break;
+    case OPTION_CALIBRATE:
+        a->calibrate = text;
+        break;
     case OPTION_C_ARRAY:
         a->c_array = text;
         break;
@@ -382,6 +393,7 @@ static const struct option options[] = {
     {"list", 0, NULL, OPTION_LIST},
     {"pos-embed", 1, NULL, OPTION_POS_EMBED},
     {"dtype", 1, NULL, OPTION_DTYPE},
+    {"calibrate", 1, NULL, OPTION_CALIBRATE},
     {"c-array", 1, NULL, OPTION_C_ARRAY},
     {"section", 1, NULL, OPTION_SECTION},
     {"help", 0, NULL, OPTION_HELP},
@@ -394,7 +406,7 @@ static void parse_paths(int count, char **paths, arguments *a) {
     if (count != 2 - a->list && (count != 1 || a->c_array == NULL)) wrong_usage(usage);
     if (count == 2 || a->list) a->in = paths[0];
     if (!a->list) a->out = paths[count - 1];
-    if (a->in == NULL && (a->described || a->typed || a->labels != NULL))
+    if (a->in == NULL && (a->described || a->typed || a->calibrate != NULL || a->labels != NULL))
         fail("%s: nothing is converted without an OUT.vit", a->out);
 }
 
@@ -409,9 +421,14 @@ static void parse_arguments(int argc, char **argv, arguments *a, settings *s) {
     if (a->classes == NULL && a->logit_scale > 0)
         fail("--logit-scale is of no use without --classes");
     if (a->section != NULL && a->c_array == NULL) fail("--section is of no use without --c-array");
-    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL))
-        fail("--list converts nothing: --dtype, --labels and --c-array are of no use");
+    if (a->list && (a->typed || a->labels != NULL || a->c_array != NULL || a->calibrate != NULL))
+        fail("--list converts nothing: --dtype, --calibrate, --labels and --c-array are of no use");
+    if (a->calibrate != NULL && !calibrate_has(a->dtype))
+        fail("--calibrate is for --dtype int8, int8x and int4, not for %s",
+             vit_dtype_name(a->dtype));
     parse_paths(argc - optind, argv + optind, a);
+    if (a->described && a->in != NULL && !a->list && container_is_vit(a->in))
+        fail("%s: a .vit file takes no option but --dtype, --calibrate and --labels", a->in);
 }
 
 /* A config file of the folder; absent where IN is a file. needed: a note says where it is not there. */
@@ -493,7 +510,8 @@ static void list(const arguments *a, settings *s) {
     checkpoint_close(&weights);
 }
 
-static void convert(const arguments *a, settings *s) {
+/* The model of a checkpoint, of a type, at `out`. */
+static void convert(const arguments *a, settings *s, const char *out, vit_dtype dtype) {
     texts t = {NULL, 0, 0, 0};
     if (a->classes != NULL) t = texts_read(a->classes);
     checkpoint weights = open_checkpoint(a, s);
@@ -525,7 +543,7 @@ static void convert(const arguments *a, settings *s) {
     weights_write(&m, NULL);
     layout_check_rest(&m);
 
-    model_writer_begin(&writer, a->out, &m.config, a->dtype, labels, labels_size);
+    model_writer_begin(&writer, out, &m.config, dtype, labels, labels_size);
     weights_write(&m, &writer);
     model_writer_end(&writer);
 
@@ -538,21 +556,38 @@ static void convert(const arguments *a, settings *s) {
     checkpoint_close(&weights);
 }
 
+/* The model of a .vit file. */
+static void convert_model(const arguments *a) {
+    if (a->labels != NULL && !a->typed) rewrite_labels(a->in, a->out, a->labels);
+    else rewrite(a->in, a->out, a->dtype, a->labels);
+}
+
+/* Weights that photos say how to round: of a checkpoint, those of a file of float32, which has lost its
+   name once it is open. */
+static void convert_calibrated(const arguments *a, settings *s) {
+    const rounder by = {calibrate, a->calibrate};
+    const int is_vit = container_is_vit(a->in);
+    char *path =
+        is_vit ? format_text("%s", a->in) : format_text("%s.f32.%ld.tmp", a->out, (long)getpid());
+    lapack_open();
+    if (!is_vit) convert(a, s, path, VIT_F32);
+    file_map map = file_map_open(path);
+    if (!is_vit) remove(path);
+    rewrite_map(&map, a->out, a->dtype, is_vit ? a->labels : NULL, &by);
+    file_map_close(&map);
+    free(path);
+}
+
 int main(int argc, char **argv) {
     arguments a;
     settings s;
     memset(&a, 0, sizeof(a)); /* VIT_F32 is 0 */
     settings_clear(&s);
     parse_arguments(argc, argv, &a, &s);
-    if (a.list) {
-        list(&a, &s);
-    } else if (a.in != NULL && container_is_vit(a.in)) {
-        if (a.described) fail("%s: a .vit file takes no option but --dtype and --labels", a.in);
-        if (a.labels != NULL && !a.typed) rewrite_labels(a.in, a.out, a.labels);
-        else rewrite(a.in, a.out, a.dtype, a.labels);
-    } else if (a.in != NULL) {
-        convert(&a, &s);
-    }
+    if (a.list) list(&a, &s);
+    else if (a.in != NULL && a.calibrate != NULL) convert_calibrated(&a, &s);
+    else if (a.in != NULL && container_is_vit(a.in)) convert_model(&a);
+    else if (a.in != NULL) convert(&a, &s, a.out, a.dtype);
     if (a.c_array != NULL) c_array_write(a.out, a.c_array, a.section);
     return 0;
 }

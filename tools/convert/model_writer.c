@@ -171,11 +171,26 @@ static int store_half(model_writer *w, const vit__matrix *m, size_t n) {
     return fits;
 }
 
+/* The scale and the integers of output n, in w->integers, of int8 ... */
+static float round_int8(model_writer *w, const vit__matrix *m, size_t n) {
+    if (w->given == NULL) return quantize_int8(w->padded, m->inputs, m->range, w->integers);
+    memcpy(w->integers, w->given->integers + n * m->inputs, m->inputs);
+    return w->given->scales[n];
+}
+
+/* ... and, as f16, of its `count` inputs from k on, of int4. */
+static uint16_t round_int4(model_writer *w, const vit__matrix *m, size_t n, size_t k,
+                           size_t count) {
+    if (w->given == NULL) return quantize_int4(w->padded + k, NULL, count, w->integers + k);
+    memcpy(w->integers + k, w->given->integers + n * m->inputs + k, count);
+    return quantize_f16(w->given->scales[n * vit__groups(m->inputs) + k / VIT__GROUP]);
+}
+
 /* Panels [K / 4][16][4]. */
 static int store_int8(model_writer *w, const vit__matrix *m, size_t n) {
     unsigned char *panel = panel_of(w, m, n) + n % VIT__PANEL * 4;
     if (!all_finite(w->padded, m->inputs)) return 0;
-    float scale = quantize_int8(w->padded, m->inputs, m->range, w->integers);
+    float scale = round_int8(w, m, n);
     int32_t sum = 0;
     for (size_t k = 0; k < m->inputs; k++) {
         panel[k / 4 * 64 + k % 4] = (unsigned char)w->integers[k];
@@ -195,7 +210,7 @@ static int store_int4(model_writer *w, const vit__matrix *m, size_t n) {
     if (!all_finite(w->padded, m->inputs)) return 0;
     for (size_t k = 0; k < m->inputs; k += VIT__GROUP, scales += VIT__PANEL) {
         size_t count = m->inputs - k < VIT__GROUP ? m->inputs - k : VIT__GROUP;
-        *scales = quantize_int4(w->padded + k, count, w->integers + k);
+        *scales = round_int4(w, m, n, k, count);
         if (!vit__is_finite(dequantize_f16(*scales))) return 0;
     }
     for (const signed char *q = w->integers; q < w->integers + m->inputs; q += 8, panel += 64) {
@@ -261,6 +276,13 @@ void model_writer_add(model_writer *w, const char *name, row_reader read_row, co
     new_file_write(&w->output, w->tensor, size);
     put_u32(w->head + VIT__HEADER_SIZE + (size_t)w->index++ * VIT__ENTRY_SIZE + 28,
             vit__xxh32(w->tensor, size));
+}
+
+void model_writer_add_rounded(model_writer *w, const char *name, row_reader read_row,
+                              const void *source, const float *bias, const rounded *given) {
+    w->given = given;
+    model_writer_add(w, name, read_row, source, bias);
+    w->given = NULL;
 }
 
 void model_writer_copy(model_writer *w) {

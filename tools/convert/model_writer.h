@@ -2,6 +2,7 @@
 #ifndef MODEL_WRITER_H
 #define MODEL_WRITER_H
 
+#include "gptq.h"
 #include "new_file.h"
 #include "vit.h"
 
@@ -19,6 +20,7 @@ typedef struct model_writer {
     float *padded;         /* one row with padding */
     signed char *integers; /* one row as integers */
     int finite;            /* whether all values of the tensor are */
+    const rounded *given;  /* the tensor's integers; NULL: the nearest are taken */
 } model_writer;
 
 /* Fetches one row of a tensor without padding; of a matrix: the weights of one output. */
@@ -42,6 +44,10 @@ void model_writer_copy(model_writer *w);
    express them, as are values that are too large for it. */
 void model_writer_add(model_writer *w, const char *name, row_reader read_row, const void *source,
                       const float *bias);
+
+/* The same of a matrix that is integers in this dtype and has been rounded already. */
+void model_writer_add_rounded(model_writer *w, const char *name, row_reader read_row,
+                              const void *source, const float *bias, const rounded *given);
 
 /* The name, the block and the shape of the next tensor; 0 if all are written. */
 int model_writer_next(const model_writer *w, vit_tensor *t);

@@ -21,8 +21,9 @@ float quantize_int8(const float *weights, size_t count, int range, signed char *
 /* The largest group of quantize_int4. */
 #define QUANTIZE_GROUP 32
 
-/* A group of weights, finite, as scale * q with -8 <= q <= 7. Returns the scale as f16: of either
+/* A group of weights, finite, as scale * q with -8 <= q <= 7. importance: what the square of each one's error
+   counts, positive; NULL: all the same. Returns the scale as f16: of either
    sign, 0 where all are 0, infinite where the weights are too large. */
-uint16_t quantize_int4(const float *weights, size_t count, signed char *q);
+uint16_t quantize_int4(const float *weights, const float *importance, size_t count, signed char *q);
 
 #endif

@@ -45,11 +45,12 @@ static char *read_labels(const vit_model *model, const char *from, size_t *size)
     return labels_read(from, none, vit_model_config(model)->num_classes, size);
 }
 
-static void write_tensor(model_writer *w, const vit_model *model, int index) {
+/* given: its integers, or NULL. */
+static void write_tensor(model_writer *w, const vit_model *model, int index, const rounded *given) {
     source s = {model, index};
     char *name = format_text("tensor %d", index);
     float *bias = model_read_bias(model, index);
-    model_writer_add(w, name, read_row, &s, bias);
+    model_writer_add_rounded(w, name, read_row, &s, bias, given);
     free(bias);
     free(name);
 }
@@ -63,17 +64,34 @@ static vit_model open_model(const file_map *map) {
     return model;
 }
 
-void rewrite(const char *in, const char *out, vit_dtype dtype, const char *labels) {
-    file_map map = file_map_open(in);
-    vit_model model = open_model(&map);
+static void write_tensors(model_writer *w, const vit_model *model, rounded *all) {
+    for (int i = 0; i < vit_model_tensor_count(model); i++) {
+        int is_given = all != NULL && all[i].integers != NULL;
+        write_tensor(w, model, i, is_given ? &all[i] : NULL);
+        if (!is_given) continue;
+        free(all[i].integers);
+        free(all[i].scales);
+    }
+    free(all);
+}
+
+void rewrite_map(const file_map *in, const char *out, vit_dtype dtype, const char *labels,
+                 const rounder *by) {
+    vit_model model = open_model(in);
     model_writer writer;
     size_t size;
-    check_f32(&model, in);
+    check_f32(&model, in->path);
     char *names = read_labels(&model, labels, &size);
+    rounded *all = by == NULL ? NULL : by->round(&model, dtype, by->photos);
     model_writer_begin(&writer, out, vit_model_config(&model), dtype, names, size);
-    for (int i = 0; i < vit_model_tensor_count(&model); i++) write_tensor(&writer, &model, i);
+    write_tensors(&writer, &model, all);
     model_writer_end(&writer);
     free(names);
+}
+
+void rewrite(const char *in, const char *out, vit_dtype dtype, const char *labels) {
+    file_map map = file_map_open(in);
+    rewrite_map(&map, out, dtype, labels, NULL);
     file_map_close(&map);
 }
 

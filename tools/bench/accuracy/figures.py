@@ -47,6 +47,8 @@ class Bound:
     timing: bool = False
 
 
+CALIBRATED = "int4-calibrated"
+
 BOUNDS = [
     Bound("fashion-mnist", "f16", "size_share", 0.55),
     Bound("fashion-mnist", "bf16", "size_share", 0.55),
@@ -62,6 +64,8 @@ BOUNDS = [
     Bound("deit-tiny", "int8", "mean_error", 0.070),
     Bound("deit-tiny", "int8x", "mean_error", 0.056),
     Bound("deit-tiny", "int4", "megabytes", 3.6),
+    Bound("deit-tiny", CALIBRATED, "megabytes", 3.6),
+    Bound("deit-tiny", CALIBRATED, "mean_error", 0.21),
 ]
 
 

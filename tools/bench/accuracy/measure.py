@@ -6,6 +6,9 @@ On fashion-mnist.vit with the 10,000 test pictures of Fashion-MNIST, and, where 
 VIT_TEST_DATA names a folder with them (see tests/parity/photos.py), on DeiT-Tiny with photos. Prints
 a table for each in Markdown, and fails if a type misses what README promises for it.
 
+int4 is also measured as vit-convert --calibrate makes it: DeiT-Tiny by one half of the photos for the
+other half, and the other way round, so that no photo is measured that the weights were rounded by.
+
 --bench times more carefully, and adds ONNX Runtime in float32 and in its dynamic int8. The latter has
 one scale of activations for the whole tensor, so it gets batches of one picture.
 
@@ -25,12 +28,14 @@ import torch
 import subjects  # first: it adds the other folders to Python's path
 import report
 from contestants import Contestant, rotated, turn
-from figures import Result, check, figures, markdown
+from figures import CALIBRATED, Result, check, figures, markdown
 from programs import Programs, dtype_options
 
 DTYPES = ["f32", "f16", "bf16", "int8", "int8x", "int4"]
 ROUNDS, BENCH_ROUNDS = 5, 20
-NAMES = {"ort": "ONNX Runtime", "ort-int8": "ONNX Runtime, int8"}
+ORT = ("ort", "ort-int8")
+NAMES = {"ort": "ONNX Runtime", "ort-int8": "ONNX Runtime, int8",
+         CALIBRATED: "vit.h, int4, calibrated"}
 
 
 def convert(programs, subject, dtypes):
@@ -54,14 +59,14 @@ def export_onnx(subject):
 
 def words(build, subject, name, model, pixels, threads, batch):
     """The command line of a contestant."""
-    program = os.path.join(build, "peers", "peer-ort" if name in NAMES else "peer-vit")
+    program = os.path.join(build, "peers", "peer-ort" if name in ORT else "peer-vit")
     return [program, model, subject.path(pixels), str(threads), str(batch), *subject.shape]
 
 
 def logits_of(build, subject, name, model):
     """The logits of all pictures."""
     path = subject.path(f"{name}.logits")
-    batch = 1 if name in NAMES else 8
+    batch = 1 if name in ORT else 8
     with Contestant(words(build, subject, name, model, "pixels.f32", 2, batch)) as contestant:
         contestant.ask(f"all {path}")
     return np.fromfile(path, "<f4").reshape(len(subject.classes), -1)
@@ -79,6 +84,22 @@ def times_of(build, subject, models, rounds):
     return times
 
 
+def convert_calibrated(programs, subject):
+    """[model file]: int4 by each of the subject's folders of photos."""
+    paths = []
+    for folder in subject.photos:
+        paths.append(subject.path(f"int4-calibrated-{len(paths)}.vit"))
+        programs.convert([*dtype_options("int4"), "--calibrate", folder], subject.checkpoint, paths[-1])
+    return paths
+
+
+def calibrated_logits(build, subject, paths):
+    """The logits of all pictures, each by the model whose photos it is not among."""
+    parts = [logits_of(build, subject, CALIBRATED, path) for path in paths]
+    index = np.arange(len(subject.classes))
+    return np.stack(parts)[index % len(parts), index]
+
+
 def measure(subject, arguments):
     """{name: figures}."""
     build, programs = arguments.build, Programs(arguments.build)
@@ -88,6 +109,10 @@ def measure(subject, arguments):
     subject.pixels.tofile(subject.path("pixels.f32"))
     subject.pixels[:subject.timed].tofile(subject.path("timed.f32"))
     logits = {name: logits_of(build, subject, name, model) for name, model in models.items()}
+    if "int4" in arguments.dtypes and subject.photos:
+        calibrated = convert_calibrated(programs, subject)
+        models[CALIBRATED] = calibrated[0]
+        logits[CALIBRATED] = calibrated_logits(build, subject, calibrated)
     times = times_of(build, subject, models, BENCH_ROUNDS if arguments.bench else ROUNDS)
     results = {name: Result(logits[name], os.path.getsize(model), times[name])
                for name, model in models.items()}

@@ -5,6 +5,7 @@ timm's names. That loses nothing: converted again, the file is the same to the b
 """
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ NAMES = {"patch_embed": "patch_embed.proj", "head": "head", "proj": "attn.proj",
 @dataclass
 class Subject:
     """A model and what it is measured on. folder: a place for files; timed: how many pictures are
-    classified for one timing, so that it takes some milliseconds."""
+    classified for one timing, so that it takes some milliseconds; photos: folders to calibrate by, of
+    n the i-th without the pictures i, i + n, i + 2n ..."""
 
     key: str
     title: str
@@ -41,6 +43,7 @@ class Subject:
     pixels: np.ndarray  # float32 (pictures, channels, side, side)
     classes: np.ndarray
     timed: int
+    photos: list
 
     @property
     def shape(self):
@@ -103,7 +106,18 @@ def fashion_mnist(folder):
     pixels = pictures.normalise(test.images, recipe["mean"], recipe["std"]).numpy()
     title = f"fashion-mnist.vit, {len(pixels):,} pictures of Fashion-MNIST"
     return Subject("fashion-mnist", title, folder, checkpoint, config_from(header), pixels,
-                   test.classes.numpy(), 200)
+                   test.classes.numpy(), 200, [])
+
+
+def halves(folder, paths):
+    """Two folders with links: to the second, fourth ... of the photos, and to the others."""
+    places = [os.path.join(folder, name) for name in ("photos-odd", "photos-even")]
+    for i, place in enumerate(places):
+        shutil.rmtree(place, ignore_errors=True)
+        os.makedirs(place)
+        for path in paths[1 - i::2]:
+            os.symlink(os.path.abspath(path), os.path.join(place, os.path.basename(path)))
+    return places
 
 
 def deit_tiny(folder, data):
@@ -113,4 +127,5 @@ def deit_tiny(folder, data):
     pixels = [recipes.preprocess(recipe, photos.decode(path)) for path, _ in index]
     classes = np.array([label for _, label in index])
     return Subject("deit-tiny", f"DeiT-Tiny, {len(index)} ImageNet photos", folder,
-                   os.path.join(data, "deit_tiny"), Config(), np.stack(pixels), classes, 1)
+                   os.path.join(data, "deit_tiny"), Config(), np.stack(pixels), classes, 1,
+                   halves(folder, [path for path, _ in index]))
