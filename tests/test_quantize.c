@@ -125,7 +125,7 @@ static void test_zeros_and_tiny_weights_have_integers_in_range(void **state) {
         float scale = quantize_int8(tiny[i], 4, 127, q);
         if (i < 3) assert_true(scale == 0 && q[0] == 0 && q[1] == 0);
         for (int j = 0; j < 4; j++) assert_true(q[j] >= -127 && q[j] <= 127);
-        assert_int_equal(quantize_int4(tiny[i], 4, q) & 0x7FFF, 0);
+        assert_int_equal(quantize_int4(tiny[i], NULL, 4, q) & 0x7FFF, 0);
         for (int j = 0; j < 4; j++) assert_int_equal(q[j], 0);
     }
 }
