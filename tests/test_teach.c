@@ -319,6 +319,27 @@ static void test_a_full_disk_is_an_error_and_the_old_files_stay(void **state) {
     assert_int_equal(count_files("full"), 3);
 }
 
+/* 396 pictures, whose features take 7 MB, with 16 MB of data (RLIMIT_DATA, which mapped files do not
+   count for): 13 MB of them are the head and what writes it. */
+static void test_features_do_not_take_memory(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    skip(); /* its shadow alone is more */
+#else
+    vit_model model;
+    vit_config config = tiny_config();
+    config.img_size[0] = config.img_size[1] = config.patch_size[0] = config.patch_size[1] = SIDE;
+    config.embed_dim = 1024;
+    model_file file = model_make_open(&config, 7, &model);
+    write_file(in_folder("wide.vit"), file.data, file.size);
+    model_free(&file);
+    make_pictures("hundreds", 120, 3);
+    shell("(ulimit -d 16000; " BUILD "/vit-teach -j1 -m $T/wide.vit $T/photos --test $T/hundreds"
+          " -o $T/wide_mine.vit >$T/out 2>$T/err)");
+    assert_printed("out", "36 pictures of 3 classes, 36 of them new, 360 to test on");
+#endif
+}
+
 /* Pictures that are no longer there: their features leave the file once they are most of it. */
 static void test_what_is_of_no_use_leaves_the_cache(void **state) {
     struct stat before, after;
@@ -363,6 +384,7 @@ int main(void) {
         cmocka_unit_test(test_a_picture_in_two_classes_is_named),
         cmocka_unit_test(test_an_interrupted_run_keeps_what_is_done),
         cmocka_unit_test(test_a_full_disk_is_an_error_and_the_old_files_stay),
+        cmocka_unit_test(test_features_do_not_take_memory),
         cmocka_unit_test(test_what_is_of_no_use_leaves_the_cache),
         cmocka_unit_test(test_wrong_usage_is_status_2),
     };
