@@ -155,6 +155,8 @@ static void sort(cache *c) {
 /* Returns NULL, or why the file is of no use. */
 static const char *check_head(const cache *c) {
     file_head head;
+    if (c->map.size < sizeof(magic) || memcmp(c->map.data, magic, sizeof(magic)) != 0)
+        fail("%s: not a file of features: name another with --cache", c->path);
     if (c->map.size < sizeof(head)) return "damaged";
     memcpy(&head, c->map.data, sizeof(head));
     if (head.version != VERSION) return "of another version";
@@ -239,8 +241,6 @@ cache cache_open(const char *path, uint64_t backbone, size_t dim) {
     struct stat status;
     int is_there = stat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > 0);
     const char *why = is_there ? read_file(&c) : NULL;
-    if (is_there && (c.map.size < sizeof(magic) || memcmp(c.map.data, magic, sizeof(magic)) != 0))
-        fail("%s: not a file of features: name another with --cache", path);
     if (why != NULL)
         note("%s: features are %s, and are computed anew%s", path, why,
              c.count > 0 ? ", but for those in front of them" : "");
