@@ -227,7 +227,7 @@ $(BUILD)/fuzz_picture: tests/fuzz/picture.c examples/picture.c examples/picture.
 	$(FUZZ) -fwrapv -fno-sanitize=shift -o $@ $< examples/picture.c -lm
 
 $(BUILD)/make_seeds: tests/fuzz/make_seeds.c tests/test_util.h $(wildcard tools/teach/cache.[ch]) vit.h \
-		$(addprefix tools/convert/,file_map.c report.c dtypes.h)
+		$(addprefix tools/convert/,file_map.c new_file.c report.c dtypes.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $(filter %.c,$^) -lcmocka -lm -pthread
 

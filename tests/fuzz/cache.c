@@ -1,4 +1,4 @@
-/* No file may make vit-teach's reading of features crash, leak or read outside it. Its checksum is made
+/* No file may make vit-teach's reading of features crash, leak or read outside it. Its checksums are made
    right first. How to run it: see fuzz.h. */
 #include "tests/reader_end.h"
 #include "tools/teach/cache.c"
@@ -13,41 +13,76 @@ file_map file_map_open(const char *path) {
     return file;
 }
 
+void file_map_release(const file_map *map) {
+    (void)map;
+}
+
 void file_map_close(file_map *map) {
     memset(map, 0, sizeof(*map));
 }
 
-static void free_record(record *r) {
-    for (int view = 0; view < VIEW_COUNT; view++) free(r->views[view]);
-    free(r->path);
-    memset(r, 0, sizeof(*r));
+/* In place of new_file.c: what is written is the file from then on. */
+static unsigned char *written;
+static size_t written_size;
+
+new_file new_file_open(const char *path) {
+    new_file o = {NULL, NULL, NULL};
+    (void)path;
+    free(written);
+    written = NULL, written_size = 0;
+    return o;
 }
 
-/* The hash of what is read, in the last bytes. */
+void new_file_write(new_file *o, const void *data, size_t size) {
+    (void)o;
+    written = realloc(written, written_size + size);
+    if (written == NULL) abort();
+    memcpy(written + written_size, data, size);
+    written_size += size;
+}
+
+void new_file_finish(new_file *o) {
+    (void)o;
+}
+
+void new_file_commit(new_file *o) {
+    (void)o;
+    file.data = written, file.size = written_size;
+}
+
+/* Makes the hashes of records right. */
 static void seal(unsigned char *bytes, size_t size, file_head *head) {
-    reader r = {bytes, size, 0};
-    record one = {NULL, 0, 0, 0, {NULL}, 0};
-    if (!take(&r, head, sizeof(*head))) return;
-    for (uint64_t i = 0; i < head->count; i++) {
-        int whole = read_record(&r, &one, head->dim);
-        free_record(&one);
-        if (!whole) return;
+    cache c = {NULL, 0, 0, {NULL, bytes, size}, NULL, NULL, 0, 0, NULL};
+    file_record f;
+    if (size < sizeof(*head)) return;
+    memcpy(head, bytes, sizeof(*head));
+    c.dim = head->dim;
+    for (size_t place = sizeof(*head); size - place >= sizeof(f);) {
+        memcpy(&f, bytes + place, sizeof(f));
+        uint64_t length = size_of(&c, &f);
+        if (length > size - place) return;
+        f.hash = cache_hash(bytes + place + sizeof(f.hash), (size_t)length - sizeof(f.hash));
+        memcpy(bytes + place, &f.hash, sizeof(f.hash));
+        place += (size_t)length;
     }
-    if (r.left == sizeof(r.hash)) memcpy(bytes + size - r.left, &r.hash, sizeof(r.hash));
 }
 
-/* Each record is found by its path and its bytes. */
+/* Each record is found by its path and its bytes, and its views can be read. */
 static void find_all(const cache *c) {
+    float sum = 0;
     for (size_t i = 0; i < c->count; i++) {
         const record *r = &c->records[i];
         const record *same = cache_find_content(c, r->size, r->content);
         if (same == NULL || same->content != r->content || same->size != r->size) abort();
         cache_find(c, r->path, r->size, r->mtime); /* paths may be there twice */
+        for (int view = 0; view < VIEW_COUNT; view++)
+            if (r->views[view] != NULL && c->dim > 0) sum += r->views[view][c->dim - 1];
     }
+    if (sum == 12345) putchar(' '); /* the sum is needed */
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
-    file_head head = {{0}, 0, 0, 0, 0};
+    file_head head = {{0}, 0, 0, 0};
     unsigned char *bytes = malloc(size);
     memcpy(bytes, data, size);
     seal(bytes, size, &head);

@@ -108,13 +108,14 @@ static void write_features(void) {
     char path[1024];
     float view[3] = {1, 2, 3};
     char one_path[] = "a/one.jpg", two_path[] = "b/two.png";
-    record one = {one_path, 100, 1, 7, {view, view, NULL, NULL}, 1};
-    record two = {two_path, 90, 2, 8, {NULL, NULL, view, NULL}, 1};
-    record *records[] = {&one, &two};
-    cache c = {path, 5, 3, NULL, NULL, 0, 0};
+    record one = {one_path, 100, 1, 7, {view, view, NULL, NULL}, 0, 0};
+    record two = {two_path, 90, 2, 8, {NULL, NULL, view, NULL}, 0, 0};
     write_seed("cache", "two", "", 0);
     snprintf(path, sizeof(path), "%s/cache/two", folder);
-    if (cache_write(&c, records, 2) != NULL) exit(1);
+    cache c = cache_open(path, 5, 3);
+    cache_add(&c, &one);
+    cache_add(&c, &two);
+    cache_close(&c);
 }
 
 int main(int argc, char **argv) {

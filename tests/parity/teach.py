@@ -65,19 +65,19 @@ def features_of(model, pixels):
 def read_cache(path):
     """{path: {view: features}} of vit-teach's file of features (tools/teach/cache.c)."""
     data = path.read_bytes()
-    magic, version, dim, _, count = struct.unpack_from("<8s2I2Q", data)
-    assert (magic, version) == (b"vit-feat", 1)
-    records, place = {}, 32
-    for _ in range(count):
-        *_, views, length = struct.unpack_from("<QqQ2I", data, place)
-        name = data[place + 32 : place + 32 + length].decode()
-        place += 32 + length
+    magic, version, dim, _ = struct.unpack_from("<8s2IQ", data)
+    assert (magic, version) == (b"vit-feat", 2)
+    records, place = {}, 24
+    while place < len(data):
+        *_, views, length = struct.unpack_from("<QQqQ2I", data, place)
+        name = data[place + 40 : place + 40 + length].decode()
+        place += 40 + (length // 8 + 1) * 8
         records[name] = {}
         for view in range(4):
             if views >> view & 1:
                 records[name][view] = np.frombuffer(data, "<f4", dim, place)
-                place += 4 * dim
-    assert place + 8 == len(data)
+                place += (4 * dim + 7) // 8 * 8
+    assert place == len(data)
     return records
 
 

@@ -1,3 +1,6 @@
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* for madvise */
+#endif
 #include "file_map.h"
 
 #include "report.h"
@@ -30,6 +33,10 @@ file_map file_map_open(const char *path) {
     if (map.size > 0) map.data = view_of(path, file);
     CloseHandle(file);
     return map;
+}
+
+void file_map_release(const file_map *map) {
+    (void)map; /* Windows takes it as it sees fit */
 }
 
 void file_map_close(file_map *map) {
@@ -69,6 +76,14 @@ file_map file_map_open(const char *path) {
     }
     close(file);
     return map;
+}
+
+void file_map_release(const file_map *map) {
+#ifdef MADV_DONTNEED
+    if (map->data != NULL) madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+#else
+    (void)map;
+#endif
 }
 
 void file_map_close(file_map *map) {

@@ -1,28 +1,29 @@
 #include "cache.h"
 
-#include "tools/convert/file_map.h"
+#include "tools/convert/new_file.h"
 #include "tools/convert/report.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The file, in this machine's byte order: magic, version, dim, backbone, count of records; of each record
-   the numbers below, its path and its views; the hash of all that. */
+/* The file, in this machine's byte order: a head; then records, which are only ever added: the numbers
+   below, the path and its NUL, the views, each at a multiple of 8 bytes. A record's path, size and time
+   tell a picture's content; what is known of a content are the views of all records that have it. */
 static const char magic[8] = {'v', 'i', 't', '-', 'f', 'e', 'a', 't'};
 
-enum { VERSION = 1 };
+enum { VERSION = 2, ALIGNMENT = 8, RELEASED_BYTES = 1 << 23 };
 
 typedef struct file_head {
     char magic[8];
     uint32_t version, dim;
-    uint64_t backbone, count;
+    uint64_t backbone;
 } file_head;
 
 typedef struct file_record {
+    uint64_t hash; /* of what follows */
     uint64_t size;
     int64_t mtime;
     uint64_t content;
@@ -31,8 +32,9 @@ typedef struct file_record {
 } file_record;
 
 /* A word at a time, as FNV-1a takes bytes; the upper half is mixed into the lower. */
-static uint64_t hash_more(uint64_t hash, const void *bytes, size_t size) {
+uint64_t cache_hash(const void *bytes, size_t size) {
     const unsigned char *p = bytes;
+    uint64_t hash = 14695981039346656037u ^ size;
     for (; size > 0;) {
         uint64_t word = 0;
         size_t part = size < sizeof(word) ? size : sizeof(word);
@@ -44,51 +46,94 @@ static uint64_t hash_more(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
-uint64_t cache_hash(const void *bytes, size_t size) {
-    return hash_more(14695981039346656037u ^ size, bytes, size);
+/* ---- a record in the file -------------------------------------------------------------------- */
+
+static uint64_t aligned(uint64_t size) {
+    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static uint64_t view_size(const cache *c) {
+    return aligned(c->dim * sizeof(float));
+}
+
+/* From the record's begin. */
+static uint64_t views_place(const file_record *f) {
+    return sizeof(*f) + aligned((uint64_t)f->path_length + 1);
+}
+
+static uint64_t size_of(const cache *c, const file_record *f) {
+    uint64_t size = views_place(f);
+    for (int i = 0; i < VIEW_COUNT; i++)
+        if (f->views >> i & 1) size += view_size(c);
+    return size;
+}
+
+/* The record as bytes, to be freed. */
+static unsigned char *pack(const cache *c, const record *r, size_t *size) {
+    file_record f = {0, r->size, r->mtime, r->content, 0, (uint32_t)strlen(r->path)};
+    for (int i = 0; i < VIEW_COUNT; i++) f.views |= (uint32_t)(r->views[i] != NULL) << i;
+    *size = (size_t)size_of(c, &f);
+    unsigned char *bytes = allocate(*size, 1), *next = bytes + views_place(&f);
+    memcpy(bytes, &f, sizeof(f));
+    memcpy(bytes + sizeof(f), r->path, f.path_length);
+    for (int i = 0; i < VIEW_COUNT; i++) {
+        if (r->views[i] == NULL) continue;
+        memcpy(next, r->views[i], c->dim * sizeof(float));
+        next += view_size(c);
+    }
+    f.hash = cache_hash(bytes + sizeof(f.hash), *size - sizeof(f.hash));
+    memcpy(bytes, &f.hash, sizeof(f.hash));
+    return bytes;
+}
+
+/* The record at a place of the file. Returns its size, or 0 if there is no whole one. */
+static size_t unpack(const cache *c, size_t place, record *r) {
+    file_record f;
+    const unsigned char *bytes = c->map.data + place;
+    size_t left = c->map.size - place;
+    if (left < sizeof(f)) return 0;
+    memcpy(&f, bytes, sizeof(f));
+    uint64_t size = size_of(c, &f);
+    if (size > left) return 0;
+    if (f.hash != cache_hash(bytes + sizeof(f.hash), (size_t)size - sizeof(f.hash))) return 0;
+    record new = {NULL, f.size, f.mtime, f.content, {NULL}, place, 0};
+    new.path = allocate((size_t)f.path_length + 1, 1);
+    memcpy(new.path, bytes + sizeof(f), f.path_length);
+    const unsigned char *next = bytes + views_place(&f);
+    for (int i = 0; i < VIEW_COUNT; i++) {
+        if (!(f.views >> i & 1)) continue;
+        new.views[i] = (const float *)(const void *)next;
+        next += view_size(c);
+    }
+    *r = new;
+    return (size_t)size;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-typedef struct reader {
-    const unsigned char *next;
-    size_t left;
-    uint64_t hash; /* of what has been read */
-} reader;
-
-/* Copies the next bytes; returns whether there are enough. */
-static int take(reader *r, void *to, size_t size) {
-    if (r->left < size) return 0;
-    memcpy(to, r->next, size);
-    r->hash = hash_more(r->hash, to, size);
-    r->next += size, r->left -= size;
-    return 1;
-}
-
-static int read_record(reader *r, record *to, size_t dim) {
-    file_record f;
-    if (!take(r, &f, sizeof(f)) || f.path_length > r->left) return 0;
-    to->size = f.size, to->mtime = f.mtime, to->content = f.content;
-    to->path = allocate((size_t)f.path_length + 1, 1);
-    if (!take(r, to->path, f.path_length)) return 0;
-    for (int i = 0; i < VIEW_COUNT; i++) {
-        if (!(f.views >> i & 1)) continue;
-        if (r->left / sizeof(float) < dim) return 0;
-        to->views[i] = allocate(dim, sizeof(float));
-        take(r, to->views[i], dim * sizeof(float));
-    }
-    return 1;
-}
-
+/* The newest first. */
 static int compare_paths(const void *a, const void *b) {
-    return strcmp(((const record *)a)->path, ((const record *)b)->path);
+    const record *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order != 0 ? order : (x->place < y->place) - (x->place > y->place);
 }
 
 static int compare_contents(const void *a, const void *b) {
     const record *x = *(record *const *)a, *y = *(record *const *)b;
     if (x->content != y->content) return x->content < y->content ? -1 : 1;
     if (x->size != y->size) return x->size < y->size ? -1 : 1;
-    return strcmp(x->path, y->path);
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static int same_content(const record *a, const record *b) {
+    return a->content == b->content && a->size == b->size;
+}
+
+/* Gives b the views that a has and it lacks. */
+static void share_views(const record *a, record *b) {
+    for (int i = 0; i < VIEW_COUNT; i++)
+        if (b->views[i] == NULL) b->views[i] = a->views[i];
+    b->is_new |= a->is_new;
 }
 
 static void sort(cache *c) {
@@ -97,63 +142,148 @@ static void sort(cache *c) {
     qsort(c->records, c->count, sizeof(record), compare_paths);
     for (size_t i = 0; i < c->count; i++) c->by_content[i] = &c->records[i];
     qsort(c->by_content, c->count, sizeof(record *), compare_contents);
+    for (size_t i = 1; i < c->count; i++) {
+        if (same_content(c->by_content[i - 1], c->by_content[i]))
+            share_views(c->by_content[i - 1], c->by_content[i]);
+    }
+    for (size_t i = c->count - 1; i > 0; i--) {
+        if (same_content(c->by_content[i - 1], c->by_content[i]))
+            share_views(c->by_content[i], c->by_content[i - 1]);
+    }
 }
 
 /* Returns NULL, or why the file is of no use. */
-static const char *read_records(cache *c, const file_map *map) {
+static const char *check_head(const cache *c) {
     file_head head;
-    uint64_t expected;
-    reader r = {map->data, map->size, 0};
-    if (!take(&r, &head, sizeof(head))) return "damaged";
+    if (c->map.size < sizeof(magic) || memcmp(c->map.data, magic, sizeof(magic)) != 0)
+        fail("%s: not a file of features: name another with --cache", c->path);
+    if (c->map.size < sizeof(head)) return "damaged";
+    memcpy(&head, c->map.data, sizeof(head));
     if (head.version != VERSION) return "of another version";
     if (head.backbone != c->backbone || head.dim != c->dim) return "of another backbone";
-    if (head.count > r.left / sizeof(file_record)) return "damaged";
-    c->records = allocate((size_t)head.count + 1, sizeof(record)); /* one that is cut off, too */
-    for (; c->count < head.count; c->count++) {
-        if (!read_record(&r, &c->records[c->count], c->dim)) return "damaged";
-    }
-    uint64_t hash = r.hash;
-    return take(&r, &expected, sizeof(expected)) && expected == hash && r.left == 0 ? NULL
-                                                                                    : "damaged";
+    return NULL;
 }
 
-/* All of them, and the one after the last, which may be incomplete. */
-static void drop_records(cache *c) {
-    for (size_t i = 0; c->records != NULL && i <= c->count; i++) {
-        for (int view = 0; view < VIEW_COUNT; view++) free(c->records[i].views[view]);
-        free(c->records[i].path);
+/* All records up to the file's end, or to one that is damaged. Returns NULL, or what is wrong. */
+static const char *read_records(cache *c) {
+    size_t capacity = 0, size, released = 0;
+    size_t place = sizeof(file_head);
+    const char *why = check_head(c);
+    for (; why == NULL && place < c->map.size; place += size) {
+        c->records = make_room_for_one(c->records, c->count, &capacity, sizeof(record));
+        size = unpack(c, place, &c->records[c->count]);
+        if (size == 0) return "damaged";
+        record *r = &c->records[c->count++];
+        for (int i = 0; i < VIEW_COUNT; i++) r->is_new |= r->views[i] != NULL;
+        r->is_new &= place >= c->first_new;
+        if (place - released < RELEASED_BYTES) continue;
+        file_map_release(&c->map);
+        released = place;
     }
+    return why;
+}
+
+static void drop_records(cache *c) {
+    for (size_t i = 0; i < c->count; i++) free(c->records[i].path);
     free(c->records);
-    c->records = NULL;
+    free(c->by_content);
+    file_map_close(&c->map);
+    c->records = NULL, c->by_content = NULL;
     c->count = 0;
 }
 
-cache cache_open(const char *path, uint64_t backbone, size_t dim) {
-    cache c = {path, backbone, dim, NULL, NULL, 0, 0};
-    struct stat status;
-    if (stat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > 0)) {
-        file_map map = file_map_open(path);
-        if (map.size < sizeof(magic) || memcmp(map.data, magic, sizeof(magic)) != 0)
-            fail("%s: not a file of features: name another with --cache", path);
-        const char *why = read_records(&c, &map);
-        if (why != NULL) {
-            note("%s: the features are %s, and are computed anew", path, why);
-            drop_records(&c);
-        }
-        file_map_close(&map);
+static const char *read_file(cache *c) {
+    c->map = file_map_open(c->path);
+    const char *why = read_records(c);
+    sort(c);
+    return why;
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* Whether this is the newest record of a picture that is still there. */
+static int is_alive(const cache *c, const record *r) {
+    int newest = r == c->records || strcmp(r[-1].path, r->path) != 0;
+    return newest && access(r->path, F_OK) == 0;
+}
+
+/* Writes the file anew, with the records that are alive. */
+static void rewrite(cache *c, const char *alive) {
+    new_file new = new_file_open(c->path);
+    file_head head = {{0}, VERSION, (uint32_t)c->dim, c->backbone};
+    memcpy(head.magic, magic, sizeof(magic));
+    new_file_write(&new, &head, sizeof(head));
+    for (size_t i = 0; i < c->count; i++) {
+        size_t size;
+        if (!alive[i]) continue;
+        unsigned char *bytes = pack(c, &c->records[i], &size);
+        new_file_write(&new, bytes, size);
+        free(bytes);
     }
-    sort(&c);
+    new_file_finish(&new);
+    drop_records(c);
+    new_file_commit(&new);
+    read_file(c);
+}
+
+/* Writes the file anew if that is wanted, or most of its records are of no use any more. */
+static void tidy(cache *c, int wanted) {
+    char *alive = allocate(c->count + 1, 1);
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++)
+        count += (size_t)(alive[i] = (char)is_alive(c, &c->records[i]));
+    if (wanted || count < c->count / 2) rewrite(c, alive);
+    free(alive);
+}
+
+cache cache_open(const char *path, uint64_t backbone, size_t dim) {
+    cache c = {path, backbone, dim, {path, NULL, 0}, NULL, NULL, 0, SIZE_MAX, NULL};
+    struct stat status;
+    int is_there = stat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > 0);
+    const char *why = is_there ? read_file(&c) : NULL;
+    if (why != NULL)
+        note("%s: features are %s, and are computed anew%s", path, why,
+             c.count > 0 ? ", but for those in front of them" : "");
+    tidy(&c, !is_there || why != NULL);
+    c.first_new = c.map.size;
     return c;
+}
+
+void cache_add(cache *c, const record *r) {
+    size_t size;
+    unsigned char *bytes = pack(c, r, &size);
+    if (c->appended == NULL) {
+        c->appended = fopen(c->path, "ab");
+        if (c->appended == NULL) fail("%s: %s", c->path, strerror(errno));
+        setvbuf(c->appended, NULL, _IONBF, 0); /* whole records, whatever ends the program */
+    }
+    if (fwrite(bytes, 1, size, c->appended) != size)
+        fail("%s: the features cannot be kept: %s", c->path, strerror(errno));
+    free(bytes);
+}
+
+void cache_read_added(cache *c) {
+    if (c->appended == NULL) return;
+    if (fclose(c->appended) != 0)
+        fail("%s: the features cannot be kept: %s", c->path, strerror(errno));
+    c->appended = NULL;
+    drop_records(c);
+    if (read_file(c) != NULL) fail("%s: was changed by another program", c->path);
 }
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
 const record *cache_find(const cache *c, const char *path, uint64_t size, int64_t mtime) {
-    record wanted = {(char *)(uintptr_t)path, 0, 0, 0, {NULL}, 0};
-    const record *found =
-        c->count == 0 ? NULL
-                      : bsearch(&wanted, c->records, c->count, sizeof(record), compare_paths);
-    return found != NULL && found->size == size && found->mtime == mtime ? found : NULL;
+    size_t low = 0, high = c->count; /* the first that is not before it */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(c->records[middle].path, path) < 0) low = middle + 1;
+        else high = middle;
+    }
+    const record *r = &c->records[low];
+    return low < c->count && strcmp(r->path, path) == 0 && r->size == size && r->mtime == mtime
+               ? r
+               : NULL;
 }
 
 const record *cache_find_content(const cache *c, uint64_t size, uint64_t content) {
@@ -168,84 +298,12 @@ const record *cache_find_content(const cache *c, uint64_t size, uint64_t content
     return r != NULL && r->content == content && r->size == size ? r : NULL;
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
-
-typedef struct writer {
-    FILE *file;
-    uint64_t hash; /* of what has been written */
-    int failed;
-} writer;
-
-static void put(writer *w, const void *bytes, size_t size) {
-    w->hash = hash_more(w->hash, bytes, size);
-    if (size > 0 && fwrite(bytes, 1, size, w->file) != size) w->failed = 1;
-}
-
-static void put_record(writer *w, const record *r, size_t dim) {
-    file_record f = {r->size, r->mtime, r->content, 0, (uint32_t)strlen(r->path)};
-    for (int i = 0; i < VIEW_COUNT; i++) f.views |= (uint32_t)(r->views[i] != NULL) << i;
-    put(w, &f, sizeof(f));
-    put(w, r->path, f.path_length);
-    for (int i = 0; i < VIEW_COUNT; i++)
-        if (r->views[i] != NULL) put(w, r->views[i], dim * sizeof(float));
-}
-
-static int has_views(const record *r) {
-    int any = 0;
-    for (int i = 0; i < VIEW_COUNT; i++) any |= r->views[i] != NULL;
-    return any;
-}
-
-static int compare_record_paths(const void *a, const void *b) {
-    return compare_paths(*(record *const *)a, *(record *const *)b);
-}
-
-/* The new records and then the old ones of other pictures, in an array to be freed. */
-static record **merge(const cache *c, record *const *records, size_t *count) {
-    record **all = allocate(*count + c->count, sizeof(record *));
-    size_t new_count = 0;
-    for (size_t i = 0; i < *count; i++)
-        if (has_views(records[i])) all[new_count++] = records[i];
-    if (new_count > 0) qsort(all, new_count, sizeof(record *), compare_record_paths);
-    *count = new_count;
-    for (size_t i = 0; i < c->count; i++) {
-        record *old = &c->records[i];
-        int is_new = new_count > 0 &&
-                     bsearch(&old, all, new_count, sizeof(record *), compare_record_paths) != NULL;
-        if (!is_new && access(old->path, F_OK) == 0) all[(*count)++] = old;
-    }
-    return all;
-}
-
-static int write_all(const cache *c, record *const *records, size_t count, FILE *file) {
-    writer w = {file, 0, 0};
-    file_head head = {{0}, VERSION, (uint32_t)c->dim, c->backbone, count};
-    memcpy(head.magic, magic, sizeof(magic));
-    put(&w, &head, sizeof(head));
-    for (size_t i = 0; i < count; i++) put_record(&w, records[i], c->dim);
-    uint64_t hash = w.hash;
-    put(&w, &hash, sizeof(hash));
-    return !w.failed;
-}
-
-const char *cache_write(const cache *c, record *const *records, size_t count) {
-    const char *why = NULL;
-    char *temporary = format_text("%s.%ld.tmp", c->path, (long)getpid());
-    FILE *file = fopen(temporary, "wb");
-    if (file == NULL) why = strerror(errno);
-    if (file != NULL) {
-        record **all = merge(c, records, &count);
-        if (!write_all(c, all, count, file)) why = strerror(errno);
-        if (fclose(file) != 0 && why == NULL) why = strerror(errno);
-        if (why == NULL && rename(temporary, c->path) != 0) why = strerror(errno);
-        if (why != NULL) remove(temporary);
-        free(all);
-    }
-    free(temporary);
-    return why;
+void cache_was_read(const cache *c, size_t begin, size_t end) {
+    size_t pictures = (size_t)(RELEASED_BYTES / (VIEW_COUNT * view_size(c)) + 1);
+    if (begin / pictures < end / pictures) file_map_release(&c->map);
 }
 
 void cache_close(cache *c) {
+    if (c->appended != NULL) fclose(c->appended);
     drop_records(c);
-    free(c->by_content);
 }

@@ -7,16 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+void samples_were_read(const samples *s, size_t begin, size_t end) {
+    if (s->store.was_read != NULL) s->store.was_read(s->store.owner, begin, end);
+}
+
 scaling scaling_of(const samples *s) {
     scaling scale = {allocate(s->dim, sizeof(double)), allocate(s->dim, sizeof(double))};
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++) {
         for (size_t j = 0; j < s->dim; j++) scale.mean[j] += (double)s->rows[i][j];
+        samples_were_read(s, i, i + 1);
+    }
     for (size_t j = 0; j < s->dim; j++) scale.mean[j] /= (double)s->count;
     for (size_t i = 0; i < s->count; i++) {
         for (size_t j = 0; j < s->dim; j++) {
             double difference = (double)s->rows[i][j] - scale.mean[j];
             scale.deviation[j] += difference * difference;
         }
+        samples_were_read(s, i, i + 1);
     }
     for (size_t j = 0; j < s->dim; j++) {
         double deviation = sqrt(scale.deviation[j] / (double)s->count);
@@ -87,6 +94,9 @@ typedef struct problem {
     const samples *samples;
     const scaling *scale;
     double l2;
+    size_t count; /* of the samples that are learned */
+    const float *rows[BLOCK];
+    int classes[BLOCK];
     linear head;    /* the parameters, unscaled */
     float *weights; /* [class_count][dim]: those of the head */
     float *sums;    /* [class_count][dim] */
@@ -112,28 +122,40 @@ static void add(float *restrict sums, const float *factors, const float *const *
     for (size_t j = 0; j < dim; j++) sums[j] += p * a[j] + q * b[j] + (r * c[j] + s * d[j]);
 }
 
-/* The loss of a sample, and the errors of its logits in column `column`. */
-static double take_errors(problem *p, size_t index, size_t column) {
+/* The next samples to learn, from the one at *index on, which goes behind them. Returns their number. */
+static size_t next_block(problem *p, size_t *index) {
     const samples *s = p->samples;
-    int class = s->classes[index];
+    size_t count = 0;
+    for (; *index < s->count && count < BLOCK; ++*index) {
+        if (s->folds != NULL && s->folds[*index] == s->held_out) continue;
+        p->rows[count] = s->rows[*index];
+        p->classes[count++] = s->classes[*index];
+    }
+    return count;
+}
+
+/* The loss of a sample of the block, and the errors of its logits. */
+static double take_errors(problem *p, size_t column) {
+    const samples *s = p->samples;
+    int class = p->classes[column];
     for (size_t c = 0; c < (size_t)s->class_count; c++)
         p->logits[c] =
-            p->head.bias[c] + (double)dot(p->weights + c * s->dim, s->rows[index], s->dim);
+            p->head.bias[c] + (double)dot(p->weights + c * s->dim, p->rows[column], s->dim);
     fit_softmax(p->logits, s->class_count, p->logits);
     for (int c = 0; c < s->class_count; c++)
         p->errors[c * BLOCK + (int)column] = (float)(p->logits[c] - (c == class));
     return -log(fmax(p->logits[class], 1e-300));
 }
 
-/* Adds the gradient of a block of samples by a class's unscaled weights and bias. */
-static void add_block(const problem *p, size_t first, size_t count, size_t class, double *row) {
+/* Adds the gradient of the block by a class's unscaled weights and bias. */
+static void add_block(const problem *p, size_t count, size_t class, double *row) {
     const samples *s = p->samples;
     const float *errors = p->errors + class * BLOCK;
     float *sums = p->sums + class * s->dim;
     memset(sums, 0, s->dim * sizeof(float));
     for (size_t i = 0; i < count; i += GROUP) {
-        const float *rows[GROUP], *last = s->rows[first + count - 1]; /* of errors 0 after it */
-        for (size_t k = 0; k < GROUP; k++) rows[k] = i + k < count ? s->rows[first + i + k] : last;
+        const float *rows[GROUP]; /* those after the last have errors 0 */
+        for (size_t k = 0; k < GROUP; k++) rows[k] = p->rows[i + k < count ? i + k : count - 1];
         add(sums, errors + i, rows, s->dim);
     }
     for (size_t j = 0; j < s->dim; j++) row[j] += (double)sums[j];
@@ -144,12 +166,12 @@ static void add_block(const problem *p, size_t first, size_t count, size_t class
 static double add_samples(problem *p, double *gradient) {
     const samples *s = p->samples;
     double loss = 0;
-    for (size_t first = 0; first < s->count; first += BLOCK) {
-        size_t count = s->count - first < BLOCK ? s->count - first : BLOCK;
+    for (size_t begin = 0, end = 0, count; (count = next_block(p, &end)) > 0; begin = end) {
         memset(p->errors, 0, (size_t)s->class_count * BLOCK * sizeof(float));
-        for (size_t i = 0; i < count; i++) loss += take_errors(p, first + i, i);
+        for (size_t i = 0; i < count; i++) loss += take_errors(p, i);
         for (size_t c = 0; c < (size_t)s->class_count; c++)
-            add_block(p, first, count, c, gradient + c * (s->dim + 1));
+            add_block(p, count, c, gradient + c * (s->dim + 1));
+        samples_were_read(s, begin, end);
     }
     return loss;
 }
@@ -162,9 +184,9 @@ static double finish_gradient(const problem *p, const double *parameters, double
     for (int c = 0; c < s->class_count; c++) {
         const double *w = parameters + (size_t)c * (s->dim + 1);
         double *g = gradient + (size_t)c * (s->dim + 1);
-        g[s->dim] /= (double)s->count;
+        g[s->dim] /= (double)p->count;
         for (size_t j = 0; j < s->dim; j++) {
-            g[j] = g[j] / (double)s->count - g[s->dim] * p->scale->mean[j];
+            g[j] = g[j] / (double)p->count - g[s->dim] * p->scale->mean[j];
             g[j] = g[j] / p->scale->deviation[j] + p->l2 * w[j];
             squares += w[j] * w[j];
         }
@@ -181,13 +203,17 @@ static double evaluate(void *instance, const double *parameters, double *gradien
     unscale(&p->head, parameters, p->scale);
     for (size_t i = 0; i < s->dim * (size_t)s->class_count; i++)
         p->weights[i] = (float)p->head.weights[i];
-    double loss = add_samples(p, gradient) / (double)s->count;
+    double loss = add_samples(p, gradient) / (double)p->count;
     return loss + finish_gradient(p, parameters, gradient);
 }
 
 static problem make_problem(const samples *s, const scaling *scale, double l2) {
     size_t classes = (size_t)s->class_count;
-    problem p = {s, scale, l2, linear_make(s->dim, s->class_count), NULL, NULL, NULL, NULL};
+    problem p;
+    memset(&p, 0, sizeof(p));
+    p.samples = s, p.scale = scale, p.l2 = l2;
+    for (size_t i = 0; i < s->count; i++) p.count += s->folds == NULL || s->folds[i] != s->held_out;
+    p.head = linear_make(s->dim, s->class_count);
     p.weights = allocate(classes * s->dim, sizeof(float));
     p.sums = allocate(classes * s->dim, sizeof(float));
     p.errors = allocate(classes * BLOCK, sizeof(float));

@@ -4,13 +4,27 @@
 
 #include <stddef.h>
 
+/* Where rows are that are too many for memory; called after those from begin to before end were read, which
+   may leave memory then. */
+typedef struct row_store {
+    void (*was_read)(const void *owner, size_t begin, size_t end); /* NULL: all are in memory */
+    const void *owner;
+} row_store;
+
 /* Rows of features, and the class of each. */
 typedef struct samples {
-    const float **rows; /* [count], each [dim] */
-    const int *classes; /* [count] */
+    const float *const *rows; /* [count], each [dim] */
+    const int *classes;       /* [count] */
     size_t count, dim;
     int class_count;
+    const int
+        *folds; /* [count]; NULL: all are learned, or else those of other folds than held_out */
+    int held_out;
+    row_store store;
 } samples;
+
+/* To be called by whoever reads one row after the other. */
+void samples_were_read(const samples *s, size_t begin, size_t end);
 
 /* A linear head: logits[c] = bias[c] + sum over j of weights[c][j] * x[j]. */
 typedef struct linear {

@@ -40,8 +40,8 @@ static const char usage[] =
     "                      both on held-out pictures (as without it)\n"
     "      --dtype NAME    type of the weights, if the backbone's are float32: f32, f16, bf16,\n"
     "                      int8, int8x or int4\n"
-    "      --cache FILE    where to keep the pictures' features for the next run\n"
-    "                      (MINE.vit.features)\n"
+    "      --cache FILE    where the pictures' features are, which memory does not hold, for this\n"
+    "                      run and the next (MINE.vit.features)\n"
     "  -j, --jobs N        pictures at a time (the processors that this process may use)\n"
     "  -h, --help          show this\n"
     "      --version       show the version\n"
@@ -51,8 +51,7 @@ static const char usage[] =
     "(cross-validation in 5 folds, by the likelihood of the right class). The probabilities of\n"
     "those tell the accuracy to expect, and calibrate the model's.\n"
     "\n"
-    "Exit status: 0 success; 1 an error, or a picture was left out, or the features could not be\n"
-    "kept (the model is written all the same); 2 wrong usage.\n";
+    "Exit status: 0 success; 1 an error, or a picture was left out; 2 wrong usage.\n";
 
 enum { FEW = 10 };
 
@@ -193,13 +192,11 @@ static void interrupt(int signal_number) {
 
 /* Pictures that could be read. */
 typedef struct pictures {
-    photos photos;
-    record *all;            /* [photos.count] */
+    const photos *photos;
     const record **records; /* [count] */
     int *classes;           /* [count] */
     const char **paths;     /* [count] */
     size_t count;
-    int class_count;
 } pictures;
 
 static int has_views(const record *r, unsigned views) {
@@ -208,29 +205,27 @@ static int has_views(const record *r, unsigned views) {
     return 1;
 }
 
-static pictures embed(embedder *e, const photos *p, unsigned views) {
-    pictures q = {*p, allocate(p->count, sizeof(record)), NULL, NULL, NULL, 0, p->classes};
+/* Those of the cache that have these views. */
+static pictures find_pictures(const cache *c, const photos *p, unsigned views) {
+    pictures q = {p, NULL, NULL, NULL, 0};
     q.records = allocate(p->count, sizeof(record *));
     q.classes = allocate(p->count, sizeof(int));
     q.paths = allocate(p->count, sizeof(char *));
-    embed_photos(e, p, views, q.all);
     for (size_t i = 0; i < p->count; i++) {
-        if (!has_views(&q.all[i], views)) continue;
-        q.records[q.count] = &q.all[i];
-        q.classes[q.count] = p->list[i].class;
-        q.paths[q.count++] = p->list[i].path;
+        const photo *file = &p->list[i];
+        const record *r = cache_find(c, file->path, file->size, file->mtime);
+        if (r == NULL || !has_views(r, views)) continue;
+        q.records[q.count] = r;
+        q.classes[q.count] = file->class;
+        q.paths[q.count++] = file->path;
     }
     return q;
 }
 
 static void free_pictures(pictures *q) {
-    for (size_t i = 0; i < q->photos.count; i++)
-        for (int view = 0; view < VIEW_COUNT; view++) free(q->all[i].views[view]);
-    free(q->all);
     free(q->records);
     free(q->classes);
     free(q->paths);
-    photos_free(&q->photos);
 }
 
 /* ---- are they fit to learn from? ------------------------------------------------------------- */
@@ -242,9 +237,9 @@ static size_t count_of(const pictures *q, int class) {
 }
 
 static void check_counts(const pictures *q) {
-    for (int class = 0; class < q->class_count; class ++) {
+    for (int class = 0; class < q->photos->classes; class ++) {
         size_t count = count_of(q, class);
-        const char *label = q->photos.labels[class];
+        const char *label = q->photos->labels[class];
         if (count == 0) fail("%s: none of its pictures can be read", label);
         if (count < FEW) note("%s: few pictures, %zu: %d or more are better", label, count, FEW);
     }
@@ -263,12 +258,13 @@ static int compare_prints(const void *a, const void *b) {
 }
 
 /* The hash of a view that all have. */
-static print *sorted_prints(const pictures *q, unsigned views, size_t dim) {
+static print *sorted_prints(const pictures *q, unsigned views, const cache *c) {
     print *prints = allocate(q->count, sizeof(print));
     int view = views & 1 ? 0 : VIEW_WHOLE;
     for (size_t i = 0; i < q->count; i++) {
-        prints[i].hash = cache_hash(q->records[i]->views[view], dim * sizeof(float));
+        prints[i].hash = cache_hash(q->records[i]->views[view], c->dim * sizeof(float));
         prints[i].index = i;
+        cache_was_read(c, i, i + 1);
     }
     if (q->count > 1) qsort(prints, q->count, sizeof(print), compare_prints);
     return prints;
@@ -290,8 +286,8 @@ static void leave_out(pictures *q, const char *repeated) {
 
 /* The same picture, whatever its file's format, has the same features: in one class it is taken once, in
    two it is an error. */
-static void check_repeated(pictures *q, unsigned views, size_t dim) {
-    print *prints = sorted_prints(q, views, dim);
+static void check_repeated(pictures *q, unsigned views, const cache *c) {
+    print *prints = sorted_prints(q, views, c);
     char *repeated = allocate(q->count, 1);
     size_t contradictions = 0;
     for (size_t i = 1; i < q->count; i++) {
@@ -310,8 +306,9 @@ static void check_repeated(pictures *q, unsigned views, size_t dim) {
 }
 
 /* Says how many pictures to test on are among those that are learned. */
-static void check_test(const pictures *test, const pictures *learn, unsigned views, size_t dim) {
-    print *prints = sorted_prints(learn, views, dim), *tested = sorted_prints(test, views, dim);
+static void check_test(const pictures *test, const pictures *learn, unsigned views,
+                       const cache *c) {
+    print *prints = sorted_prints(learn, views, c), *tested = sorted_prints(test, views, c);
     size_t shared = 0, j = 0;
     for (size_t i = 0; i < test->count; i++) {
         while (j < learn->count && prints[j].hash < tested[i].hash) j++;
@@ -379,15 +376,26 @@ static vit_model open_backbone(const arguments *a) {
 
 /* ---- learning ------------------------------------------------------------------------------- */
 
+/* Two rows are views of one picture. */
+static void rows_were_read(const void *owner, size_t begin, size_t end) {
+    cache_was_read(owner, begin / 2, end / 2);
+}
+
 static lessons lessons_of(const pictures *q, const embedder *e, const arguments *a) {
-    lessons l = {
-        q->records,     q->classes, q->count, q->class_count, (size_t)e->model.config.embed_dim,
-        e->class_token, a->jobs};
+    lessons l = {q->records,
+                 q->classes,
+                 q->count,
+                 q->photos->classes,
+                 (size_t)e->model.config.embed_dim,
+                 e->class_token,
+                 a->jobs,
+                 {rows_were_read, &e->cache}};
     return l;
 }
 
 static answers answers_of(const pictures *q, const double *logits, double factor) {
-    answers a = {logits, q->classes, q->paths, q->count, q->class_count, q->photos.labels, factor};
+    answers a = {logits, q->classes, q->paths, q->count, q->photos->classes, q->photos->labels,
+                 factor};
     return a;
 }
 
@@ -418,10 +426,12 @@ static answers tell_held_out(const pictures *q, const choice *c) {
 /* How the head does on other pictures. */
 static void tell_test(const pictures *q, const lessons *l, const choice *c, const linear *head,
                       double threshold) {
-    double *logits = allocate(q->count * (size_t)q->class_count, sizeof(double));
-    for (size_t i = 0; i < q->count; i++)
+    double *logits = allocate(q->count * (size_t)q->photos->classes, sizeof(double));
+    for (size_t i = 0; i < q->count; i++) {
         linear_apply(head, q->records[i]->views[c->reading.view] + reading_offset(l, &c->reading),
-                     logits + i * (size_t)q->class_count);
+                     logits + i * (size_t)q->photos->classes);
+        l->store.was_read(l->store.owner, 2 * i, 2 * i + 2);
+    }
     answers a = answers_of(q, logits, 1);
     tell_accuracy("right on the pictures of --test", &a);
     printf("calibration error: %.1f %%\n", 100 * tell_calibration_error(&a));
@@ -441,7 +451,7 @@ static void teach(const arguments *a, const vit_model *backbone, const embedder 
     if (threshold > 0) tell_rejected(&held_out, threshold);
     linear head = head_fit(&l, &c, held_out.factor);
     vit_config config = head_config(backbone, &c.reading, l.class_count, threshold);
-    write_model(a->output, backbone, &config, &learn->photos, &head);
+    write_model(a->output, backbone, &config, learn->photos, &head);
     printf("%s: written\n", a->output);
     if (test != NULL) tell_test(test, &l, &c, &head, threshold);
     linear_free(&head);
@@ -460,7 +470,7 @@ static size_t count_new(const pictures *q) {
 }
 
 static void tell_pictures(const pictures *learn, const pictures *test, double seconds) {
-    printf("%zu pictures of %d classes, %zu of them new", learn->count, learn->class_count,
+    printf("%zu pictures of %d classes, %zu of them new", learn->count, learn->photos->classes,
            count_new(learn));
     if (test != NULL) printf(", %zu to test on", test->count);
     printf("; their features took %.1f s\n", seconds);
@@ -472,27 +482,37 @@ static double seconds_now(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Puts the features of all pictures in the cache. Returns how many there are. */
+static size_t embed(embedder *e, const photos *learn, const photos *test, unsigned views) {
+    void (*before)(int) = signal(SIGINT, interrupt);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
+    size_t good = embed_photos(e, learn, views);
+    if (test->count > 0) good += embed_photos(e, test, unmirrored(views));
+    signal(SIGINT, before);
+    cache_read_added(&e->cache);
+    return good;
+}
+
 /* Returns whether nothing was left out. */
 static int run(const arguments *a, const vit_model *backbone, embedder *e) {
     photos learn_photos = photos_find(a->photos, NULL), test_photos = {NULL, 0, NULL, 0};
     if (a->test != NULL) test_photos = photos_find(a->test, &learn_photos);
     double begin = seconds_now();
-    signal(SIGINT, interrupt);
-    signal(SIGXFSZ, SIG_IGN); /* a limit of a file's size is an error of writing */
-    pictures learn = embed(e, &learn_photos, a->views), test;
-    memset(&test, 0, sizeof(test));
-    if (a->test != NULL) test = embed(e, &test_photos, unmirrored(a->views));
-    signal(SIGINT, SIG_DFL);
-    int complete = learn.count == learn_photos.count && test.count == test_photos.count;
+    size_t good = embed(e, &learn_photos, &test_photos, a->views);
+    pictures learn = find_pictures(&e->cache, &learn_photos, a->views);
+    pictures test = find_pictures(&e->cache, &test_photos, unmirrored(a->views));
+    if (learn.count + test.count != good) fail("%s: was changed by another program", a->cache);
     check_counts(&learn);
-    check_repeated(&learn, a->views, e->cache.dim);
+    check_repeated(&learn, a->views, &e->cache);
     if (a->test != NULL && test.count == 0) fail("%s: no picture can be read", a->test);
-    if (a->test != NULL) check_test(&test, &learn, a->views, e->cache.dim);
+    if (a->test != NULL) check_test(&test, &learn, a->views, &e->cache);
     tell_pictures(&learn, a->test != NULL ? &test : NULL, seconds_now() - begin);
     teach(a, backbone, e, &learn, a->test != NULL ? &test : NULL);
     free_pictures(&learn);
-    if (a->test != NULL) free_pictures(&test);
-    return complete && embed_is_kept(e);
+    free_pictures(&test);
+    photos_free(&learn_photos);
+    photos_free(&test_photos);
+    return good == learn_photos.count + test_photos.count;
 }
 
 int main(int argc, char **argv) {

@@ -23,12 +23,12 @@ samples lessons_samples(const lessons *l, const reading *r) {
         rows[i] = l->records[i / 2]->views[view] + reading_offset(l, r);
         classes[i] = l->classes[i / 2];
     }
-    samples s = {rows, classes, l->count * 2, reading_dim(l, r), l->class_count};
+    samples s = {rows, classes, l->count * 2, reading_dim(l, r), l->class_count, NULL, 0, l->store};
     return s;
 }
 
 void samples_free(samples *s) {
-    free((void *)s->rows);
+    free((void *)(uintptr_t)s->rows);
     free((void *)(uintptr_t)s->classes);
 }
 
@@ -42,10 +42,10 @@ static uint64_t random_next(uint64_t *state) {
     return *state;
 }
 
-/* The fold of each picture: those of a class are dealt out in a random order, each class going on where
-   the one before ended. */
+/* The fold of each sample, both of a picture in one: those of a class are dealt out in a random order, each
+   class going on where the one before ended. */
 static int *make_folds(const lessons *l, int folds) {
-    int *fold = allocate(l->count, sizeof(int)), next = 0;
+    int *fold = allocate(l->count * 2, sizeof(int)), next = 0;
     size_t *order = allocate(l->count, sizeof(size_t));
     uint64_t state = 88172645463325252u;
     for (int class = 0; class < l->class_count; class ++) {
@@ -54,7 +54,7 @@ static int *make_folds(const lessons *l, int folds) {
             if (l->classes[i] == class) order[count++] = i;
         for (; count > 0; count--) {
             size_t drawn = (size_t)(random_next(&state) % count);
-            fold[order[drawn]] = next++ % folds;
+            fold[2 * order[drawn]] = fold[2 * order[drawn] + 1] = next++ % folds;
             order[drawn] = order[count - 1];
         }
     }
@@ -64,102 +64,95 @@ static int *make_folds(const lessons *l, int folds) {
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
-/* One way of reading, with the parameters that each fold has come to. */
+/* One way of reading, with what each fold has come to when it is held out. */
 typedef struct candidate {
     reading reading;
-    samples all, parts[MAX_FOLDS]; /* what is learned when a fold is held out */
+    samples samples;
     scaling scale;
-    double *parameters[MAX_FOLDS];
-    double *logits; /* held out, of the regularisation at hand */
-    choice best;
+    double *parameters[MAX_FOLDS], losses[MAX_FOLDS]; /* of the regularisation at hand */
+    double *best[MAX_FOLDS], best_loss, best_l2;
     int ended; /* less regularisation has become worse */
 } candidate;
 
 typedef struct validation {
     const lessons *lessons;
-    const int *fold;
+    int *fold; /* [lessons.count * 2] */
     int folds, count;
     candidate candidates[6];
     double l2;
 } validation;
 
-static samples without_fold(const validation *v, const samples *all, int fold) {
-    samples part = *all;
-    const float **rows = allocate(all->count, sizeof(float *));
-    int *classes = allocate(all->count, sizeof(int));
-    part.count = 0;
-    for (size_t i = 0; i < all->count; i++) {
-        if (v->fold[i / 2] == fold) continue;
-        rows[part.count] = all->rows[i];
-        classes[part.count++] = all->classes[i];
-    }
-    part.rows = rows, part.classes = classes;
-    return part;
+static size_t parameter_count(const candidate *c) {
+    return (c->samples.dim + 1) * (size_t)c->samples.class_count;
 }
 
 static void add_candidate(validation *v, int view, int tokens, int average) {
-    const lessons *l = v->lessons;
     candidate *c = &v->candidates[v->count++];
     reading r = {view, tokens, average};
     c->reading = r;
-    c->all = lessons_samples(l, &r);
-    c->scale = scaling_of(&c->all);
-    c->logits = allocate(l->count * (size_t)l->class_count, sizeof(double));
-    c->best.reading = r;
-    c->best.loss = HUGE_VAL;
-    c->best.logits = allocate(l->count * (size_t)l->class_count, sizeof(double));
+    c->samples = lessons_samples(v->lessons, &r);
+    c->scale = scaling_of(&c->samples);
+    c->samples.folds = v->fold;
+    c->best_loss = HUGE_VAL;
     for (int f = 0; f < v->folds; f++) {
-        c->parts[f] = without_fold(v, &c->all, f);
-        c->parameters[f] = allocate((c->all.dim + 1) * (size_t)l->class_count, sizeof(double));
+        c->parameters[f] = allocate(parameter_count(c), sizeof(double));
+        c->best[f] = allocate(parameter_count(c), sizeof(double));
     }
 }
 
 static void free_candidate(const validation *v, candidate *c) {
     for (int f = 0; f < v->folds; f++) {
-        samples_free(&c->parts[f]);
         free(c->parameters[f]);
+        free(c->best[f]);
     }
-    samples_free(&c->all);
+    samples_free(&c->samples);
     scaling_free(&c->scale);
-    free(c->logits);
-    free(c->best.logits);
+}
+
+/* The sum of the losses of the fold's pictures, as they are, by its parameters; logits: [count][class_count]
+   of all pictures, which gets theirs, or NULL. */
+static double test_fold(const candidate *c, int fold, const double *parameters, double *logits) {
+    const samples *s = &c->samples;
+    size_t classes = (size_t)s->class_count;
+    linear head = fit_unscale(parameters, &c->scale, s->dim, s->class_count);
+    double *q = allocate(classes, sizeof(double)), loss = 0;
+    for (size_t i = 0; i < s->count; i += 2) {
+        if (s->folds[i] == fold) {
+            linear_apply(&head, s->rows[i], q);
+            if (logits != NULL) memcpy(logits + i / 2 * classes, q, classes * sizeof(double));
+            fit_softmax(q, s->class_count, q);
+            loss -= log(fmax(q[s->classes[i]], 1e-300));
+        }
+        samples_were_read(s, i, i + 2);
+    }
+    free(q);
+    linear_free(&head);
+    return loss;
 }
 
 /* A vit_task: one fold of one candidate. */
 static void run_fold(void *arg, int index) {
-    const validation *v = arg;
-    const candidate *c = &v->candidates[index / v->folds];
-    int fold = index % v->folds, classes = v->lessons->class_count;
+    validation *v = arg;
+    candidate *c = &v->candidates[index / v->folds];
+    int fold = index % v->folds;
+    samples learned = c->samples;
     if (c->ended) return;
-    fit(&c->parts[fold], &c->scale, v->l2, 1e-2, c->parameters[fold]);
-    linear head = fit_unscale(c->parameters[fold], &c->scale, c->all.dim, classes);
-    for (size_t i = 0; i < v->lessons->count; i++) {
-        if (v->fold[i] == fold)
-            linear_apply(&head, c->all.rows[2 * i], c->logits + i * (size_t)classes);
-    }
-    linear_free(&head);
-}
-
-static double loss_of(const lessons *l, const double *logits) {
-    double *q = allocate((size_t)l->class_count, sizeof(double)), loss = 0;
-    for (size_t i = 0; i < l->count; i++) {
-        fit_softmax(logits + i * (size_t)l->class_count, l->class_count, q);
-        loss -= log(fmax(q[l->classes[i]], 1e-300));
-    }
-    free(q);
-    return loss / (double)l->count;
+    learned.held_out = fold;
+    fit(&learned, &c->scale, v->l2, 1e-2, c->parameters[fold]);
+    c->losses[fold] = test_fold(c, fold, c->parameters[fold], NULL);
 }
 
 /* Keeps what is better than before; ends where it is not. */
 static void judge(const validation *v, candidate *c) {
-    const lessons *l = v->lessons;
+    double loss = 0;
     if (c->ended) return;
-    double loss = loss_of(l, c->logits);
-    c->ended = !(loss < c->best.loss);
+    for (int f = 0; f < v->folds; f++) loss += c->losses[f];
+    c->ended = !(loss < c->best_loss);
     if (c->ended) return;
-    c->best.loss = loss;
-    c->best.l2 = v->l2;
-    memcpy(c->best.logits, c->logits, l->count * (size_t)l->class_count * sizeof(double));
+    c->best_loss = loss;
+    c->best_l2 = v->l2;
+    for (int f = 0; f < v->folds; f++)
+        memcpy(c->best[f], c->parameters[f], parameter_count(c) * sizeof(double));
 }
 
 /* From strong regularisation to weak, each starting where the one before ended, until all candidates
@@ -178,13 +171,23 @@ static void search(validation *v) {
     vit_pool_destroy(pool);
 }
 
+static choice choose(const validation *v) {
+    const candidate *best = &v->candidates[0];
+    for (int i = 1; i < v->count; i++)
+        if (v->candidates[i].best_loss < best->best_loss) best = &v->candidates[i];
+    size_t count = v->lessons->count * (size_t)v->lessons->class_count;
+    choice c = {best->reading, best->best_l2, best->best_loss / (double)v->lessons->count,
+                allocate(count, sizeof(double))};
+    for (int f = 0; f < v->folds; f++) test_fold(best, f, best->best[f], c.logits);
+    return c;
+}
+
 choice validate(const lessons *l, unsigned views) {
     validation v;
     memset(&v, 0, sizeof(v));
     v.lessons = l;
     v.folds = (int)(l->count < MAX_FOLDS ? l->count : MAX_FOLDS);
-    int *fold = make_folds(l, v.folds);
-    v.fold = fold;
+    v.fold = make_folds(l, v.folds);
     for (int view = 0; view <= VIEW_WHOLE; view += VIEW_WHOLE) {
         if (!(views >> view & 1)) continue;
         if (l->class_token) add_candidate(&v, view, 1, 0);
@@ -192,12 +195,8 @@ choice validate(const lessons *l, unsigned views) {
         add_candidate(&v, view, 0, 1);
     }
     search(&v);
-    int best = 0;
-    for (int i = 1; i < v.count; i++)
-        if (v.candidates[i].best.loss < v.candidates[best].best.loss) best = i;
-    choice chosen = v.candidates[best].best;
-    v.candidates[best].best.logits = NULL;
+    choice chosen = choose(&v);
     for (int i = 0; i < v.count; i++) free_candidate(&v, &v.candidates[i]);
-    free(fold);
+    free(v.fold);
     return chosen;
 }

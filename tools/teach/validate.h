@@ -14,6 +14,7 @@ typedef struct lessons {
     size_t embed_dim;
     int class_token; /* whether a view's features are token 0 and then the mean of the patches */
     int threads;
+    row_store store;
 } lessons;
 
 /* What a head reads. */

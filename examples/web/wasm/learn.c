@@ -143,7 +143,8 @@ vit_status WEB_EXPORT(web_teach)(const char *labels, size_t labels_size, double 
                  t->class_count,
                  (size_t)config->embed_dim,
                  config->prefix_tokens > 0,
-                 1};
+                 1,
+                 {NULL, NULL}};
     choice c = validate(&l, 1u | 1u << VIEW_WHOLE);
     keep_answers(t, c.logits);
     double factor = keep_calibration(t, c.logits, share);
