@@ -85,14 +85,14 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 20,800 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   More can be left out. The library takes 21,050 bytes on a Cortex-M4 at -Os (open, verify, forward,
    softmax, top_k). Each macro saves the bytes beside it; all six together leave 12,200:
 
        VIT_ONLY_PLAIN   2890   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
                                img_size
-       VIT_ONLY_INT8    1850   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    2060   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     270   models are as if they had no labels
@@ -109,8 +109,9 @@
    those of a vit_pool have the mode that their creator had then.
 
    NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
-   int8, and the products of attention where those have 7 bits: each row is quantized to 7 bits with a
-   scale of its own, attention's weights to 12 bits and values to 8, so that no sum saturates and the
+   int8, and the products of attention then: each row is quantized with a scale and a zero of its own,
+   to 7 bits with int8 and to 8 bits (255 numbers) with int8x, as a head's queries and keys are,
+   attention's weights to 12 bits and values to 8, so that no sum saturates and the
    products of the same integers are the same on every machine. Where the processor multiplies bf16,
    rows that the blocks' matrices of bf16 multiply are rounded to bf16 too, and summed in float;
    elsewhere such weights become floats. With weights of f32 logits agree with
@@ -527,11 +528,11 @@ VIT_API vit_isa vit_isa_find(const char *name);
 /* What the weights of a model's blocks are stored as. */
 typedef enum vit_dtype {
     VIT_F32,
-    VIT_F16,   /* IEEE 754's half precision */
-    VIT_BF16,  /* the upper half of a float */
-    VIT_INT8,  /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127: closer to float32, and slower on some machines */
-    VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
+    VIT_F16,  /* IEEE 754's half precision */
+    VIT_BF16, /* the upper half of a float */
+    VIT_INT8, /* -63 to 63 times a scale for each output */
+    VIT_INT8X, /* -127 to 127, and activations of 8 bits, not 7: half the error, slower on some machines */
+    VIT_INT4, /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
 

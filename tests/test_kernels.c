@@ -504,7 +504,8 @@ static int moved_rows(const vit__kernels *kernels, vit__operand operand) {
 }
 
 /* The rows of a rig as a variant has them; row_zeros gets theirs. */
-static uint8_t *moved_input(const vit__kernels *kernels, const tile8_rig *rig, int row_zeros[12]) {
+static uint8_t *moved_input(const vit__kernels *kernels, const tile8_rig *rig,
+                            int32_t row_zeros[12]) {
     const size_t size = VIT__TILE_ROWS * (rig->inputs + GAP);
     const int moved = moved_rows(kernels, operand8(rig));
     uint8_t *input = (uint8_t *)allocate(size);
