@@ -111,10 +111,10 @@
    NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
    int8, and the products of attention then: each row is quantized with a scale and a zero of its own,
    to 7 bits with int8 and to 8 bits (255 numbers) with int8x, as a head's queries and keys are,
-   attention's weights to 12 bits and values to 8, so that no sum saturates and the
-   products of the same integers are the same on every machine. Where the processor multiplies bf16,
-   rows that the blocks' matrices of bf16 multiply are rounded to bf16 too, and summed in float;
-   elsewhere such weights become floats. With weights of f32 logits agree with
+   attention's weights to 12 bits and values to 8, so that no sum saturates and the products of the same
+   integers are the same on every machine. Where the processor multiplies bf16, rows that the blocks'
+   matrices of bf16 multiply are rounded to bf16 too, and summed in float; elsewhere such weights become
+   floats. With weights of f32 logits agree with
    PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and torchvision's to the
    bit. A NaN or an infinity in a pixel that a patch covers makes every logit of its image NaN, in all
    types of weights and instruction sets. One in the weights spreads as arithmetic has it; quantized
@@ -528,11 +528,11 @@ VIT_API vit_isa vit_isa_find(const char *name);
 /* What the weights of a model's blocks are stored as. */
 typedef enum vit_dtype {
     VIT_F32,
-    VIT_F16,  /* IEEE 754's half precision */
-    VIT_BF16, /* the upper half of a float */
-    VIT_INT8, /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127, and activations of 8 bits, not 7: half the error, slower on some machines */
-    VIT_INT4, /* -8 to 7 times a scale for each output and 32 inputs */
+    VIT_F16,   /* IEEE 754's half precision */
+    VIT_BF16,  /* the upper half of a float */
+    VIT_INT8,  /* -63 to 63 times a scale for each output */
+    VIT_INT8X, /* -127 to 127, and activations of 8 bits: half the error of int8, slower on some */
+    VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
 
