@@ -6552,6 +6552,9 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
     VIT__ADD_TO(sum, VIT__SUM8(_mm_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
 #define VIT__NARROW(a, b) _mm_packs_epi32((__m128i)(a), (__m128i)(b))
+#define VIT__STORE_BYTES(p, a)                                                    \
+    VIT__STORE_128(p, _mm_packus_epi16(VIT__NARROW((a)[0] & 255u, (a)[1] & 255u), \
+                                       VIT__NARROW((a)[2] & 255u, (a)[3] & 255u)))
 #define VIT__STORE8(p, a)                                                                 \
     VIT__STORE_128(                                                                       \
         p, _mm_max_epi8(_mm_setzero_si128(), _mm_packs_epi16(VIT__NARROW((a)[0], (a)[1]), \
@@ -6607,6 +6610,8 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0xB1))
 #define VIT__NARROW(a) \
     _mm_packs_epi32(_mm256_castsi256_si128((__m256i)(a)), _mm256_extracti128_si256((__m256i)(a), 1))
+#define VIT__STORE_BYTES(p, a) \
+    VIT__STORE_128(p, _mm_packus_epi16(VIT__NARROW((a)[0] & 255u), VIT__NARROW((a)[1] & 255u)))
 #define VIT__STORE8(p, a)                               \
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm_packs_epi16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1]))))
