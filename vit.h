@@ -85,14 +85,14 @@
    does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 20,800 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   More can be left out. The library takes 21,050 bytes on a Cortex-M4 at -Os (open, verify, forward,
    softmax, top_k). Each macro saves the bytes beside it; all six together leave 12,200:
 
        VIT_ONLY_PLAIN   2890   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
                                img_size
-       VIT_ONLY_INT8    1850   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    2060   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     270   models are as if they had no labels
@@ -109,11 +109,12 @@
    those of a vit_pool have the mode that their creator had then.
 
    NUMERICS  Everything is computed in float, but for what is multiplied by the blocks' matrices of
-   int8, and the products of attention where those have 7 bits: each row is quantized to 7 bits with a
-   scale of its own, attention's weights to 12 bits and values to 8, so that no sum saturates and the
-   products of the same integers are the same on every machine. Where the processor multiplies bf16,
-   rows that the blocks' matrices of bf16 multiply are rounded to bf16 too, and summed in float;
-   elsewhere such weights become floats. With weights of f32 logits agree with
+   int8, and the products of attention then: each row is quantized with a scale and a zero of its own,
+   to 7 bits with int8 and to 8 bits (255 numbers) with int8x, as a head's queries and keys are,
+   attention's weights to 12 bits and values to 8, so that no sum saturates and the products of the same
+   integers are the same on every machine. Where the processor multiplies bf16, rows that the blocks'
+   matrices of bf16 multiply are rounded to bf16 too, and summed in float; elsewhere such weights become
+   floats. With weights of f32 logits agree with
    PyTorch's within 1e-5 of the largest logit. Preprocessing equals Pillow's and torchvision's to the
    bit. A NaN or an infinity in a pixel that a patch covers makes every logit of its image NaN, in all
    types of weights and instruction sets. One in the weights spreads as arithmetic has it; quantized
@@ -286,7 +287,8 @@
        panels  the dtype [N / 16][K][16]: w(n, k) = panels[n / 16][k][n % 16]. So a panel is the
                weights of its 16 outputs for input 0, then for input 1, and so on
        bias    f32 [N]
-     int8: symmetric, a scale for each output. K is at most 131072, so that sums of products fit s32
+     int8: symmetric, a scale for each output. K is at most 131072, with a range of 127 in the blocks
+     65536, so that sums of products fit s32
        panels  s8 [N / 16][K / 4][16][4], -range to range, four neighbouring inputs together:
                w(n, k) = scale[n] * panels[n / 16][k / 4][n % 16][k % 4]
        bias    f32 [N]
@@ -531,7 +533,7 @@ typedef enum vit_dtype {
     VIT_F16,   /* IEEE 754's half precision */
     VIT_BF16,  /* the upper half of a float */
     VIT_INT8,  /* -63 to 63 times a scale for each output */
-    VIT_INT8X, /* -127 to 127: closer to float32, and slower on some machines */
+    VIT_INT8X, /* -127 to 127, and activations of 8 bits: half the error of int8, slower on some */
     VIT_INT4,  /* -8 to 7 times a scale for each output and 32 inputs */
     VIT_DTYPE_COUNT
 } vit_dtype;
@@ -1256,10 +1258,10 @@ static int vit__is_finite(float x) {
 /* 1.5 * 2^23: a sum with it has in its low bits the nearest integer, even from the middle. */
 #define VIT__SHIFT 12582912.0f
 
-/* x rounded to that integer; limited to 128, so that whatever x is, even NaN, it is defined. */
+/* x rounded to that integer; limited to 256, so that whatever x is, even NaN, it is defined. */
 static int32_t vit__nearest(float x) {
-    float limited = x < 128.0f ? x : 128.0f;
-    limited = limited > -128.0f ? limited : -128.0f;
+    float limited = x < 256.0f ? x : 256.0f;
+    limited = limited > -256.0f ? limited : -256.0f;
     float shifted = limited + VIT__SHIFT;
     int32_t bits;
     VIT__COPY(&bits, &shifted);
@@ -1515,8 +1517,9 @@ static const unsigned char vit__magic[8] = {0x89, 'V', 'I', 'T', 0x0D, 0x0A, 0x1
 #define VIT__MAX_MATRIX (1u << 24) /* of either dimension of a matrix, and of tokens */
 #define VIT__MAX_PIXELS (1u << 28) /* in_chans * height * width */
 #define VIT__MAX_SUMMED \
-    (1u << 17)        /* products of 127 and an s8 whose sum fits an int32_t for sure */
-#define VIT__GROUP 32 /* inputs of an int4 matrix that share a scale */
+    (1u << 17) /* products of 127 and an s8 whose sum fits an int32_t for sure */
+#define VIT__MAX_SUMMED_X (1u << 16) /* products of 254 and an s8 */
+#define VIT__GROUP 32                /* inputs of an int4 matrix that share a scale */
 
 /* The range of a number of the header, after the sizes of the file's parts. */
 typedef enum vit__range {
@@ -2027,8 +2030,11 @@ static vit_status vit__check_labels(const unsigned char *file, const vit_config 
 /* Whether a tensor may be of a dtype with a range, both as the directory has them. */
 static int vit__dtype_is_valid(const vit__tensor *t, uint32_t dtype, uint32_t range) {
     if (t->order == VIT__ROWS) return dtype == VIT__F32 && range == 0;
-    if (dtype == VIT__INT8)
-        return (range == 63 || range == 127) && t->padded_cols <= VIT__MAX_SUMMED;
+    if (dtype == VIT__INT8) {
+        const int is_int8x = !VIT__ONLY_INT8 && range == 127 && vit__in_block(t->role);
+        return (range == 63 || range == 127) &&
+               t->padded_cols <= (is_int8x ? VIT__MAX_SUMMED_X : VIT__MAX_SUMMED);
+    }
     if (!VIT__ONLY_INT8 && dtype == VIT__INT4) return range == 8;
     return dtype < VIT__DTYPE_COUNT && range == 0;
 }
@@ -2060,9 +2066,12 @@ static vit_status vit__check_tensors(const unsigned char *file, size_t size,
         count != (uint32_t)vit__tensor_count(config) ||
         !vit__in_head(file, offset, vit__mul(count, entry_size)))
         return VIT_ERROR_DIRECTORY;
-    uint32_t dtype = vit__u32(vit__entry(file, vit__tensor_index(config, VIT__Q, 0)) + 8);
-    /* attention adds up integers over the tokens */
-    if (dtype == VIT__INT8 && (uint32_t)vit__num_tokens(config) > VIT__MAX_SUMMED)
+    const unsigned char *query = vit__entry(file, vit__tensor_index(config, VIT__Q, 0));
+    uint32_t dtype = vit__u32(query + 8);
+    /* attention adds up integers over the tokens, and over the inputs of a head */
+    if (dtype == VIT__INT8 && ((uint32_t)vit__num_tokens(config) > VIT__MAX_SUMMED ||
+                               (!VIT__ONLY_INT8 && vit__u32(query + 24) == 127 &&
+                                (uint32_t)config->head_dim > VIT__MAX_SUMMED_X)))
         return VIT_ERROR_DIRECTORY;
     *end = vit__u32(file + 16);
     for (int i = 0; i < (int)count; i++) {
@@ -2716,7 +2725,9 @@ typedef void (*vit__act_kernel)(float *x, size_t stride, int rows);
      sums[r][p][n] = bias[p][n] + scales[p][n] * row_scales[r] * (
                      sum over k of input[r][k] * weights[p][k][n] - row_zeros[r] * weight_sums[p][n]),
    where 0 <= input, row_zeros <= 127 and |weights| <= 127, so that what is in parentheses is exact in
-   32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. */
+   32 bits for up to VIT__MAX_INPUTS8 inputs: (2^31 - 1) / 127^2. VIT__OPERAND_INT8X is the same with
+   0 <= input, row_zeros <= 254, or where a target likes it better both less 127, for up to
+   VIT__MAX_SUMMED_X inputs. */
 typedef struct vit__tile {
     int rows, panels;
     size_t steps;      /* int8: a multiple of 4; bf16: of 8 */
@@ -2745,6 +2756,9 @@ typedef struct vit__tile {
 typedef enum vit__operand {
     VIT__OPERAND_F32,
     VIT__OPERAND_INT8,
+#ifndef VIT_ONLY_INT8
+    VIT__OPERAND_INT8X,
+#endif
 #ifdef VIT__MULTIPLIES_BF16
     VIT__OPERAND_BF16,
 #endif
@@ -2755,10 +2769,21 @@ typedef enum vit__operand {
 static const unsigned char vit__input_sizes[VIT__OPERAND_COUNT] = {
     sizeof(float),
     sizeof(int8_t),
+#ifndef VIT_ONLY_INT8
+    sizeof(int8_t),
+#endif
 #ifdef VIT__MULTIPLIES_BF16
     sizeof(uint16_t),
 #endif
 };
+
+/* Whether rows and panels of an operand are integers. */
+static int vit__is_integer(vit__operand operand) {
+#ifndef VIT_ONLY_INT8
+    if (operand == VIT__OPERAND_INT8X) return 1;
+#endif
+    return operand == VIT__OPERAND_INT8;
+}
 
 /* The kernels for one kind of operand; NULL where the processor does not multiply that kind. */
 typedef struct vit__operand_kernels {
@@ -3002,7 +3027,11 @@ static void vit__multiply8(const vit__tile *t) {
     vit__finish8(t, 0, sums);
 }
 
-/* How numbers of a row become integers of 7 bits: x is about scale * (u - zero). */
+#define VIT__ROW_RANGE 127 /* rows become integers from 0 to this, of 7 bits */
+#define VIT__ROW_RANGE_X \
+    254 /* with int8x; less 127 they are -127..127, which are multiplied in pairs */
+
+/* How numbers of a row become such integers: x is about scale * (u - zero). */
 typedef struct vit__quantizer {
     float scale, inverse;
     int32_t zero;
@@ -3010,20 +3039,21 @@ typedef struct vit__quantizer {
 
 /* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows narrower than 1e-30 become zeros,
    since 1 / scale would overflow. The scale is NaN where low, high or what is between is not finite. */
-static vit__quantizer vit__quantizer_of(float low, float high) {
+static vit__quantizer vit__quantizer_of(float low, float high, int range) {
     vit__quantizer q;
     float width = high - low;
-    q.scale = width < 1e-30f ? 1.0f : width / 127.0f + (width - width);
+    q.scale = width < 1e-30f ? 1.0f : width / (float)range + (width - width);
     q.inverse = 1.0f / q.scale;
-    q.zero = vit__min(127, vit__max(0, vit__nearest(-low * q.inverse)));
+    q.zero = vit__min(range, vit__max(0, vit__nearest(-low * q.inverse)));
     return q;
 }
 
-/* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..127; count is a multiple of 16. x and out
+/* Of up to 12 rows: out[i] = x[i] / scale + zero, rounded, 0..range; count is a multiple of 16. x and out
    may start at one place, rows too. Finite rows give the same bits in every instruction set. A row with
    a NaN or an infinity has the scale NaN, so that all that is multiplied from it is NaN. */
-static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, void *bytes,
-                               size_t out_stride, float *scales, int32_t *zeros) {
+static void vit__quantize_rows_to(const float *x, size_t stride, int rows, size_t count,
+                                  void *bytes, size_t out_stride, float *scales, int32_t *zeros,
+                                  int range) {
     uint8_t *out = (uint8_t *)bytes;
     for (; rows > 0; rows--, x += stride, out += out_stride) {
         int32_t low = 0, high = 0; /* bits of the largest -x and of the largest x */
@@ -3032,14 +3062,27 @@ static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t c
             low = vit__max(low, bits ^ INT32_MIN);
             high = vit__max(high, bits);
         }
-        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high));
+        vit__quantizer q = vit__quantizer_of(-vit__float_of(low), vit__float_of(high), range);
         for (size_t i = 0; i < count; i++) {
             int32_t u = vit__nearest(x[i] * q.inverse) + q.zero;
-            out[i] = (uint8_t)(u < 0 ? 0 : u > 127 ? 127 : u);
+            out[i] = (uint8_t)(u < 0 ? 0 : u > range ? range : u);
         }
         *scales++ = q.scale, *zeros++ = q.zero;
     }
 }
+
+static void vit__quantize_rows(const float *x, size_t stride, int rows, size_t count, void *bytes,
+                               size_t out_stride, float *scales, int32_t *zeros) {
+    vit__quantize_rows_to(x, stride, rows, count, bytes, out_stride, scales, zeros, VIT__ROW_RANGE);
+}
+
+#ifndef VIT_ONLY_INT8
+static void vit__quantize_rows_x(const float *x, size_t stride, int rows, size_t count, void *bytes,
+                                 size_t out_stride, float *scales, int32_t *zeros) {
+    vit__quantize_rows_to(x, stride, rows, count, bytes, out_stride, scales, zeros,
+                          VIT__ROW_RANGE_X);
+}
+#endif
 
 /* 16 numbers of each row become integers, -range to range, with a scale and a sum for each column: a
    panel of [rows / 4][16][4], with zeros up to a multiple of 16 rows. Finite columns give the same bits
@@ -3175,11 +3218,17 @@ static void vit__transpose(const float *rows, size_t stride, int count, size_t w
 #else
 #define VIT__NO_PIXELS
 #endif
+#ifdef VIT_ONLY_INT8
+#define VIT__PLAIN_INT8X(panels8, multiply8)
+#else
+#define VIT__PLAIN_INT8X(panels8, multiply8) \
+    {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows_x, vit__quantize_panel},
+#endif
 #define VIT__PLAIN_KERNELS(panels8, multiply8)                                            \
     {                                                                                     \
         {{4, 1, vit__multiply, NULL, NULL},                                               \
          {VIT__PLAIN_ROWS8, panels8, multiply8, vit__quantize_rows, vit__quantize_panel}, \
-         VIT__NO_BF16},                                                                   \
+         VIT__PLAIN_INT8X(panels8, multiply8) VIT__NO_BF16},                              \
             {VIT__ACT_LIST(VIT__PLAIN_ACT_ENTRY)},                                        \
             VIT__KERNEL_LIST(VIT__PLAIN_ENTRY) VIT__NO_PIXELS VIT__NO_ZIP                 \
     }
@@ -3484,7 +3533,7 @@ typedef struct vit__pass {
     const vit__kernels *kernels;
     const void *pixels;             /* of these images */
     vit__operand block_operand;     /* of products with the blocks' matrices */
-    vit__operand attention_operand; /* floats with int8x too, for accuracy */
+    vit__operand attention_operand; /* of queries and keys, and of values */
     int images;
     int tokens;         /* of an image */
     int rows_per_image; /* rows of x in use: T, or head_tokens in the last block */
@@ -3566,7 +3615,7 @@ static size_t vit__steps(vit__operand operand, size_t inputs) {
 
 static vit__act_kernel vit__act(const vit__pass *pass) {
     const vit_act act = VIT__TANH || VIT__FAMILIES ? pass->config->act : VIT_ACT_GELU;
-    const int packs = vit__block_operand(pass) == VIT__OPERAND_INT8;
+    const int packs = vit__is_integer(vit__block_operand(pass));
     if (act == VIT_ACT_GELU) return pass->kernels->act[packs ? VIT__GELU8 : VIT__GELU];
     return pass->kernels->act[(int)VIT__GELU8 + (int)act];
 }
@@ -3671,7 +3720,7 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
                                  const vit__matrix *m, int first_panel, float *slice) {
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
     const int unpacks =
-        m != NULL && operand != VIT__OPERAND_INT8 && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+        m != NULL && !vit__is_integer(operand) && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
     const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
     const size_t most = unpacks ? vit__slice_steps(pass, operand) : all->steps;
     vit__tile tile = *all;
@@ -4084,6 +4133,11 @@ static void vit__norm_head(const vit__pass *pass, vit__role role, int rows, floa
         pass->kernels->norm_row(x, weights, c->head_dim, pass->head_width, c->norm_eps, x);
 }
 
+/* Integers of keys are at most this: 7 bits, or with int8x 8. */
+static int vit__key_range(vit__operand operand) {
+    return operand == VIT__OPERAND_INT8 ? 63 : 127;
+}
+
 /* One task of the keys: 16 rows of a head become a panel, so that the scores are a product with panels
    too. Tokens after the last are zero; their scores are not used. */
 static void vit__key_task(void *arg, int index, int worker) {
@@ -4098,7 +4152,7 @@ static void vit__key_task(void *arg, int index, int worker) {
     pass->kernels->transpose(rows, pass->queries.stride, part.count, pass->head_width, columns);
     if (operand != VIT__OPERAND_F32)
         vit__kernels_for(pass, operand)
-            ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, 63, panel,
+            ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, vit__key_range(operand), panel,
                          pass->key_scales + at, pass->key_sums + at);
 }
 
@@ -4155,7 +4209,8 @@ static void vit__score(const vit__pass *pass, vit__table queries, int rows, size
     if (operand != VIT__OPERAND_F32) {
         kernels->pack_rows(queries.data, queries.stride, rows, width, queries.data, stride,
                            row_scales, row_zeros);
-        tile.row_scales = row_scales, tile.row_zeros = row_zeros, tile.narrow = 1;
+        tile.row_scales = row_scales, tile.row_zeros = row_zeros;
+        tile.narrow = vit__key_range(operand) <= 63;
         tile.scales = pass->key_scales + at, tile.weight_sums = pass->key_sums + at;
     }
     vit__multiply_panels(pass, operand, &tile, NULL, 0, NULL);
@@ -4234,7 +4289,7 @@ static void vit__attention_task(void *arg, int index, int worker) {
     if (VIT__FAMILIES && pass->config->qk_norm)
         vit__norm_head(pass, VIT__Q_NORM, part.count, queries.data);
     vit__score(pass, queries, part.count, head, scores);
-    if (vit__attention_operand(pass) == VIT__OPERAND_INT8)
+    if (vit__is_integer(vit__attention_operand(pass)))
         vit__attend_integers(pass, part, head, scores, scale, queries);
     else vit__attend(pass, part, head, scores, scale, queries);
 }
@@ -4278,7 +4333,7 @@ static int vit__merges_now(const vit__pass *pass) {
 static void vit__keep_row_scales(const vit__pass *pass) {
     const size_t rows = (size_t)pass->images * (size_t)pass->tokens;
     if (vit__merges_now(pass) == 0 || pass->heads_at_once == pass->heads ||
-        vit__block_operand(pass) != VIT__OPERAND_INT8)
+        !vit__is_integer(vit__block_operand(pass)))
         return;
     memcpy(pass->values, pass->row_scales, rows * sizeof(float));
     memcpy(pass->values + rows, pass->row_zeros, rows * sizeof(int32_t));
@@ -4456,16 +4511,9 @@ static void vit__sum_panels(const vit__pass *pass, vit__part part, float *sums) 
             vit__add_columns(sums, panel, width);
             continue;
         }
-        vit__matrix m = {VIT__INT8,
-                         63,
-                         VIT__PANEL,
-                         width,
-                         (const unsigned char *)panel,
-                         0,
-                         NULL,
-                         pass->key_scales + first,
-                         NULL,
-                         NULL};
+        vit__matrix m = {
+            VIT__INT8, vit__key_range(operand),  VIT__PANEL, width, (const unsigned char *)panel, 0,
+            NULL,      pass->key_scales + first, NULL,       NULL};
         for (size_t k = 0; k < width; k += INPUTS) {
             pass->kernels->unpack(&m, 0, 1, k, INPUTS, some);
             vit__add_columns(sums + k * VIT__PANEL, some, INPUTS);
@@ -4705,7 +4753,7 @@ static void vit__move_task(void *arg, int index, int worker) {
 static void vit__project_keys_again(vit__pass *pass, int block) {
     const size_t rows = (size_t)vit__rows_in_use(pass);
     const int heads_at_once = pass->heads_at_once, first_head = pass->first_head;
-    if (vit__block_operand(pass) == VIT__OPERAND_INT8) {
+    if (vit__is_integer(vit__block_operand(pass))) {
         memcpy(pass->row_scales, pass->values, rows * sizeof(float));
         memcpy(pass->row_zeros, pass->values + rows, rows * sizeof(int32_t));
     }
@@ -4918,8 +4966,10 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     const vit_config *c = pass->config;
     const int low_memory = pass->options->low_memory;
     if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
+#ifndef VIT_ONLY_INT8
+    if (dtype == VIT_INT8X) pass->attention_operand = VIT__OPERAND_INT8X;
+#endif
     pass->block_operand = pass->attention_operand;
-    if (dtype == VIT_INT8X) pass->block_operand = VIT__OPERAND_INT8;
     pass->images = vit__min(vit__threads(pass->options), batch);
     for (int i = 0; i < 2; i++) pass->grid[i] = pass->img_size[i] / c->patch_size[i];
     pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
@@ -4961,7 +5011,8 @@ static vit_status vit__plan_sizes(vit__pass *pass, const vit_config *config, vit
     if (!vit__img_size_of(config, options, pass->img_size)) return VIT_ERROR_ARGUMENT;
     vit__plan_work(pass, dtype, batch);
     vit__plan_widths(pass);
-    if (VIT__FAMILIES && dtype == VIT_INT8 && pass->tokens > (int)VIT__MAX_SUMMED)
+    if (VIT__FAMILIES && vit__is_integer(pass->attention_operand) &&
+        pass->tokens > (int)VIT__MAX_SUMMED)
         return VIT_ERROR_ARGUMENT; /* attention adds up integers over them */
     size_t rows = vit__mul((size_t)pass->images, (size_t)pass->tokens);
     size_t columns =
@@ -5054,7 +5105,7 @@ static int vit__plan_mlp(const vit__pass *pass) {
     size_t tokens = (size_t)pass->tokens;
     vit__arena attention = vit__arena_make(NULL);
     vit__pass one = *pass;
-    if (vit__block_operand(pass) != VIT__OPERAND_INT8 && !pass->options->low_memory)
+    if (!vit__is_integer(vit__block_operand(pass)) && !pass->options->low_memory)
         return pass->tokens;
     one.images = 1;
     vit__carve_attention(&one, &attention);
@@ -5090,7 +5141,7 @@ static size_t vit__image_size(const vit__pass *pass) {
 static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
     size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
-    if (vit__attention_operand(pass) == VIT__OPERAND_INT8) scores += scores / 2;
+    if (vit__is_integer(vit__attention_operand(pass))) scores += scores / 2;
     size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
                               vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
     pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
@@ -6307,11 +6358,19 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      DOT8_TWICE(sum, x0, w0,  adds eight; where it is faster                         all of x0 and x1, or
        x1, w1) *                                                                     of w0 and w1, <= 63
      STORE8(p, w)             writes 16 words as bytes, limited to 0..127
+     STORE_BYTES(p, w) *      writes the low bytes of 16 words, w[lane]
+     DOT8_X(sum, x, w) *      as DOT8, in two of it if it is missing             x 0..254, or with
+                                                                                 INT8_SIGNED -127..127
      SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *    by +, MAX and MAX_WORDS
      FOLD(a, op) *            a = op of a and of a with its halves swapped; then quarters, and so on
      TRANSPOSE4(p, stride, q) *    4 rows of 4 floats become columns, 16 floats apart
 
-   A target also says how many rows and panels a tile has: as many as keep its sums in registers. */
+   A target also says how many rows and panels a tile has: as many as keep its sums in registers.
+
+   Rows of int8x have 8 bits: 0..254, or where VIT__INT8_SIGNED is defined 127 less, as their zeros are.
+   A target whose kernel of int8 multiplies them as it is defines VIT__INT8_TAKES_X; the kernel that is
+   written with DOT8 here is made again with DOT8_X otherwise; and a target that has neither of these,
+   but a kernel of its own, multiplies them in plain C. Whatever it does, the integers are the same. */
 
 #if VIT__TARGET == VIT__TARGET_DSP
 
@@ -6446,6 +6505,8 @@ static const vit__kernels vit__kernels_dsp =
 #define VIT__FLAGS "arch=armv8.2-a+" VIT__EXTENSIONS
 #endif
 #endif
+#define VIT__INT8_TAKES_X
+#define VIT__INT8_SIGNED
 #define VIT__LANES 4
 #define VIT__F32_ROWS 5 /* with 6, gcc 12 loads all inputs at once and spills a sum */
 #define VIT__F32_PANELS 1
@@ -6467,7 +6528,7 @@ static const vit__kernels vit__kernels_dsp =
     sum = (VIT__WORDS)vit__dot8_twice_neon((int32x4_t)(sum), (int8x16_t)(x0), (int8x16_t)(w0), \
                                            (int8x16_t)(x1), (int8x16_t)(w1))
 
-/* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258. */
+/* Pairs of products are exact in 16 bits: 2 * 127 * 127 = 32258, whatever their signs. */
 static inline int32x4_t vit__dot8_neon(int32x4_t sum, int8x16_t x, int8x16_t w) {
     int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
     return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(x, w)));
@@ -6595,7 +6656,9 @@ static inline void vit__transpose4_armv7(const float *in, size_t stride, float *
 #define VIT__F32_PANELS 1
 #ifdef __wasm_relaxed_simd__
 #define VIT__INT8_ROWS 2
+#define VIT__INT8_SIGNED
 #else
+#define VIT__INT8_TAKES_X
 #define VIT__INT8_ROWS 4 /* that share the weights' widening to 16 bits: an eighth faster than 2 */
 #endif
 #define VIT__INT8_PANELS 1
@@ -6636,6 +6699,16 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
     return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(VIT__DOT8_I16(x, w)));
 }
 
+/* The weights without their signs have 7 bits, and x takes the signs. */
+#define VIT__DOT8_X(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_x_simd128((v128_t)(sum), (v128_t)(x), (v128_t)(w))
+
+static inline v128_t vit__dot8_x_simd128(v128_t sum, v128_t x, v128_t w) {
+    const v128_t signs = wasm_i8x16_shr(w, 7);
+    return vit__dot8_simd128(sum, wasm_i8x16_abs(w),
+                             wasm_i8x16_sub(wasm_v128_xor(x, signs), signs));
+}
+
 static inline v128_t vit__dot8_twice_simd128(v128_t sum, v128_t x0, v128_t w0, v128_t x1,
                                              v128_t w1) {
     v128_t sums = wasm_i16x8_add(VIT__DOT8_I16(x0, w0), VIT__DOT8_I16(x1, w1));
@@ -6660,6 +6733,8 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__TILE_VECTORS 2 /* of 8 registers 6 hold sums and 2 weights */
 #define VIT__INT8_ROWS 3
 #define VIT__INT8_PANELS 1
+#define VIT__INT8_TAKES_X
+#define VIT__INT8_SIGNED
 #define VIT__SET(x) vdupq_n_f32(x)
 #define VIT__FMA(a, b, c) vfmaq_f32(c, a, b)
 #define VIT__FMA_SCALAR(x, b, c) vfmaq_n_f32(c, b, x)
@@ -6675,6 +6750,8 @@ static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
 #define VIT__SUM_LANES(a) vit__sum_lanes_mve(a)
 #define VIT__LARGEST_LANE(a) vmaxnmvq_f32((a)[0], a)
 #define VIT__LARGEST_WORD(w) vit__float_of(vmaxvq_s32(0, (int32x4_t)(w)))
+#define VIT__STORE_BYTES(p, a) \
+    for (int v = 0; v < 4; v++) vstrbq_u32((p) + 4 * v, (uint32x4_t)(a)[v])
 #define VIT__STORE8(p, a) \
     for (int v = 0; v < 4; v++) vit__store8_mve((int8_t *)(p) + 4 * v, (int32x4_t)(a)[v])
 
@@ -6713,9 +6790,17 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__SUM8(sums) _mm_madd_epi16(sums, _mm_set1_epi16(1))
 #define VIT__PAIRS8(x, w) _mm_maddubs_epi16((__m128i)(x), (__m128i)(w))
 #define VIT__DOT8(sum, x, w) VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(x, w)))
+/* The weights without their signs, which x takes. */
+#define VIT__INT8_SIGNED
+#define VIT__DOT8_X(sum, x, w)                                         \
+    VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(_mm_abs_epi8((__m128i)(w)), \
+                                           _mm_sign_epi8((__m128i)(x), (__m128i)(w)))))
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
     VIT__ADD_TO(sum, VIT__SUM8(_mm_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
 #define VIT__NARROW(a, b) _mm_packs_epi32((__m128i)(a), (__m128i)(b))
+#define VIT__STORE_BYTES(p, a)                                                    \
+    VIT__STORE_128(p, _mm_packus_epi16(VIT__NARROW((a)[0] & 255u, (a)[1] & 255u), \
+                                       VIT__NARROW((a)[2] & 255u, (a)[3] & 255u)))
 #define VIT__STORE8(p, a)                                                                 \
     VIT__STORE_128(                                                                       \
         p, _mm_max_epi8(_mm_setzero_si128(), _mm_packs_epi16(VIT__NARROW((a)[0], (a)[1]), \
@@ -6729,12 +6814,18 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__SUM8(sums) _mm256_madd_epi16(sums, _mm256_set1_epi16(1))
 #define VIT__PAIRS8(x, w) _mm256_maddubs_epi16((__m256i)(x), (__m256i)(w))
 #define VIT__DOT8(sum, x, w) VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(x, w)))
+/* The weights without their signs, which x takes. */
+#define VIT__INT8_SIGNED
+#define VIT__DOT8_X(sum, x, w)                                            \
+    VIT__ADD_TO(sum, VIT__SUM8(VIT__PAIRS8(_mm256_abs_epi8((__m256i)(w)), \
+                                           _mm256_sign_epi8((__m256i)(x), (__m256i)(w)))))
 /* Pairs of products are exact in 16 bits, 2 * 127 * 127 = 32258; two pairs of narrow ones too: 32004. */
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) \
     VIT__ADD_TO(sum, VIT__SUM8(_mm256_add_epi16(VIT__PAIRS8(x0, w0), VIT__PAIRS8(x1, w1))))
 #else
 #define VIT__NAME(name) vit__##name##_avxvnni
 #define VIT__FLAGS "avx2,fma,avxvnni"
+#define VIT__INT8_TAKES_X
 #define VIT__FLOAT_KERNEL(name) vit__##name##_avx2
 #ifdef VIT__SUMS_BY_ASM
 #define VIT__DOT8(sum, x, w) \
@@ -6765,6 +6856,8 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
     a = op(a, (VIT__FLOATS)_mm256_permute_ps(a, 0xB1))
 #define VIT__NARROW(a) \
     _mm_packs_epi32(_mm256_castsi256_si128((__m256i)(a)), _mm256_extracti128_si256((__m256i)(a), 1))
+#define VIT__STORE_BYTES(p, a) \
+    VIT__STORE_128(p, _mm_packus_epi16(VIT__NARROW((a)[0] & 255u), VIT__NARROW((a)[1] & 255u)))
 #define VIT__STORE8(p, a)                               \
     VIT__STORE_128(p, _mm_max_epi8(_mm_setzero_si128(), \
                                    _mm_packs_epi16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1]))))
@@ -6775,12 +6868,15 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__NAME(name) vit__##name##_avx512
 #define VIT__FLAGS "avx512f,avx512bw"
 #define VIT__INT8_KERNEL(name) vit__##name##_avx2 /* as fast, on Zen 4 */
+#define VIT__INT8X_KERNEL(name) vit__##name##_avx2
+#define VIT__INT8_SIGNED
 #define VIT__INT8_ROWS 4
 #define VIT__INT8_PANELS 1
 #else
 #define VIT__FLOAT_KERNEL(name) vit__##name##_avx512
 #define VIT__INT8_ROWS 12
 #define VIT__INT8_PANELS 2
+#define VIT__INT8_TAKES_X
 #if VIT__TARGET == VIT__TARGET_AVX512VNNI
 #define VIT__NAME(name) vit__##name##_avx512vnni
 #define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
@@ -7375,24 +7471,48 @@ static void VIT__NAME(transpose)(const float *rows, size_t stride, int count, si
 #endif
 }
 
-VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count) {
+VIT__INLINE vit__quantizer VIT__NAME(quantizer_of_row)(const float *x, size_t count,
+                                                       const int range) {
     VIT__WORDS lows = {0}, highs = {0};
     for (size_t i = 0; i < count; i += VIT__LANES) {
         const VIT__WORDS bits = VIT__LOAD_WORDS(x + i);
         lows = VIT__MAX_WORDS(lows, bits ^ 0x80000000u);
         highs = VIT__MAX_WORDS(highs, bits);
     }
-    return vit__quantizer_of(-VIT__LARGEST_WORD(lows), VIT__LARGEST_WORD(highs));
+    return vit__quantizer_of(-VIT__LARGEST_WORD(lows), VIT__LARGEST_WORD(highs), range);
 }
 
-/* The quantizers come first, so that no row waits for its own. */
-static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, size_t count,
-                                     void *bytes, size_t out_stride, float *scales,
-                                     int32_t *zeros) {
+#ifndef VIT__STORE_BYTES
+#define VIT__STORE_BYTES(p, w) VIT__NAME(store_bytes)(p, w)
+
+VIT__INLINE void VIT__NAME(store_bytes)(uint8_t *p, const VIT__WORDS *w) {
+    typedef uint8_t bytes __attribute__((vector_size(VIT__LANES)));
+    for (int v = 0; v < VIT__VECTORS; v++, p += VIT__LANES) {
+        const bytes some = __builtin_convertvector(w[v] & 255u, bytes);
+        memcpy(p, &some, sizeof(some));
+    }
+}
+#endif
+
+/* Stores 16 words limited to 0..VIT__ROW_RANGE_X, less `moved`, as bytes. */
+VIT__INLINE void VIT__NAME(store_row_x)(uint8_t *p, VIT__WORDS *u, const int moved) {
+    const VIT__WORDS zero = {0}, range = zero + (uint32_t)VIT__ROW_RANGE_X;
+    VIT__UNROLL
+    for (int v = 0; v < VIT__VECTORS; v++) {
+        const VIT__WORDS below = range - VIT__MAX_WORDS(u[v], zero); /* the range */
+        u[v] = range - VIT__MAX_WORDS(below, zero) - (uint32_t)moved;
+    }
+    VIT__STORE_BYTES(p, u);
+}
+
+/* As vit__quantize_rows_to. The quantizers come first, so that no row waits for its own. */
+VIT__INLINE void VIT__NAME(quantize_rows_to)(const float *x, size_t stride, int rows, size_t count,
+                                             void *bytes, size_t out_stride, float *scales,
+                                             int32_t *zeros, const int range, const int moved) {
     uint8_t *out = (uint8_t *)bytes;
     vit__quantizer quantizers[VIT__TILE_ROWS];
     for (int r = 0; r < rows; r++)
-        quantizers[r] = VIT__NAME(quantizer_of_row)(x + (size_t)r * stride, count);
+        quantizers[r] = VIT__NAME(quantizer_of_row)(x + (size_t)r * stride, count, range);
     for (int r = 0; r < rows; r++, x += stride, out += out_stride) {
         const vit__quantizer q = quantizers[r];
         for (size_t i = 0; i < count; i += VIT__PANEL) {
@@ -7402,11 +7522,26 @@ static void VIT__NAME(quantize_rows)(const float *x, size_t stride, int rows, si
                 VIT__FLOATS scaled = VIT__LOAD(x + i + v * VIT__LANES) * q.inverse;
                 u[v] = VIT__NEAREST(scaled) + (uint32_t)q.zero;
             }
-            VIT__STORE8(out + i, u);
+            if (range == VIT__ROW_RANGE) VIT__STORE8(out + i, u);
+            else VIT__NAME(store_row_x)(out + i, u, moved);
         }
-        scales[r] = q.scale, zeros[r] = q.zero;
+        scales[r] = q.scale, zeros[r] = q.zero - moved;
     }
 }
+
+/* Rows of int8, and of int8x for targets that take them from 0 on and for those that do not. */
+#define VIT__QUANTIZE_ROWS(name, range, moved)                                                \
+    static inline void VIT__NAME(name)(const float *x, size_t stride, int rows, size_t count, \
+                                       void *bytes, size_t out_stride, float *scales,         \
+                                       int32_t *zeros) {                                      \
+        VIT__NAME(quantize_rows_to)                                                           \
+        (x, stride, rows, count, bytes, out_stride, scales, zeros, range, moved);             \
+    }
+VIT__QUANTIZE_ROWS(quantize_rows, VIT__ROW_RANGE, 0)
+#ifndef VIT_ONLY_INT8
+VIT__QUANTIZE_ROWS(quantize_rows_x, VIT__ROW_RANGE_X, 0)
+VIT__QUANTIZE_ROWS(quantize_signed_rows_x, VIT__ROW_RANGE_X, 127)
+#endif
 
 static void VIT__NAME(quantize_panel)(const float *x, size_t stride, int rows, int range,
                                       void *panel, float *scales, int32_t *sums) {
@@ -7562,6 +7697,14 @@ VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
 #else
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1) (void)(x1)
 #define VIT__IS_NARROW(tile) 0
+#endif
+#ifndef VIT__DOT8_X /* 0..254 is the sum of two halves */
+#define VIT__DOT8_X(sum, x, w)                                      \
+    do {                                                            \
+        const VIT__WORDS half = (VIT__WORDS)(x) >> 1 & 0x7F7F7F7Fu; \
+        VIT__DOT8(sum, half, w);                                    \
+        VIT__DOT8(sum, (VIT__WORDS)(x)-half, w);                    \
+    } while (0)
 #endif
 
 /* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
@@ -7837,7 +7980,7 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
 /* Adds four k, from those of `input` and `weights` on, or with `depth` 2 eight k. */
 VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
                                   const int8_t *const *weights, size_t k, const int rows,
-                                  const int vectors, const int depth,
+                                  const int vectors, const int depth, const int is_x,
                                   VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     VIT__WORDS w[2][VIT__INT8_PANELS * VIT__VECTORS], x[2];
     VIT__UNROLL
@@ -7854,15 +7997,16 @@ VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stri
         VIT__UNROLL
         for (int v = 0; v < vectors; v++) {
             if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x[0], w[0][v], x[1], w[1][v]);
+            else if (is_x) VIT__DOT8_X(sum[r][v], x[0], w[0][v]);
             else VIT__DOT8(sum[r][v], x[0], w[0][v]);
         }
     }
 }
 #endif
 
-/* vit__multiply8 where the compiler knows rows, panels and depth, as above. */
+/* vit__multiply8 where the compiler knows rows, panels and depth, as above, and whether it is int8x. */
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels,
-                                         const int depth) {
+                                         const int depth, const int is_x) {
     const int8_t *weights[VIT__INT8_PANELS];
     const uint8_t *input[(VIT__INT8_ROWS + 2) / 3]; /* three rows each */
     const int vectors = panels * VIT__VECTORS;
@@ -7886,21 +8030,28 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, con
     }
     for (size_t k = 0; k < inputs; k += 4 * (size_t)depth, next += next_step) {
         __builtin_prefetch((const void *)next, 0, 3);
-        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, sum);
+        VIT__NAME(step8)(input, input_stride, weights, k, rows, vectors, depth, is_x, sum);
     }
     VIT__NAME(finish8)(t, rows, vectors, sum);
 }
 
-VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth) {
+VIT__INLINE void VIT__NAME(multiply8_deep)(const vit__tile *t, const int depth, const int is_x) {
     if (VIT__INT8_PANELS > 1 && t->panels > 1)
-        VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), VIT__INT8_PANELS, depth)
-    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, depth)
+        VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), VIT__INT8_PANELS, depth, is_x)
+    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, depth, is_x)
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
-    if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_deep)(t, 2);
-    else VIT__NAME(multiply8_deep)(t, 1);
+    if (VIT__IS_NARROW(t)) VIT__NAME(multiply8_deep)(t, 2, 0);
+    else VIT__NAME(multiply8_deep)(t, 1, 0);
 }
+
+#if !defined(VIT__INT8_TAKES_X) && !defined(VIT_ONLY_INT8)
+static void VIT__NAME(multiply8_x)(const vit__tile *t) {
+    VIT__NAME(multiply8_deep)(t, 1, 1);
+}
+#define VIT__INT8X_KERNEL(name) VIT__NAME(name)
+#endif
 
 #endif
 #endif /* VIT__INT8_KERNEL */
@@ -8219,11 +8370,31 @@ static void VIT__NAME(multiply16)(const vit__tile *t) {
 #define VIT__PIXEL_ENTRY
 #endif
 
+/* Products of int8x: by the kernel of int8, by one of its own, or where nothing is said in plain C. */
+#ifdef VIT__INT8_SIGNED
+#define VIT__ROWS_X VIT__FLOAT_KERNEL(quantize_signed_rows_x)
+#else
+#define VIT__ROWS_X VIT__FLOAT_KERNEL(quantize_rows_x)
+#endif
+#ifdef VIT_ONLY_INT8
+#define VIT__INT8X_ENTRY
+#elif defined(VIT__INT8_TAKES_X)
+#define VIT__INT8X_ENTRY                                                         \
+    {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8_KERNEL(multiply8), VIT__ROWS_X, \
+     VIT__FLOAT_KERNEL(quantize_panel)},
+#elif defined(VIT__INT8X_KERNEL)
+#define VIT__INT8X_ENTRY                                                            \
+    {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8X_KERNEL(multiply8_x), VIT__ROWS_X, \
+     VIT__FLOAT_KERNEL(quantize_panel)},
+#else
+#define VIT__INT8X_ENTRY VIT__PLAIN_INT8X(1, vit__multiply8)
+#endif
+
 static const vit__kernels VIT__NAME(kernels) = {
     {{VIT__F32_ROWS, VIT__F32_PANELS, VIT__FLOAT_KERNEL(multiply), NULL, NULL},
      {VIT__INT8_ROWS, VIT__INT8_PANELS, VIT__INT8_KERNEL(multiply8),
       VIT__FLOAT_KERNEL(quantize_rows), VIT__FLOAT_KERNEL(quantize_panel)},
-     VIT__BF16_ENTRY},
+     VIT__INT8X_ENTRY VIT__BF16_ENTRY},
     {VIT__ACT_LIST(VIT__ACT_ENTRY)},
     VIT__KERNEL_LIST(VIT__ENTRY) VIT__PIXEL_ENTRY VIT__ZIP_ENTRY};
 
@@ -8246,6 +8417,13 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__F32_PANELS
 #undef VIT__INT8_ROWS
 #undef VIT__INT8_PANELS
+#undef VIT__INT8_TAKES_X
+#undef VIT__INT8_SIGNED
+#undef VIT__INT8X_KERNEL
+#undef VIT__INT8X_ENTRY
+#undef VIT__ROWS_X
+#undef VIT__DOT8_X
+#undef VIT__STORE_BYTES
 #undef VIT__SET
 #undef VIT__FMA
 #undef VIT__FNMA

@@ -5,13 +5,18 @@
 
 #include "test_util.h"
 
-/* A row as the product of integers takes it: 7 bits, with a scale and a zero of its own. */
-static inline void reference_quantize(double *x, int count) {
+/* The integers of a row for the blocks' matrices, 0 to this: 7 bits, or with int8x 8. */
+static inline int reference_row_range(const vit_model *model) {
+    return vit_model_dtype(model) == VIT_INT8X ? 254 : 127;
+}
+
+/* A row as the product of integers takes it: 0 to range, with a scale and a zero of its own. */
+static inline void reference_quantize(double *x, int count, int range) {
     double low = 0, high = 0;
     for (int i = 0; i < count; i++) low = fmin(low, x[i]), high = fmax(high, x[i]);
-    double scale = high > low ? (high - low) / 127 : 1, zero = nearbyint(-low / scale);
+    double scale = high > low ? (high - low) / range : 1, zero = nearbyint(-low / scale);
     for (int i = 0; i < count; i++)
-        x[i] = scale * (fmin(127, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
+        x[i] = scale * (fmin(range, fmax(0, nearbyint(x[i] / scale) + zero)) - zero);
 }
 
 /* Whether the products of a model of bf16 take rows of bf16 here. */
@@ -55,7 +60,7 @@ static inline double *reference_linear(const vit_model *model, vit__role role, i
     for (int r = 0; r < rows; r++) {
         memcpy(row, x + r * inputs, (size_t)inputs * sizeof(double));
         if (dtype == VIT__INT8 && role >= VIT__Q && role <= VIT__FC2)
-            reference_quantize(row, inputs);
+            reference_quantize(row, inputs, reference_row_range(model));
         if (takes_bf16(dtype) && role >= VIT__Q && role <= VIT__FC2)
             reference_round_bf16(row, inputs);
         for (int n = 0; n < outputs; n++) {
@@ -143,12 +148,14 @@ static inline void reference_attention(const vit_model *model, int block, double
     double *k = reference_linear(model, VIT__K, block, rows, tokens);
     double *v = reference_linear(model, VIT__V, block, rows, tokens);
     double *y = (double *)allocate((size_t)tokens * (size_t)stride * sizeof(double));
-    int integers = vit_model_dtype(model) == VIT_INT8, heads = tokens * c->num_heads;
+    const vit_dtype dtype = vit_model_dtype(model);
+    int integers = dtype == VIT_INT8 || dtype == VIT_INT8X, heads = tokens * c->num_heads;
     reference_norm_in_place(model, c->qk_norm, VIT__Q_NORM, block, q, heads, c->head_dim);
     reference_norm_in_place(model, c->qk_norm, VIT__K_NORM, block, k, heads, c->head_dim);
     for (int i = 0; integers && i < tokens * c->num_heads; i++) {
-        reference_quantize(q + i * c->head_dim, c->head_dim);
-        reference_quantize_weights(k + i * c->head_dim, c->head_dim, 1, 63);
+        reference_quantize(q + i * c->head_dim, c->head_dim, reference_row_range(model));
+        reference_quantize_weights(k + i * c->head_dim, c->head_dim, 1,
+                                   dtype == VIT_INT8 ? 63 : 127);
     }
     for (int i = 0; integers && i < stride; i++)
         reference_quantize_weights(v + i, tokens, stride, 127);

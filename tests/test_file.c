@@ -708,18 +708,42 @@ static void test_a_dtype_of_another_size_or_than_the_blocks_is_refused(void **st
 
 static void test_int8_has_few_enough_inputs_for_sums_of_32_bits(void **state) {
     vit__tensor most = fc1_of(1, 1 << 17), more = fc1_of(1, (1 << 17) + 1);
+    vit__tensor most_x = fc1_of(1, 1 << 16), more_x = fc1_of(1, (1 << 16) + 1);
     (void)state;
     assert_true((int64_t)most.padded_cols * 127 * 128 <= INT32_MAX);
-    assert_true(vit__dtype_is_valid(&most, VIT__INT8, 127));
-    assert_false(vit__dtype_is_valid(&more, VIT__INT8, 127));
+    assert_true(vit__dtype_is_valid(&most, VIT__INT8, 63));
     assert_false(vit__dtype_is_valid(&more, VIT__INT8, 63));
+    assert_true((int64_t)most_x.padded_cols * 254 * 128 <= INT32_MAX);
+    assert_true(vit__dtype_is_valid(&most_x, VIT__INT8, 127));
+    assert_false(vit__dtype_is_valid(&more_x, VIT__INT8, 127));
     assert_true(vit__dtype_is_valid(&more, VIT__INT4, 8));
+    most.role = VIT__HEAD; /* its inputs are floats */
+    assert_true(vit__dtype_is_valid(&most, VIT__INT8, 127));
+}
+
+/* Whatever the range of the matrix that it goes through afterwards. */
+static void test_int8x_has_few_enough_inputs_of_a_head_for_sums_of_32_bits(void **state) {
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        model_parts parts = tiny_parts();
+        parts.dtype = VIT_INT8X;
+        parts.config.num_heads = 1, parts.config.head_dim = (1 << 16) + more;
+        model_file file = model_make(&parts, 15);
+        for (int block = 0; block < parts.config.depth; block++) {
+            const int proj = vit__tensor_index(&parts.config, VIT__PROJ, block);
+            put_u32(file.data + ENTRY((size_t)proj) + 24, 63);
+        }
+        seal_head(file.data);
+        assert_int_equal(open_exact(file.data, file.size), more ? VIT_ERROR_DIRECTORY : VIT_OK);
+        model_free(&file);
+    }
 }
 
 static void test_int8_has_few_enough_tokens_for_sums_of_32_bits(void **state) {
     (void)state;
     for (int more = 0; more < 2; more++) {
-        for (int dtype = VIT_F32; dtype <= VIT_INT8; dtype += VIT_INT8 - VIT_F32) {
+        for (int dtype = VIT_F32; dtype <= VIT_INT8X; dtype++) {
+            if (dtype == VIT_F16 || dtype == VIT_BF16) continue;
             model_parts parts = tiny_parts();
             parts.dtype = (vit_dtype)dtype;
             parts.config.img_size[0] = 1 << 9, parts.config.img_size[1] = (1 << 8) - 1;
@@ -728,7 +752,7 @@ static void test_int8_has_few_enough_tokens_for_sums_of_32_bits(void **state) {
             model_file file = model_make(&parts, 14);
             assert_int_equal(vit__num_tokens(&parts.config), (1 << 17) + more);
             assert_int_equal(open_exact(file.data, file.size),
-                             more && dtype == VIT_INT8 ? VIT_ERROR_DIRECTORY : VIT_OK);
+                             more && dtype >= VIT_INT8 ? VIT_ERROR_DIRECTORY : VIT_OK);
             model_free(&file);
         }
     }
@@ -1116,6 +1140,7 @@ int main(void) {
         cmocka_unit_test(test_a_dtype_of_another_size_or_than_the_blocks_is_refused),
         cmocka_unit_test(test_int8_has_few_enough_inputs_for_sums_of_32_bits),
         cmocka_unit_test(test_int8_has_few_enough_tokens_for_sums_of_32_bits),
+        cmocka_unit_test(test_int8x_has_few_enough_inputs_of_a_head_for_sums_of_32_bits),
         cmocka_unit_test(test_no_count_may_be_0_or_huge),
         cmocka_unit_test(test_no_product_of_large_counts_overflows),
         cmocka_unit_test(test_sizes_that_follow_from_the_config_are_limited),

@@ -447,7 +447,7 @@ static const vit__kernels *next_variant(size_t *index) {
 
 typedef struct tile8_rig {
     size_t inputs;
-    int most, range; /* of input, of weights */
+    int most, range; /* of input, of weights; an input above 127 is one of int8x */
     uint8_t *input;  /* [12][inputs + GAP] */
     int8_t *weights; /* [2][inputs / 4][16][4] */
     float row_scales[12], scales[32], bias[32];
@@ -468,7 +468,8 @@ static tile8_rig tile8_rig_make(size_t inputs, int most, int range, uint32_t *ra
     for (size_t i = 0; i < size; i++) rig.input[i] = (uint8_t)random_below(random, most + 1);
     for (size_t i = 0; i < 32 * inputs; i++)
         rig.weights[i] = (int8_t)(random_below(random, 2 * range + 1) - range);
-    for (int r = 0; r < 12; r++) rig.row_zeros[r] = random_below(random, 128);
+    for (int r = 0; r < 12; r++)
+        rig.row_zeros[r] = random_below(random, most > 127 ? most + 1 : 128);
     random_floats(random, rig.row_scales, 12);
     random_floats(random, rig.scales, 32);
     random_floats(random, rig.bias, 32);
@@ -487,20 +488,50 @@ static void tile8_rig_free(tile8_rig *rig) {
     free(rig->weights);
 }
 
+static vit__operand operand8(const tile8_rig *rig) {
+    return rig->most > VIT__ROW_RANGE ? VIT__OPERAND_INT8X : VIT__OPERAND_INT8;
+}
+
+/* By how much a variant has the rows of an operand less than from 0 on. */
+static int moved_rows(const vit__kernels *kernels, vit__operand operand) {
+    const float zeros[16] = {0};
+    uint8_t out[16];
+    float scale;
+    int32_t zero;
+    kernels->operands[operand].pack_rows(zeros, 0, 1, 16, out, 0, &scale, &zero);
+    assert_true(zero == 0 || zero == -127);
+    return -zero;
+}
+
+/* The rows of a rig as a variant has them; row_zeros gets theirs. */
+static uint8_t *moved_input(const vit__kernels *kernels, const tile8_rig *rig,
+                            int32_t row_zeros[12]) {
+    const size_t size = VIT__TILE_ROWS * (rig->inputs + GAP);
+    const int moved = moved_rows(kernels, operand8(rig));
+    uint8_t *input = (uint8_t *)allocate(size);
+    for (size_t i = 0; i < size; i++) input[i] = (uint8_t)(rig->input[i] - moved);
+    for (int r = 0; r < 12; r++) row_zeros[r] = rig->row_zeros[r] - moved;
+    return input;
+}
+
 /* Like multiply, and activated where asked for. */
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
     vit__tile tile;
-    tile.rows = rows, tile.panels = panels, tile.narrow = rig->most * rig->range <= 127 * 63;
+    int32_t row_zeros[12];
+    uint8_t *input = moved_input(kernels, rig, row_zeros);
+    tile.rows = rows, tile.panels = panels;
+    tile.narrow = rig->range <= 63 || rig->most <= 63;
     tile.steps = rig->inputs / 4, tile.input_stride = rig->inputs + GAP;
-    tile.input = rig->input + (size_t)row * tile.input_stride;
-    tile.row_scales = rig->row_scales + row, tile.row_zeros = rig->row_zeros + row;
+    tile.input = input + (size_t)row * tile.input_stride;
+    tile.row_scales = rig->row_scales + row, tile.row_zeros = row_zeros + row;
     tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
     tile.scales = rig->scales + panel * 16, tile.bias = rig->bias + panel * 16;
     tile.weight_sums = rig->weight_sums + panel * 16;
     tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
     tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
-    vit__multiply_rows(&kernels->operands[VIT__OPERAND_INT8], &tile, rows);
+    vit__multiply_rows(&kernels->operands[operand8(rig)], &tile, rows);
+    free(input);
 }
 
 /* What the product is in integers. */
@@ -549,15 +580,16 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
 
 static void test_every_product_of_integers_equals_the_naive_one(void **state) {
     static const size_t sizes[] = {0, 16, 32, 48, 208, 768};
+    static const int ranges[][2] = {{127, 127}, {127, 63}, {63, 127}, {254, 127}, {254, 63}};
     uint32_t random = 9;
     (void)state;
-    for (size_t i = 0; i < 3 * COUNT_OF(sizes); i++) {
-        tile8_rig rig =
-            tile8_rig_make(sizes[i / 3], i % 3 == 2 ? 63 : 127, i % 3 == 1 ? 63 : 127, &random);
+    for (size_t i = 0; i < COUNT_OF(ranges) * COUNT_OF(sizes); i++) {
+        const int *range = ranges[i % COUNT_OF(ranges)];
+        tile8_rig rig = tile8_rig_make(sizes[i / COUNT_OF(ranges)], range[0], range[1], &random);
         const vit__kernels *kernels;
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-            const vit__operand_kernels *int8 = &kernels->operands[VIT__OPERAND_INT8];
+            const vit__operand_kernels *int8 = &kernels->operands[operand8(&rig)];
             assert_in_range(int8->tile_rows, 1, VIT__TILE_ROWS);
             assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
             assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
@@ -577,7 +609,7 @@ static void check_extremes8(size_t inputs, int most, int range) {
     tile8_rig rig = tile8_rig_make(inputs, most, range, &random);
     const vit__kernels *kernels;
     for (int r = 0; r < 12; r++) {
-        rig.row_scales[r] = 1, rig.row_zeros[r] = r % 2 ? 127 : 0;
+        rig.row_scales[r] = 1, rig.row_zeros[r] = r % 2 ? (most > 127 ? most : 127) : 0;
         for (size_t k = 0; k < inputs; k++) {
             int largest = r % 3 == 0 || (r % 3 == 1 ? k % 2 == 0 : k % 8 < 4);
             rig.input[(size_t)r * (inputs + GAP) + k] = (uint8_t)(largest ? most : 0);
@@ -591,8 +623,8 @@ static void check_extremes8(size_t inputs, int most, int range) {
     tile8_rig_sum_weights(&rig);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float out[2 * PANEL_STRIDE];
-        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
-        int panels = kernels->operands[VIT__OPERAND_INT8].tile_panels;
+        int rows = kernels->operands[operand8(&rig)].tile_rows;
+        int panels = kernels->operands[operand8(&rig)].tile_panels;
         multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
         for (int i = 0; i < panels * rows * 16; i++) {
             int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
@@ -604,12 +636,14 @@ static void check_extremes8(size_t inputs, int most, int range) {
 }
 
 static void test_no_product_of_integers_saturates(void **state) {
-    static const int ranges[][2] = {{127, 1}, {127, 63}, {127, 64}, {127, 127}, {63, 127}};
+    static const int ranges[][2] = {{127, 1},  {127, 63}, {127, 64}, {127, 127},
+                                    {63, 127}, {254, 63}, {254, 127}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         check_extremes8(16, ranges[i][0], ranges[i][1]);
         check_extremes8(1040, ranges[i][0], ranges[i][1]);
-        check_extremes8(VIT__MAX_INPUTS8, ranges[i][0], ranges[i][1]);
+        check_extremes8(ranges[i][0] > 127 ? VIT__MAX_SUMMED_X : VIT__MAX_INPUTS8, ranges[i][0],
+                        ranges[i][1]);
     }
 }
 
@@ -813,35 +847,40 @@ static void test_products_of_bf16_keep_nan_and_infinity(void **state) {
 
 enum { QUANTIZED = 96 };
 
-/* The same to the bit from every variant; returns plain C's. */
-static void quantize_everywhere(const float *x, size_t count, uint8_t out[QUANTIZED], float *scale,
-                                int32_t *zero) {
+/* The same to the bit from every variant, but for what it moves; returns plain C's. */
+static void quantize_everywhere(vit__operand operand, const float *x, size_t count,
+                                uint8_t out[QUANTIZED], float *scale, int32_t *zero) {
     const vit__kernels *kernels;
-    vit__quantize_rows(x, 0, 1, count, out, 0, scale, zero);
+    vit__kernels_portable.operands[operand].pack_rows(x, 0, 1, count, out, 0, scale, zero);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        const int moved = moved_rows(kernels, operand);
         guarded got = guarded_make(count, 1);
         float got_scale = -1;
         int32_t got_zero = -1;
-        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, 0, 1, count, got.bytes, 0, &got_scale,
-                                                       &got_zero);
-        assert_memory_equal(got.bytes, out, count);
+        kernels->operands[operand].pack_rows(x, 0, 1, count, got.bytes, 0, &got_scale, &got_zero);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal((uint8_t)(got.bytes[i] + moved), out[i]);
         assert_same_bits(&got_scale, scale, 1);
-        assert_int_equal(got_zero, *zero);
+        assert_int_equal(got_zero + moved, *zero);
         guarded_free(&got);
     }
 }
 
+static int range_of(vit__operand operand) {
+    return operand == VIT__OPERAND_INT8X ? 254 : 127;
+}
+
 /* Every number within half a step, and the ends of the range in use. */
-static void check_quantized(const float *x, size_t count) {
+static void check_quantized(vit__operand operand, const float *x, size_t count) {
     uint8_t out[QUANTIZED];
     float scale;
     int32_t zero;
-    quantize_everywhere(x, count, out, &scale, &zero);
-    assert_in_range(zero, 0, 127);
+    quantize_everywhere(operand, x, count, out, &scale, &zero);
+    assert_in_range(zero, 0, range_of(operand));
     assert_true(scale > 0);
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
-        assert_in_range(out[i], 0, 127);
+        assert_in_range(out[i], 0, range_of(operand));
         /* half a step for the number, and half for a zero that was rounded the other way */
         assert_true(fabs(back - (double)x[i]) <= 1.0001 * (double)scale);
         if (x[i] == 0) assert_int_equal(out[i], zero);
@@ -859,7 +898,8 @@ static void test_every_quantization_is_the_same_and_near(void **state) {
         x[0] = x[17] = 0;
         for (size_t k = 1; k < QUANTIZED; k++) x[k] = sizes[i % 5] * (x[k] + shifts[i / 5]);
         for (size_t count = 16; count <= QUANTIZED; count += 16) {
-            check_quantized(x, count);
+            check_quantized(VIT__OPERAND_INT8, x, count);
+            check_quantized(VIT__OPERAND_INT8X, x, count);
         }
     }
 }
@@ -873,46 +913,68 @@ static void test_quantization_rounds_to_even(void **state) {
     float scale;
     int32_t zero;
     (void)state;
-    quantize_everywhere(x, 16, out, &scale, &zero);
+    quantize_everywhere(VIT__OPERAND_INT8, x, 16, out, &scale, &zero);
     assert_true(scale == 1 && zero == 50);
+    assert_memory_equal(out, want, 16);
+}
+
+/* The same with int8x, from -100 to 154. */
+static void test_quantization_to_8_bits_rounds_to_even(void **state) {
+    static const float x[16] = {-100,  154,  0,    0.5f,   1.5f,   2.5f,   -0.5f,
+                                -1.5f, 0.5f, 0.4f, 153.5f, 152.5f, -99.5f, -98.5f};
+    static const uint8_t want[16] = {0,   254, 100, 100, 102, 102, 100, 98,
+                                     100, 100, 254, 252, 0,   2,   100, 100};
+    uint8_t out[QUANTIZED];
+    float scale;
+    int32_t zero;
+    (void)state;
+    quantize_everywhere(VIT__OPERAND_INT8X, x, 16, out, &scale, &zero);
+    assert_true(scale == 1 && zero == 100);
     assert_memory_equal(out, want, 16);
 }
 
 static void test_quantization_of_rows_that_are_constant(void **state) {
     static const float values[] = {0, -0.0f, 1, -1, 3e-5f, -7e20f, 1e-35f, -1e-44f, 3e38f};
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(values); i++) {
+    for (size_t i = 0; i < 2 * COUNT_OF(values); i++) {
+        const float *value = &values[i / 2];
         float x[QUANTIZED], scale;
         uint8_t out[QUANTIZED];
         int32_t zero;
-        for (int k = 0; k < QUANTIZED; k++) x[k] = values[i];
-        quantize_everywhere(x, QUANTIZED, out, &scale, &zero);
+        for (int k = 0; k < QUANTIZED; k++) x[k] = *value;
+        const vit__operand operand = i % 2 ? VIT__OPERAND_INT8X : VIT__OPERAND_INT8;
+        quantize_everywhere(operand, x, QUANTIZED, out, &scale, &zero);
         for (int k = 0; k < QUANTIZED; k++) {
             float back = scale * (float)(out[k] - zero);
-            assert_near(&back, &values[i], 1, fabsf(values[i]) * 1e-6f + 1e-30f);
+            assert_near(&back, value, 1, fabsf(*value) * 1e-6f + 1e-30f);
         }
     }
 }
 
-static void test_quantization_of_rows_together_and_in_place(void **state) {
+static void check_rows_together(vit__operand operand) {
     enum { COUNT = 48, STRIDE = 53 };
     const vit__kernels *kernels;
     uint32_t random = 14;
-    (void)state;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float x[VIT__TILE_ROWS * STRIDE], scales[VIT__TILE_ROWS], scale;
         uint8_t alone[VIT__TILE_ROWS][COUNT];
         int32_t zeros[VIT__TILE_ROWS], zero;
         random_floats(&random, x, COUNT_OF(x));
         for (int r = 0; r < VIT__TILE_ROWS; r++)
-            kernels->operands[VIT__OPERAND_INT8].pack_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0,
-                                                           &scale, &zero);
-        kernels->operands[VIT__OPERAND_INT8].pack_rows(x, STRIDE, VIT__TILE_ROWS, COUNT,
-                                                       (uint8_t *)x, 4 * STRIDE, scales, zeros);
+            kernels->operands[operand].pack_rows(x + r * STRIDE, 0, 1, COUNT, alone[r], 0, &scale,
+                                                 &zero);
+        kernels->operands[operand].pack_rows(x, STRIDE, VIT__TILE_ROWS, COUNT, (uint8_t *)x,
+                                             4 * STRIDE, scales, zeros);
         for (int r = 0; r < VIT__TILE_ROWS; r++)
             assert_memory_equal(x + r * STRIDE, alone[r], COUNT);
         assert_true(scales[VIT__TILE_ROWS - 1] == scale && zeros[VIT__TILE_ROWS - 1] == zero);
     }
+}
+
+static void test_quantization_of_rows_together_and_in_place(void **state) {
+    (void)state;
+    check_rows_together(VIT__OPERAND_INT8);
+    check_rows_together(VIT__OPERAND_INT8X);
 }
 
 /* ---- what attention takes as integers ---- */
@@ -937,12 +999,13 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
                         0.5001 * (double)scales[n]);
     }
     for (int n = 0; n < 16; n++) assert_int_equal(left[n], 0);
+    const vit__operand operand = rows % 3 ? VIT__OPERAND_INT8 : VIT__OPERAND_INT8X;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         guarded got = guarded_make(size, 4);
         float got_scales[16];
         int32_t got_sums[16];
-        kernels->operands[VIT__OPERAND_INT8].pack_panel(x, stride, rows, range, (int8_t *)got.bytes,
-                                                        got_scales, got_sums);
+        kernels->operands[operand].pack_panel(x, stride, rows, range, (int8_t *)got.bytes,
+                                              got_scales, got_sums);
         assert_memory_equal(got.bytes, want, size);
         assert_same_bits(got_scales, scales, 16);
         assert_memory_equal(got_sums, sums, sizeof(sums));
@@ -1034,23 +1097,31 @@ static void check_each_position(const int *counts, size_t count_of_counts, row_c
     }
 }
 
-static void check_quantized_rows(const vit__kernels *kernels, const float *rows, size_t stride,
-                                 int count, int at, uint32_t bits) {
+static void check_quantized_as(vit__operand operand, const vit__kernels *kernels, const float *rows,
+                               size_t stride, int count, int at, uint32_t bits) {
     uint8_t want[3 * 224], got[3 * 224];
     float x[3 * 224], scales[2][3];
     int32_t zeros[2][3];
-    const vit__operand_kernels *integers = &kernels->operands[VIT__OPERAND_INT8];
+    const vit__operand_kernels *integers = &kernels->operands[operand];
+    const int moved = moved_rows(kernels, operand);
     memcpy(x, rows, sizeof(x));
     integers->pack_rows(x, stride, 3, (size_t)count, want, stride, scales[0], zeros[0]);
     memcpy(&x[stride + (size_t)at], &bits, sizeof(bits));
     integers->pack_rows(x, stride, 3, (size_t)count, got, stride, scales[1], zeros[1]);
     assert_true(isnan(scales[1][1]));
-    assert_in_range(zeros[1][1], 0, 127);
-    for (int i = 0; i < count; i++) assert_in_range(got[stride + (size_t)i], 0, 127);
+    assert_in_range(zeros[1][1] + moved, 0, range_of(operand));
+    for (int i = 0; i < count; i++)
+        assert_in_range((uint8_t)(got[stride + (size_t)i] + moved), 0, range_of(operand));
     for (size_t r = 0; r < 3; r += 2) {
         assert_memory_equal(got + r * stride, want + r * stride, (size_t)count);
         assert_true(scales[1][r] == scales[0][r] && zeros[1][r] == zeros[0][r]);
     }
+}
+
+static void check_quantized_rows(const vit__kernels *kernels, const float *rows, size_t stride,
+                                 int count, int at, uint32_t bits) {
+    check_quantized_as(VIT__OPERAND_INT8, kernels, rows, stride, count, at, bits);
+    check_quantized_as(VIT__OPERAND_INT8X, kernels, rows, stride, count, at, bits);
 }
 
 static void test_a_quantized_row_with_what_is_not_finite_has_no_scale(void **state) {
@@ -1172,22 +1243,27 @@ static void test_layer_norm_of_what_is_not_finite_is_nan_throughout(void **state
 }
 
 /* With a scale that is NaN every product is NaN, whatever the integers. */
-static void test_products_of_integers_keep_nan(void **state) {
+static void check_products_keep_nan(int most) {
     uint32_t random = 42;
-    tile8_rig rig = tile8_rig_make(32, 127, 63, &random);
+    tile8_rig rig = tile8_rig_make(32, most, 63, &random);
     const vit__kernels *kernels;
-    (void)state;
     tile8_rig_sum_weights(&rig);
     for (size_t i = 0; i < 32; i++) rig.input[i] = (uint8_t)rig.row_zeros[0];
     rig.row_scales[0] = rig.scales[3] = NAN;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         float out[2 * PANEL_STRIDE];
-        int rows = kernels->operands[VIT__OPERAND_INT8].tile_rows;
+        int rows = kernels->operands[operand8(&rig)].tile_rows;
         multiply8(kernels, &rig, 0, rows, 0, 1, 0, NULL, out);
         for (int i = 0; i < rows * 16; i++)
             assert_true(!isnan(out[i / 16 * ROW_STRIDE + i % 16]) == (i >= 16 && i % 16 != 3));
     }
     tile8_rig_free(&rig);
+}
+
+static void test_products_of_integers_keep_nan(void **state) {
+    (void)state;
+    check_products_keep_nan(127);
+    check_products_keep_nan(254);
 }
 
 /* Weights of 16 bits: NaN stays NaN and infinity infinity; those beside them are numbers. */
@@ -1368,6 +1444,7 @@ int main(void) {
 #endif
         cmocka_unit_test(test_every_quantization_is_the_same_and_near),
         cmocka_unit_test(test_quantization_rounds_to_even),
+        cmocka_unit_test(test_quantization_to_8_bits_rounds_to_even),
         cmocka_unit_test(test_quantization_of_rows_that_are_constant),
         cmocka_unit_test(test_quantization_of_rows_together_and_in_place),
         cmocka_unit_test(test_every_quantization_of_a_panel_is_the_same_and_near),

@@ -62,7 +62,7 @@ BOUNDS = [
     Bound("deit-tiny", "f16", "other", 0),
     Bound("deit-tiny", "f16", "slowdown", 1.03, timing=True),
     Bound("deit-tiny", "int8", "mean_error", 0.070),
-    Bound("deit-tiny", "int8x", "mean_error", 0.056),
+    Bound("deit-tiny", "int8x", "mean_error", 0.035),
     Bound("deit-tiny", "int4", "megabytes", 3.6),
     Bound("deit-tiny", CALIBRATED, "megabytes", 3.6),
     Bound("deit-tiny", CALIBRATED, "mean_error", 0.21),
