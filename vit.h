@@ -78,7 +78,7 @@
    LESS MEMORY  options.low_memory makes the workspace smaller. What stays in it is the residual stream,
    in floats, and the keys and values of a block, in 8 bits each with int8; all else is there for a few
    rows at a time, which go through the whole branch of a block. DeiT-Tiny in int8 at 224 x 224 takes
-   254 KB so instead of 637 KB. The logits are those without it to the bit with int8, and but for
+   251 KB so instead of 637 KB. The logits are those without it to the bit with int8, and but for
    rounding in the last block with other types. With int8x, on_attention or merge attention is computed
    one head at a time instead. options.read_rows gives the pixels a row of patches at a time, in the
    workspace, so that no whole picture has to be in memory.
@@ -89,9 +89,9 @@
    floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
-   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
-   options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
-   their interrupt and the application included.
+   does. The deepest chain of calls takes less than 2.75 KB of stack on 32-bit processors at -Os, without
+   low_memory less than 2.5 KB; with options.parallel_for, twice that. At -O2 the images of
+   examples/firmware have used 3.1 KB at most, their interrupt and the application included.
    More can be left out. The library takes 23,000 bytes on a Cortex-M4 at -Os (open, verify, forward,
    softmax, top_k). Each macro saves the bytes beside it; all seven together leave 12,200:
 
@@ -1179,7 +1179,8 @@ int memcmp(const void *a, const void *b, size_t size);
 #define VIT__TILE_PANELS 2
 #define VIT__MAX_THREADS 1024
 #define VIT__PATCH_ROWS 36     /* patches in a task: each unpacked weight is used that often */
-#define VIT__FEW_ROWS 4        /* patches or queries at a time, with little memory */
+#define VIT__FEW_ROWS 4        /* queries at a time, with little memory ... */
+#define VIT__FEW_PATCHES 3     /* ... and patches */
 #define VIT__SLICE_INPUTS 1024 /* inputs unpacked at a time, at most */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
@@ -4422,16 +4423,18 @@ static void vit__keep_tokens(vit__pass *pass, int keep) {
 typedef struct vit__strip {
     const vit__pass *pass;
     int worker, count;
-    float row_scales[VIT__PANEL];
-    int32_t row_zeros[VIT__PANEL];
-    float *memory; /* what is left of the worker's */
+    float *row_scales, *memory; /* the latter: what is left of the worker's */
+    int32_t *row_zeros;
 } vit__strip;
 
 static vit__strip vit__strip_of(const vit__pass *pass, int worker, int count) {
     vit__strip strip;
     strip.pass = pass, strip.worker = worker, strip.count = count;
-    strip.memory = vit__block_operand(pass) == VIT__OPERAND_INT8 ? vit__worker_slice(pass, worker)
-                                                                 : vit__worker_rows(pass, worker);
+    strip.row_scales = vit__block_operand(pass) == VIT__OPERAND_INT8
+                           ? vit__worker_slice(pass, worker)
+                           : vit__worker_rows(pass, worker);
+    strip.memory = strip.row_scales + 2 * VIT__PANEL;
+    strip.row_zeros = (int32_t *)(void *)(strip.row_scales + VIT__PANEL);
     return strip;
 }
 
@@ -5065,7 +5068,7 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
                       !(VIT__MERGES && pass->options->merge > 0);
     pass->heads_at_once = low_memory && !pass->by_strips ? 1 : c->num_heads;
     pass->patches_at_once =
-        vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+        vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_PATCHES : VIT__PATCH_ROWS);
     pass->queries_at_once = low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
 }
 
@@ -5275,7 +5278,7 @@ static size_t vit__strip_size(const vit__pass *pass, size_t scores) {
                   vit__larger(pass->dim, columns * (size_t)(1 + packed));
     size_t attended = vit__mul(few, vit__add(pass->queries.stride, scores));
     size_t queries = vit__add(few * pass->normalized.stride, vit__larger(pass->dim, attended));
-    size_t size = vit__larger(keys, queries);
+    size_t size = vit__add(2 * VIT__PANEL, vit__larger(keys, queries));
     return packed ? vit__larger(size, vit__mul((size_t)pass->tokens, VIT__PANEL))
                   : vit__add(pass->slice_size, size);
 }
