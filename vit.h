@@ -89,9 +89,9 @@
    floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
-   does. The deepest chain of calls takes less than 2.75 KB of stack on 32-bit processors at -Os, without
-   low_memory less than 2.5 KB; with options.parallel_for, twice that. At -O2 the images of
-   examples/firmware have used 3.1 KB at most, their interrupt and the application included.
+   does. The deepest chain of calls takes less than 2.75 KB of stack on 32-bit processors at -Os; with
+   options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
+   their interrupt and the application included.
    More can be left out. The library takes 23,000 bytes on a Cortex-M4 at -Os (open, verify, forward,
    softmax, top_k). Each macro saves the bytes beside it; all seven together leave 12,200:
 
