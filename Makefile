@@ -26,6 +26,7 @@
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
+# make check-firmware-photos  ten photos by DeiT-Tiny on an emulated Cortex-M7 with 256 KB of RAM
 # make check-web         the module in node beside the native programs, then the page in Chromium
 # make check-parity      comparison with PyTorch, torchvision and Pillow
 # make check-teach       vit-teach on TrashNet's photos, if VIT_TEST_DATA has them, by DeiT-Tiny: how
@@ -390,6 +391,9 @@ check-firmware: firmware
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
 	@$(MAKE) --no-print-directory -C examples/firmware check
 
+check-firmware-photos: $(BUILD)/vit-convert
+	@$(MAKE) --no-print-directory -C examples/firmware check-photos
+
 web:
 	@CC="$(CC)" tools/require.sh $(WEB_PACKAGES)
 	@$(MAKE) --no-print-directory -C examples/web
@@ -552,8 +556,8 @@ help:
 clean:
 	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
 
-.PHONY: all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware web \
-	serve-web check-web check-parity check-teach check-containers check-accuracy bench-busy bench-open bench-jobs \
-	bench-pixels bench-instructions bench-accuracy bench-peers bench-web check-long coverage check-threads \
-	check-memory lint fuzz fuzz-smoke install uninstall windows check-windows check-cluster deb check-package \
-	help clean
+.PHONY: all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
+	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
+	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
+	check-long coverage check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
+	check-cluster deb check-package help clean

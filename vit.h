@@ -58,7 +58,7 @@
        VIT_FREESTANDING      for firmware: VIT_NO_MALLOC, VIT_NO_STDIO, VIT_NO_THREADS and
                              VIT_NO_PREPROCESS, without libm and vit_rollout: see FIRMWARE
        VIT_ONLY_INT8, VIT_ONLY_PLAIN, VIT_NO_TANH, VIT_NO_LABELS, VIT_NO_PARALLEL,
-       VIT_NO_MERGE
+       VIT_NO_MERGE, VIT_NO_LOW_MEMORY
                              leave out more: see FIRMWARE
        VIT_NO_SIMD           plain C only: no vector kernels
        VIT_MAX_ISA           the highest vit_isa that VIT_ISA_BEST may stand for (all)
@@ -72,9 +72,16 @@
    MEMORY  The core allocates nothing. vit_workspace_size and vit_preprocess_workspace_size say how
    many bytes a call needs; the caller passes one buffer of at least that size, at any alignment,
    and may use it for anything else between calls. The size of vit_forward's workspace depends on
-   the model and the options alone, so a size computed on one machine holds on every other;
-   options.low_memory makes it smaller. A model is used in place: in mapped memory, in flash, in an
-   array. Opening it copies nothing.
+   the model and the options alone, so a size computed on one machine holds on every other. A model is
+   used in place: in mapped memory, in flash, in an array. Opening it copies nothing.
+
+   LESS MEMORY  options.low_memory makes the workspace smaller. What stays in it is the residual stream,
+   in floats, and the keys and values of a block, in 8 bits each with int8; all else is there for a few
+   rows at a time, which go through the whole branch of a block. DeiT-Tiny in int8 at 224 x 224 takes
+   251 KB so instead of 637 KB. The logits are those without it to the bit with int8, and but for
+   rounding in the last block with other types. With int8x, on_attention or merge attention is computed
+   one head at a time instead. options.read_rows gives the pixels a row of patches at a time, in the
+   workspace, so that no whole picture has to be in memory.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
    header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
@@ -82,13 +89,13 @@
    floats, and for 32-bit division, on a processor without them. There is no heap, file, locale, libm,
    double or 64-bit division, nothing writable that is static, and no recursion. Pictures come at the
    model's own size, as bytes or normalised floats: vit_preprocess computes in double, as Pillow
-   does. The deepest chain of calls takes less than 2.5 KB of stack on 32-bit processors at -Os; with
+   does. The deepest chain of calls takes less than 2.75 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 21,050 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all six together leave 12,200:
+   More can be left out. The library takes 23,000 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all seven together leave 12,200:
 
-       VIT_ONLY_PLAIN   2890   what ViT and DeiT do without: models with other norms or activations than
+       VIT_ONLY_PLAIN   3010   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
                                img_size
@@ -96,8 +103,10 @@
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     270   models are as if they had no labels
-       VIT_NO_PARALLEL   440   options.parallel_for is not called
-       VIT_NO_MERGE     3060   options.merge, which is refused
+       VIT_NO_PARALLEL   470   options.parallel_for is not called
+       VIT_NO_MERGE     3110   options.merge, which is refused
+       VIT_NO_LOW_MEMORY
+                        1990   options.low_memory and options.read_rows, which are refused
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -143,7 +152,8 @@
    merge. r is cut to half of the tokens that may; 0 merges nothing, and a negative one is an error. So
    is one with on_attention or VIT_FEATURES_TOKENS, for which each token has to stay itself; on_block
    sees the tokens that are left, prefix tokens first. The workspace is that without merging, unless
-   r * embed_dim is less than the number of tokens, or a model has one head: then it can be larger.
+   r * embed_dim is less than the number of tokens, or a model has one head: then it can be larger. With
+   low_memory it is larger too: attention is computed one head at a time, as the keys of all are read again.
 
    WHAT TOKEN 0 IS  The class token is a learned vector, the same for every picture. It stands
    first, at position 0, in front of the patch tokens, and its position embedding is row 0. It
@@ -667,6 +677,12 @@ typedef enum vit_features {
     VIT_FEATURES_COUNT
 } vit_features;
 
+/* Gives the pixels of a row of patches: rows `row` to row + patch height - 1 of an image of the batch, in
+   the type of the options, [in_chans][patch height][width] or [patch height][width][in_chans]. Nonzero
+   stops the pass. It is called from the thread of vit_forward, image after image, from the top down, once
+   for each row of patches. */
+typedef int (*vit_read_rows)(void *user, int image, int row, void *pixels);
+
 /* Options of vit_forward. All zero, or NULL, means default. */
 typedef struct vit_options {
     int threads; /* tasks of parallel_for at a time; 0: all threads of a vit_pool, else 1 */
@@ -679,10 +695,12 @@ typedef struct vit_options {
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
-    int low_memory; /* 1: the smallest workspace: one head at a time, few rows at a time; slower */
+    int low_memory; /* 1: the smallest workspace; slower. See LESS MEMORY */
     vit_features features;
     int img_size[2]; /* height, width in pixels; 0: the model's own. Positions are resampled */
     int merge; /* tokens that each block merges with the ones most like them; see MERGING TOKENS */
+    vit_read_rows read_rows; /* NULL: the pixels are those that vit_forward gets */
+    void *read_rows_user;
 } vit_options;
 
 /* Number of floats of one image as vit_forward takes it: in_chans * height * width. 0 where
@@ -745,7 +763,8 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
    there. */
 VIT_API vit_status vit_forward_check(const vit_model *model, const vit_options *options, int batch);
 
-/* Classify batch images. pixels: batch images in a row, of the type in options. output: float
+/* Classify batch images. pixels: batch images in a row, of the type in options; NULL with
+   options.read_rows, which gives them a few rows at a time. output: float
    [batch][vit_output_count], complete only if VIT_OK is returned; after an error their contents are
    unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
    Nothing outside it is written, whatever the options are: one that is out of range is an error.
@@ -760,7 +779,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
    reached `token` after the last block (0: the class token; -1: what the head reads, each of its tokens
    and the mean alike), if attention, averaged over the heads, and the residual stream take part
    equally. rollout: float [batch][vit_token_count], prefix tokens first; each image's sum is 1. All
-   else is as for vit_forward, but on_attention is not called. The workspace has depth * tokens^2
+   else is as for vit_forward, but on_attention is not called, and read_rows is an error. The workspace has depth * tokens^2
    floats more. */
 VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options);
 VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *options,
@@ -950,6 +969,11 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #define VIT__MERGES 0
 #else
 #define VIT__MERGES 1
+#endif
+#ifdef VIT_NO_LOW_MEMORY
+#define VIT__LOW_MEMORY 0
+#else
+#define VIT__LOW_MEMORY 1
 #endif
 
 #ifndef VIT_FREESTANDING /* where [4] has its own */
@@ -1184,7 +1208,8 @@ int memcmp(const void *a, const void *b, size_t size);
 #define VIT__TILE_PANELS 2
 #define VIT__MAX_THREADS 1024
 #define VIT__PATCH_ROWS 36     /* patches in a task: each unpacked weight is used that often */
-#define VIT__FEW_ROWS 4        /* patches or queries at a time, with little memory */
+#define VIT__FEW_ROWS 4        /* queries at a time, with little memory ... */
+#define VIT__FEW_PATCHES 3     /* ... and patches */
 #define VIT__SLICE_INPUTS 1024 /* inputs unpacked at a time, at most */
 
 /* ---- [4] SMALL TOOLS ----------------------------------------------------------------------- */
@@ -3542,6 +3567,10 @@ typedef struct vit__pass {
     int first_head;           /* ... from this one on */
     int patches_at_once, queries_at_once; /* that there is room for in a worker's rows */
     int mlp_rows_at_once;                 /* of an image */
+    int by_strips;                        /* a few rows at a time go through a whole branch */
+    int first_patch, patches_now;         /* of an image, which there are pixels of ... */
+    size_t patches_image; /* ... which is this one, or the first of those that are there */
+    void *pixel_rows;     /* of a row of patches */
     size_t dim, head_width, inner, patch_stride;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
     vit__table normalized; /* [images][T][D], as the blocks' operands */
@@ -3570,7 +3599,7 @@ typedef struct vit__pass {
     /* Beyond the plain ViT: */
     int block;        /* whose attention it is */
     int first_image;  /* of the batch */
-    int stopped;      /* by on_attention */
+    int stopped;      /* by on_attention or read_rows */
     float *attention; /* [images][H][rows_per_image][T16]: softmax, for on_attention */
     /* With options.merge, where T is what is left: */
     int first_tokens;  /* before anything is merged, R16 when padded to a multiple of 16 */
@@ -3826,6 +3855,11 @@ static void vit__read_u8(const vit_config *c, int channel, const unsigned char *
         out[x] = vit__normalize(&c->preprocess, channel, pixels[channel]);
 }
 
+/* Whether options.read_rows gives the pixels. */
+static int vit__reads_rows(const vit__pass *pass) {
+    return VIT__LOW_MEMORY && pass->options->read_rows != NULL;
+}
+
 /* A patch of an image as a row [inputs], in the order channel, y, x, and zeros. */
 static void vit__read_patch(const vit__pass *pass, size_t image, int patch, float *out,
                             size_t inputs) {
@@ -3835,6 +3869,7 @@ static void vit__read_patch(const vit__pass *pass, size_t image, int patch, floa
     size_t left = (size_t)(patch % pass->grid[1]) * patch_width;
     int top = patch / pass->grid[1] * c->patch_size[0];
     float *end = out + inputs;
+    if (vit__reads_rows(pass)) image = 0, top = 0, height = (size_t)c->patch_size[0];
     for (int channel = 0; channel < c->in_chans; channel++) {
         size_t plane = image * channels + (size_t)channel;
         for (int y = top; y < top + c->patch_size[0]; y++, out += patch_width) {
@@ -3968,7 +4003,8 @@ static void vit__patch_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
     const vit_config *c = pass->config;
     const int late = VIT__FAMILIES && c->embed_norm; /* positions come after that */
-    vit__part part = vit__part_of(index, 1, vit__patches_of(pass), pass->patches_at_once);
+    vit__part part = vit__part_of(index, 1, pass->patches_now, pass->patches_at_once);
+    if (VIT__LOW_MEMORY) part.image += pass->patches_image, part.first += pass->first_patch;
     size_t token = part.image * (size_t)pass->tokens + (size_t)(c->prefix_tokens + part.first);
     vit__table x = {pass->x.data + token * pass->x.stride, pass->x.stride};
     float *rows = vit__worker_rows(pass, worker);
@@ -4005,13 +4041,29 @@ static void vit__put_positions(const vit__pass *pass, int add) {
     }
 }
 
+/* The patches of images whose pixels options.read_rows gives, a row of patches at a time. */
+static void vit__embed_rows(vit__pass *pass) {
+    const vit_options *o = pass->options;
+    const int across = pass->grid[1];
+    pass->pixels = pass->pixel_rows, pass->patches_now = across;
+    for (int at = 0; at < pass->images * pass->grid[0] && !pass->stopped; at++) {
+        int image = at / pass->grid[0], row = at % pass->grid[0];
+        pass->patches_image = (size_t)image, pass->first_patch = row * across;
+        pass->stopped = o->read_rows(o->read_rows_user, pass->first_image + image,
+                                     row * pass->config->patch_size[0], pass->pixel_rows);
+        if (!pass->stopped)
+            vit__parallel(o, vit__divide_up(across, pass->patches_at_once), vit__patch_task, pass);
+    }
+}
+
 /* pixels -> x [images][T][D] */
 static void vit__embed(vit__pass *pass, const void *pixels) {
     const vit_config *c = pass->config;
     const int late = VIT__FAMILIES && c->embed_norm;
-    pass->pixels = pixels;
+    pass->pixels = pixels, pass->patches_now = vit__patches_of(pass);
     if (!late) vit__put_positions(pass, 0);
-    vit__run_parts(pass, 1, vit__patches_of(pass), pass->patches_at_once, vit__patch_task);
+    if (vit__reads_rows(pass)) vit__embed_rows(pass);
+    else vit__run_parts(pass, 1, pass->patches_now, pass->patches_at_once, vit__patch_task);
     if (late) vit__put_positions(pass, 1);
     VIT_PROFILE("embed");
 }
@@ -4028,28 +4080,29 @@ typedef struct vit__row_work {
 
 #define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
 
-static void vit__pack_row(const vit__row_work *w, const float *x, size_t row) {
+/* One row; if packed it is normalised in `spare` [D], and its scale and zero are written. */
+static void vit__make_row(const vit__row_work *w, size_t row, float *spare, float *scale,
+                          int32_t *zero) {
     const vit__pass *pass = w->pass;
-    float *out = w->output.data + row * w->output.stride;
-    vit__kernels_for(pass, w->operand)
-        ->pack_rows(x, 0, 1, w->width, out, 0, pass->row_scales + row, pass->row_zeros + row);
+    const vit_config *c = pass->config;
+    const int packs = w->operand != VIT__OPERAND_F32;
+    const float *x = w->input.data + row * w->input.stride;
+    float *out = w->output.data + row * w->output.stride, *normalized = packs ? spare : out;
+    if (w->norm != NULL)
+        pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
+    else if (VIT__FAMILIES && !packs) memcpy(out, x, w->width * sizeof(float));
+    if (packs)
+        vit__kernels_for(pass, w->operand)
+            ->pack_rows(w->norm != NULL ? normalized : x, 0, 1, w->width, out, 0, scale, zero);
 }
 
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_work *w = (const vit__row_work *)arg;
     const vit__pass *pass = w->pass;
-    const vit_config *c = pass->config;
-    const int packs = w->operand != VIT__OPERAND_F32;
     vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
-    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++) {
-        float *x = w->input.data + row * w->input.stride;
-        float *out =
-            packs ? vit__worker_rows(pass, worker) : w->output.data + row * w->output.stride;
-        if (w->norm != NULL)
-            pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, out);
-        else if (VIT__FAMILIES && !packs) memcpy(out, x, w->width * sizeof(float));
-        if (packs) vit__pack_row(w, w->norm != NULL ? out : x, row);
-    }
+    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++)
+        vit__make_row(w, row, vit__worker_rows(pass, worker), pass->row_scales + row,
+                      pass->row_zeros + row);
 }
 
 static void vit__run_rows(vit__row_work *work) {
@@ -4070,13 +4123,20 @@ static int vit__rows_in_use(const vit__pass *pass) {
     return pass->images * pass->rows_per_image;
 }
 
-/* What a branch of a block reads: x, normalised unless that follows the branch. */
-static void vit__read_branch(const vit__pass *pass, vit__role norm, int block, vit__role next) {
-    vit__row_work work = {pass,      pass->x, pass->normalized,           vit__rows_in_use(pass),
-                          pass->dim, NULL,    vit__operand_of(pass, next)};
+/* Whether a few rows at a time go through a whole branch. */
+static int vit__by_strips(const vit__pass *pass) {
+    return VIT__LOW_MEMORY && pass->by_strips;
+}
+
+/* What a branch of a block reads, to the first rows of normalized: rows of x from `first` on, normalised
+   unless that follows the branch. */
+static void vit__read_branch(const vit__pass *pass, vit__role norm, int block, int first, int rows,
+                             vit__role next) {
+    vit__table x = {pass->x.data + (size_t)first * pass->x.stride, pass->x.stride};
+    vit__row_work work = {pass,      x,    pass->normalized,           rows,
+                          pass->dim, NULL, vit__operand_of(pass, next)};
     if (VIT__FAMILIES && pass->config->post_norm) vit__run_rows(&work);
-    else
-        vit__layer_norm(pass, norm, block, pass->x, vit__rows_in_use(pass), pass->normalized, next);
+    else vit__layer_norm(pass, norm, block, x, rows, pass->normalized, next);
 }
 
 /* After a branch is added to x. */
@@ -4126,11 +4186,13 @@ static void vit__project_heads(const vit__pass *pass, vit__role role, int block,
 }
 
 /* LayerNorm of a few queries or keys of a head in place: Dehghani et al. 2023, arXiv:2302.05442. */
-static void vit__norm_head(const vit__pass *pass, vit__role role, int rows, float *x) {
-    const float *weights = vit__tensor_data(pass->model, role, pass->block);
+static void vit__norm_head(const vit__pass *pass, vit__role role, int rows, vit__table x) {
     const vit_config *c = pass->config;
-    for (; rows > 0; rows--, x += pass->queries.stride)
-        pass->kernels->norm_row(x, weights, c->head_dim, pass->head_width, c->norm_eps, x);
+    if (!VIT__FAMILIES || !c->qk_norm) return;
+    const float *weights = vit__tensor_data(pass->model, role, pass->block);
+    for (; rows > 0; rows--, x.data += x.stride)
+        pass->kernels->norm_row(x.data, weights, c->head_dim, pass->head_width, c->norm_eps,
+                                x.data);
 }
 
 /* Integers of keys are at most this: 7 bits, or with int8x 8. */
@@ -4138,22 +4200,27 @@ static int vit__key_range(vit__operand operand) {
     return operand == VIT__OPERAND_INT8 ? 63 : 127;
 }
 
-/* One task of the keys: 16 rows of a head become a panel, so that the scores are a product with panels
-   too. Tokens after the last are zero; their scores are not used. */
-static void vit__key_task(void *arg, int index, int worker) {
-    const vit__pass *pass = (const vit__pass *)arg;
+/* 16 keys of a head, [rows][W], become a panel, so that the scores are a product with panels too. Tokens
+   after the last are zero; their scores are not used. */
+static void vit__key_panel(const vit__pass *pass, vit__part part, vit__table rows, float *columns) {
     vit__operand operand = vit__attention_operand(pass);
-    vit__part part = vit__part_of(index, vit__heads_now(pass), pass->tokens, VIT__PANEL);
     size_t at = vit__head_of(pass, part) * pass->padded_tokens + (size_t)part.first;
     float *panel = pass->keys + vit__packed_size(operand, at * pass->head_width);
-    float *columns = operand == VIT__OPERAND_F32 ? panel : vit__worker_rows(pass, worker);
-    float *rows = vit__head_row(pass, part, pass->tokens, part.first);
-    if (VIT__FAMILIES && pass->config->qk_norm) vit__norm_head(pass, VIT__K_NORM, part.count, rows);
-    pass->kernels->transpose(rows, pass->queries.stride, part.count, pass->head_width, columns);
+    if (operand == VIT__OPERAND_F32) columns = panel;
+    vit__norm_head(pass, VIT__K_NORM, part.count, rows);
+    pass->kernels->transpose(rows.data, rows.stride, part.count, pass->head_width, columns);
     if (operand != VIT__OPERAND_F32)
         vit__kernels_for(pass, operand)
             ->pack_panel(columns, VIT__PANEL, (int)pass->head_width, vit__key_range(operand), panel,
                          pass->key_scales + at, pass->key_sums + at);
+}
+
+/* One task of the keys: a panel. */
+static void vit__key_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, vit__heads_now(pass), pass->tokens, VIT__PANEL);
+    vit__table rows = {vit__head_row(pass, part, pass->tokens, part.first), pass->queries.stride};
+    vit__key_panel(pass, part, rows, vit__worker_rows(pass, worker));
 }
 
 /* normalized -> keys of H heads; the queries' buffer holds their rows in between */
@@ -4162,17 +4229,24 @@ static void vit__make_keys(vit__pass *pass, int block) {
     vit__run_parts(pass, vit__heads_now(pass), pass->tokens, VIT__PANEL, vit__key_task);
 }
 
-/* One task of packed values: 16 outputs of a head become a panel. */
-static void vit__value_task(void *arg, int index, int worker) {
-    const vit__pass *pass = (const vit__pass *)arg;
+/* 16 outputs of a head, [T][16], become a panel of packed values. */
+static void vit__value_panel(const vit__pass *pass, vit__part part, vit__table columns) {
     vit__operand operand = vit__attention_operand(pass);
-    vit__part part = vit__part_of(index, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL);
     size_t at = vit__head_of(pass, part) * pass->head_width + (size_t)part.first;
     float *panel = pass->values + vit__packed_size(operand, at * pass->padded_tokens);
-    (void)worker;
     vit__kernels_for(pass, operand)
-        ->pack_panel(vit__head_row(pass, part, pass->tokens, 0) + part.first, pass->queries.stride,
-                     pass->tokens, 127, panel, pass->value_scales + at, pass->value_sums + at);
+        ->pack_panel(columns.data, columns.stride, pass->tokens, 127, panel,
+                     pass->value_scales + at, pass->value_sums + at);
+}
+
+/* One task of packed values: a panel. */
+static void vit__value_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, vit__heads_now(pass), (int)pass->head_width, VIT__PANEL);
+    vit__table columns = {vit__head_row(pass, part, pass->tokens, 0) + part.first,
+                          pass->queries.stride};
+    (void)worker;
+    vit__value_panel(pass, part, columns);
 }
 
 /* normalized -> values of H heads: floats are panels at once, others are rows first as keys are */
@@ -4275,23 +4349,26 @@ static void vit__attend_integers(const vit__pass *pass, vit__part part, size_t h
     }
 }
 
-/* One task of attention: a few queries of a head, which what they attend to replaces. Their scores stay in
-   the worker's rows. */
-static void vit__attention_task(void *arg, int index, int worker) {
-    const vit__pass *pass = (const vit__pass *)arg;
-    vit__part part =
-        vit__part_of(index, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once);
+/* A few queries of a head, [rows][W], which what they attend to replaces. */
+static void vit__attend_few(const vit__pass *pass, vit__part part, vit__table queries,
+                            float *scores) {
     size_t head = vit__head_of(pass, part);
-    vit__table queries = {vit__head_row(pass, part, pass->rows_per_image, part.first),
-                          pass->queries.stride};
-    float *scores = vit__worker_rows(pass, worker);
     float scale = 1.0f / VIT_SQRTF((float)pass->config->head_dim);
-    if (VIT__FAMILIES && pass->config->qk_norm)
-        vit__norm_head(pass, VIT__Q_NORM, part.count, queries.data);
+    vit__norm_head(pass, VIT__Q_NORM, part.count, queries);
     vit__score(pass, queries, part.count, head, scores);
     if (vit__is_integer(vit__attention_operand(pass)))
         vit__attend_integers(pass, part, head, scores, scale, queries);
     else vit__attend(pass, part, head, scores, scale, queries);
+}
+
+/* One task of attention: these. Their scores stay in the worker's rows. */
+static void vit__attention_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part =
+        vit__part_of(index, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once);
+    vit__table queries = {vit__head_row(pass, part, pass->rows_per_image, part.first),
+                          pass->queries.stride};
+    vit__attend_few(pass, part, queries, vit__worker_rows(pass, worker));
 }
 
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
@@ -4301,9 +4378,9 @@ static void vit__attention(vit__pass *pass) {
                    vit__attention_task);
 }
 
-/* Whether on_attention wants the pass to end. */
+/* Whether on_attention or read_rows wants the pass to end. */
 static int vit__is_stopped(const vit__pass *pass) {
-    return VIT__FAMILIES && pass->stopped;
+    return (VIT__FAMILIES || VIT__LOW_MEMORY) && pass->stopped;
 }
 
 /* Calls on_attention for these heads. */
@@ -4468,18 +4545,148 @@ static void vit__keep_tokens(vit__pass *pass, int keep) {
     pass->rows_per_image = keep;
 }
 
-/* x += proj(attention(norm1(x))), or with post_norm x = norm1(x + proj(attention(x))) */
-static void vit__attention_branch(vit__pass *pass, int block) {
-    if (VIT__FAMILIES) pass->block = block;
-    vit__read_branch(pass, VIT__NORM1, block, VIT__Q);
-    VIT_PROFILE("norm1");
+/* With little memory keys and values of all heads are made first. Then a few queries at a time are
+   computed, attend, and have what they attended to projected and added to x, so that no other query has
+   to wait in memory. What normalized holds is where the keys come, for which, as for the queries, a few
+   rows of x are normalised again: that costs a hundredth of the products. */
+
+/* Rows of a worker's own. */
+typedef struct vit__strip {
+    const vit__pass *pass;
+    int worker, count;
+    float *row_scales, *memory; /* the latter: what is left of the worker's */
+    int32_t *row_zeros;
+} vit__strip;
+
+static vit__strip vit__strip_of(const vit__pass *pass, int worker, int count) {
+    vit__strip strip;
+    strip.pass = pass, strip.worker = worker, strip.count = count;
+    strip.row_scales = vit__is_integer(vit__block_operand(pass)) ? vit__worker_slice(pass, worker)
+                                                                 : vit__worker_rows(pass, worker);
+    strip.memory = strip.row_scales + 2 * VIT__PANEL;
+    strip.row_zeros = (int32_t *)(void *)(strip.row_scales + VIT__PANEL);
+    return strip;
+}
+
+/* Room for the strip's rows, so far apart. */
+static vit__table vit__strip_rows(vit__strip *strip, int most, size_t stride) {
+    vit__table rows = {strip->memory, stride};
+    strip->memory += (size_t)most * stride;
+    return rows;
+}
+
+/* Rows of x from `first` on, as the branch of attention reads them. */
+static vit__table vit__read_strip(vit__strip *strip, size_t first, int most) {
+    const vit__pass *pass = strip->pass;
+    const int late = VIT__FAMILIES && pass->config->post_norm;
+    vit__table x = {pass->x.data + first * pass->x.stride, pass->x.stride};
+    vit__row_work work = {pass,
+                          x,
+                          vit__strip_rows(strip, most, pass->normalized.stride),
+                          strip->count,
+                          pass->dim,
+                          late ? NULL : vit__tensor_data(pass->model, VIT__NORM1, pass->block),
+                          vit__block_operand(pass)};
+    for (int row = 0; row < strip->count; row++)
+        vit__make_row(&work, (size_t)row, strip->memory, strip->row_scales + row,
+                      strip->row_zeros + row);
+    return work.output;
+}
+
+/* The strip's rows times some panels of a matrix. */
+static void vit__multiply_strip(vit__strip *strip, vit__role role, vit__table input,
+                                int first_panel, size_t outputs, int add, vit__table output) {
+    const vit__pass *pass = strip->pass;
+    vit__matrix m = vit__matrix_of(pass->model, role, pass->block);
+    vit__tile tile;
+    vit__set_tile(&tile, input.data, input.stride * sizeof(float), strip->count, outputs, output);
+    tile.row_scales = strip->row_scales, tile.row_zeros = strip->row_zeros, tile.add = add;
+    vit__multiply_matrix(pass, vit__block_operand(pass), &m, first_panel, &tile, strip->worker);
+}
+
+/* One task: 16 outputs of packed values. */
+static void vit__value_strip_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, pass->heads, (int)pass->head_width, VIT__PANEL);
+    const size_t first = part.image * (size_t)pass->tokens, stride = pass->normalized.stride;
+    const size_t output = part.group * pass->head_width + (size_t)part.first;
+    vit__matrix m = vit__matrix_of(pass->model, VIT__V, pass->block);
+    vit__table columns = {vit__worker_slice(pass, worker), VIT__PANEL};
+    vit__tile tile;
+    vit__set_tile(&tile, pass->normalized.data + first * stride, stride * sizeof(float),
+                  pass->tokens, VIT__PANEL, columns);
+    tile.row_scales = pass->row_scales + first, tile.row_zeros = pass->row_zeros + first;
+    vit__multiply_matrix(pass, vit__block_operand(pass), &m, (int)(output / VIT__PANEL), &tile,
+                         worker);
+    vit__value_panel(pass, part, columns);
+}
+
+/* One task: the keys of 16 tokens. */
+static void vit__key_strip_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    vit__part part = vit__part_of(index, 1, pass->tokens, VIT__PANEL);
+    const size_t width = pass->head_width;
+    vit__strip strip = vit__strip_of(pass, worker, part.count);
+    vit__table rows =
+        vit__read_strip(&strip, part.image * (size_t)pass->tokens + (size_t)part.first, VIT__PANEL);
+    vit__table keys = vit__strip_rows(&strip, VIT__PANEL, width);
+    for (; part.group < (size_t)pass->heads; part.group++) {
+        vit__multiply_strip(&strip, VIT__K, rows, (int)(part.group * width / VIT__PANEL), width, 0,
+                            keys);
+        vit__key_panel(pass, part, keys, strip.memory);
+    }
+}
+
+/* One task: a few queries, through all of the branch. */
+static void vit__query_strip_task(void *arg, int index, int worker) {
+    const vit__pass *pass = (const vit__pass *)arg;
+    const int most = pass->queries_at_once;
+    vit__part part = vit__part_of(index, 1, pass->rows_per_image, most);
+    const size_t first = part.image * (size_t)pass->rows_per_image + (size_t)part.first;
+    vit__strip strip = vit__strip_of(pass, worker, part.count);
+    vit__table rows = vit__read_strip(&strip, first, most);
+    vit__table queries = vit__strip_rows(&strip, most, pass->queries.stride), head = queries;
+    vit__table x = {pass->x.data + first * pass->x.stride, pass->x.stride};
+    vit__multiply_strip(&strip, VIT__Q, rows, 0, pass->inner, 0, queries);
+    for (; part.group < (size_t)pass->heads; part.group++, head.data += pass->head_width)
+        vit__attend_few(pass, part, head, strip.memory);
+    if (vit__block_operand(pass) != VIT__OPERAND_F32)
+        vit__kernels_for(pass, vit__block_operand(pass))
+            ->pack_rows(queries.data, queries.stride, part.count, pass->inner, queries.data,
+                        queries.stride * sizeof(float), strip.row_scales, strip.row_zeros);
+    vit__multiply_strip(&strip, VIT__PROJ, queries, 0, pass->dim, 1, x);
+}
+
+/* x and normalized -> x += proj(attention(normalized)) */
+static void vit__attend_by_strips(vit__pass *pass, int block) {
+    if (vit__is_integer(vit__attention_operand(pass)))
+        vit__run_parts(pass, pass->heads, (int)pass->head_width, VIT__PANEL, vit__value_strip_task);
+    else vit__make_values(pass, block);
+    vit__run_parts(pass, 1, pass->tokens, VIT__PANEL, vit__key_strip_task);
+    VIT_PROFILE("k, v");
+    if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
+    vit__run_parts(pass, 1, pass->rows_per_image, pass->queries_at_once, vit__query_strip_task);
+    VIT_PROFILE("q, attention, proj");
+}
+
+/* normalized -> x += proj(attention(normalized)) */
+static void vit__attend_at_once(vit__pass *pass, int block) {
     if (block == pass->config->depth - 1) vit__keep_tokens(pass, vit__last_block_tokens(pass));
     if (vit__attends_to_tokens(pass, block)) vit__attend_to_tokens(pass, block);
     else vit__attend_heads(pass, block);
     VIT_PROFILE("attention");
     vit__linear(pass, VIT__PROJ, block, pass->queries, vit__rows_in_use(pass), 1, pass->x);
-    vit__end_branch(pass, VIT__NORM1, block);
     VIT_PROFILE("proj");
+}
+
+/* x += proj(attention(norm1(x))), or with post_norm x = norm1(x + proj(attention(x))) */
+static void vit__attention_branch(vit__pass *pass, int block) {
+    if (VIT__FAMILIES || VIT__LOW_MEMORY) pass->block = block;
+    vit__read_branch(pass, VIT__NORM1, block, 0, vit__rows_in_use(pass), VIT__Q);
+    VIT_PROFILE("norm1");
+    if (vit__by_strips(pass)) vit__attend_by_strips(pass, block);
+    else vit__attend_at_once(pass, block);
+    vit__end_branch(pass, VIT__NORM1, block);
 }
 
 #ifndef VIT_NO_MERGE
@@ -4527,7 +4734,8 @@ static void vit__sum_rows(const vit__pass *pass, int count, float *row) {
     for (; count > 0; count--, row += pass->queries.stride) {
         for (size_t head = 0; head < (size_t)pass->heads; head++) {
             float *key = row + head * width;
-            if (VIT__FAMILIES && pass->config->qk_norm) vit__norm_head(pass, VIT__K_NORM, 1, key);
+            vit__table one = {key, 0};
+            vit__norm_head(pass, VIT__K_NORM, 1, one);
             if (head > 0) vit__add_columns(row, key, width / VIT__PANEL);
         }
     }
@@ -4812,7 +5020,10 @@ static void vit__hidden_rows(const vit__pass *pass, vit__product *fc1, int rows)
 /* The MLP of some rows, from `first` on: x += fc2(act(fc1(normalized))) */
 static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows) {
     vit__table x = pass->x, normalized = pass->normalized;
-    x.data += (size_t)first * x.stride, normalized.data += (size_t)first * normalized.stride;
+    x.data += (size_t)first * x.stride;
+    if (vit__by_strips(pass))
+        vit__read_branch(pass, VIT__NORM2, block, first, rows, VIT__FC1), first = 0;
+    normalized.data += (size_t)first * normalized.stride;
     vit__product fc1 = vit__product_of(pass, VIT__FC1, block, normalized, rows, pass->hidden);
     fc1.all.row_scales += first, fc1.all.row_zeros += first;
     vit__hidden_rows(pass, &fc1, rows);
@@ -4824,7 +5035,7 @@ static void vit__mlp_rows(const vit__pass *pass, int block, int first, int rows)
 /* x += fc2(act(fc1(norm2(x)))), or with post_norm x = norm2(x + fc2(act(fc1(x)))) */
 static void vit__mlp_branch(const vit__pass *pass, int block) {
     int rows = vit__rows_in_use(pass), most = pass->images * pass->mlp_rows_at_once;
-    vit__read_branch(pass, VIT__NORM2, block, VIT__FC1);
+    if (!vit__by_strips(pass)) vit__read_branch(pass, VIT__NORM2, block, 0, rows, VIT__FC1);
     VIT_PROFILE("norm2");
     for (int first = 0; first < rows; first += most)
         vit__mlp_rows(pass, block, first, vit__min(most, rows - first));
@@ -4935,7 +5146,8 @@ static const vit_options vit__default_options = {0,      NULL,
                                                  NULL,   VIT_PIXELS_F32,
                                                  0,      VIT_ISA_BEST,
                                                  0,      VIT_FEATURES_NONE,
-                                                 {0, 0}, 0};
+                                                 {0, 0}, 0,
+                                                 NULL,   NULL};
 
 /* Merged tokens have neither attention nor outputs of their own. */
 static int vit__merge_is_valid(const vit_options *options) {
@@ -4946,13 +5158,15 @@ static int vit__merge_is_valid(const vit_options *options) {
 static int vit__options_are_valid(const vit_options *options, int batch) {
     return batch >= 1 && options->threads >= 0 && options->threads <= VIT__MAX_THREADS &&
            (unsigned)options->pixel_type < VIT_PIXELS_COUNT && vit__merge_is_valid(options) &&
+           (VIT__LOW_MEMORY || (!options->low_memory && options->read_rows == NULL)) &&
            (VIT__FAMILIES ? (unsigned)options->features < VIT_FEATURES_COUNT
                           : !options->features && options->on_attention == NULL);
 }
 
 /* Inputs in a slice of unpacked weights: of the widest such matrix, limited. */
 static size_t vit__slice_inputs(const vit__pass *pass) {
-    size_t most = pass->options->low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
+    const int low_memory = VIT__LOW_MEMORY && pass->options->low_memory;
+    size_t most = low_memory ? VIT__GROUP : VIT__SLICE_INPUTS, inputs = 0;
     for (int i = 0; i < vit__tensor_count(pass->config); i++) {
         vit__tensor t = vit__tensor_at(pass->config, i);
         if (t.order == VIT__PANELS && vit__operand_of(pass, t.role) == VIT__OPERAND_F32)
@@ -4964,7 +5178,7 @@ static size_t vit__slice_inputs(const vit__pass *pass) {
 /* What is computed by what, and how much at a time: min(threads, batch) images. */
 static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     const vit_config *c = pass->config;
-    const int low_memory = pass->options->low_memory;
+    const int low_memory = VIT__LOW_MEMORY && pass->options->low_memory;
     if (dtype == VIT_INT8) pass->attention_operand = VIT__OPERAND_INT8;
 #ifndef VIT_ONLY_INT8
     if (dtype == VIT_INT8X) pass->attention_operand = VIT__OPERAND_INT8X;
@@ -4975,9 +5189,12 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
     if (VIT__MERGES) pass->first_tokens = pass->tokens;
     pass->heads = c->num_heads;
-    pass->heads_at_once = low_memory ? 1 : c->num_heads;
+    /* with int8x keys and values, in floats, would take more than queries */
+    pass->by_strips = low_memory && dtype != VIT_INT8X && !vit__shows_attention(pass) &&
+                      !(VIT__MERGES && pass->options->merge > 0);
+    pass->heads_at_once = low_memory && !pass->by_strips ? 1 : c->num_heads;
     pass->patches_at_once =
-        vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_ROWS : VIT__PATCH_ROWS);
+        vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_PATCHES : VIT__PATCH_ROWS);
     pass->queries_at_once = low_memory ? VIT__FEW_ROWS : VIT__TILE_ROWS;
 }
 
@@ -5042,23 +5259,34 @@ static void *vit__take(vit__arena *arena, int count, size_t size) {
     return vit__arena_take(arena, vit__mul((size_t)count, size), sizeof(float));
 }
 
-static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
+static void vit__carve_keys(vit__pass *pass, vit__arena *arena) {
     const vit__operand operand = vit__attention_operand(pass);
-    const int packed = operand != VIT__OPERAND_F32, heads = pass->images * pass->heads_at_once;
+    const int heads = pass->images * pass->heads_at_once;
     size_t keys = vit__packed_size(operand, pass->padded_tokens);
-    size_t values = packed ? keys : (size_t)pass->tokens;
-    pass->queries.data =
-        (float *)vit__take(arena, pass->images * pass->tokens, pass->queries.stride);
-    pass->values = (float *)vit__take(arena, heads, vit__mul(pass->head_width, values));
     pass->keys = (float *)vit__take(arena, heads, vit__mul(pass->head_width, keys));
-    if (vit__shows_attention(pass))
-        pass->attention =
-            (float *)vit__take(arena, heads, vit__mul((size_t)pass->tokens, pass->padded_tokens));
-    if (!packed) return;
+    if (operand == VIT__OPERAND_F32) return;
     pass->key_scales = (float *)vit__take(arena, heads, pass->padded_tokens);
     pass->key_sums = (int32_t *)vit__take(arena, heads, pass->padded_tokens);
+}
+
+static void vit__carve_values(vit__pass *pass, vit__arena *arena) {
+    const vit__operand operand = vit__attention_operand(pass);
+    const int packed = operand != VIT__OPERAND_F32, heads = pass->images * pass->heads_at_once;
+    size_t values = packed ? vit__packed_size(operand, pass->padded_tokens) : (size_t)pass->tokens;
+    pass->values = (float *)vit__take(arena, heads, vit__mul(pass->head_width, values));
+    if (!packed) return;
     pass->value_scales = (float *)vit__take(arena, heads, pass->head_width);
     pass->value_sums = (int32_t *)vit__take(arena, heads, pass->head_width);
+}
+
+static void vit__carve_attention(vit__pass *pass, vit__arena *arena) {
+    pass->queries.data =
+        (float *)vit__take(arena, pass->images * pass->tokens, pass->queries.stride);
+    vit__carve_values(pass, arena);
+    vit__carve_keys(pass, arena);
+    if (vit__shows_attention(pass))
+        pass->attention = (float *)vit__take(arena, pass->images * pass->heads_at_once,
+                                             vit__mul((size_t)pass->tokens, pass->padded_tokens));
 }
 
 /* Also for the panels of the tokens that others are matched with. */
@@ -5069,6 +5297,35 @@ static void *vit__take_normalized(const vit__pass *pass, vit__arena *arena) {
     return vit__take(arena, pass->images, size);
 }
 
+/* What is normalised, and attention; the MLP takes what comes after it. By strips the MLP normalises some
+   rows at a time, and the keys replace what is normalised for attention. */
+static void vit__carve_branches(vit__pass *pass, vit__arena *attention, vit__arena *mlp) {
+    const int rows = pass->images * pass->tokens;
+    vit__arena keys = *attention;
+    pass->row_scales = (float *)vit__take(attention, rows, 1);
+    pass->row_zeros = (int32_t *)vit__take(attention, rows, 1);
+    *mlp = *attention;
+    pass->normalized.data = (float *)vit__take_normalized(pass, attention);
+    if (!vit__by_strips(pass)) {
+        *mlp = *attention;
+        vit__carve_attention(pass, attention);
+        return;
+    }
+    vit__take(mlp, pass->images * pass->mlp_rows_at_once, pass->normalized.stride);
+    vit__carve_keys(pass, &keys);
+    attention->used = vit__larger(attention->used, keys.used);
+    vit__carve_values(pass, attention);
+    pass->queries.data = pass->values; /* not used, but no null pointer */
+}
+
+/* Bytes of a row of patches, as options.read_rows gives it. */
+static size_t vit__pixel_rows_size(const vit__pass *pass) {
+    const vit_config *c = pass->config;
+    const int bytes = pass->options->pixel_type == VIT_PIXELS_F32 ? (int)sizeof(float) : 1;
+    size_t width = vit__mul((size_t)pass->img_size[1], (size_t)(c->in_chans * bytes));
+    return vit__reads_rows(pass) ? vit__mul((size_t)c->patch_size[0], width) : 0;
+}
+
 /* Bytes at the end of an image's memory, from where the first tokens are merged on: token_bias, sizes. */
 static size_t vit__sizes_bytes(const vit__pass *pass) {
     return 2 * sizeof(float) * vit__round16(pass->first_tokens);
@@ -5077,21 +5334,20 @@ static size_t vit__sizes_bytes(const vit__pass *pass) {
 /* Cuts up pass->memory, and returns the bytes that it takes: what attention, the MLP and the head use is
    never needed together. */
 static size_t vit__carve_images(vit__pass *pass) {
-    vit__arena arena = vit__arena_make(pass->memory), mlp, head;
-    const int images = pass->images, rows = images * pass->tokens;
-    pass->x.data = (float *)vit__take(&arena, rows, pass->x.stride);
-    pass->normalized.data = (float *)vit__take_normalized(pass, &arena);
-    pass->row_scales = (float *)vit__take(&arena, rows, 1);
-    pass->row_zeros = (int32_t *)vit__take(&arena, rows, 1);
-    vit__arena moved = arena;
-    mlp = head = arena;
-    vit__carve_attention(pass, &arena);
+    vit__arena arena = vit__arena_make(pass->memory), mlp, head, pixels;
+    const int images = pass->images;
+    pass->x.data = (float *)vit__take(&arena, images * pass->tokens, pass->x.stride);
+    head = pixels = arena;
+    vit__carve_branches(pass, &arena, &mlp);
+    vit__arena moved = mlp;
     pass->hidden.data =
         (float *)vit__take(&mlp, images * pass->mlp_rows_at_once, pass->hidden.stride);
     pass->pooled.data = (float *)vit__take(&head, images, pass->pooled.stride);
     pass->pre_logits.data = (float *)vit__take(&head, images, pass->pre_logits.stride);
     pass->logits.data = (float *)vit__take(&head, images, pass->logits.stride);
+    pass->pixel_rows = vit__arena_take(&pixels, 1, vit__pixel_rows_size(pass));
     size_t used = vit__larger(vit__larger(arena.used, mlp.used), head.used);
+    used = vit__larger(used, pixels.used);
     if (!VIT__MERGES || pass->options->merge == 0) return used;
     pass->moved = (float *)vit__take(&moved, pass->tokens / 2 + 1, pass->dim);
     size_t sizes = (size_t)images * vit__sizes_bytes(pass);
@@ -5102,14 +5358,16 @@ static size_t vit__carve_images(vit__pass *pass) {
 /* Of an image. Packed rows or little memory: as many rows as attention's memory has room for, at least
    one, and in equal parts. */
 static int vit__plan_mlp(const vit__pass *pass) {
-    size_t tokens = (size_t)pass->tokens;
-    vit__arena attention = vit__arena_make(NULL);
+    const int low_memory = VIT__LOW_MEMORY && pass->options->low_memory;
+    size_t tokens = (size_t)pass->tokens, row = pass->hidden.stride;
+    vit__arena attention = vit__arena_make(NULL), mlp;
     vit__pass one = *pass;
-    if (!vit__is_integer(vit__block_operand(pass)) && !pass->options->low_memory)
-        return pass->tokens;
-    one.images = 1;
-    vit__carve_attention(&one, &attention);
-    size_t most = vit__larger(1, attention.used / sizeof(float) / pass->hidden.stride);
+    if (!vit__is_integer(vit__block_operand(pass)) && !low_memory) return pass->tokens;
+    one.images = 1, one.mlp_rows_at_once = 0;
+    if (vit__by_strips(pass)) vit__carve_branches(&one, &attention, &mlp);
+    else vit__carve_attention(&one, &attention);
+    if (vit__by_strips(pass)) attention.used -= mlp.used, row += pass->normalized.stride;
+    size_t most = vit__larger(1, attention.used / sizeof(float) / row);
     size_t parts = vit__larger(1, (tokens + most - 1) / most);
     size_t rows = (tokens + parts - 1) / parts;
     size_t tiles = (rows + VIT__TILE_ROWS - 1) / VIT__TILE_ROWS * VIT__TILE_ROWS;
@@ -5138,13 +5396,35 @@ static size_t vit__image_size(const vit__pass *pass) {
     return size;
 }
 
-static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
-    size_t columns = vit__larger(pass->dim, pass->head_width * VIT__PANEL);
+/* Floats for a worker's strips, and with floats for a slice of weights: 16 rows and their keys of a head; a
+   few rows, their queries and these scores; 16 outputs of packed values. */
+static size_t vit__strip_size(const vit__pass *pass, size_t scores) {
+    const int packed = vit__is_integer(vit__attention_operand(pass));
+    const size_t few = (size_t)pass->queries_at_once, columns = pass->head_width * VIT__PANEL;
+    size_t keys = pass->normalized.stride * VIT__PANEL +
+                  vit__larger(pass->dim, columns * (size_t)(1 + packed));
+    size_t attended = vit__mul(few, vit__add(pass->queries.stride, scores));
+    size_t queries = vit__add(few * pass->normalized.stride, vit__larger(pass->dim, attended));
+    size_t size = vit__add(2 * VIT__PANEL, vit__larger(keys, queries));
+    return packed ? vit__larger(size, vit__mul((size_t)pass->tokens, VIT__PANEL))
+                  : vit__add(pass->slice_size, size);
+}
+
+/* Floats for a worker. */
+static size_t vit__scratch_size(const vit__pass *pass) {
+    const int by_strips = vit__by_strips(pass);
+    size_t columns = by_strips ? 0 : pass->head_width * VIT__PANEL;
     size_t scores = pass->padded_tokens; /* of a query, and the digits of their softmax */
     if (vit__is_integer(vit__attention_operand(pass))) scores += scores / 2;
-    size_t rows = vit__larger(vit__mul((size_t)pass->queries_at_once, scores),
-                              vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
-    pass->scratch_size = vit__add(pass->slice_size, vit__larger(rows, columns));
+    size_t few_scores = by_strips ? 0 : vit__mul((size_t)pass->queries_at_once, scores);
+    size_t rows =
+        vit__larger(few_scores, vit__mul((size_t)pass->patches_at_once, pass->patch_stride));
+    size_t size = vit__add(pass->slice_size, vit__larger(rows, vit__larger(pass->dim, columns)));
+    return by_strips ? vit__larger(size, vit__strip_size(pass, scores)) : size;
+}
+
+static void vit__pass_carve(vit__pass *pass, vit__arena *arena) {
+    pass->scratch_size = vit__scratch_size(pass);
     pass->mlp_rows_at_once = vit__plan_mlp(pass);
     pass->image_size = vit__image_size(pass);
     pass->scratch = (float *)vit__take(arena, vit__threads(pass->options), pass->scratch_size);
@@ -5253,7 +5533,8 @@ static vit_status vit__run(vit__pass *pass, const void *pixels, int image, float
 #ifndef VIT_NO_MERGE
     vit__start_merging(pass);
 #endif
-    vit__embed(pass, vit__offset(pixels, offset));
+    vit__embed(pass, pixels == NULL ? NULL : vit__offset(pixels, offset));
+    if (vit__is_stopped(pass)) return VIT_ERROR_STOPPED;
     if (VIT__FAMILIES && c->norm_pre)
         vit__layer_norm(pass, VIT__NORM_PRE, 0, pass->x, vit__rows_in_use(pass), pass->x,
                         VIT__HEAD);
@@ -5298,16 +5579,18 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     vit__arena arena = vit__arena_make(workspace);
     vit_status status = vit__pass_plan(&pass, model, options, batch);
     if (status != VIT_OK) return status;
-    if (pixels == NULL || output == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
+    if (output == NULL || workspace == NULL || (pixels != NULL) == vit__reads_rows(&pass))
+        return VIT_ERROR_ARGUMENT;
     size_t need = vit__workspace_size(&pass);
     if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
 
     /* An image for each worker is fastest, as they never wait for each other; the images left over
-       share the workers. So do all where on_block or on_attention is called from this thread. */
+       share the workers. So do all where something of the options is called from this thread. */
     int image = 0, threads = vit__threads(pass.options);
-    if (threads > 1 && pass.options->on_block == NULL && !vit__shows_attention(&pass)) {
+    if (threads > 1 && pass.options->on_block == NULL && !vit__shows_attention(&pass) &&
+        !vit__reads_rows(&pass)) {
         vit__images images = {&pass, pixels, output};
         image = batch / threads * threads;
         vit__parallel(pass.options, image, vit__image_task, &images);

@@ -662,6 +662,91 @@ static void test_workspace_grows_with_the_smaller_of_threads_and_batch(void **st
     model_free(&file);
 }
 
+/* ---- pixels a row of patches at a time ---- */
+
+/* What read_rows of the tests gives, and whether it is asked in order. */
+typedef struct row_source {
+    const vit_config *config;
+    const vit_options *options;
+    const void *pixels; /* of all images */
+    int calls, stop_at;
+} row_source;
+
+static int give_rows(void *user, int image, int row, void *pixels) {
+    row_source *s = (row_source *)user;
+    const vit_config *c = s->config;
+    const int rows = c->patch_size[0], down = c->img_size[0] / rows;
+    const size_t width = (size_t)c->img_size[1], channels = (size_t)c->in_chans;
+    const size_t plane = (size_t)c->img_size[0] * width, some = (size_t)rows * width;
+    assert_int_equal(image, s->calls / down);
+    assert_int_equal(row, s->calls % down * rows);
+    size_t first = (size_t)image * channels * plane;
+    if (s->options->pixel_type == VIT_PIXELS_U8) {
+        const unsigned char *in = (const unsigned char *)s->pixels + first;
+        memcpy(pixels, in + (size_t)row * width * channels, some * channels);
+    } else {
+        const float *in = (const float *)s->pixels + first;
+        for (size_t i = 0; i < channels; i++)
+            memcpy((float *)pixels + i * some, in + i * plane + (size_t)row * width,
+                   some * sizeof(float));
+    }
+    return s->calls++ == s->stop_at ? -1 : 0;
+}
+
+static void check_rows(const vit_model *model, vit_options options, const void *pixels) {
+    float want[BATCH * CLASSES], got[BATCH * CLASSES];
+    row_source s = {vit_model_config(model), &options, pixels, 0, -1};
+    const int batch = 5, calls = batch * (s.config->img_size[0] / s.config->patch_size[0]);
+    assert_status(forward(model, &options, pixels, batch, want), VIT_OK, "pixels");
+    options.read_rows = give_rows, options.read_rows_user = &s;
+    assert_status(forward(model, &options, NULL, batch, got), VIT_OK, "rows");
+    assert_int_equal(s.calls, calls);
+    assert_same_bits(got, want, (size_t)batch * CLASSES);
+    for (int at = 0; at < calls; at++) {
+        s.calls = 0, s.stop_at = at;
+        assert_status(forward(model, &options, NULL, batch, got), VIT_ERROR_STOPPED, "stopped");
+        assert_int_equal(s.calls, at + 1);
+    }
+}
+
+static void test_rows_of_patches_one_by_one_give_the_same_logits(void **state) {
+    static const int threads[] = {1, 2, 3, 8};
+    (void)state;
+    for (int variant = 0; variant < 16 * VIT_DTYPE_COUNT; variant++) {
+        vit_config config = small_config();
+        shuffler s = {34};
+        vit_options options = {
+            .threads = threads[variant / 4 % 4], .parallel_for = shuffled_for, .parallel_user = &s};
+        batch_rig rig;
+        options.low_memory = variant % 2;
+        options.pixel_type = (vit_pixel_type)(variant / 2 % 2);
+        batch_make(&rig, &config, (vit_dtype)(variant / 16), 0);
+        check_rows(&rig.model, options, rig.pixels);
+        batch_free(&rig);
+    }
+}
+
+static void test_pixels_come_one_way(void **state) {
+    vit_config config = small_config();
+    vit_options options = {0};
+    row_source s = {&config, &options, NULL, 0, -1};
+    batch_rig rig;
+    float got[CLASSES], rollout[64];
+    char workspace[65536];
+    (void)state;
+    batch_make(&rig, &config, VIT_F32, 0);
+    assert_status(forward(&rig.model, &options, NULL, 1, got), VIT_ERROR_ARGUMENT, "neither");
+    options.read_rows = give_rows, options.read_rows_user = &s;
+    assert_status(forward(&rig.model, &options, rig.pixels, 1, got), VIT_ERROR_ARGUMENT, "both");
+    size_t size = vit_rollout_workspace_size(&rig.model, &options);
+    assert_in_range(size, 1, sizeof(workspace));
+    assert_status(
+        vit_rollout(&rig.model, &options, rig.pixels, 1, got, 0, rollout, workspace, size),
+        VIT_ERROR_ARGUMENT, "rollout");
+    assert_int_equal(s.calls, 0);
+    batch_free(&rig);
+}
+
 /* ---- what is refused ---- */
 
 /* Little memory is never more, and where there are several heads it is less. */
@@ -818,6 +903,8 @@ int main(void) {
         cmocka_unit_test(test_a_workspace_used_for_something_else_gives_the_same),
         cmocka_unit_test(test_a_workspace_one_byte_too_small_is_refused_and_left_alone),
         cmocka_unit_test(test_workspace_grows_with_the_smaller_of_threads_and_batch),
+        cmocka_unit_test(test_rows_of_patches_one_by_one_give_the_same_logits),
+        cmocka_unit_test(test_pixels_come_one_way),
         cmocka_unit_test(test_low_memory_takes_less),
         cmocka_unit_test(test_impossible_arguments_have_no_workspace_and_are_refused),
         cmocka_unit_test(test_null_arguments_are_refused),

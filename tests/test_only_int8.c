@@ -7,6 +7,7 @@
 #define VIT_NO_TANH
 #define VIT_NO_PARALLEL
 #define VIT_NO_MERGE
+#define VIT_NO_LOW_MEMORY
 #define VIT_NO_SIMD
 #define VIT_STATIC
 #define VIT_EXPF(x) expf(x)
@@ -70,6 +71,26 @@ static void test_labels_are_not_looked_at(void **state) {
     model_free(&file);
 }
 
+static int give_nothing(void *user, int image, int row, void *pixels) {
+    (void)user, (void)image, (void)row, (void)pixels;
+    return 1;
+}
+
+static void test_options_that_are_left_out_are_refused(void **state) {
+    static const vit_options refused[] = {
+        {.low_memory = 1}, {.read_rows = give_nothing}, {.merge = 1}};
+    vit_config c = small_config();
+    vit_model model;
+    model_file file = model_make_dtype(&c, VIT_INT8, 7, &model);
+    (void)state;
+    assert_status(vit_forward_check(&model, NULL, 1), VIT_OK, "defaults");
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_int_equal(vit_workspace_size(&model, &refused[i], 1), 0);
+        assert_status(vit_forward_check(&model, &refused[i], 1), VIT_ERROR_ARGUMENT, "option");
+    }
+    model_free(&file);
+}
+
 static void never(void *user, int count, vit_task task, void *arg) {
     (void)user, (void)count, (void)task, (void)arg;
     fail_msg("parallel_for is called");
@@ -103,6 +124,7 @@ int main(void) {
         cmocka_unit_test(test_a_head_of_another_type_is_refused),
         cmocka_unit_test(test_layers_with_tanh_are_refused),
         cmocka_unit_test(test_labels_are_not_looked_at),
+        cmocka_unit_test(test_options_that_are_left_out_are_refused),
         cmocka_unit_test(test_logits_are_those_of_the_whole_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

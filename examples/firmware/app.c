@@ -89,6 +89,24 @@ static vit_status see(const vit_model *model, int picture, const unsigned char *
 }
 #endif
 
+#ifdef READ_ROWS
+typedef struct source {
+    const vit_config *config;
+    const unsigned char *pixels;
+} source;
+
+/* A row of patches, as it would come from a camera, a card or a line. */
+static int read_rows(void *user, int image, int row, void *pixels) {
+    const source *s = (const source *)user;
+    const size_t width = (size_t)(s->config->img_size[1] * s->config->in_chans);
+    const unsigned char *from = s->pixels + (size_t)row * width;
+    unsigned char *to = (unsigned char *)pixels;
+    (void)image;
+    for (size_t i = 0; i < (size_t)s->config->patch_size[0] * width; i++) to[i] = from[i];
+    return 0;
+}
+#endif
+
 /* One picture; *best becomes its class. */
 static vit_status classify(const vit_model *model, int picture, int *best) {
     vit_options options = {0};
@@ -98,6 +116,11 @@ static vit_status classify(const vit_model *model, int picture, int *best) {
     options.low_memory = low_memory;
     vit_status status = see(model, picture, &pixels);
     if (status != VIT_OK) return status;
+#ifdef READ_ROWS
+    source rows = {vit_model_config(model), pixels};
+    options.read_rows = read_rows, options.read_rows_user = &rows;
+    pixels = NULL;
+#endif
     uint64_t start = board_instructions();
     status = vit_forward(model, &options, pixels, 1, logits, workspace, sizeof(workspace));
     uint64_t instructions = board_instructions() - start;

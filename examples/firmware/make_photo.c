@@ -1,9 +1,10 @@
 /* Writes a photo as C source: resized and cropped by the model's recipe, 8 bits a channel.
 
-       make_photo MODEL.vit FOLDER NAME
+       make_photo MODEL.vit FOLDER NAME [COUNT]
 
    takes the first photo in FOLDER/index.tsv (lines of FILE, tab, CLASS) that the model classifies right
-   on this machine, and writes NAME.c and NAME.h as make_pictures.py does. */
+   on this machine, or with COUNT that many photos as they come, and writes NAME.c and NAME.h as
+   make_pictures.py does. */
 #define VIT_IMPLEMENTATION
 #include "picture.h"
 #include "vit.h"
@@ -71,56 +72,73 @@ static int classify(const vit_model *model, const float *pixels) {
     return best;
 }
 
-/* Returns its pixels; *class_index becomes its class. */
-static float *first_right_photo(const vit_model *model, const char *folder, int *class_index) {
+enum { MOST_PHOTOS = 100 };
+
+typedef struct photos {
+    int count, classes[MOST_PHOTOS];
+    float *pixels[MOST_PHOTOS];
+} photos;
+
+/* The first `most` of the index or, with 0, the first that the model classifies right. */
+static void load_photos(photos *p, const vit_model *model, const char *folder, int most) {
     char path[4096], file[256];
+    int class_index;
     snprintf(path, sizeof(path), "%s/index.tsv", folder);
     FILE *index = fopen(path, "r");
     if (index == NULL) fail(path, "cannot be read");
-    while (fscanf(index, "%255[^\t]\t%d\n", file, class_index) == 2) {
+    p->count = 0;
+    while (p->count < (most > 0 ? most : 1) &&
+           fscanf(index, "%255[^\t]\t%d\n", file, &class_index) == 2) {
         snprintf(path, sizeof(path), "%s/%s", folder, file);
         float *pixels = preprocess(model, path);
-        if (classify(model, pixels) == *class_index) {
-            fclose(index);
-            return pixels;
+        if (most == 0 && classify(model, pixels) != class_index) {
+            free(pixels);
+            continue;
         }
-        free(pixels);
+        p->classes[p->count] = class_index, p->pixels[p->count++] = pixels;
     }
-    fail(folder, "the model classifies none of the photos right");
-    return NULL;
+    fclose(index);
+    if (p->count == 0) fail(folder, "the model classifies none of the photos right");
+    if (p->count < most) fail(folder, "has fewer photos");
 }
 
-static void write_header(FILE *file, size_t count) {
+static void write_header(FILE *file, int pictures, size_t count) {
     fprintf(file,
-            "#define PICTURES 1\n"
+            "#define PICTURES %d\n"
             "extern const unsigned char pictures[PICTURES][%zu];\n"
             "extern const short picture_classes[PICTURES];\n",
-            count);
+            pictures, count);
 }
 
-static void write_source(FILE *file, const vit_model *model, const float *pixels, int class_index) {
-    fprintf(file,
-            "#include \"pictures.h\"\n\n"
-            "#define SECTION __attribute__((section(\".pictures\")))\n"
-            "SECTION const short picture_classes[PICTURES] = {%d};\n"
-            "SECTION const unsigned char pictures[PICTURES][%zu] = {{\n",
-            class_index, vit_pixels_count(model, NULL));
-    write_pixels(file, vit_model_config(model), pixels);
-    fprintf(file, "}};\n");
+static void write_photos(FILE *file, const vit_model *model, const photos *p) {
+    fprintf(file, "#include \"pictures.h\"\n\n"
+                  "#define SECTION __attribute__((section(\".pictures\")))\n"
+                  "SECTION const short picture_classes[PICTURES] = {");
+    for (int i = 0; i < p->count; i++) fprintf(file, "%d,", p->classes[i]);
+    fprintf(file, "};\nSECTION const unsigned char pictures[PICTURES][%zu] = {\n",
+            vit_pixels_count(model, NULL));
+    for (int i = 0; i < p->count; i++) {
+        fprintf(file, "{");
+        write_pixels(file, vit_model_config(model), p->pixels[i]);
+        fprintf(file, "},\n");
+    }
+    fprintf(file, "};\n");
 }
 
 int main(int argc, char **argv) {
     vit_model model;
-    int class_index = -1;
-    if (argc != 4) fail("usage", "make_photo MODEL.vit FOLDER NAME");
+    static photos p;
+    int most = argc == 5 ? atoi(argv[4]) : 0;
+    if (argc < 4 || argc > 5 || most < 0 || most > MOST_PHOTOS)
+        fail("usage", "make_photo MODEL.vit FOLDER NAME [COUNT], which is at most 100");
     vit_status status = vit_model_load(&model, argv[1], NULL);
     if (status != VIT_OK) fail(argv[1], vit_status_string(status));
-    float *pixels = first_right_photo(&model, argv[2], &class_index);
+    load_photos(&p, &model, argv[2], most);
     FILE *header = create(argv[3], ".h"), *source = create(argv[3], ".c");
-    write_header(header, vit_pixels_count(&model, NULL));
-    write_source(source, &model, pixels, class_index);
+    write_header(header, p.count, vit_pixels_count(&model, NULL));
+    write_photos(source, &model, &p);
     if (fclose(header) != 0 || fclose(source) != 0) fail(argv[3], "cannot be written");
-    free(pixels);
+    for (int i = 0; i < p.count; i++) free(p.pixels[i]);
     vit_model_close(&model);
     return 0;
 }
