@@ -83,6 +83,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) g++ libcmocka-dev python3-jsonschema
 PARITY_PACKAGES = $(BUILD_PACKAGES) python3-torch python3-torchvision python3-pil libopenblas0-openmp \
 	libjpeg62-turbo-dev
 ISA_PACKAGES = $(TEST_PACKAGES) qemu-user libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+	clang-19 lld-19 gcc-riscv64-linux-gnu libc6-dev-riscv64-cross \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \

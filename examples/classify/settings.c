@@ -35,7 +35,7 @@ static const char usage[] =
     "  -0, --null          names in lists end with NUL, as find -print0 writes them; without\n"
     "                      PICTURE the list is on standard input\n"
     "      --isa NAME      instruction set: portable, dsp, mve, neon, neon-dotprod, neon-i8mm,\n"
-    "                      neon-bf16, simd128, sse4.1, avx2, avx2-vnni, avx512,\n"
+    "                      neon-bf16, simd128, rvv, sse4.1, avx2, avx2-vnni, avx512,\n"
     "                      avx512-vnni, avx512-bf16 or amx (the best there is, or what the\n"
     "                      environment variable VIT_ISA says)\n"
     "      --json          a JSON object for each picture, on a line of its own\n"

@@ -34,7 +34,7 @@ static const char usage[] =
     "  -b, --batch N       pictures in a pass (1)\n"
     "  -n, --runs N        passes to measure, after two to warm up (20)\n"
     "      --isa NAME      instruction set: portable, dsp, mve, neon, neon-dotprod, neon-i8mm,\n"
-    "                      neon-bf16, simd128, sse4.1, avx2, avx2-vnni, avx512,\n"
+    "                      neon-bf16, simd128, rvv, sse4.1, avx2, avx2-vnni, avx512,\n"
     "                      avx512-vnni, avx512-bf16 or amx (the best there is)\n"
     "      --low-memory    the smaller workspace\n"
     "      --merge R       pairs of tokens that each block merges (0)\n"

@@ -6,7 +6,7 @@ _vit_names() { # OPTION
     --act) echo gelu gelu_tanh quick_gelu relu ;;
     --dtype) echo f32 f16 bf16 int8 int8x int4 ;;
     --interpolation) echo bilinear bicubic ;;
-    --isa) echo portable dsp mve neon neon-dotprod neon-i8mm neon-bf16 simd128 sse4.1 avx2 avx2-vnni avx512 avx512-vnni avx512-bf16 amx ;;
+    --isa) echo portable dsp mve neon neon-dotprod neon-i8mm neon-bf16 simd128 rvv sse4.1 avx2 avx2-vnni avx512 avx512-vnni avx512-bf16 amx ;;
     --labels) echo imagenet-1k cifar-10 cifar-100 ;;
     --output) echo softmax sigmoid number ;;
     --pool) echo token avg all token_avg ;;

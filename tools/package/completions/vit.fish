@@ -11,7 +11,7 @@ function __vit_names
         case interpolation
             echo bilinear bicubic
         case isa
-            echo portable dsp mve neon neon-dotprod neon-i8mm neon-bf16 simd128 sse4.1 avx2 avx2-vnni avx512 avx512-vnni avx512-bf16 amx
+            echo portable dsp mve neon neon-dotprod neon-i8mm neon-bf16 simd128 rvv sse4.1 avx2 avx2-vnni avx512 avx512-vnni avx512-bf16 amx
         case output
             echo softmax sigmoid number
         case pool
