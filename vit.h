@@ -809,7 +809,7 @@ typedef struct vit_load_options {
     int no_verify; /* 1: do not compute the checksums of the weights */
     int no_map;    /* 1: read into memory from VIT_MALLOC; default: map where the system can */
     void *malloc_context; /* passed to VIT_MALLOC and VIT_FREE */
-    int threads;          /* tasks of parallel_for at a time; 0: all threads of a vit_pool, else 1 */
+    int threads; /* tasks of parallel_for at a time; 0: all threads of a vit_pool, else 1 */
     vit_parallel_for parallel_for; /* computes the checksums; NULL: the caller's thread */
     void *parallel_user;           /* passed to parallel_for */
 } vit_load_options;
