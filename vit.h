@@ -76,12 +76,12 @@
    used in place: in mapped memory, in flash, in an array. Opening it copies nothing.
 
    LESS MEMORY  options.low_memory makes the workspace smaller. What stays in it is the residual stream,
-   in floats, and the keys and values of a block, in 8 bits each with int8; all else is there for a few
-   rows at a time, which go through the whole branch of a block. DeiT-Tiny in int8 at 224 x 224 takes
-   251 KB so instead of 637 KB. The logits are those without it to the bit with int8, and but for
-   rounding in the last block with other types. With int8x, on_attention or merge attention is computed
-   one head at a time instead. options.read_rows gives the pixels a row of patches at a time, in the
-   workspace, so that no whole picture has to be in memory.
+   in floats, and the keys and values of a block, in 8 bits each with int8 and int8x; all else is there
+   for a few rows at a time, which go through the whole branch of a block. DeiT-Tiny in int8 at 224 x 224
+   takes 251 KB so instead of 637 KB. The logits differ from those without it by rounding, as they do
+   between instruction sets. With on_attention or merge attention is computed one head at a time instead.
+   options.read_rows gives the pixels a row of patches at a time, in the workspace, so that no whole
+   picture has to be in memory.
 
    FIRMWARE  With VIT_FREESTANDING nothing is included but stddef.h and stdint.h (the compiler's own
    header of vector instructions, unless VIT_NO_SIMD; string.h in C++ without -ffreestanding), and
@@ -92,21 +92,21 @@
    does. The deepest chain of calls takes less than 2.75 KB of stack on 32-bit processors at -Os; with
    options.parallel_for, twice that. At -O2 the images of examples/firmware have used 3.1 KB at most,
    their interrupt and the application included.
-   More can be left out. The library takes 23,000 bytes on a Cortex-M4 at -Os (open, verify, forward,
-   softmax, top_k). Each macro saves the bytes beside it; all seven together leave 12,200:
+   More can be left out. The library takes 23,230 bytes on a Cortex-M4 at -Os (open, verify, forward,
+   softmax, top_k). Each macro saves the bytes beside it; all seven together leave 12,250:
 
-       VIT_ONLY_PLAIN   3010   what ViT and DeiT do without: models with other norms or activations than
+       VIT_ONLY_PLAIN   2990   what ViT and DeiT do without: models with other norms or activations than
                                GELU, without a head, or with positions for another size, which are
                                refused with VIT_ERROR_FEATURE; options.features, on_attention,
                                img_size
-       VIT_ONLY_INT8    2060   models of int8 alone: those of vit-convert --dtype int8. Others are
+       VIT_ONLY_INT8    2230   models of int8 alone: those of vit-convert --dtype int8. Others are
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
-       VIT_NO_LABELS     270   models are as if they had no labels
-       VIT_NO_PARALLEL   470   options.parallel_for is not called
-       VIT_NO_MERGE     3110   options.merge, which is refused
+       VIT_NO_LABELS     300   models are as if they had no labels
+       VIT_NO_PARALLEL   480   options.parallel_for is not called
+       VIT_NO_MERGE     3120   options.merge, which is refused
        VIT_NO_LOW_MEMORY
-                        1990   options.low_memory and options.read_rows, which are refused
+                        2040   options.low_memory and options.read_rows, which are refused
 
    THREADS  Every function may be called from any thread. A model is read-only once it is open: any
    number of threads, each with a workspace of its own, share one. vit_forward runs on the caller's
@@ -5189,8 +5189,7 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
     if (VIT__MERGES) pass->first_tokens = pass->tokens;
     pass->heads = c->num_heads;
-    /* with int8x keys and values, in floats, would take more than queries */
-    pass->by_strips = low_memory && dtype != VIT_INT8X && !vit__shows_attention(pass) &&
+    pass->by_strips = low_memory && !vit__shows_attention(pass) &&
                       !(VIT__MERGES && pass->options->merge > 0);
     pass->heads_at_once = low_memory && !pass->by_strips ? 1 : c->num_heads;
     pass->patches_at_once =
