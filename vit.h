@@ -6854,6 +6854,8 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
 /* Its vectors have no subnormal numbers: as operands and results they are zeros. gcc, which has to keep them,
    takes C's operators on floats one number at a time. */
 #define VIT__NAME(name) vit__##name##_armv7
+#define VIT__INT8_TAKES_X
+#define VIT__INT8_SIGNED
 #define VIT__LANES 4
 #define VIT__F32_ROWS 4
 #define VIT__TILE_VECTORS 2 /* of 16 registers 8 hold sums; with more gcc 12 spills */
@@ -7243,6 +7245,7 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__F32_ROWS 6
 #endif
 #define VIT__INT8_ROWS VIT__F32_ROWS
+#define VIT__INT8_TAKES_X
 #define VIT__LANES 16
 #define VIT__F32_PANELS 1
 #define VIT__INT8_PANELS 1
@@ -8237,9 +8240,10 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 /* As below, with the rows' numbers kept in registers, which are too few for those of the weights. */
 VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, size_t input_stride,
                                   const int8_t *const *weights, size_t k, const int rows,
-                                  const int vectors, const int depth,
+                                  const int vectors, const int depth, const int is_x,
                                   VIT__WORDS sum[][VIT__INT8_PANELS * VIT__VECTORS]) {
     VIT__WORDS x[VIT__INT8_ROWS][2], w[2];
+    (void)is_x;
     VIT__UNROLL
     for (int r = 0; r < rows; r++) {
         const uint8_t *from = input[r / 3] + (size_t)(r % 3) * input_stride + k;

@@ -43,7 +43,8 @@ static void compute(const vit__operand_kernels *kernels, const vit__tile *all) {
 /* VIT__OPERAND_COUNT where this build does not multiply them */
 static vit__operand find_operand(const char *numbers) {
     if (strcmp(numbers, "f32") == 0) return VIT__OPERAND_F32;
-    if (strncmp(numbers, "int8", 4) == 0) return VIT__OPERAND_INT8;
+    if (strcmp(numbers, "int8") == 0) return VIT__OPERAND_INT8;
+    if (strcmp(numbers, "int8x") == 0) return VIT__OPERAND_INT8X;
 #ifdef VIT__MULTIPLIES_BF16
     if (strcmp(numbers, "bf16") == 0) return VIT__OPERAND_BF16;
 #endif
