@@ -764,12 +764,11 @@ VIT_API size_t vit_config_workspace_size(const vit_config *config, vit_dtype dty
 VIT_API vit_status vit_forward_check(const vit_model *model, const vit_options *options, int batch);
 
 /* Classify batch images. pixels: batch images in a row, of the type in options; NULL with
-   options.read_rows, which gives them a few rows at a time. output: float
-   [batch][vit_output_count], complete only if VIT_OK is returned; after an error their contents are
-   unspecified. workspace: at least vit_workspace_size bytes, for the same options and batch.
-   Nothing outside it is written, whatever the options are: one that is out of range is an error.
-   on_block and on_attention are called from this thread, image after image; without them each thread
-   may work on an image of its own, which is faster. */
+   options.read_rows, which gives them a few rows at a time. output: float [batch][vit_output_count],
+   complete only if VIT_OK is returned; after an error their contents are unspecified. workspace: at least
+   vit_workspace_size bytes, for the same options and batch. Nothing outside it is written, whatever the
+   options are: one that is out of range is an error. on_block and on_attention are called from this
+   thread, image after image; without them each thread may work on an image of its own, which is faster. */
 VIT_API vit_status vit_forward(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *output, void *workspace,
                                size_t workspace_size);
@@ -779,8 +778,8 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
    reached `token` after the last block (0: the class token; -1: what the head reads, each of its tokens
    and the mean alike), if attention, averaged over the heads, and the residual stream take part
    equally. rollout: float [batch][vit_token_count], prefix tokens first; each image's sum is 1. All
-   else is as for vit_forward, but on_attention is not called, and read_rows is an error. The workspace has depth * tokens^2
-   floats more. */
+   else is as for vit_forward, but on_attention is not called, and read_rows is an error. The workspace
+   has depth * tokens^2 floats more. */
 VIT_API size_t vit_rollout_workspace_size(const vit_model *model, const vit_options *options);
 VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *options,
                                const void *pixels, int batch, float *output, int token,

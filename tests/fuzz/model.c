@@ -64,6 +64,12 @@ static int on_attention(void *user, const vit_attention *attention) {
     return 0;
 }
 
+/* Writes all that it may; `user` is how many bytes. */
+static int read_rows(void *user, int image, int row, void *pixels) {
+    memset(pixels, row, *(const size_t *)user);
+    return image == 1 && row > 0;
+}
+
 static vit_options choose(const vit_model *model, uint32_t bits, int *stop_at) {
     static const vit_isa isas[] = {VIT_ISA_BEST, VIT_ISA_PORTABLE, VIT_ISA_AVX2, VIT_ISA_AVX512};
     vit_options o;
@@ -81,6 +87,7 @@ static vit_options choose(const vit_model *model, uint32_t bits, int *stop_at) {
     if (bits >> 14 & 1) o.merge = 1 + (int)(bits >> 16 & 15);
     if (bits >> 13 & 1) o.img_size[0] = 1 + (int)(bits >> 16 & 63);
     if (bits >> 13 & 1) o.img_size[1] = 1 + (int)(bits >> 22 & 63);
+    if (bits >> 15 & 1) o.read_rows = read_rows;
     return o;
 }
 
@@ -100,10 +107,15 @@ static void run(const vit_model *model, uint32_t bits) {
     void *pixels = malloc(bytes);
     assert(workspace != NULL && pixels != NULL && output != NULL && rollout != NULL);
     memset(pixels, (int)(bits >> 30) * 85, bytes);
+    const vit_config *c = vit_model_config(model);
+    size_t height = (size_t)(o.img_size[0] > 0 ? o.img_size[0] : c->img_size[0]);
+    size_t row_bytes = bytes / (size_t)batch / height * (size_t)c->patch_size[0];
+    const void *given = o.read_rows == NULL ? pixels : NULL;
+    o.read_rows_user = &row_bytes;
     if (rolls)
-        vit_rollout(model, &o, pixels, batch, output, (int)(bits >> 8 & 7) - 1, rollout, workspace,
+        vit_rollout(model, &o, given, batch, output, (int)(bits >> 8 & 7) - 1, rollout, workspace,
                     need);
-    else vit_forward(model, &o, pixels, batch, output, workspace, need);
+    else vit_forward(model, &o, given, batch, output, workspace, need);
     free(workspace), free(pixels), free(output), free(rollout);
 }
 
