@@ -5188,8 +5188,8 @@ static void vit__plan_work(vit__pass *pass, vit_dtype dtype, int batch) {
     pass->tokens = pass->rows_per_image = c->prefix_tokens + vit__patches_of(pass);
     if (VIT__MERGES) pass->first_tokens = pass->tokens;
     pass->heads = c->num_heads;
-    pass->by_strips = low_memory && !vit__shows_attention(pass) &&
-                      !(VIT__MERGES && pass->options->merge > 0);
+    pass->by_strips =
+        low_memory && !vit__shows_attention(pass) && !(VIT__MERGES && pass->options->merge > 0);
     pass->heads_at_once = low_memory && !pass->by_strips ? 1 : c->num_heads;
     pass->patches_at_once =
         vit__min(vit__patches_of(pass), low_memory ? VIT__FEW_PATCHES : VIT__PATCH_ROWS);
