@@ -192,9 +192,10 @@ static void embed(calibration *c, const float *pixels, float *x) {
     memcpy(x, pass->x.data, c->photo_size * sizeof(float));
 }
 
-/* Returns NULL, or what is wrong with a photo. */
-static const char *embed_photo(calibration *c, const char *path, float *x) {
+/* The x of one photo more. Returns NULL, or what is wrong with it. */
+static const char *embed_photo(calibration *c, const char *path) {
     picture p;
+    float *x = x_of(c, c->photos);
     const char *why = picture_load(&p, path);
     if (why != NULL) return why;
     size_t size = vit_preprocess_workspace_size(&c->model, NULL, &p.image);
@@ -225,7 +226,7 @@ static void embed_photos(calibration *c, const char *photos) {
         const char *why = in.error;
         if (why == NULL && !is_taken(i, count)) continue;
         c->x = make_room_for_one(c->x, (size_t)c->photos, &capacity, size);
-        if (why == NULL) why = embed_photo(c, in.path, x_of(c, c->photos));
+        if (why == NULL) why = embed_photo(c, in.path);
         if (why != NULL) note("%s: left out: %s", in.path, why);
         left_out += why != NULL, c->photos += why == NULL;
     }
