@@ -693,7 +693,8 @@ static int give_rows(void *user, int image, int row, void *pixels) {
     return s->calls++ == s->stop_at ? -1 : 0;
 }
 
-static void check_rows(const vit_model *model, vit_options options, const void *pixels) {
+/* stops: whether to stop the pass at each call, too. */
+static void check_rows(const vit_model *model, vit_options options, const void *pixels, int stops) {
     float want[BATCH * CLASSES], got[BATCH * CLASSES];
     row_source s = {vit_model_config(model), &options, pixels, 0, -1};
     const int batch = 5, calls = batch * (s.config->img_size[0] / s.config->patch_size[0]);
@@ -702,7 +703,7 @@ static void check_rows(const vit_model *model, vit_options options, const void *
     assert_status(forward(model, &options, NULL, batch, got), VIT_OK, "rows");
     assert_int_equal(s.calls, calls);
     assert_same_bits(got, want, (size_t)batch * CLASSES);
-    for (int at = 0; at < calls; at++) {
+    for (int at = 0; stops && at < calls; at++) {
         s.calls = 0, s.stop_at = at;
         assert_status(forward(model, &options, NULL, batch, got), VIT_ERROR_STOPPED, "stopped");
         assert_int_equal(s.calls, at + 1);
@@ -721,7 +722,7 @@ static void test_rows_of_patches_one_by_one_give_the_same_logits(void **state) {
         options.low_memory = variant % 2;
         options.pixel_type = (vit_pixel_type)(variant / 2 % 2);
         batch_make(&rig, &config, (vit_dtype)(variant / 16), 0);
-        check_rows(&rig.model, options, rig.pixels);
+        check_rows(&rig.model, options, rig.pixels, variant < 16);
         batch_free(&rig);
     }
 }
