@@ -80,10 +80,10 @@ static inline void random_bytes(uint32_t *state, unsigned char *out, size_t coun
 static inline void *allocate(size_t size) {
     void *memory = NULL;
     if (size == 0) size = 1;
-#ifdef _WIN32
-    memory = malloc(size);
-#else
+#if defined(__unix__) || defined(__APPLE__)
     assert_int_equal(posix_memalign(&memory, 16, size), 0);
+#else
+    memory = malloc(size);
 #endif
     assert_non_null(memory);
     return memory;
