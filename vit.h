@@ -20,8 +20,8 @@
 
    SECTIONS (search for the number in brackets)
 
-       [1]  this comment: configuration, memory, firmware, threads, determinism, numerics, Windows,
-            untrusted files, merged tokens, what token 0 is, the .vit format
+       [1]  this comment: configuration, memory, less of it, firmware, threads, determinism, numerics,
+            Windows, untrusted files, merged tokens, what token 0 is, the .vit format
        [2]  interface: everything that a program calls, each with its contract
        [3]  prelude: hooks, platform
        [4]  small tools: checked sizes, little-endian reads, mathematics without libm, checksum,
@@ -829,7 +829,7 @@ VIT_API int vit_processor_count(void);
    runs on that caller's own thread. In a forked child, which has none of the threads, all work
    runs on the caller's thread and vit_pool_destroy frees the memory. Where other programs keep the
    processors busy, and waiting for the threads costs more than they save, the caller works alone for
-   about half a second before it tries them again. Threads of POSIX or of Windows; on other systems
+   up to half a second before it tries them again. Threads of POSIX or of Windows; on other systems
    vit_pool_create returns NULL. */
 typedef struct vit_pool vit_pool;
 
@@ -3051,9 +3051,10 @@ static void vit__multiply8(const vit__tile *t) {
     vit__finish8(t, 0, sums);
 }
 
-#define VIT__ROW_RANGE 127 /* rows become integers from 0 to this, of 7 bits */
-#define VIT__ROW_RANGE_X \
-    254 /* with int8x; less 127 they are -127..127, which are multiplied in pairs */
+/* Rows become integers from 0 to this: of 7 bits, or with int8x of 8; less 127 the latter are -127 to 127,
+   which are multiplied in pairs. */
+#define VIT__ROW_RANGE 127
+#define VIT__ROW_RANGE_X 254
 
 /* How numbers of a row become such integers: x is about scale * (u - zero). */
 typedef struct vit__quantizer {
@@ -3567,9 +3568,9 @@ typedef struct vit__pass {
     int patches_at_once, queries_at_once; /* that there is room for in a worker's rows */
     int mlp_rows_at_once;                 /* of an image */
     int by_strips;                        /* a few rows at a time go through a whole branch */
-    int first_patch, patches_now;         /* of an image, which there are pixels of ... */
-    size_t patches_image; /* ... which is this one, or the first of those that are there */
-    void *pixel_rows;     /* of a row of patches */
+    int first_patch, patches_now; /* patches whose pixels are there: the first, and how many ... */
+    size_t patches_image;         /* ... of this image, and of those after it that are there */
+    void *pixel_rows;             /* of a row of patches */
     size_t dim, head_width, inner, patch_stride;
     vit__table x;          /* [images][rows_per_image][D]: the residual stream */
     vit__table normalized; /* [images][T][D], as the blocks' operands */
@@ -5362,9 +5363,12 @@ static int vit__plan_mlp(const vit__pass *pass) {
     vit__pass one = *pass;
     if (!vit__is_integer(vit__block_operand(pass)) && !low_memory) return pass->tokens;
     one.images = 1, one.mlp_rows_at_once = 0;
-    if (vit__by_strips(pass)) vit__carve_branches(&one, &attention, &mlp);
-    else vit__carve_attention(&one, &attention);
-    if (vit__by_strips(pass)) attention.used -= mlp.used, row += pass->normalized.stride;
+    if (vit__by_strips(pass)) {
+        vit__carve_branches(&one, &attention, &mlp);
+        attention.used -= mlp.used, row += pass->normalized.stride;
+    } else {
+        vit__carve_attention(&one, &attention);
+    }
     size_t most = vit__larger(1, attention.used / sizeof(float) / row);
     size_t parts = vit__larger(1, (tokens + most - 1) / most);
     size_t rows = (tokens + parts - 1) / parts;
@@ -6382,9 +6386,11 @@ VIT_API int vit_pool_threads(const vit_pool *pool) {
     return pool == NULL ? 1 : pool->threads;
 }
 
-#define VIT__SHORT_WAIT 200000     /* nanoseconds; a worker may take that to wake, or for a task */
-#define VIT__JUDGED_TIME 100000000 /* nanoseconds */
-#define VIT__TIMES_ALONE 128       /* as long as was waited */
+/* Nanoseconds. A worker may take the first to wake, or for a task. */
+#define VIT__SHORT_WAIT 200000
+#define VIT__JUDGED_TIME 100000000
+#define VIT__MOST_ALONE 500000000
+#define VIT__TIMES_ALONE 128 /* as long as was waited */
 
 /* Where other programs have the processors too, a worker loses its own for milliseconds, and the caller
    waits for the index that it was working on: two threads are then slower than one. So where callers
@@ -6397,8 +6403,11 @@ static void vit__pool_judge(vit_pool *pool, uint64_t wait) {
         pool->waited /= 2;
     }
     pool->waited += wait;
-    if (pool->waited > (now - pool->since) / threads * (threads - 1) / 2)
-        pool->alone_until = now + pool->waited * VIT__TIMES_ALONE;
+    if (pool->waited <= (now - pool->since) / threads * (threads - 1) / 2) return;
+    uint64_t alone = pool->waited < VIT__MOST_ALONE / VIT__TIMES_ALONE
+                         ? pool->waited * VIT__TIMES_ALONE
+                         : VIT__MOST_ALONE;
+    pool->alone_until = now + alone;
 }
 
 /* Whether callers work alone; the end of that, and of a time without work, is a new beginning. */
@@ -6653,6 +6662,23 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
    written with DOT8 here is made again with DOT8_X otherwise; and a target that has neither of these,
    but a kernel of its own, multiplies them in plain C. Whatever it does, the integers are the same. */
 
+#if VIT__TARGET == VIT__TARGET_NEON || VIT__TARGET == VIT__TARGET_ARMV7 /* in 64 and in 32 bits */
+
+static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
+    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+    vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
+}
+
+static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
+    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
+                              vld1q_f32(in + 3 * stride)}};
+    float rows[16];
+    vst4q_f32(rows, columns);
+    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
+}
+
+#endif
+
 #if VIT__TARGET == VIT__TARGET_DSP
 
 /* Four k of one output times four rows; compilers, given the instructions, spill. */
@@ -6829,24 +6855,7 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
     vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
 
-#if VIT__TARGET == VIT__TARGET_NEON
-static inline void vit__store8_neon(uint8_t *p, int16x8_t low, int16x8_t high) {
-    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
-    vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
-}
-#endif
-
 #define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
-
-#if VIT__TARGET == VIT__TARGET_NEON
-static inline void vit__transpose4_neon(const float *in, size_t stride, float *out) {
-    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
-                              vld1q_f32(in + 3 * stride)}};
-    float rows[16];
-    vst4q_f32(rows, columns);
-    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
-}
-#endif
 
 #elif VIT__TARGET == VIT__TARGET_ARMV7
 
@@ -6878,10 +6887,10 @@ static inline void vit__transpose4_neon(const float *in, size_t stride, float *o
 #define VIT__LOAD_F16(p) (VIT__FLOATS) vit__load_f16_armv7(p)
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) vmovl_u16(vld1_u16(p))
 #define VIT__NARROW(a) vqmovn_s32((int32x4_t)(a))
-#define VIT__STORE8(p, a)                                                        \
-    vit__store8_armv7(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
-                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
-#define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_armv7(in, stride, out)
+#define VIT__STORE8(p, a)                                                       \
+    vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
+                     vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
+#define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
 
 /* As vit__from_f16. Subnormal halves are no subnormal floats on the way: 2^-14 is added and subtracted. */
 static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
@@ -6899,7 +6908,7 @@ static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
     return vreinterpretq_f32_u32(x);
 }
 
-/* As for aarch64, by asm: gcc 12 copies halves of registers and spills. */
+/* The sums of aarch64, by asm: of intrinsics gcc 12 copies halves of registers, and spills. */
 #define VIT__DOT8(sum, x, w)                                                                \
     do {                                                                                    \
         int16x8_t low, high;                                                                \
@@ -6917,19 +6926,6 @@ static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
     } while (0)
 #define VIT__ADD_QUADS_ARMV7 \
     "vpadd.i16 %e1, %e1, %f1\n\tvpadd.i16 %f1, %e2, %f2\n\tvpadal.s16 %q0, %q1"
-
-static inline void vit__store8_armv7(uint8_t *p, int16x8_t low, int16x8_t high) {
-    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
-    vst1q_u8(p, vreinterpretq_u8_s8(vmaxq_s8(bytes, vdupq_n_s8(0))));
-}
-
-static inline void vit__transpose4_armv7(const float *in, size_t stride, float *out) {
-    float32x4x4_t columns = {{vld1q_f32(in), vld1q_f32(in + stride), vld1q_f32(in + 2 * stride),
-                              vld1q_f32(in + 3 * stride)}};
-    float rows[16];
-    vst4q_f32(rows, columns);
-    for (size_t x = 0; x < 4; x++) vst1q_f32(out + x * VIT__PANEL, vld1q_f32(rows + 4 * x));
-}
 
 #elif VIT__TARGET == VIT__TARGET_SIMD128
 

@@ -524,6 +524,8 @@ static void test_short_and_rare_waits_leave_the_workers_at_work(void **state) {
     pool->since = vit__now() - 10 * millisecond;
     vit__pool_judge(pool, 2 * millisecond);
     assert_true(pool->alone_until > vit__now());
+    vit__pool_judge(pool, 60000 * millisecond); /* a process that was stopped */
+    assert_in_range(pool->alone_until - vit__now(), 400 * millisecond, 500 * millisecond);
     vit_pool_destroy(pool);
 }
 
