@@ -379,6 +379,7 @@ check-long:
 
 check-isa:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ISA_PACKAGES)
+	@$(MAKE) --no-print-directory $(addprefix $(BUILD)/,list_isas $(addprefix test_,kernels file preprocess))
 	CC="$(CC)" BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh
 
 check-armv7:

@@ -51,7 +51,7 @@ mixed() {
     report "$1, run" "$work/program"
 }
 
-# clang makes no code where none is asked for: all of its warnings come before. Some of gcc's come behind.
+# Code is made where warnings come of it: by gcc those of unused functions, by clang none.
 if $CC --version | grep -q clang; then NO_CODE=-fsyntax-only; else NO_CODE=; fi
 
 # source NAME TEXT COMPILER-AND-FLAGS...: a file with this text compiles
@@ -60,6 +60,12 @@ source() {
     printf '%b\n' "$2" >"$work/source.c"
     shift 2
     report "$name" "$@" $WARNINGS -I. -c -o "$work/source.o" $NO_CODE "$work/source.c"
+}
+
+# also NAME TEXT COMPILER-AND-FLAGS...: the same for macros that another check makes code with
+also() {
+    NO_CODE=-fsyntax-only
+    source "$@"
 }
 
 # without NAME PATTERN TEXT COMPILER-AND-FLAGS...: the same, and it calls no function that matches
@@ -103,7 +109,7 @@ done
 for flags in "" -DVIT_NO_MALLOC -DVIT_NO_STDIO -DVIT_NO_THREADS -DVIT_NO_MMAP \
     "-DVIT_NO_MALLOC -DVIT_NO_STDIO -DVIT_NO_THREADS -DVIT_NO_MMAP"; do
     check source "C99 $flags -DVIT_STATIC" "$IMPLEMENTATION" $CC -std=c99 $POSIX $flags -DVIT_STATIC
-    check source "C++11 $flags" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $flags
+    check also "C++11 $flags" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $flags
 done
 
 # What a firmware leaves out, alone and together, with string.h before and behind it or without.
@@ -111,9 +117,9 @@ for parts in -DVIT_NO_PREPROCESS -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABEL
     -DVIT_NO_PARALLEL -DVIT_NO_MERGE -DVIT_NO_LOW_MEMORY -DVIT_FREESTANDING "-DVIT_FREESTANDING -DVIT_NO_SIMD" \
     "-DVIT_FREESTANDING -DVIT_ONLY_PLAIN -DVIT_ONLY_INT8 -DVIT_NO_LABELS -DVIT_NO_TANH -DVIT_NO_PARALLEL -DVIT_NO_MERGE -DVIT_NO_LOW_MEMORY"; do
     check source "C99 $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
-    check source "C99 $parts, string.h" "#include <string.h>\n$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
-    check source "C++11 $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts
-    check source "C++20 $parts, string.h" "$IMPLEMENTATION\n#include <string.h>" $CXX -x c++ -std=c++20 \
+    check also "C99 $parts, string.h" "#include <string.h>\n$IMPLEMENTATION" $CC -std=c99 $POSIX $parts
+    check also "C++11 $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts
+    check also "C++20 $parts, string.h" "$IMPLEMENTATION\n#include <string.h>" $CXX -x c++ -std=c++20 \
         $parts
 done
 
@@ -179,8 +185,8 @@ PLATFORM="-Dnear= -Dfar= -Dpascal= -Dcdecl= -DIN= -DOUT= -DOPTIONAL= -DERROR=0 -
     -Dhyper=long -Dinterface=struct -DNone=0 -DBool=int -DStatus=int -DTrue=1 -DFalse=0 -DSuccess=0
     -DAlways=2 -DHIGH=1 -DLOW=0 -DPI=3.14 -DF=1 -DB1=1 -DD0=1 -Demit= -Dslots= -Dsignals=public"
 for parts in "" -DVIT_FREESTANDING; do
-    check source "macros of platforms $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $PLATFORM $parts
-    check source "macros of platforms, C++ $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts $PLATFORM
+    check also "macros of platforms $parts" "$IMPLEMENTATION" $CC -std=c99 $POSIX $PLATFORM $parts
+    check also "macros of platforms, C++ $parts" "$IMPLEMENTATION" $CXX -x c++ -std=c++11 $parts $PLATFORM
 done
 
 # The header under another name, from elsewhere, beside another vit.h: it finds itself, or says what
