@@ -318,7 +318,7 @@ test:
 	@$(MAKE) --no-print-directory run-tests SCRIPTS=tests/check_include.sh
 
 # All tests run with the best instruction set; those that depend on it also with each other one here.
-ISA_TESTS = layers model token0 merge
+ISA_TESTS = layers model token0 merge v1
 run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 	@isas=$$($(BUILD)/list_isas | sed 1d); CC="$(CC)" CXX="$(CXX)" BUILD=$(BUILD) tests/run_tests.sh \
 		$(SCRIPTS) $(TESTS) \
@@ -326,7 +326,7 @@ run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 
 check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0" \
+	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0 v1" \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 # of vit.h without vector kernels, as those of one machine are not those of another; without test_hostile,
@@ -334,7 +334,7 @@ check-sanitize:
 COVERAGE = $(BUILD)-coverage
 COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
-PORTABLE_TESTS = file load layers model token0 kernels attention merge preprocess classifier size faults
+PORTABLE_TESTS = file v1 load layers model token0 kernels attention merge preprocess classifier size faults
 COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)
 COVERED_PORTABLE = $(PORTABLE_TESTS:%=$(COVERAGE)/portable/test_%)
 coverage:

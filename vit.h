@@ -1,4 +1,4 @@
-/* vit.h - v0.1.0 - image classification with Vision Transformers (ViT), in one C header. MIT licence.
+/* vit.h - v0.2.0 - image classification with Vision Transformers (ViT), in one C header. MIT licence.
 
    #include "vit.h" wherever it is used; in exactly one C or C++ file write
 
@@ -162,7 +162,7 @@
    is exact but for rounding. Models that feed the head with the mean of the patch tokens or of all
    tokens instead (head_avg), with or without a class token, are supported too.
 
-   THE .vit FORMAT, version 1.  (Until the first tagged release version 1 may still change.)
+   THE .vit FORMAT, version 1.  It is frozen: every later version of the library reads such files as this one.
    Little-endian throughout. u8 to u64 are unsigned; s8 and s32 are two's complement; f16 and f32 are
    IEEE 754's binary16 and binary32; bf16 is the upper half of an f32. [i] counts from 0. round16(n)
    is n rounded up to a multiple of 16.
@@ -344,7 +344,7 @@
 #endif
 
 #define VIT_VERSION_MAJOR 0
-#define VIT_VERSION_MINOR 1
+#define VIT_VERSION_MINOR 2
 #define VIT_VERSION_PATCH 0
 #define VIT_VERSION (VIT_VERSION_MAJOR * 10000 + VIT_VERSION_MINOR * 100 + VIT_VERSION_PATCH)
 
