@@ -6792,12 +6792,12 @@ static const vit__kernels vit__kernels_dsp =
 #define VIT__EXTENSIONS "dotprod"
 #elif VIT__TARGET == VIT__TARGET_I8MM
 #define VIT__NAME(name) vit__##name##_i8mm
-#define VIT__INT8_ROWS 6
+#define VIT__INT8_ROWS 12 /* in turns of 6, which share what a call costs */
 #define VIT__EXTENSIONS "i8mm"
 #else
 #define VIT__NAME(name) vit__##name##_neonbf16
 #define VIT__INT8_KERNEL(name) vit__##name##_i8mm
-#define VIT__INT8_ROWS 6
+#define VIT__INT8_ROWS 12
 #define VIT__BF16_KERNEL(name) VIT__NAME(name)
 #define VIT__BF16_ROWS 4 /* with 6, gcc 12 spills sums */
 #define VIT__BF16_PANELS 1
@@ -8151,82 +8151,147 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
 
 #elif VIT__TARGET == VIT__TARGET_I8MM
 
+#define VIT__PAIRS 3 /* of rows, whose sums stay in registers */
+
 /* Two rows and two outputs, 8 k of each: a sum has [2 rows][2 outputs]. It, and what it takes, is volatile to
    keep its order, or gcc 12 loads more than there are registers for. */
 #define VIT__SMMLA(sum, x, w) \
     __asm__ volatile("smmla %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(x), "w"(w))
 
-/* Eight outputs, those of sum[][v] on: of the weights those of two steps, 64 bytes apart, are zipped. */
-#define VIT__SMMLA8(step0, step1, v)                                                            \
-    do {                                                                                        \
-        int32x4_t w[4], spare;                                                                  \
-        __asm__ volatile("ldp %q2, %q4, [%5, " #step0 "]\n\tldp %q1, %q3, [%5, " #step1 "]\n\t" \
-                         "zip1 %0.4s, %2.4s, %1.4s\n\tzip2 %1.4s, %2.4s, %1.4s\n\t"             \
-                         "zip1 %2.4s, %4.4s, %3.4s\n\tzip2 %3.4s, %4.4s, %3.4s"                 \
-                         : "=&w"(w[0]), "=&w"(w[1]), "=&w"(w[2]), "=&w"(w[3]), "=&w"(spare)     \
-                         : "r"(weights)                                                         \
-                         : "memory");                                                           \
-        VIT__UNROLL                                                                             \
-        for (int i = 0; i < pairs; i++) {                                                       \
-            VIT__UNROLL                                                                         \
-            for (int n = 0; n < 4; n++) VIT__SMMLA(sum[i][(v) + n], x[i], w[n]);                \
-        }                                                                                       \
+/* Eight outputs, those of sum[][v] on: of the weights those of two steps, 64 bytes apart, are zipped. The first
+   are at `weights`, which moves by `move`. */
+#define VIT__SMMLA8(move, v)                                                                 \
+    do {                                                                                     \
+        int32x4_t w[4], spare;                                                               \
+        __asm__ volatile("ldp %q2, %q4, [%5], #" #move "\n\tldp %q1, %q3, [%5, #64 - " #move \
+                         "]\n\tzip1 %0.4s, %2.4s, %1.4s\n\tzip2 %1.4s, %2.4s, %1.4s\n\t"     \
+                         "zip1 %2.4s, %4.4s, %3.4s\n\tzip2 %3.4s, %4.4s, %3.4s"              \
+                         : "=&w"(w[0]), "=&w"(w[1]), "=&w"(w[2]), "=&w"(w[3]), "=&w"(spare), \
+                           "+r"(*weights)                                                    \
+                         :                                                                   \
+                         : "memory");                                                        \
+        VIT__UNROLL                                                                          \
+        for (int i = 0; i < pairs; i++) {                                                    \
+            VIT__UNROLL                                                                      \
+            for (int n = 0; n < 4; n++) VIT__SMMLA(sum[i][(v) + n], x[i], w[n]);             \
+        }                                                                                    \
     } while (0)
 
-/* The next 8 bytes of each of two rows, which are passed. */
-VIT__INLINE void VIT__NAME(load_pairs)(const int8_t **input, const int pairs, int8x16_t *x) {
+/* Adds `times` times 8 k of each row and output. The pointers move on. */
+VIT__INLINE void VIT__NAME(add_pairs)(const int8_t **input, const int8_t **weights, const int pairs,
+                                      const int times, int32x4_t sum[][8]) {
+    int8x16_t x[VIT__PAIRS];
     VIT__UNROLL
-    for (int i = 0; i < pairs; i++)
-        __asm__ volatile("ldr %d0, [%1], #8\n\tld1 {%0.d}[1], [%2], #8"
-                         : "=&w"(x[i]), "+r"(input[2 * i]), "+r"(input[2 * i + 1])
-                         :
-                         : "memory");
-}
-
-/* The sums of pairs as rows. */
-VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int rows, int32x4_t pairs[][8]) {
-    VIT__WORDS sum[VIT__INT8_ROWS][VIT__VECTORS];
-    VIT__UNROLL
-    for (int i = 0; i < (rows + 1) / 2 * 4; i++) {
-        const int64x2_t a = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2]);
-        const int64x2_t b = vreinterpretq_s64_s32(pairs[i / 4][i % 4 * 2 + 1]);
-        sum[i / 4 * 2][i % 4] = (VIT__WORDS)vzip1q_s64(a, b);
-        sum[i / 4 * 2 + 1][i % 4] = (VIT__WORDS)vzip2q_s64(a, b);
-    }
-    VIT__NAME(finish8)(t, rows, VIT__VECTORS, sum);
-}
-
-/* vit__multiply8 where the compiler knows rows; the last of an odd number is there twice. */
-VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
-    const int8_t *weights = (const int8_t *)t->weights, *input[VIT__INT8_ROWS];
-    const size_t next_step = 4 * t->next_step;
-    const int pairs = (rows + 1) / 2;
-    uintptr_t next = t->next;
-    int8x16_t x[VIT__INT8_ROWS / 2];
-    int32x4_t sum[VIT__INT8_ROWS / 2][8];
-    VIT__UNROLL
-    for (int r = 0; r < 2 * pairs; r++)
-        input[r] = (const int8_t *)vit__tile_row(t, r < rows ? r : r - 1);
-    VIT__UNROLL
-    for (int i = 0; i < pairs; i++) { /* no loop of 24, which would not be unrolled */
+    for (int time = 0; time < times; time++) {
         VIT__UNROLL
-        for (int v = 0; v < 8; v++) sum[i][v] = vdupq_n_s32(0);
+        for (int i = 0; i < pairs; i++)
+            __asm__ volatile("ldr %d0, [%1], #8\n\tld1 {%0.d}[1], [%2], #8"
+                             : "=&w"(x[i]), "+r"(input[2 * i]), "+r"(input[2 * i + 1])
+                             :
+                             : "memory");
+        VIT__SMMLA8(32, 0);
+        VIT__SMMLA8(96, 4);
     }
-    for (size_t steps = t->steps; steps > 0; steps -= 4, weights += 256, next += next_step) {
-        __builtin_prefetch((const void *)next, 0, 3);
-        VIT__NAME(load_pairs)(input, pairs, x);
-        VIT__SMMLA8(0, 64, 0);
-        VIT__SMMLA8(32, 96, 4);
-        VIT__NAME(load_pairs)(input, pairs, x);
-        VIT__SMMLA8(128, 192, 0);
-        VIT__SMMLA8(160, 224, 4);
+}
+
+/* The sums before the first k: - row_zeros * weight_sums. The second row of the last pair is `second` rows
+   after its first. */
+VIT__INLINE void VIT__NAME(start_pairs)(const int32_t *row_zeros, const int32_t *weight_sums,
+                                        const int pairs, const size_t second, int32x4_t sum[][8]) {
+    int32x4_t zeros[VIT__PAIRS], two;
+    VIT__UNROLL
+    for (int i = 0; i < pairs; i++) {
+        const int32_t *zero = row_zeros + 2 * i;
+        __asm__ volatile("ldr %s0, [%1]\n\tld1 {%0.s}[1], [%2]\n\t"
+                         "neg %0.4s, %0.4s\n\tzip1 %0.4s, %0.4s, %0.4s"
+                         : "=&w"(zeros[i])
+                         : "r"(zero), "r"(zero + (i + 1 < pairs ? 1 : second))
+                         : "memory");
     }
-    (void)panels;
-    VIT__NAME(finish_pairs)(t, rows, sum);
+    VIT__UNROLL
+    for (int n = 0; n < 8; n++) {
+        __asm__ volatile("ld1r {%0.2d}, [%1], #8" : "=w"(two), "+r"(weight_sums) : : "memory");
+        VIT__UNROLL
+        for (int i = 0; i < pairs; i++) sum[i][n] = vmulq_s32(two, zeros[i]);
+    }
+}
+
+/* As vit__finish8, four sums, which are 8 outputs of each of two rows: those from byte `at` of the scales, the
+   bias and the rows on. As sums of rows they become floats, which are scaled in 8 and added to the bias in 6
+   and 7 for the first row, in 4 and 0 for the second. By asm throughout, or gcc 12 spills and copies. */
+#define VIT__FINISH_PAIR(sum, at)                                                             \
+    do {                                                                                      \
+        VIT__FLOATS a, b, c, d, e;                                                            \
+        __asm__ volatile("zip1 %4.2d, %0.2d, %1.2d\n\tzip2 %1.2d, %0.2d, %1.2d\n\t"           \
+                         "zip1 %0.2d, %2.2d, %3.2d\n\tzip2 %3.2d, %2.2d, %3.2d\n\t"           \
+                         "ldp %q2, %q5, [%9, #" #at "]\n\tldp %q6, %q7, [%10, #" #at "]\n\t"  \
+                         "scvtf %4.4s, %4.4s\n\tscvtf %0.4s, %0.4s\n\t"                       \
+                         "fmul %8.4s, %2.4s, %11.s[0]\n\tfmla %6.4s, %8.4s, %4.4s\n\t"        \
+                         "fmul %8.4s, %5.4s, %11.s[0]\n\tfmla %7.4s, %8.4s, %0.4s\n\t"        \
+                         "ldp %q4, %q0, [%10, #" #at "]\n\t"                                  \
+                         "scvtf %1.4s, %1.4s\n\tscvtf %3.4s, %3.4s\n\t"                       \
+                         "fmul %2.4s, %2.4s, %12.s[0]\n\tfmla %4.4s, %2.4s, %1.4s\n\t"        \
+                         "fmul %5.4s, %5.4s, %12.s[0]\n\tfmla %0.4s, %5.4s, %3.4s\n\t"        \
+                         "cbz %w15, 1f\n\t"                                                   \
+                         "ldp %q1, %q2, [%13, #" #at "]\n\tldp %q3, %q5, [%14, #" #at "]\n\t" \
+                         "fadd %6.4s, %1.4s, %6.4s\n\tfadd %7.4s, %2.4s, %7.4s\n\t"           \
+                         "fadd %4.4s, %3.4s, %4.4s\n\tfadd %0.4s, %5.4s, %0.4s\n"             \
+                         "1:\tstp %q6, %q7, [%13, #" #at "]\n\tstp %q4, %q0, [%14, #" #at "]" \
+                         : "+w"((sum)[0]), "+w"((sum)[1]), "+w"((sum)[2]), "+w"((sum)[3]),    \
+                           "=&w"(a), "=&w"(b), "=&w"(c), "=&w"(d), "=&w"(e)                   \
+                         : "r"(scales), "r"(bias), "w"(row_scale), "w"(next_scale), "r"(out), \
+                           "r"(next), "r"(add)                                                \
+                         : "memory");                                                         \
+    } while (0)
+
+VIT__INLINE void VIT__NAME(finish_pairs)(const vit__tile *t, const int first, const int pairs,
+                                         const size_t second, int32x4_t sum[][8]) {
+    const float *scales = t->scales, *bias = t->bias, *row_scales = t->row_scales + first;
+    const size_t row_stride = t->row_stride;
+    const int add = t->add;
+    float *out = t->output + (size_t)first * row_stride;
+    VIT__UNROLL
+    for (int i = 0; i < pairs; i++) {
+        const size_t to_next = i + 1 < pairs ? 1 : second;
+        const float row_scale = row_scales[2 * i], next_scale = row_scales[2 * (size_t)i + to_next];
+        float *next = out + to_next * row_stride;
+        VIT__FINISH_PAIR(sum[i], 0);
+        VIT__FINISH_PAIR(&sum[i][4], 32);
+        out = next + row_stride;
+    }
+}
+
+/* vit__multiply8 of rows from `first` on, where the compiler knows how many pairs there are; the last of an
+   odd number of rows is there twice. */
+VIT__INLINE void VIT__NAME(multiply_pairs)(const vit__tile *t, const int first, const int pairs,
+                                           uintptr_t *next, const size_t next_step) {
+    const int8_t *weights = (const int8_t *)t->weights, *input[2 * VIT__PAIRS];
+    size_t second = t->rows - first >= 2 * pairs;
+    int32x4_t sum[VIT__PAIRS][8];
+    VIT__OPAQUE(second);
+    input[0] = (const int8_t *)vit__tile_row(t, first);
+    VIT__UNROLL
+    for (int r = 1; r < 2 * pairs; r++)
+        input[r] = input[r - 1] + (r + 1 < 2 * pairs ? 1 : second) * t->input_stride;
+    VIT__NAME(start_pairs)(t->row_zeros + first, t->weight_sums, pairs, second, sum);
+    for (size_t n = t->steps / 16; n > 0; n--, *next += next_step) {
+        __builtin_prefetch((const void *)*next, 0, 3);
+        VIT__NAME(add_pairs)(input, &weights, pairs, 8, sum);
+    }
+    for (size_t n = t->steps % 16; n > 0; n -= 4)
+        VIT__NAME(add_pairs)(input, &weights, pairs, 2, sum);
+    VIT__NAME(finish_pairs)(t, first, pairs, second, sum);
 }
 
 static void VIT__NAME(multiply8)(const vit__tile *t) {
-    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1)
+    const size_t next_step = 8 * t->next_step;
+    uintptr_t next = t->next;
+    for (int first = 0; first < t->rows; first += 2 * VIT__PAIRS) {
+        const int rows = t->rows - first;
+        if (rows > 4) VIT__NAME(multiply_pairs)(t, first, 3, &next, next_step);
+        else if (rows > 2) VIT__NAME(multiply_pairs)(t, first, 2, &next, next_step);
+        else VIT__NAME(multiply_pairs)(t, first, 1, &next, next_step);
+    }
 }
 
 #else

@@ -64,7 +64,7 @@ target riscv64 "$CLANG" "$V" portable rvv
 target "riscv64 with 256 bits" "$CLANG" "$V,vlen=256" rvv
 
 at_most "aarch64, neon-dotprod" "int8, 192" 0.10
-at_most "aarch64, neon-i8mm" "int8, 192" 0.08
+at_most "aarch64, neon-i8mm" "int8, 192" 0.07
 at_most "aarch64, neon-i8mm" "int8, 768" 0.07
 at_most "aarch64, neon-bf16" "bf16, 192" 0.14
 exit $((failures > 0))
