@@ -1282,8 +1282,17 @@ static int vit__is_finite(float x) {
 /* 1.5 * 2^23: a sum with it has in its low bits the nearest integer, even from the middle. */
 #define VIT__SHIFT 12582912.0f
 
+/* Before a function that kernels of vectors call. On x86 it has to become a part of them: code without AVX
+   that is called between instructions of AVX waits for the upper halves of registers, long enough that
+   int8 took an eighth longer. */
+#ifdef VIT__X86
+#define VIT__PART static inline __attribute__((always_inline))
+#else
+#define VIT__PART static
+#endif
+
 /* x rounded to that integer; limited to 256, so that whatever x is, even NaN, it is defined. */
-static int32_t vit__nearest(float x) {
+VIT__PART int32_t vit__nearest(float x) {
     float limited = x < 256.0f ? x : 256.0f;
     limited = limited > -256.0f ? limited : -256.0f;
     float shifted = limited + VIT__SHIFT;
@@ -3064,7 +3073,7 @@ typedef struct vit__quantizer {
 
 /* For numbers from low to high, low <= 0 <= high; 0 is exact. Rows narrower than 1e-30 become zeros,
    since 1 / scale would overflow. The scale is NaN where low, high or what is between is not finite. */
-static vit__quantizer vit__quantizer_of(float low, float high, int range) {
+VIT__PART vit__quantizer vit__quantizer_of(float low, float high, int range) {
     vit__quantizer q;
     float width = high - low;
     q.scale = width < 1e-30f ? 1.0f : width / (float)range + (width - width);
