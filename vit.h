@@ -1777,7 +1777,7 @@ static int vit__size_of(const vit_config *c, int size) {
         return value;
     switch (size) { VIT__SIZE_LIST(VIT__SIZE_CASE) }
 #undef VIT__SIZE_CASE
-    return 0;
+    return 0; /* every size has its case */
 }
 
 /* Tensors of the roles from first to last; of one block, where they are those of blocks. */
