@@ -6513,7 +6513,7 @@ static void vit__classifier_start(vit_classifier *classifier, int threads) {
 /* So many times so many bytes, or NULL. */
 static void *vit__allocate(size_t count, size_t size) {
     size_t bytes = vit__mul(count, size);
-    return bytes == SIZE_MAX ? NULL : VIT_MALLOC(NULL, bytes);
+    return bytes == 0 || bytes == SIZE_MAX ? NULL : VIT_MALLOC(NULL, bytes);
 }
 
 VIT_API vit_status vit_classifier_open(vit_classifier *classifier, const char *path, int threads) {

@@ -298,13 +298,14 @@ static void one_by_one(void *user, int count, vit_task task, void *arg) {
     for (int i = 0; i < count; i++) task(arg, i);
 }
 
-static void test_what_takes_more_than_all_memory_is_not_asked_for(void **state) {
+static void test_what_takes_no_memory_or_more_than_all_is_not_asked_for(void **state) {
     const vit_options three = {.threads = 3, .parallel_for = one_by_one};
     vit__pictures p = {NULL, &three, NULL, NULL, 0, NULL, SIZE_MAX / 2};
     int calls = heap_calls;
     (void)state;
     assert_int_equal(vit__pictures_size(&p, 1), SIZE_MAX / 2);
     assert_int_equal(vit__pictures_size(&p, 3), 0);
+    assert_null(vit__allocate(0, 4));
     assert_null(vit__allocate(SIZE_MAX / 4 + 1, 4));
     assert_null(vit__allocate(vit__mul(1024, SIZE_MAX / 1000), 1));
     assert_int_equal(heap_calls, calls);
@@ -322,7 +323,7 @@ int main(void) {
         cmocka_unit_test(test_a_larger_picture_and_more_than_all_classes),
         cmocka_unit_test(test_a_projected_embedding_has_no_classes_either),
         cmocka_unit_test(test_batches_need_pictures_pixels_and_memory),
-        cmocka_unit_test(test_what_takes_more_than_all_memory_is_not_asked_for),
+        cmocka_unit_test(test_what_takes_no_memory_or_more_than_all_is_not_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
