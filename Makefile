@@ -14,8 +14,10 @@
 # make lint              formatting, clang-tidy, cppcheck, the header by clang as C and C++ (make test has
 #                        the compiler's), everything by clang
 # make check-sanitize    the tests with AddressSanitizer and UndefinedBehaviorSanitizer
-# make coverage          lines and branches that the tests reach, of vit.h (in the portable build), tools and
-#                        examples; fails below the floors of tests/coverage.txt
+# make coverage          lines and branches that the tests reach, of vit.h (the portable build and the vector
+#                        kernels of this machine), tools and examples; fails below the floors of
+#                        tests/coverage.txt
+# make check-mcdc        conditions of vit.h's portable build that alone turn a decision (MC/DC): 95 % at least
 # make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
 # make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
@@ -329,24 +331,33 @@ check-sanitize:
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0 v1" \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
-# of vit.h without vector kernels, as those of one machine are not those of another; without test_hostile,
-# which bounds the time of optimised programs. Children of tests that end by _exit would not be counted.
+# Without test_hostile, which bounds the time of optimised programs. Children of tests that end by _exit would
+# not be counted, nor would functions that have no body of their own, as those of kernels have not.
 COVERAGE = $(BUILD)-coverage
 COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
 PORTABLE_TESTS = file v1 load layers model token0 kernels attention merge preprocess classifier size faults
 COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)
 COVERED_PORTABLE = $(PORTABLE_TESTS:%=$(COVERAGE)/portable/test_%)
+COVERED_VECTORS = $(addprefix $(COVERAGE)/vectors/test_,kernels preprocess token0)
 coverage:
 	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES)
-	@rm -f $(COVERAGE)/*.gcda $(COVERAGE)/portable/*.gcda
+	@rm -f $(COVERAGE)/*.gcda $(COVERAGE)/portable/*.gcda $(COVERAGE)/vectors/*.gcda
 	@$(MAKE) --no-print-directory $(PROGRAMS:$(BUILD)/%=$(COVERAGE)/%) $(COVERED) \
 		BUILD=$(COVERAGE) CC=gcc CFLAGS="$(COVERAGE_FLAGS)"
 	@$(MAKE) --no-print-directory $(COVERED_PORTABLE) \
 		BUILD=$(COVERAGE)/portable CC=gcc CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS=-DVIT_NO_SIMD
+	@$(MAKE) --no-print-directory $(COVERED_VECTORS) $(COVERAGE)/vectors/list_isas BUILD=$(COVERAGE)/vectors CC=gcc \
+		CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS=-Dalways_inline=unused
 	BUILD=$(COVERAGE) tests/run_tests.sh $(COVERED)
 	BUILD=$(COVERAGE)/portable tests/run_tests.sh $(COVERED_PORTABLE)
-	$(PYTHON) tests/coverage.py $(COVERAGE) $(COVERAGE)/portable
+	BUILD=$(COVERAGE)/vectors tests/run_tests.sh $(COVERED_VECTORS) $$($(COVERAGE)/vectors/list_isas | sed 1d | \
+		sed 's|^|$(COVERAGE)/vectors/test_token0@|')
+	$(PYTHON) tests/coverage.py $(COVERAGE) $(COVERAGE)/portable $(COVERAGE)/vectors
+
+check-mcdc:
+	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES) clang-19 libclang-rt-19-dev llvm-19
+	BUILD=$(BUILD)-mcdc FLAGS='$(CSTD) -O1 -fwrapv' tests/check_mcdc.sh $(PORTABLE_TESTS)
 
 # the portable build: clang takes too long for the vector kernels, and valgrind does not know all of them
 check-threads:
@@ -578,10 +589,10 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage mcdc threads memory)
 
 .PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
-	check-long coverage check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
+	check-long coverage check-mcdc check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
 	check-cluster deb check-package help clean

@@ -1468,6 +1468,11 @@ static size_t vit__arena_size(const vit__arena *arena) {
     return size == SIZE_MAX ? 0 : size;
 }
 
+/* Whether a workspace is as large as one of these sizes. */
+static int vit__has_room(size_t workspace_size, size_t need) {
+    return need - 1 < workspace_size; /* none has room for one that is too large, 0 */
+}
+
 /* Part of a step: item `index` of it, by a worker that no other thread has at the same time. */
 typedef void (*vit__task)(void *arg, int index, int worker);
 
@@ -1514,7 +1519,7 @@ static void vit__work(void *arg, int index) {
 /* Run task for every index in [0, count). */
 static void vit__parallel(const vit_options *options, int count, vit__task task, void *arg) {
     int workers = vit__min(vit__threads(options), count);
-    if (!VIT__PARALLEL || workers <= 1 || options->parallel_for == NULL) {
+    if (!VIT__PARALLEL || workers <= 1) {
         for (int index = 0; index < count; index++) task(arg, index, 0);
         return;
     }
@@ -1781,7 +1786,7 @@ static int vit__size_of(const vit_config *c, int size) {
         return value;
     switch (size) { VIT__SIZE_LIST(VIT__SIZE_CASE) }
 #undef VIT__SIZE_CASE
-    return 0;
+    return 0; /* every size has its case */
 }
 
 /* Tensors of the roles from first to last; of one block, where they are those of blocks. */
@@ -1999,7 +2004,7 @@ static size_t vit__utf8_length(const unsigned char *p, size_t left) {
     return length;
 }
 
-/* Whether the bytes are count strings of clean UTF-8, each ended by one NUL. */
+/* Whether the bytes, at least one, are count strings of clean UTF-8, each ended by one NUL. */
 static int vit__strings_are_valid(const unsigned char *p, size_t size, int count) {
     size_t i = 0;
     while (i < size) {
@@ -2012,7 +2017,7 @@ static int vit__strings_are_valid(const unsigned char *p, size_t size, int count
         if (length == 0) return 0;
         i += length;
     }
-    return count == 0 && (size == 0 || p[size - 1] == 0);
+    return count == 0 && p[size - 1] == 0;
 }
 
 /* Whether the 64 bytes of a name are one such string, filled up with NUL. */
@@ -2360,8 +2365,7 @@ static vit__span vit__resample_weights(const vit__axis *axis, int x, int32_t *we
         sum += vit__filter(axis->interpolation, (i + span.first - center + 0.5) * per_pixel);
     for (int i = 0; i < span.count; i++) {
         double w = vit__filter(axis->interpolation, (i + span.first - center + 0.5) * per_pixel);
-        if (sum != 0) w /= sum;
-        w *= 1 << VIT__WEIGHT_BITS;
+        w = w / sum * (1 << VIT__WEIGHT_BITS);
         weights[i] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
     }
     return span;
@@ -2696,8 +2700,7 @@ VIT_API vit_status vit_preprocess(const vit_model *model, const vit_options *opt
     vit_status status = vit__resizer_plan(&r, model, options, image);
     if (status != VIT_OK) return status;
     if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit__resizer_size(&r);
-    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    if (!vit__has_room(workspace_size, vit__resizer_size(&r))) return VIT_ERROR_WORKSPACE;
     vit__resizer_carve(&r, &arena);
 
     int height = r.vertical.size, width = r.horizontal.size;
@@ -5592,8 +5595,7 @@ VIT_API vit_status vit_forward(const vit_model *model, const vit_options *option
     if (status != VIT_OK) return status;
     if (output == NULL || workspace == NULL || (pixels != NULL) == vit__reads_rows(&pass))
         return VIT_ERROR_ARGUMENT;
-    size_t need = vit__workspace_size(&pass);
-    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    if (!vit__has_room(workspace_size, vit__workspace_size(&pass))) return VIT_ERROR_WORKSPACE;
     if (pass.kernels == NULL) return VIT_ERROR_ISA;
     vit__pass_carve(&pass, &arena);
 
@@ -5713,8 +5715,8 @@ VIT_API vit_status vit_rollout(const vit_model *model, const vit_options *option
     if (status != VIT_OK) return status;
     if (pixels == NULL || batch < 1 || output == NULL || rollout == NULL || workspace == NULL)
         return VIT_ERROR_ARGUMENT;
-    size_t need = vit__rollout_carve(&r, model, workspace);
-    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    if (!vit__has_room(workspace_size, vit__rollout_carve(&r, model, workspace)))
+        return VIT_ERROR_WORKSPACE;
     size_t image_size = vit_pixels_count(model, &r.options);
     if (r.options.pixel_type == VIT_PIXELS_F32) image_size *= sizeof(float);
     size_t count = vit_output_count(model, &r.options);
@@ -5840,8 +5842,7 @@ VIT_API vit_status vit_preprocess_batch(const vit_model *model, const vit_option
     vit_status status = vit__pictures_plan(&p, count);
     if (status != VIT_OK) return status;
     if (pixels == NULL || workspace == NULL) return VIT_ERROR_ARGUMENT;
-    size_t need = vit__pictures_size(&p, count);
-    if (need == 0 || workspace_size < need) return VIT_ERROR_WORKSPACE;
+    if (!vit__has_room(workspace_size, vit__pictures_size(&p, count))) return VIT_ERROR_WORKSPACE;
     p.pixels_count = vit_pixels_count(model, options);
     vit__parallel(p.options, count, vit__picture_task, &p);
     return VIT_OK;
@@ -6534,8 +6535,7 @@ VIT_API vit_status vit_classifier_open(vit_classifier *classifier, const char *p
     vit_status status = vit_model_load(&classifier->model, path, &load);
     const vit_config *c = vit_model_config(&classifier->model);
     size_t classes = (size_t)c->num_classes;
-    if (status == VIT_OK && (classes == 0 || c->output == VIT_OUTPUT_EMBEDDING))
-        status = VIT_ERROR_CLASSES;
+    if (status == VIT_OK && c->output == VIT_OUTPUT_EMBEDDING) status = VIT_ERROR_CLASSES;
     if (status == VIT_OK) {
         size_t at_once = (size_t)classifier->at_once,
                pixels = vit_pixels_count(&classifier->model, NULL);

@@ -391,6 +391,60 @@ static void test_features_out_of_range_are_refused(void **state) {
     model_free(&file);
 }
 
+static int stop_at_once(void *user, const vit_block_output *output) {
+    (void)user, (void)output;
+    return 1;
+}
+
+static void test_rollout_takes_bytes_and_stops(void **state) {
+    vit_config config = small_config();
+    vit_model model;
+    model_file file = model_make_open(&config, 90, &model);
+    unsigned char bytes[IMAGES * PIXELS];
+    float logits[IMAGES * CLASSES], all[IMAGES * TOKENS], one[TOKENS];
+    const vit_options options = {.pixel_type = VIT_PIXELS_U8};
+    vit_options stops = options;
+    uint32_t random = 91;
+    (void)state;
+    random_bytes(&random, bytes, sizeof(bytes));
+    assert_status(roll_out(&model, &options, bytes, 0, logits, all), VIT_OK, "bytes");
+    size_t need = vit_rollout_workspace_size(&model, &options);
+    unsigned char *workspace = (unsigned char *)allocate(need);
+    for (size_t i = 0; i < IMAGES; i++) {
+        assert_status(vit_rollout(&model, &options, bytes + i * PIXELS, 1, logits, 0, one,
+                                  workspace, need),
+                      VIT_OK, "one");
+        assert_same_bits(one, all + i * TOKENS, TOKENS);
+    }
+    stops.on_block = stop_at_once;
+    assert_status(vit_rollout(&model, &stops, bytes, IMAGES, logits, 0, all, workspace, need),
+                  VIT_ERROR_STOPPED, "stopped");
+    free(workspace);
+    model_free(&file);
+}
+
+static void test_rollout_needs_its_arguments_and_memory(void **state) {
+    static const vit_model closed;
+    vit_config config = small_config();
+    vit_model model;
+    model_file file = model_make_open(&config, 92, &model);
+    float pixels[PIXELS] = {0}, logits[CLASSES], rollout[TOKENS];
+    size_t need = vit_rollout_workspace_size(&model, NULL);
+    unsigned char *workspace = (unsigned char *)allocate(need);
+    (void)state;
+    assert_int_equal(vit_rollout_workspace_size(&closed, NULL), 0);
+    assert_status(vit_rollout(&model, NULL, pixels, 1, logits, 0, NULL, workspace, need),
+                  VIT_ERROR_ARGUMENT, "rollout");
+    assert_status(vit_rollout(&model, NULL, pixels, 1, logits, 0, rollout, NULL, need),
+                  VIT_ERROR_ARGUMENT, "workspace");
+    free(workspace);
+    model_free(&file);
+    /* 2^20 blocks of 2^48 numbers, of which vit_forward needs none */
+    vit__rollout r = {.tokens = (size_t)1 << 24};
+    model.config.depth = 1 << 20;
+    assert_int_equal(vit__rollout_carve(&r, &model, NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_of_attention_adds_up_to_1),
@@ -406,6 +460,8 @@ int main(void) {
         cmocka_unit_test(test_pooled_features_are_made_of_the_tokens),
         cmocka_unit_test(test_features_are_the_same_for_any_batch),
         cmocka_unit_test(test_features_out_of_range_are_refused),
+        cmocka_unit_test(test_rollout_takes_bytes_and_stops),
+        cmocka_unit_test(test_rollout_needs_its_arguments_and_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

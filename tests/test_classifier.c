@@ -228,6 +228,89 @@ static void test_checks_say_why_a_size_is_0(void **state) {
     vit_model_close(&model);
 }
 
+/* More classes than there are, and a picture that takes more memory than those before. */
+static void test_a_larger_picture_and_more_than_all_classes(void **state) {
+    enum { WIDTH = 300000, HEIGHT = 2 };
+    unsigned char *large = (unsigned char *)allocate(WIDTH * HEIGHT * 3);
+    vit_image images[] = {picture(0), {large, WIDTH, HEIGHT, 0, 0, 0}};
+    vit_result results[2][CLASSES + 2];
+    uint32_t random = 9;
+    vit_classifier c;
+    (void)state;
+    random_bytes(&random, large, WIDTH * HEIGHT * 3);
+    assert_int_equal(vit_classifier_open(&c, MODEL, 1), VIT_OK);
+    assert_int_equal(vit_classify(&c, images, 1, CLASSES + 2, results[0]), VIT_OK);
+    size_t small = c.workspace_size;
+    assert_int_equal(vit_classify(&c, images, 2, CLASSES + 2, results[0]), VIT_OK);
+    assert_true(c.workspace_size > small);
+    for (int i = 0; i < 2; i++)
+        assert_results(vit_classifier_model(&c), images + i, results[i], CLASSES + 2);
+    vit_classifier_close(&c);
+    assert_int_equal(heap_live, 0);
+    free(large);
+}
+
+/* What CLIP puts out: the output of a head, but no scores. */
+static void test_a_projected_embedding_has_no_classes_either(void **state) {
+    char path[] = "/tmp/vit_test_XXXXXX";
+    int file = mkstemp(path);
+    vit_config config = tiny_config();
+    vit_classifier c;
+    vit_model open;
+    (void)state;
+    config.output = VIT_OUTPUT_EMBEDDING;
+    model_file model = model_make_open(&config, 1, &open);
+    assert_true(file >= 0 && write(file, model.data, (unsigned)model.size) == (int)model.size);
+    close(file);
+    assert_true(config.num_classes > 0);
+    assert_int_equal(vit_classifier_open(&c, path, 1), VIT_ERROR_CLASSES);
+    assert_int_equal(heap_live, 0);
+    remove(path);
+    model_free(&model);
+}
+
+static void test_batches_need_pictures_pixels_and_memory(void **state) {
+    vit_image image = picture(0);
+    vit_model model;
+    (void)state;
+    assert_int_equal(vit_model_load(&model, MODEL, NULL), VIT_OK);
+    size_t size = vit_preprocess_batch_workspace_size(&model, NULL, &image, 1);
+    void *workspace = allocate(size);
+    float *pixels = allocate_floats(vit_pixels_count(&model, NULL));
+    assert_int_equal(vit_preprocess_batch_workspace_size(&model, NULL, NULL, 1), 0);
+    assert_int_equal(vit_preprocess_batch(&model, NULL, &image, 0, pixels, workspace, size),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess_batch(&model, NULL, NULL, 1, pixels, workspace, size),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess_batch(&model, NULL, &image, 1, NULL, workspace, size),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess_batch(&model, NULL, &image, 1, pixels, NULL, size),
+                     VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_preprocess_batch(&model, NULL, &image, 1, pixels, workspace, size),
+                     VIT_OK);
+    free(pixels);
+    free(workspace);
+    vit_model_close(&model);
+}
+
+static void one_by_one(void *user, int count, vit_task task, void *arg) {
+    (void)user;
+    for (int i = 0; i < count; i++) task(arg, i);
+}
+
+static void test_what_takes_no_memory_or_more_than_all_is_not_asked_for(void **state) {
+    const vit_options three = {.threads = 3, .parallel_for = one_by_one};
+    vit__pictures p = {NULL, &three, NULL, NULL, 0, NULL, SIZE_MAX / 2};
+    int calls = heap_calls;
+    (void)state;
+    assert_int_equal(vit__pictures_size(&p, 1), SIZE_MAX / 2);
+    assert_int_equal(vit__pictures_size(&p, 3), 0);
+    assert_null(vit__allocate(0, 4));
+    assert_null(vit__allocate(SIZE_MAX / 4 + 1, 4));
+    assert_null(vit__allocate(vit__mul(1024, SIZE_MAX / 1000), 1));
+    assert_int_equal(heap_calls, calls);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results_are_those_of_the_long_way),
@@ -237,6 +320,10 @@ int main(void) {
         cmocka_unit_test(test_a_failing_heap_is_an_error_and_nothing_leaks),
         cmocka_unit_test(test_a_batch_of_pictures_is_that_of_each),
         cmocka_unit_test(test_checks_say_why_a_size_is_0),
+        cmocka_unit_test(test_a_larger_picture_and_more_than_all_classes),
+        cmocka_unit_test(test_a_projected_embedding_has_no_classes_either),
+        cmocka_unit_test(test_batches_need_pictures_pixels_and_memory),
+        cmocka_unit_test(test_what_takes_no_memory_or_more_than_all_is_not_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1113,6 +1113,69 @@ static void test_every_status_has_a_text_of_its_own(void **state) {
     assert_string_equal(vit_status_string((vit_status)12345), "unknown status");
 }
 
+/* ---- what the cases above do not reach ---- */
+
+static void test_a_name_ends_within_its_64_bytes(void **state) {
+    model_parts parts = full_parts();
+    model_file file = model_make(&parts, 5);
+    (void)state;
+    memset(file.data + VIT__NAME_OFFSET, 'a', 64);
+    seal_head(file.data);
+    assert_status(open_exact(file.data, file.size), VIT_ERROR_CONFIG, "64 bytes");
+    file.data[VIT__NAME_OFFSET + 63] = 0;
+    seal_head(file.data);
+    assert_status(open_exact(file.data, file.size), VIT_OK, "63 bytes and NUL");
+    model_free(&file);
+}
+
+static void test_positions_of_another_grid_are_not_too_many(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    config.pos_size[0] = 1 << 12, config.pos_size[1] = (1 << 12) - 1;
+    assert_true(vit__config_is_valid(&config));
+    config.pos_size[1]++;
+    assert_false(vit__config_is_valid(&config));
+}
+
+static void test_pre_logits_are_in_front_of_a_head(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    config.num_classes = 0, config.output = VIT_OUTPUT_EMBEDDING;
+    assert_true(vit__config_is_valid(&config));
+    config.pre_logits = 4;
+    assert_false(vit__config_is_valid(&config));
+    config.num_classes = 5;
+    assert_true(vit__config_is_valid(&config));
+}
+
+/* Each byte in each of the places that are looked at together. */
+static void test_each_byte_is_within_its_range_or_is_found(void **state) {
+    (void)state;
+    for (int value = -128; value < 128; value++) {
+        for (size_t place = 0; place < 128; place += place % 4 == 3 ? 29 : 1) {
+            unsigned char bytes[128] = {0};
+            bytes[place] = (unsigned char)value;
+            assert_int_equal(vit__bytes_are_within(bytes, 128, 63), value >= -63 && value <= 63);
+            assert_int_equal(vit__bytes_are_within(bytes, 128, 127), value >= -127);
+        }
+    }
+}
+
+static void test_tensors_of_no_model_are_refused(void **state) {
+    static const vit_model closed;
+    model_parts parts = tiny_parts();
+    model_file file = model_make(&parts, 1);
+    vit_model model;
+    vit_tensor t;
+    (void)state;
+    assert_status(vit_model_open(&model, file.data, file.size), VIT_OK, "open");
+    assert_int_equal(vit_model_verify_tensor(NULL, 0), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_verify_tensor(&closed, 0), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_verify_tensor(&model, -1), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_model_tensor(&closed, 0, &t), VIT_ERROR_ARGUMENT);
+    model_free(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_xxh32_gives_the_published_values),
@@ -1157,6 +1220,11 @@ int main(void) {
         cmocka_unit_test(test_random_damage_behind_right_checksums_does_no_harm),
         cmocka_unit_test(test_random_weights_do_no_harm),
         cmocka_unit_test(test_every_status_has_a_text_of_its_own),
+        cmocka_unit_test(test_a_name_ends_within_its_64_bytes),
+        cmocka_unit_test(test_positions_of_another_grid_are_not_too_many),
+        cmocka_unit_test(test_pre_logits_are_in_front_of_a_head),
+        cmocka_unit_test(test_each_byte_is_within_its_range_or_is_found),
+        cmocka_unit_test(test_tensors_of_no_model_are_refused),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

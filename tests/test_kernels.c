@@ -2,6 +2,7 @@
    of their ranges. */
 #include "test_util.h"
 
+#include <fenv.h>
 #include <float.h>
 
 /* ---- activations ---- */
@@ -1408,6 +1409,81 @@ static void test_every_norm_and_softmax_equals_plain_c(void **state) {
     }
 }
 
+/* ---- plain C at its ends ---- */
+
+static void test_what_becomes_an_integer_is_limited(void **state) {
+    static const float x[] = {256, 1e9f, INFINITY, NAN, -256, -1e9f, -INFINITY, -0.5f, 2.5f};
+    static const int32_t want[] = {256, 256, 256, 256, -256, -256, -256, 0, 2};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(x); i++) assert_int_equal(vit__nearest(x[i]), want[i]);
+}
+
+/* Whatever the mode of rounding, integers are in their range. */
+static void test_quantized_rows_are_in_range_in_every_mode_of_rounding(void **state) {
+    int modes = 0;
+    (void)state;
+#ifdef FE_DOWNWARD
+    static const int all[] = {FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO, FE_TONEAREST};
+    uint32_t random = 15;
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        if (fesetround(all[i]) != 0) continue;
+        modes++;
+        for (int row = 0; row < 200; row++) {
+            float x[32], scale;
+            uint8_t out[32];
+            int32_t zero;
+            random_floats(&random, x, 32);
+            vit__quantize_rows(x, 0, 1, 32, out, 0, &scale, &zero);
+            for (int k = 0; k < 32; k++) assert_in_range(out[k], 0, 127);
+        }
+    }
+    fesetround(FE_TONEAREST);
+#endif
+    if (modes < 2) skip(); /* another mode than this one */
+}
+
+static void test_workspaces_have_room_for_no_more_than_their_size(void **state) {
+    const vit__arena too_large = {NULL, SIZE_MAX};
+    (void)state;
+    assert_true(vit__has_room(5, 4) && vit__has_room(5, 5) && !vit__has_room(5, 6));
+    assert_false(vit__has_room(0, 1));
+    assert_int_equal(vit__arena_size(&too_large), 0);
+    assert_false(vit__has_room(SIZE_MAX, 0));
+}
+
+static void count_a_run(void *arg, int index, int worker) {
+    (void)index, (void)worker;
+    ++*(int *)arg;
+}
+
+/* A parallel_for that has called 2^31 times has counted beyond the largest int. */
+static void test_workers_beyond_those_of_a_step_do_nothing(void **state) {
+    static const int workers[] = {-1, INT32_MIN, 3, INT32_MAX - 1};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(workers); i++) {
+        int runs = 0;
+        vit__step step = {count_a_run, &runs, 5, 3, workers[i], 0};
+        vit__work(&step, workers[i]);
+        assert_int_equal(runs, 0);
+    }
+}
+
+static void test_the_next_panels_are_fetched_in_equal_parts(void **state) {
+    static const unsigned char weights[1];
+    vit__tile tile;
+    (void)state;
+    memset(&tile, 0, sizeof(tile));
+    vit__fetch_next(&tile, weights, 1000, 33, 3);
+    assert_true(tile.next == (uintptr_t)weights + 3000 && tile.next_step == 31);
+}
+
+static void test_instruction_sets_have_names_and_plain_c_is_no_slow_one(void **state) {
+    (void)state;
+    assert_string_equal(vit_isa_name(VIT_ISA_COUNT), vit_isa_name(VIT_ISA_BEST));
+    assert_string_equal(vit_isa_name((vit_isa)-1), vit_isa_name(VIT_ISA_BEST));
+    assert_false(vit__is_slow(VIT_ISA_PORTABLE));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gelu_equals_pytorch),
@@ -1457,6 +1533,12 @@ int main(void) {
         cmocka_unit_test(test_every_gelu8_keeps_its_bound),
         cmocka_unit_test(test_every_other_activation_keeps_its_bound),
         cmocka_unit_test(test_every_norm_and_softmax_equals_plain_c),
+        cmocka_unit_test(test_what_becomes_an_integer_is_limited),
+        cmocka_unit_test(test_quantized_rows_are_in_range_in_every_mode_of_rounding),
+        cmocka_unit_test(test_workspaces_have_room_for_no_more_than_their_size),
+        cmocka_unit_test(test_workers_beyond_those_of_a_step_do_nothing),
+        cmocka_unit_test(test_the_next_panels_are_fetched_in_equal_parts),
+        cmocka_unit_test(test_instruction_sets_have_names_and_plain_c_is_no_slow_one),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -485,6 +485,15 @@ static void test_a_weight_that_is_not_finite_leaves_no_logit_finite(void **state
     }
 }
 
+static void test_a_row_of_zeros_has_no_length_and_stays_one(void **state) {
+    float rows[2][16] = {{0}, {3, 4}};
+    vit__table table = {rows[0], 16};
+    (void)state;
+    vit__l2_normalize(table, 2);
+    for (int i = 0; i < 16; i++) assert_true(rows[0][i] == 0);
+    assert_near(rows[1], (const float[]){0.6f, 0.8f, 0}, 3, 1e-6f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_size_of_the_workspace_follows_from_the_config),
@@ -499,6 +508,7 @@ int main(void) {
         cmocka_unit_test(test_pool_takes_the_prefix_and_a_mean),
         cmocka_unit_test(test_a_pixel_that_is_not_finite_leaves_no_logit_finite),
         cmocka_unit_test(test_a_weight_that_is_not_finite_leaves_no_logit_finite),
+        cmocka_unit_test(test_a_row_of_zeros_has_no_length_and_stays_one),
     };
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,20 +43,49 @@ static int slow_close(int file) {
     return result;
 }
 #define close slow_close
+
+static int fstat_fails;
+
+static int test_fstat(int file, struct stat *info) {
+    return fstat_fails ? -1 : fstat(file, info);
+}
+#define fstat test_fstat
 #endif
 
+static int clock_fails, proc_fails;
+
+static int test_clock_gettime(clockid_t clock, struct timespec *t) {
+    return clock_fails ? -1 : clock_gettime(clock, t);
+}
+
+static FILE *test_fopen(const char *name, const char *mode) {
+    return proc_fails && strncmp(name, "/proc/", 6) == 0 ? NULL : fopen(name, mode);
+}
+
+static long processors; /* that the system tells of; 0: the truth */
+
+static long test_sysconf(int name) {
+    return processors == 0 ? sysconf(name) : processors;
+}
+
+#define clock_gettime test_clock_gettime
+#define fopen test_fopen
+#define sysconf test_sysconf
 #define pthread_create test_pthread_create
 #define pthread_mutex_init test_mutex_init
 #define pthread_cond_init test_cond_init
 #include "heap.h"
 #include "test_util.h"
 #undef close
+#undef fstat
+#undef clock_gettime
+#undef fopen
+#undef sysconf
 #undef pthread_create
 #undef pthread_mutex_init
 #undef pthread_cond_init
 
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #ifdef VIT_NO_MMAP
@@ -589,6 +622,84 @@ static void test_processors_are_those_of_the_affinity_and_the_quota(void **state
 }
 #endif
 
+/* ---- what the system refuses ---- */
+
+#ifndef VIT_NO_MMAP
+static void test_a_file_whose_size_is_not_told_is_read(void **state) {
+    heap h;
+    vit_model model;
+    vit_load_options options = ways(0, &h);
+    (void)state;
+    fstat_fails = 1;
+    assert_status(vit_model_load(&model, path, &options), VIT_OK, "load");
+    fstat_fails = 0;
+    assert_true(!model.mapped && h.live == 1);
+    vit_model_close(&model);
+    assert_int_equal(h.live, 0);
+}
+#endif
+
+static void test_a_file_too_many_cannot_be_opened(void **state) {
+    int files[64], count = 0;
+    (void)state;
+    while (count < 64 && (files[count] = open("/dev/null", O_RDONLY)) >= 0) count++;
+    assert_in_range(count, 1, 63);
+    for (int read = 0; read < 2; read++) assert_status(try_load(read), VIT_ERROR_OPEN, "too many");
+    while (count > 0) close(files[--count]);
+    assert_load(VIT_OK, "again");
+}
+
+static void test_a_clock_that_fails_stands_still(void **state) {
+    (void)state;
+    clock_fails = 1;
+    assert_int_equal(vit__now(), 0);
+    clock_fails = 0;
+    assert_true(vit__now() > 0);
+}
+
+static void test_there_are_1_to_1024_processors_whatever_the_system_says(void **state) {
+    static const long said[] = {-1, 1, 7, 1024, 1025, 100000};
+    static const int want[] = {1, 1, 7, 1024, 1024, 1024};
+    (void)state;
+    proc_fails = 1;
+    for (size_t i = 0; i < COUNT_OF(said); i++) {
+        processors = said[i];
+        assert_int_equal(vit_processor_count(), want[i]);
+    }
+    proc_fails = 0, processors = 0;
+}
+
+#ifdef __linux__
+static void write_group(const char *root, const char *quota, const char *period) {
+    write_below(root, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota);
+    if (period != NULL) write_below(root, "sys/fs/cgroup/cpu/cpu.cfs_period_us", period);
+}
+
+/* Files of the system that are not as they should be: as if they were not there. */
+static void test_nonsense_limits_no_processors(void **state) {
+    static const struct {
+        const char *quota, *period;
+        long want;
+    } groups[] = {{"100000\n", "100000\n", 1}, {"nonsense\n", "100000\n", 6},
+                  {"100000\n", "0\n", 6},      {"100000\n", "-5\n", 6},
+                  {"0\n", "100000\n", 6},      {"100000\n", "nonsense\n", 6}};
+    char root[256], command[300];
+    (void)state;
+    snprintf(root, sizeof(root), "%s/root", folder);
+    assert_int_equal(mkdir(root, 0700), 0);
+    write_group(root, "100000\n", NULL); /* without a period */
+    assert_int_equal(vit__within_quotas(root, 6), 6);
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        write_group(root, groups[i].quota, groups[i].period);
+        if (vit__within_quotas(root, 6) != groups[i].want) fail_msg("group %zu", i);
+    }
+    write_below(root, "proc/self/status", "Cpus_allowed:\tg3 Zf,~1\n");
+    assert_int_equal(vit__allowed_processors(root), 2 + 4 + 1);
+    snprintf(command, sizeof(command), "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+}
+#endif
+
 #define FILE_TEST(name) cmocka_unit_test_setup(name, write_tiny)
 
 int main(void) {
@@ -615,7 +726,14 @@ int main(void) {
         cmocka_unit_test(test_a_pool_can_be_used_and_destroyed_in_a_forked_child),
         cmocka_unit_test(test_a_caller_that_waits_for_its_worker_goes_on_alone_for_a_while),
         cmocka_unit_test(test_short_and_rare_waits_leave_the_workers_at_work),
+#ifndef VIT_NO_MMAP
+        FILE_TEST(test_a_file_whose_size_is_not_told_is_read),
+#endif
+        FILE_TEST(test_a_file_too_many_cannot_be_opened),
+        cmocka_unit_test(test_a_clock_that_fails_stands_still),
+        cmocka_unit_test(test_there_are_1_to_1024_processors_whatever_the_system_says),
 #ifdef __linux__
+        cmocka_unit_test(test_nonsense_limits_no_processors),
         cmocka_unit_test(test_processors_are_those_of_the_affinity_and_the_quota),
 #endif
     };

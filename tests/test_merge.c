@@ -171,6 +171,49 @@ static void test_nan_spreads(void **state) {
     }
 }
 
+/* The first of equal ones, in whatever panel and place; numbers that are not are passed over. */
+static void test_the_most_similar_is_the_first_of_equal_ones(void **state) {
+    enum { COUNT = 45 };
+    (void)state;
+    for (int first = 0; first < 3; first++) {
+        for (int a = first; a < COUNT; a++) {
+            for (int b = first; b < COUNT; b++) {
+                float row[48], similarity;
+                for (int i = 0; i < 48; i++) row[i] = i % 7 ? -0.5f : (float)NAN;
+                row[a] = row[b] = 0.25f;
+                assert_int_equal(vit__most_similar(row, first, COUNT, &similarity), a < b ? a : b);
+                assert_true(similarity == 0.25f);
+            }
+        }
+    }
+}
+
+static void test_nothing_is_similar_to_what_is_not_a_number(void **state) {
+    float row[16], similarity;
+    (void)state;
+    for (int i = 0; i < 16; i++) row[i] = (float)NAN;
+    assert_int_equal(vit__most_similar(row, 2, 9, &similarity), 2);
+    assert_true(similarity == -2);
+}
+
+/* The most similar firsts keep their partners, the first of equal ones. */
+static void test_the_most_similar_pairs_merge(void **state) {
+    static const float similarities[] = {0.9f, 0.5f, -0.5f, 0.5f, 0.5f, 0.7f, -0.5f};
+    static const int kept[][7] = {{0},
+                                  {0, 0, 0, 0, 0, 1},
+                                  {0, 1, 0, 0, 0, 1},
+                                  {0, 1, 0, 1, 0, 1},
+                                  {0, 1, 0, 1, 1, 1},
+                                  {0, 1, 1, 1, 1, 1},
+                                  {0, 1, 1, 1, 1, 1, 1}};
+    (void)state;
+    for (int merged = 0; merged <= 6; merged++) {
+        int32_t partners[7] = {7, 8, 9, 10, 11, 12, 13};
+        vit__choose(similarities, 1, 7, merged, partners);
+        for (int i = 0; i < 7; i++) assert_int_equal(partners[i], kept[merged][i] ? 7 + i : -1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_equal_pytorch),
@@ -179,6 +222,9 @@ int main(void) {
         cmocka_unit_test(test_the_workspace_is_no_larger),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_nan_spreads),
+        cmocka_unit_test(test_the_most_similar_is_the_first_of_equal_ones),
+        cmocka_unit_test(test_nothing_is_similar_to_what_is_not_a_number),
+        cmocka_unit_test(test_the_most_similar_pairs_merge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -613,6 +613,13 @@ static void test_null_arguments_are_refused(void **state) {
     model_free(&file);
 }
 
+static void test_halves_are_rounded_to_even(void **state) {
+    static const double x[] = {0, 0.5, 0.51, 1.5, 2.5, 2.49, 3.5, 7};
+    static const double want[] = {0, 0, 1, 2, 2, 2, 4, 7};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(x); i++) assert_true(vit__round_half_even(x[i]) == want[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_golden_case_equals_pillow_to_the_bit),
@@ -630,6 +637,7 @@ int main(void) {
         cmocka_unit_test(test_impossible_pictures_are_refused),
         cmocka_unit_test(test_a_picture_that_would_become_too_long_is_refused),
         cmocka_unit_test(test_null_arguments_are_refused),
+        cmocka_unit_test(test_halves_are_rounded_to_even),
     };
     return cmocka_run_group_tests_name("preprocess", tests, NULL, NULL);
 }

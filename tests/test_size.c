@@ -170,6 +170,84 @@ static void test_a_picture_keeps_its_aspect_ratio(void **state) {
     model_free(&file);
 }
 
+/* Positions of a grid of the file's own, 3 x 5, are resampled as they are for another size. */
+static void test_a_grid_of_positions_is_that_of_a_model_of_its_size(void **state) {
+    enum { SIZE = 3 * 20 * 12 };
+    static const int sizes[][2] = {{20, 12}, {13, 12}, {20, 17}};
+    float pixels[3 * 20 * 17], want[5], got[5];
+    uint32_t random = 6;
+    (void)state;
+    random_floats(&random, pixels, COUNT_OF(pixels));
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        vit_config own = small_config(), other = own;
+        vit_options options = {.img_size = {sizes[i][0], sizes[i][1]}};
+        vit_model models[2];
+        other.img_size[0] = sizes[i][0], other.img_size[1] = sizes[i][1];
+        other.pos_size[0] = 3, other.pos_size[1] = 5;
+        model_file file = model_make_open(&own, 65, &models[0]);
+        model_file other_file = model_make_open(&other, 65, &models[1]);
+        assert_status(forward(&models[0], &options, pixels, 1, want), VIT_OK, "by options");
+        assert_status(forward(&models[1], NULL, pixels, 1, got), VIT_OK, "by pos_size");
+        assert_same_bits(got, want, 5);
+        model_free(&file), model_free(&other_file);
+    }
+}
+
+/* A crop_pct that makes one side of resize_size too large, or 0. */
+static void test_a_recipe_out_of_range_at_another_size_is_refused(void **state) {
+    static const struct {
+        float crop_pct;
+        int fits;
+    } cases[] = {{1e-6f, 0}, {1e-30f, 0}, {14, 1}, {1e30f, 0}};
+    static const vit_options sizes[] = {{.img_size = {13, 20}}, {.img_size = {16, 17}}};
+    unsigned char byte[3] = {0};
+    const vit_image image = {byte, 1, 1, 0, 0, 0};
+    vit_config config = small_config();
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        vit_model model;
+        config.preprocess.crop_pct = cases[i].crop_pct;
+        model_file file = model_make_open(&config, 66, &model);
+        for (size_t side = 0; side < 2; side++)
+            assert_status(vit_preprocess_check(&model, &sizes[side], &image),
+                          cases[i].fits ? VIT_OK : VIT_ERROR_ARGUMENT, "another size");
+        assert_status(vit_preprocess_check(&model, NULL, &image), VIT_OK, "its own");
+        model_free(&file);
+    }
+}
+
+static void test_int8_takes_no_size_of_too_many_tokens(void **state) {
+    (void)state;
+    for (int dtype = 0; dtype < VIT_DTYPE_COUNT; dtype++) {
+        const int is_int8 = dtype == VIT_INT8 || dtype == VIT_INT8X;
+        vit_config config = tiny_config();
+        vit_options options = {.img_size = {1 << 9, 1 << 8}};
+        vit_model model;
+        model_file file = model_make_dtype(&config, (vit_dtype)dtype, 67, &model);
+        assert_int_equal(vit_forward_check(&model, &options, 1),
+                         is_int8 ? VIT_ERROR_ARGUMENT : VIT_OK);
+        options.img_size[1]--;
+        assert_int_equal(vit_forward_check(&model, &options, 1), VIT_OK);
+        model_free(&file);
+    }
+}
+
+static void test_a_size_of_its_own_needs_a_model_and_a_picture(void **state) {
+    static const vit_model closed;
+    vit_config config = small_config();
+    const vit_image flat = {NULL, 5, 0, 0, 0, 0}, good = {NULL, 5, 5, 0, 0, 0};
+    int size[2];
+    vit_model model;
+    model_file file = model_make_open(&config, 68, &model);
+    (void)state;
+    assert_int_equal(vit_native_img_size(&closed, &good, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, NULL, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &good, NULL), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &flat, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &good, size), VIT_OK);
+    model_free(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_tokens_keep_their_positions),
@@ -178,6 +256,10 @@ int main(void) {
         cmocka_unit_test(test_sizes_out_of_range_are_refused),
         cmocka_unit_test(test_the_recipe_follows_the_size),
         cmocka_unit_test(test_a_picture_keeps_its_aspect_ratio),
+        cmocka_unit_test(test_a_grid_of_positions_is_that_of_a_model_of_its_size),
+        cmocka_unit_test(test_a_recipe_out_of_range_at_another_size_is_refused),
+        cmocka_unit_test(test_int8_takes_no_size_of_too_many_tokens),
+        cmocka_unit_test(test_a_size_of_its_own_needs_a_model_and_a_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
