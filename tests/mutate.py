@@ -12,17 +12,18 @@ A mutant is sections [5] to [9] of vit.h with one small mistake:
 Comparisons of constants, static data, case labels, macros' own text and what the portable build does not
 have are left out. All mutants are written into one vit.h, where VIT_MUTANT in the environment chooses one
 at run time, so that each test program is compiled once. A mutant is killed when a test that runs the
-mutated place fails, crashes or takes ten times as long; the quickest test comes first. COUNT mutants (300)
+mutated place fails, crashes or takes ten times as long; the quick ones come first. COUNT mutants (300)
 are chosen by a shuffle of SEED (1).
 
 Ends with status 1 where less than 95 % are killed of those that are not equivalent: tests/mutants.txt
 lists these, each with the reason. Results are kept in BUILD, and an interrupted run goes on; after a
 change to vit.h or to a test all begins anew. --grown: tests have only been added since, so what was killed
-still is. --list: only prints what there is to choose from.
+still is, and what is listed as equivalent too. --list: only prints what there is to choose from.
 """
 import argparse
 import collections
 import concurrent.futures
+import glob
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from clang import cindex
@@ -45,25 +47,48 @@ EQUIVALENT = "tests/mutants.txt"
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 BOUNDS = ("vit__min", "vit__max", "vit__smaller")
 
-# Included before each test program: which mutant it is, which test is to be run alone, and a byte for each
+ABSENT = 127  # exit status where none of the tests are in the program
+QUICK = 0.25  # seconds: tests of a program that take less run together ...
+SLOW = 1.5  # ... and what takes more comes after all else
+SUBJECTS = {5: "file", 6: "preprocess", 7: "kernels"}  # the program that tests a section above all
+
+# Included before each test program: which mutant it is, which of the tests are to be run, and a byte for each
 # place that was run.
 RUNTIME = """\
 #include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <cmocka.h>
 static int vit__mutant = -1;
 static unsigned char vit__own_reach[COUNT], *vit__reach = vit__own_reach;
 #define VIT__IS_MUTANT(n) (vit__reach[n] = 1, vit__mutant == (n))
-void cmocka_set_test_filter(const char *pattern);
 __attribute__((constructor)) static void vit__choose_mutant(void) {
     const char *mutant = getenv("VIT_MUTANT"), *reach = getenv("VIT_REACH");
-    cmocka_set_test_filter(getenv("VIT_TEST"));
     if (mutant != NULL) vit__mutant = atoi(mutant);
     if (reach == NULL) return;
     void *map = mmap(NULL, COUNT, PROT_READ | PROT_WRITE, MAP_SHARED, open(reach, O_RDWR), 0);
     if (map == MAP_FAILED) abort();
     vit__reach = (unsigned char *)map;
 }
+static int vit__run_tests(const char *name, const struct CMUnitTest *tests, size_t count,
+                          CMFixtureFunction setup, CMFixtureFunction teardown) {
+    const char *wanted = getenv("VIT_TESTS"); /* ,one,two, */
+    struct CMUnitTest chosen[200];
+    char quoted[200];
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        sprintf(quoted, ",%s,", tests[i].name);
+        if (strstr(wanted, quoted) != NULL) chosen[left++] = tests[i];
+    }
+    return left == 0 ? ABSENT : _cmocka_run_group_tests(name, chosen, left, setup, teardown);
+}
+#define _cmocka_run_group_tests vit__run_tests
 """
 
 
@@ -73,7 +98,7 @@ class Mutant:
     def __init__(self, function, whole, start, end, text):
         self.function, self.whole = function, whole
         self.start, self.end, self.text = start, end, text
-        self.name = self.line = self.number = None
+        self.name = self.line = self.section = self.number = None
 
 
 class Finder:
@@ -89,6 +114,7 @@ class Finder:
             sys.exit("\n".join(errors))
         banners = {int(m[1]): m.start() for m in re.finditer(rb"/\* ---- \[(\d+)\]", self.bytes)}
         first, after = banners[SECTIONS[0]], banners[SECTIONS[-1] + 1]
+        self.banners = banners
         for cursor in unit.cursor.get_children():
             if (cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition()
                     and os.path.normpath(str(cursor.location.file)) == path and first < cursor.extent.start.offset < after):
@@ -108,6 +134,7 @@ class Finder:
             if seen[m.name] > 1:
                 m.name += f" ({seen[m.name]})"
             m.number = number
+            m.section = max(n for n, offset in self.banners.items() if offset < m.start)
 
     def text(self, start, end):
         return self.bytes[start:end].decode()
@@ -227,7 +254,7 @@ class Runner:
         self.build, self.count = build, len(finder.mutants)
         os.makedirs(build, exist_ok=True)
         new = write_if_other(f"{build}/vit.h", finder.rewritten())
-        new |= write_if_other(f"{build}/mutant.h", RUNTIME.replace("COUNT", str(self.count)))
+        new |= write_if_other(f"{build}/mutant.h", RUNTIME.replace("COUNT", str(self.count)).replace("ABSENT", str(ABSENT)))
         programs = [self.program(test) for test in TESTS]
         flags = f"-DVIT_NO_SIMD -include {build}/mutant.h -I{build}"
         make = ["make", "--no-print-directory", "CC=gcc", "CFLAGS=-O1", "WARNINGS=-w", f"BUILD={build}",
@@ -237,26 +264,42 @@ class Runner:
                 if os.path.exists(program):
                     os.remove(program)
         subprocess.run(make + programs, check=True, stdout=subprocess.DEVNULL)
-        self.tests = []  # (processor time, program, name, the places that it runs)
+        self.batches = []
         for test in TESTS:
-            for name in re.findall(r"(?:unit_test|TEST)\((test_\w+)", open(f"tests/test_{test}.c").read()):
-                self.tests.append(self.try_unchanged(test, name))
-        self.tests.sort()
+            self.batches += self.try_program(test)
 
     def program(self, test):
         return f"{self.build}/test_{test}"
 
+    def try_program(self, test):
+        """Its tests as batches; what is known of them stays beside the program."""
+        path, program = f"{self.build}/{test}.json", digest([self.program(test)])
+        known = json.load(open(path)) if os.path.exists(path) else {}
+        if known.get("program") != program:
+            names = re.findall(r"(?:unit_test|TEST)\((test_\w+)", open(f"tests/test_{test}.c").read())
+            tried = [self.try_unchanged(test, name) for name in names]
+            known = {"program": program, "tests": [t for t in tried if t is not None]}
+            with open(path, "w") as file:
+                json.dump(known, file)
+        tests = [Batch(test, [name], seconds, bytes.fromhex(places)) for name, seconds, places in known["tests"]]
+        slow = [t for t in tests if t.seconds >= QUICK]
+        return [joined([t for t in tests if t.seconds < QUICK])] + slow
+
     def try_unchanged(self, test, name):
+        """Name, processor time and places; None for a test that this build does not have."""
         path = f"{self.build}/reach"
         with open(path, "wb") as file:
             file.write(bytes(self.count))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if self.run(test, name, 60, VIT_REACH=path) != 0:
+        status = self.run(test, [name], 60, VIT_REACH=path)
+        if status == ABSENT:
+            return None
+        if status != 0:
             sys.exit(f"{self.program(test)}: {name} fails without any mutant")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime, test, name, open(path, "rb").read()
+        return name, after.ru_utime - before.ru_utime, open(path, "rb").read().hex()
 
-    def run(self, test, name, limit, **environment):
+    def run(self, test, names, limit, **environment):
         """Exit status, with a limit of processor time, and of time where something waits for ever."""
 
         def set_limits():
@@ -266,7 +309,7 @@ class Runner:
 
         child = subprocess.Popen([self.program(test)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=set_limits,
-                                 env={**os.environ, "VIT_TEST": name, **environment})
+                                 env={**os.environ, "VIT_TESTS": f",{','.join(names)},", **environment})
         try:
             return child.wait(30 + 10 * limit)
         except subprocess.TimeoutExpired:
@@ -278,38 +321,57 @@ class Runner:
                 pass
             child.wait()
 
-    def killer(self, number):
-        """The first test that fails; "" where none does, None where none runs the place."""
-        tests = [test for test in self.tests if test[3][number]]
-        for seconds, test, name, _ in tests:
-            if self.run(test, name, int(10 * seconds) + 2, VIT_MUTANT=str(number)) != 0:
-                return f"{test} {name}"
-        return "" if tests else None
+    def kills(self, batch, number):
+        return self.run(batch.test, batch.names, int(10 * batch.seconds) + 2, VIT_MUTANT=str(number)) != 0
+
+
+class Batch:
+    """Tests of a program that run together, and which mutants' places they run."""
+
+    def __init__(self, test, names, seconds, places):
+        self.test, self.names, self.seconds, self.places = test, names, seconds, places
+        self.longest = seconds  # of its tests
+        self.name = f"{test} {names[0]}"
+        self.kills = 0
+
+
+def joined(batches):
+    places = bytes(map(max, zip(*(b.places for b in batches))))
+    whole = Batch(batches[0].test, [n for b in batches for n in b.names], sum(b.seconds for b in batches), places)
+    whole.name = f"{whole.test} quick"
+    whole.longest = max(b.seconds for b in batches)
+    return whole
 
 
 class State:
-    """What is known of each mutant, by name, in a file."""
+    """What is known of each mutant, by name, in a file: what killed it, and which batches did not."""
 
     def __init__(self, build, grown):
-        self.path = f"{build}/results.json"
-        vit, tests = digest(["vit.h", __file__]), digest([f"tests/test_{t}.c" for t in TESTS] + ["tests/test_util.h"])
-        self.data = {"vit": vit, "tests": tests, "killers": {}}
+        self.path, self.lock = f"{build}/results.json", threading.Lock()
+        vit, tests = digest([f"{build}/vit.h"]), digest(sorted(glob.glob("tests/*.[ch]")))
+        self.data = {"vit": vit, "tests": tests, "killers": {}, "passed": {}}
         old = json.load(open(self.path)) if os.path.exists(self.path) else self.data
         if old["vit"] == vit and (old["tests"] == tests or grown):
-            keep = old["tests"] == tests
-            self.data["killers"] = {n: k for n, k in old["killers"].items() if k or keep}
+            self.data["killers"], self.data["passed"] = old["killers"], old["passed"]
+        if old["tests"] != tests:
+            for passed in self.data["passed"].values():
+                passed[:] = [name for name in passed if not name.endswith(" quick")]
 
-    def __getitem__(self, name):
-        return self.data["killers"][name]
+    def killer(self, mutant):
+        return self.data["killers"].get(mutant.name)
 
-    def __contains__(self, name):
-        return name in self.data["killers"]
+    def passed(self, mutant):
+        return self.data["passed"].get(mutant.name, ())
 
-    def put(self, name, killer):
-        self.data["killers"][name] = killer
-        with open(self.path + ".new", "w") as file:
-            json.dump(self.data, file, indent=0)
-        os.replace(self.path + ".new", self.path)
+    def put(self, mutant, batch, kills):
+        with self.lock:
+            if kills:
+                self.data["killers"][mutant.name] = batch.name
+            else:
+                self.data["passed"].setdefault(mutant.name, []).append(batch.name)
+            with open(self.path + ".new", "w") as file:
+                json.dump(self.data, file, indent=0)
+            os.replace(self.path + ".new", self.path)
 
 
 def digest(paths):
@@ -322,27 +384,38 @@ def read_equivalent():
     return {line.strip() for line in lines if line and not line.startswith(("#", " "))}
 
 
+def run_one(mutant, batches, runner, state):
+    """Most likely killers first, until one kills it."""
+    subject = SUBJECTS.get(mutant.section)
+    for batch in sorted(batches, key=lambda b: (b.test != subject, b.seconds / (1 + b.kills))):
+        if batch.places[mutant.number] and batch.name not in state.passed(mutant):
+            kills = runner.kills(batch, mutant.number)
+            batch.kills += kills
+            state.put(mutant, batch, kills)
+            if kills:
+                break
+
+
 def run_all(chosen, runner, state, jobs):
-    left = [m for m in chosen if m.name not in state]
-    print(f"{len(chosen)} mutants, {len(left)} of them to run", flush=True)
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(runner.killer, m.number): m for m in left}
-        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            state.put(futures[future].name, future.result())
-            if done % 20 == 0:
-                print(f"{done} of {len(left)}", flush=True)
+    for least, most in ((0, QUICK), (QUICK, SLOW), (SLOW, float("inf"))):
+        batches = [b for b in runner.batches if least <= b.longest < most]
+        left = [m for m in chosen if state.killer(m) is None]
+        print(f"{len(left)} of {len(chosen)} mutants left for {sum(len(b.names) for b in batches)} tests", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(lambda m: run_one(m, batches, runner, state), left))
 
 
-def report(chosen, state, equivalent):
-    killed = [m for m in chosen if state[m.name]]
-    survived = [m for m in chosen if not state[m.name] and m.name not in equivalent]
+def report(chosen, runner, state, equivalent):
+    killed = [m for m in chosen if state.killer(m)]
+    survived = [m for m in chosen if not state.killer(m) and m.name not in equivalent]
     same = len(chosen) - len(killed) - len(survived)
     wrong = [m for m in killed if m.name in equivalent]
     for m in survived:
-        print(f"survived{'' if state[m.name] is not None else ', never run'}: vit.h:{m.line}\n{m.name}")
+        runs = any(b.places[m.number] for b in runner.batches)
+        print(f"survived: vit.h:{m.line}{'' if runs else ', which no test runs'}\n{m.name}")
     for m in wrong:
-        print(f"listed as equivalent, but {state[m.name]} kills it: {m.name}")
-    by_test = collections.Counter(state[m.name].split()[0] for m in killed)
+        print(f"listed as equivalent, but {state.killer(m)} kills it: {m.name}")
+    by_test = collections.Counter(state.killer(m).split()[0] for m in killed)
     print("killed by " + ", ".join(f"{test} {n}" for test, n in by_test.most_common()))
     rate = 100 * len(killed) / max(1, len(killed) + len(survived))
     print(f"{len(chosen)} mutants: {len(killed)} killed, {len(survived)} survived, {same} equivalent: "
@@ -368,11 +441,12 @@ def main():
     random.Random(options.seed).shuffle(order)
     chosen = sorted(order[:options.count], key=lambda m: m.number)
     runner = Runner(options.build, finder)
+    equivalent = read_equivalent()
     state = State(options.build, options.grown)
     start = time.monotonic()
     run_all(chosen, runner, state, options.jobs)
     print(f"seed {options.seed}, {time.monotonic() - start:.0f} s")
-    sys.exit(0 if report(chosen, state, read_equivalent()) else 1)
+    sys.exit(0 if report(chosen, runner, state, equivalent) else 1)
 
 
 main()
