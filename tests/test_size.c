@@ -202,7 +202,24 @@ static void test_the_recipe_follows_the_size(void **state) {
         vit_preprocess_config recipe = vit__recipe_at(&config, size);
         for (int side = 0; side < 2; side++)
             assert_int_equal(recipe.resize_size[side], cases[i].want[side]);
+        const int turned[2] = {size[1], size[0]};
+        recipe = vit__recipe_at(&config, turned);
+        for (int side = 0; side < 2; side++)
+            assert_int_equal(recipe.resize_size[side], cases[i].want[1 - side]);
     }
+}
+
+/* Below 2^20, or the recipe is refused. */
+static void test_a_recipe_has_a_limit_at_another_size(void **state) {
+    vit_preprocess_config recipe = small_config().preprocess;
+    (void)state;
+    recipe.crop_pct = 0;
+    assert_int_equal(vit__scale_resize(&recipe, 1, (1 << 20) - 1, 1), (1 << 20) - 1);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 1 << 20, 1), -1);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 1 << 10, 1 << 10), -1);
+    recipe.crop_pct = 0.5f;
+    assert_int_equal(vit__scale_resize(&recipe, 1, 7, (1 << 19) - 1), (1 << 20) - 2);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 7, 1 << 19), -1);
 }
 
 static void test_a_picture_keeps_its_aspect_ratio(void **state) {
@@ -224,6 +241,16 @@ static void test_a_picture_keeps_its_aspect_ratio(void **state) {
     int size[2];
     assert_int_equal(vit_native_img_size(&model, &none, size), VIT_ERROR_ARGUMENT);
     assert_int_equal(vit_native_img_size(NULL, &none, size), VIT_ERROR_ARGUMENT);
+    const vit_image flat = {NULL, 5, 0, 0, 0, 0}, least = {NULL, 1, 1, 0, 0, 0};
+    assert_int_equal(vit_native_img_size(&model, &flat, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, NULL, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &least, NULL), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &least, size), VIT_OK);
+    assert_int_equal(size[0], 14 * 16);
+    assert_int_equal(size[1], 14 * 16);
+    vit_model closed;
+    memset(&closed, 0, sizeof(closed));
+    assert_int_equal(vit_native_img_size(&closed, &least, size), VIT_ERROR_ARGUMENT);
     model_free(&file);
 }
 
@@ -236,6 +263,7 @@ int main(void) {
         cmocka_unit_test(test_logits_at_another_size_are_the_same_for_any_batch),
         cmocka_unit_test(test_sizes_out_of_range_are_refused),
         cmocka_unit_test(test_the_recipe_follows_the_size),
+        cmocka_unit_test(test_a_recipe_has_a_limit_at_another_size),
         cmocka_unit_test(test_a_picture_keeps_its_aspect_ratio),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
