@@ -50,6 +50,7 @@ BOUNDS = ("vit__min", "vit__max", "vit__smaller")
 ABSENT = 127  # exit status where none of the tests are in the program
 QUICK = 0.25  # seconds: tests of a program that take less run together ...
 SLOW = 1.5  # ... and what takes more comes after all else
+SANITIZED = ["kernels", "layers", "preprocess"]  # run once more, as make check-sanitize does, by what is left
 SUBJECTS = {5: "file", 6: "preprocess", 7: "kernels"}  # the program that tests a section above all
 
 # Included before each test program: which mutant it is, which of the tests are to be run, and a byte for each
@@ -202,6 +203,8 @@ class Finder:
     def shift(self, whole, bound):
         start, end = extent(bound)
         text = self.text(start, end)
+        if bare(bound).kind in (CursorKind.BINARY_OPERATOR, CursorKind.CONDITIONAL_OPERATOR):
+            text = f"({text})"
         more, less = (self.add(whole, start, end, f"{text} {sign} 1") for sign in "+-")
         self.wrap(start, end, "((", f") + {more} - {less})")
 
@@ -250,22 +253,22 @@ def write_if_other(path, text):
 class Runner:
     """The test programs with all mutants in them."""
 
-    def __init__(self, build, finder):
+    def __init__(self, build, finder, tests, flags="-O1"):
         self.build, self.count = build, len(finder.mutants)
+        self.is_sanitized = "sanitize" in flags
         os.makedirs(build, exist_ok=True)
         new = write_if_other(f"{build}/vit.h", finder.rewritten())
         new |= write_if_other(f"{build}/mutant.h", RUNTIME.replace("COUNT", str(self.count)).replace("ABSENT", str(ABSENT)))
-        programs = [self.program(test) for test in TESTS]
-        flags = f"-DVIT_NO_SIMD -include {build}/mutant.h -I{build}"
-        make = ["make", "--no-print-directory", "CC=gcc", "CFLAGS=-O1", "WARNINGS=-w", f"BUILD={build}",
-                f"CPPFLAGS={flags}"]
+        programs = [self.program(test) for test in tests]
+        make = ["make", "--no-print-directory", "CC=gcc", f"CFLAGS={flags}", "WARNINGS=-w", f"BUILD={build}",
+                f"CPPFLAGS=-DVIT_NO_SIMD -include {build}/mutant.h -I{build}"]
         if new:
             for program in programs:
                 if os.path.exists(program):
                     os.remove(program)
         subprocess.run(make + programs, check=True, stdout=subprocess.DEVNULL)
         self.batches = []
-        for test in TESTS:
+        for test in tests:
             self.batches += self.try_program(test)
 
     def program(self, test):
@@ -281,7 +284,7 @@ class Runner:
             known = {"program": program, "tests": [t for t in tried if t is not None]}
             with open(path, "w") as file:
                 json.dump(known, file)
-        tests = [Batch(test, [name], seconds, bytes.fromhex(places)) for name, seconds, places in known["tests"]]
+        tests = [Batch(self, test, [name], seconds, bytes.fromhex(places)) for name, seconds, places in known["tests"]]
         slow = [t for t in tests if t.seconds >= QUICK]
         return [joined([t for t in tests if t.seconds < QUICK])] + slow
 
@@ -305,7 +308,8 @@ class Runner:
         def set_limits():
             resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+            if not self.is_sanitized:  # which takes terabytes of addresses
+                resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
 
         child = subprocess.Popen([self.program(test)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=set_limits,
@@ -321,41 +325,48 @@ class Runner:
                 pass
             child.wait()
 
-    def kills(self, batch, number):
-        return self.run(batch.test, batch.names, int(10 * batch.seconds) + 2, VIT_MUTANT=str(number)) != 0
-
 
 class Batch:
     """Tests of a program that run together, and which mutants' places they run."""
 
-    def __init__(self, test, names, seconds, places):
-        self.test, self.names, self.seconds, self.places = test, names, seconds, places
+    def __init__(self, runner, test, names, seconds, places):
+        self.runner, self.test, self.names, self.seconds, self.places = runner, test, names, seconds, places
         self.longest = seconds  # of its tests
-        self.name = f"{test} {names[0]}"
-        self.kills = 0
+        self.name = f"{test} {names[0]}" + " sanitized" * runner.is_sanitized
+        self.kills = 0  # so far
+
+    def try_on(self, mutant):
+        """Whether it kills it."""
+        limit = int(10 * self.seconds) + 2
+        killed = self.runner.run(self.test, self.names, limit, VIT_MUTANT=str(mutant.number)) != 0
+        self.kills += killed
+        return killed
 
 
 def joined(batches):
+    first, names = batches[0], [name for b in batches for name in b.names]
     places = bytes(map(max, zip(*(b.places for b in batches))))
-    whole = Batch(batches[0].test, [n for b in batches for n in b.names], sum(b.seconds for b in batches), places)
-    whole.name = f"{whole.test} quick"
+    whole = Batch(first.runner, first.test, names, sum(b.seconds for b in batches), places)
     whole.longest = max(b.seconds for b in batches)
+    whole.name = f"{first.test} quick" + " sanitized" * first.runner.is_sanitized
     return whole
 
 
 class State:
     """What is known of each mutant, by name, in a file: what killed it, and which batches did not."""
 
-    def __init__(self, build, grown):
+    def __init__(self, build, finder, grown):
         self.path, self.lock = f"{build}/results.json", threading.Lock()
-        vit, tests = digest([f"{build}/vit.h"]), digest(sorted(glob.glob("tests/*.[ch]")))
+        os.makedirs(build, exist_ok=True)
+        vit = hashlib.sha256(finder.rewritten().encode()).hexdigest()
+        tests = digest(sorted(glob.glob("tests/*.[ch]")))
         self.data = {"vit": vit, "tests": tests, "killers": {}, "passed": {}}
         old = json.load(open(self.path)) if os.path.exists(self.path) else self.data
         if old["vit"] == vit and (old["tests"] == tests or grown):
             self.data["killers"], self.data["passed"] = old["killers"], old["passed"]
         if old["tests"] != tests:
             for passed in self.data["passed"].values():
-                passed[:] = [name for name in passed if not name.endswith(" quick")]
+                passed[:] = [name for name in passed if " quick" not in name]
 
     def killer(self, mutant):
         return self.data["killers"].get(mutant.name)
@@ -384,25 +395,32 @@ def read_equivalent():
     return {line.strip() for line in lines if line and not line.startswith(("#", " "))}
 
 
-def run_one(mutant, batches, runner, state):
+def run_one(mutant, batches, state):
     """Most likely killers first, until one kills it."""
     subject = SUBJECTS.get(mutant.section)
     for batch in sorted(batches, key=lambda b: (b.test != subject, b.seconds / (1 + b.kills))):
         if batch.places[mutant.number] and batch.name not in state.passed(mutant):
-            kills = runner.kills(batch, mutant.number)
-            batch.kills += kills
-            state.put(mutant, batch, kills)
-            if kills:
+            killed = batch.try_on(mutant)
+            state.put(mutant, batch, killed)
+            if killed:
                 break
 
 
-def run_all(chosen, runner, state, jobs):
+def run_stage(chosen, batches, state, jobs):
+    left = [m for m in chosen if state.killer(m) is None]
+    print(f"{len(left)} of {len(chosen)} mutants left for {sum(len(b.names) for b in batches)} tests", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda m: run_one(m, batches, state), left))
+
+
+def run_all(chosen, options, finder, state):
+    runner = Runner(options.build, finder, TESTS)
     for least, most in ((0, QUICK), (QUICK, SLOW), (SLOW, float("inf"))):
-        batches = [b for b in runner.batches if least <= b.longest < most]
-        left = [m for m in chosen if state.killer(m) is None]
-        print(f"{len(left)} of {len(chosen)} mutants left for {sum(len(b.names) for b in batches)} tests", flush=True)
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(lambda m: run_one(m, batches, runner, state), left))
+        run_stage(chosen, [b for b in runner.batches if least <= b.longest < most], state, options.jobs)
+    sanitized = Runner(f"{options.build}/sanitized", finder, SANITIZED,
+                       "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all")
+    run_stage(chosen, [b for b in sanitized.batches if b.longest < SLOW], state, options.jobs)
+    return runner
 
 
 def report(chosen, runner, state, equivalent):
@@ -440,11 +458,10 @@ def main():
     order = list(finder.mutants)
     random.Random(options.seed).shuffle(order)
     chosen = sorted(order[:options.count], key=lambda m: m.number)
-    runner = Runner(options.build, finder)
     equivalent = read_equivalent()
-    state = State(options.build, options.grown)
     start = time.monotonic()
-    run_all(chosen, runner, state, options.jobs)
+    state = State(options.build, finder, options.grown)
+    runner = run_all(chosen, options, finder, state)
     print(f"seed {options.seed}, {time.monotonic() - start:.0f} s")
     sys.exit(0 if report(chosen, runner, state, equivalent) else 1)
 

@@ -1164,6 +1164,23 @@ static void test_a_softmax_of_what_is_not_finite_is_nan_throughout(void **state)
     check_each_position(counts, COUNT_OF(counts), check_softmax_rows8);
 }
 
+/* The largest floats are finite, and so is their softmax. */
+static void test_every_softmax_stands_the_largest_numbers(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float x[16] = {FLT_MAX, -FLT_MAX, FLT_MAX}, unit[1];
+        uint8_t high[16], low[16];
+        const float largest[16] = {-FLT_MAX, FLT_MAX};
+        kernels->softmax_rows(x, 16, 1, 3, 0.125f);
+        assert_true(x[0] == 0.5f && x[2] == 0.5f && x[1] >= 0 && x[1] <= FLT_MIN);
+        memcpy(x, largest, sizeof(x));
+        kernels->softmax_rows8(x, 16, 1, 2, 0.125f, high, low, unit);
+        assert_true(high[0] == 0 && low[0] == 0 && high[1] == 63 && low[1] == 63);
+        assert_true(unit[0] == 1.0f / 4095);
+    }
+}
+
 /* Of a panel of `rows` rows, one number; the other columns are as without it. */
 static void check_quantized_column(const vit__kernels *kernels, int rows, size_t at,
                                    uint32_t bits) {
@@ -1446,6 +1463,7 @@ int main(void) {
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
         cmocka_unit_test(test_a_quantized_row_with_what_is_not_finite_has_no_scale),
         cmocka_unit_test(test_a_softmax_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_every_softmax_stands_the_largest_numbers),
         cmocka_unit_test(test_a_quantized_column_with_what_is_not_finite_has_no_scale),
         cmocka_unit_test(test_no_activation_hides_what_is_not_finite),
         cmocka_unit_test(test_layer_norm_of_what_is_not_finite_is_nan_throughout),
