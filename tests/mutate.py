@@ -49,7 +49,7 @@ BOUNDS = ("vit__min", "vit__max", "vit__smaller")
 
 ABSENT = 127  # exit status where none of the tests are in the program
 QUICK = 0.25  # seconds: tests of a program that take less run together ...
-SLOW = 1.5  # ... and what takes more comes after all else
+SLOW = 3  # ... and what takes more comes after all else
 SANITIZED = ["kernels", "layers", "preprocess"]  # run once more, as make check-sanitize does, by what is left
 SUBJECTS = {5: "file", 6: "preprocess", 7: "kernels"}  # the program that tests a section above all
 
@@ -355,7 +355,7 @@ def joined(batches):
 class State:
     """What is known of each mutant, by name, in a file: what killed it, and which batches did not."""
 
-    def __init__(self, build, finder, grown):
+    def __init__(self, build, finder, grown, equivalent):
         self.path, self.lock = f"{build}/results.json", threading.Lock()
         os.makedirs(build, exist_ok=True)
         vit = hashlib.sha256(finder.rewritten().encode()).hexdigest()
@@ -364,6 +364,7 @@ class State:
         old = json.load(open(self.path)) if os.path.exists(self.path) else self.data
         if old["vit"] == vit and (old["tests"] == tests or grown):
             self.data["killers"], self.data["passed"] = old["killers"], old["passed"]
+        self.known = {n for n in equivalent if grown and self.data["passed"].get(n)}
         if old["tests"] != tests:
             for passed in self.data["passed"].values():
                 passed[:] = [name for name in passed if " quick" not in name]
@@ -407,7 +408,7 @@ def run_one(mutant, batches, state):
 
 
 def run_stage(chosen, batches, state, jobs):
-    left = [m for m in chosen if state.killer(m) is None]
+    left = [m for m in chosen if state.killer(m) is None and m.name not in state.known]
     print(f"{len(left)} of {len(chosen)} mutants left for {sum(len(b.names) for b in batches)} tests", flush=True)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda m: run_one(m, batches, state), left))
@@ -460,7 +461,7 @@ def main():
     chosen = sorted(order[:options.count], key=lambda m: m.number)
     equivalent = read_equivalent()
     start = time.monotonic()
-    state = State(options.build, finder, options.grown)
+    state = State(options.build, finder, options.grown, equivalent)
     runner = run_all(chosen, options, finder, state)
     print(f"seed {options.seed}, {time.monotonic() - start:.0f} s")
     sys.exit(0 if report(chosen, runner, state, equivalent) else 1)

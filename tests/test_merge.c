@@ -171,6 +171,78 @@ static void test_nan_spreads(void **state) {
     }
 }
 
+/* ---- the parts of it ---- */
+
+static void test_the_most_similar_is_the_first_of_the_largest(void **state) {
+    uint32_t random = 14;
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        float row[64], given[64], similarity = 0, most = -2;
+        const int count = 1 + random_below(&random, 50), first = random_below(&random, count);
+        int index = first;
+        for (int n = 0; n < 64; n++) {
+            row[n] = (float)random_below(&random, 9) / 4 - 1;
+            if (random_below(&random, i % 4 * 8 + 1) > 2) row[n] = NAN;
+        }
+        memcpy(given, row, sizeof(row));
+        for (int n = first; n < count; n++)
+            if (row[n] > most) most = row[n], index = n;
+        assert_int_equal(vit__most_similar(row, first, count, &similarity), index);
+        assert_true(similarity == most);
+        for (size_t n = vit__round16(count); n < 64; n++)
+            assert_int_equal(bits_of(row[n]), bits_of(given[n]));
+    }
+}
+
+/* Whether b comes before a. */
+static int is_preferred(const float *x, int a, int b) {
+    return x[b] > x[a] || (x[b] == x[a] && b < a);
+}
+
+static void test_the_most_similar_pairs_merge(void **state) {
+    uint32_t random = 15;
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        float similarities[40];
+        int32_t partners[40];
+        const int count = 1 + random_below(&random, 40), first = random_below(&random, count);
+        const int merged = random_below(&random, count - first + 1);
+        for (int n = 0; n < 40; n++) {
+            similarities[n] = (float)(1 + random_below(&random, 9)) / 4 - 2.1f;
+            partners[n] = n * 3;
+        }
+        vit__choose(similarities, first, count, merged, partners);
+        for (int n = 0; n < 40; n++) {
+            int before = 0;
+            for (int m = first; m < count; m++) before += is_preferred(similarities, n, m);
+            int keeps = n >= count || (n >= first && before < merged);
+            assert_int_equal(partners[n], keeps ? n * 3 : -1);
+        }
+    }
+}
+
+static void test_the_logarithm_of_a_size_is_near(void **state) {
+    (void)state;
+    for (int size = 1; size < 1 << 24; size += 1 + size / 1000) {
+        const double want = log((double)size), got = (double)vit__log((float)size);
+        if (!(fabs(got - want) <= 2e-6)) fail_msg("%d: %.9g, not %.9g", size, got, want);
+    }
+    assert_true(vit__log(1) == 0);
+}
+
+/* Also of columns that are too short to be told from zeros. */
+static void test_columns_are_divided_by_their_lengths(void **state) {
+    float columns[3][VIT__PANEL] = {{3, 1e-20f, 0, 2e-15f}, {4, 1e-20f, 0, 2e-15f}, {12, 0, 0, 0}};
+    float inverse[VIT__PANEL];
+    (void)state;
+    vit__inverse_lengths(columns[0], 3, inverse);
+    assert_true(fabsf(inverse[0] * 13 - 1) < 1e-6f);
+    assert_true(fabsf(inverse[1] * 1e-15f - 1) < 1e-6f);
+    assert_true(fabsf(inverse[2] * 1e-15f - 1) < 1e-6f);
+    assert_true(fabsf(inverse[3] * 2.82842712e-15f - 1) < 1e-6f);
+    for (int n = 4; n < VIT__PANEL; n++) assert_true(inverse[n] == inverse[2]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_equal_pytorch),
@@ -179,6 +251,10 @@ int main(void) {
         cmocka_unit_test(test_the_workspace_is_no_larger),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_nan_spreads),
+        cmocka_unit_test(test_the_most_similar_is_the_first_of_the_largest),
+        cmocka_unit_test(test_the_most_similar_pairs_merge),
+        cmocka_unit_test(test_the_logarithm_of_a_size_is_near),
+        cmocka_unit_test(test_columns_are_divided_by_their_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
