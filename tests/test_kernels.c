@@ -878,6 +878,9 @@ static void check_quantized(vit__operand operand, const float *x, size_t count) 
     quantize_everywhere(operand, x, count, out, &scale, &zero);
     assert_in_range(zero, 0, range_of(operand));
     assert_true(scale > 0);
+    float low = 0, high = 0;
+    for (size_t i = 0; i < count; i++) low = fminf(low, x[i]), high = fmaxf(high, x[i]);
+    if (high - low >= 1e-30f) assert_true(scale == (high - low) / (float)range_of(operand));
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
         assert_in_range(out[i], 0, range_of(operand));
@@ -994,7 +997,12 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
             assert_true(fabs((double)scales[n] * want[i] - (double)x[r * stride + n]) <=
                         0.5001 * (double)scales[n]);
     }
-    for (int n = 0; n < 16; n++) assert_int_equal(left[n], 0);
+    for (size_t n = 0; n < 16; n++) {
+        float most = 0;
+        for (size_t r = 0; r < (size_t)rows; r++) most = fmaxf(most, fabsf(x[r * stride + n]));
+        assert_int_equal(left[n], 0);
+        if (most >= 1e-30f) assert_true(scales[n] == most / (float)range);
+    }
     const vit__operand operand = rows % 3 ? VIT__OPERAND_INT8 : VIT__OPERAND_INT8X;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         guarded got = guarded_make(size, 4);

@@ -224,7 +224,8 @@ static void test_a_recipe_has_a_limit_at_another_size(void **state) {
 
 static void test_a_picture_keeps_its_aspect_ratio(void **state) {
     static const int cases[][4] = {{100, 100, 14, 14}, {480, 640, 12, 16}, {640, 480, 16, 12},
-                                   {100, 400, 7, 28},  {1, 1000, 1, 196},  {1000, 1, 196, 1}};
+                                   {100, 400, 7, 28},  {1, 1000, 1, 196},  {1000, 1, 196, 1},
+                                   {470, 1000, 10, 19} /* not 20, which would be more patches */};
     vit_config config = tiny_config();
     vit_model model;
     config.img_size[0] = config.img_size[1] = 224, config.patch_size[0] = config.patch_size[1] = 16;
