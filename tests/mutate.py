@@ -12,8 +12,8 @@ A mutant is sections [5] to [9] of vit.h with one small mistake:
 Comparisons of constants, static data, case labels, macros' own text and what the portable build does not
 have are left out. All mutants are written into one vit.h, where VIT_MUTANT in the environment chooses one
 at run time, so that each test program is compiled once. A mutant is killed when a test that runs the
-mutated place fails, crashes or takes ten times as long; the quick ones come first. COUNT mutants (300)
-are chosen by a shuffle of SEED (1).
+mutated place fails, crashes or takes ten times as long; the quick ones come first, and last some of them
+with sanitizers, as in make check-sanitize. COUNT mutants (300) are chosen by a shuffle of SEED (1).
 
 Ends with status 1 where less than 95 % are killed of those that are not equivalent: tests/mutants.txt
 lists these, each with the reason. Results are kept in BUILD, and an interrupted run goes on; after a
@@ -117,8 +117,8 @@ class Finder:
         first, after = banners[SECTIONS[0]], banners[SECTIONS[-1] + 1]
         self.banners = banners
         for cursor in unit.cursor.get_children():
-            if (cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition()
-                    and os.path.normpath(str(cursor.location.file)) == path and first < cursor.extent.start.offset < after):
+            inside = os.path.normpath(str(cursor.location.file)) == path and first < extent(cursor)[0] < after
+            if inside and cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition():
                 self.function = cursor.spelling
                 self.walk(cursor)
         self.name_all()
@@ -284,7 +284,8 @@ class Runner:
             known = {"program": program, "tests": [t for t in tried if t is not None]}
             with open(path, "w") as file:
                 json.dump(known, file)
-        tests = [Batch(self, test, [name], seconds, bytes.fromhex(places)) for name, seconds, places in known["tests"]]
+        tests = [Batch(self, test, [name], seconds, bytes.fromhex(places))
+                 for name, seconds, places in known["tests"]]
         slow = [t for t in tests if t.seconds >= QUICK]
         return [joined([t for t in tests if t.seconds < QUICK])] + slow
 
