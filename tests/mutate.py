@@ -258,7 +258,8 @@ class Runner:
         self.is_sanitized = "sanitize" in flags
         os.makedirs(build, exist_ok=True)
         new = write_if_other(f"{build}/vit.h", finder.rewritten())
-        new |= write_if_other(f"{build}/mutant.h", RUNTIME.replace("COUNT", str(self.count)).replace("ABSENT", str(ABSENT)))
+        runtime = RUNTIME.replace("COUNT", str(self.count)).replace("ABSENT", str(ABSENT))
+        new |= write_if_other(f"{build}/mutant.h", runtime)
         programs = [self.program(test) for test in tests]
         make = ["make", "--no-print-directory", "CC=gcc", f"CFLAGS={flags}", "WARNINGS=-w", f"BUILD={build}",
                 f"CPPFLAGS=-DVIT_NO_SIMD -include {build}/mutant.h -I{build}"]
