@@ -12,8 +12,8 @@ A mutant is sections [5] to [9] of vit.h with one small mistake:
 Comparisons of constants, static data, case labels, macros' own text and what the portable build does not
 have are left out. All mutants are written into one vit.h, where VIT_MUTANT in the environment chooses one
 at run time, so that each test program is compiled once. A mutant is killed when a test that runs the
-mutated place fails, crashes or takes ten times as long; the quick ones come first, and last some of them
-with sanitizers, as in make check-sanitize. COUNT mutants (300) are chosen by a shuffle of SEED (1).
+mutated place fails, crashes or takes ten times as long; the quick ones come first, and before the slow ones
+some with sanitizers, as in make check-sanitize. COUNT mutants (300) are chosen by a shuffle of SEED (1).
 
 Ends with status 1 where less than 95 % are killed of those that are not equivalent: tests/mutants.txt
 lists these, each with the reason. Results are kept in BUILD, and an interrupted run goes on; after a
@@ -50,7 +50,7 @@ BOUNDS = ("vit__min", "vit__max", "vit__smaller")
 ABSENT = 127  # exit status where none of the tests are in the program
 QUICK = 0.25  # seconds: tests of a program that take less run together ...
 SLOW = 3  # ... and what takes more comes after all else
-SANITIZED = ["kernels", "layers", "preprocess"]  # run once more, as make check-sanitize does, by what is left
+SANITIZED = ["kernels", "layers", "merge", "preprocess"]  # run once more, as make check-sanitize does, by what is left
 SUBJECTS = {5: "file", 6: "preprocess", 7: "kernels"}  # the program that tests a section above all
 
 # Included before each test program: which mutant it is, which of the tests are to be run, and a byte for each
@@ -418,11 +418,12 @@ def run_stage(chosen, batches, state, jobs):
 
 def run_all(chosen, options, finder, state):
     runner = Runner(options.build, finder, TESTS)
-    for least, most in ((0, QUICK), (QUICK, SLOW), (SLOW, float("inf"))):
+    for least, most in ((0, QUICK), (QUICK, SLOW)):
         run_stage(chosen, [b for b in runner.batches if least <= b.longest < most], state, options.jobs)
     sanitized = Runner(f"{options.build}/sanitized", finder, SANITIZED,
                        "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all")
     run_stage(chosen, [b for b in sanitized.batches if b.longest < SLOW], state, options.jobs)
+    run_stage(chosen, [b for b in runner.batches if SLOW <= b.longest], state, options.jobs)
     return runner
 
 

@@ -230,6 +230,54 @@ static void test_the_logarithm_of_a_size_is_near(void **state) {
     assert_true(vit__log(1) == 0);
 }
 
+/* Keys of 2 images, 3 heads and 2 panels of tokens, as attention keeps them: their sum over the heads is
+   that of the numbers that they were made of, within half a step each. */
+static void check_sum_of_keys(vit__operand operand) {
+    enum { IMAGES = 2, HEADS = 3, TOKENS = 32, WIDTH = 32, PANEL = WIDTH * VIT__PANEL };
+    static float numbers[IMAGES * HEADS * TOKENS * WIDTH], keys[IMAGES * HEADS * TOKENS * WIDTH];
+    float scales[IMAGES * HEADS * TOKENS] = {0}, sums[PANEL];
+    int32_t key_sums[IMAGES * HEADS * TOKENS];
+    uint32_t random = 16;
+    vit__pass pass;
+    memset(&pass, 0, sizeof(pass));
+    pass.kernels = vit__kernels_of(vit_best_isa());
+    pass.attention_operand = operand;
+    pass.heads = pass.heads_at_once = HEADS, pass.head_width = WIDTH, pass.padded_tokens = TOKENS;
+    pass.keys = keys, pass.key_scales = scales;
+    random_floats(&random, numbers, COUNT_OF(numbers));
+    for (size_t i = 0; i < IMAGES * HEADS * TOKENS / VIT__PANEL; i++) {
+        float *panel = keys + vit__packed_size(operand, i * PANEL);
+        const float *from = numbers + i * PANEL;
+        if (operand == VIT__OPERAND_F32) memcpy(panel, from, PANEL * sizeof(float));
+        else
+            vit__kernels_for(&pass, operand)
+                ->pack_panel(from, VIT__PANEL, WIDTH, vit__key_range(operand), panel,
+                             scales + i * VIT__PANEL, key_sums + i * VIT__PANEL);
+    }
+    for (size_t image = 0; image < IMAGES; image++) {
+        for (int first = 0; first < TOKENS; first += VIT__PANEL) {
+            vit__part part = {image, 0, first, VIT__PANEL};
+            vit__sum_panels(&pass, part, sums);
+            for (size_t i = 0; i < PANEL; i++) {
+                float want = 0, steps = 1e-5f;
+                for (size_t head = 0; head < HEADS; head++) {
+                    size_t token = (image * HEADS + head) * TOKENS + (size_t)first;
+                    want += numbers[token * WIDTH + i];
+                    steps += 0.5f * scales[token + i % VIT__PANEL];
+                }
+                assert_near(&sums[i], &want, 1, steps);
+            }
+        }
+    }
+}
+
+static void test_keys_are_added_up_over_the_heads(void **state) {
+    (void)state;
+    check_sum_of_keys(VIT__OPERAND_F32);
+    check_sum_of_keys(VIT__OPERAND_INT8);
+    check_sum_of_keys(VIT__OPERAND_INT8X);
+}
+
 /* Also of columns that are too short to be told from zeros. */
 static void test_columns_are_divided_by_their_lengths(void **state) {
     float columns[3][VIT__PANEL] = {{3, 1e-20f, 0, 2e-15f}, {4, 1e-20f, 0, 2e-15f}, {12, 0, 0, 0}};
@@ -254,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_the_most_similar_is_the_first_of_the_largest),
         cmocka_unit_test(test_the_most_similar_pairs_merge),
         cmocka_unit_test(test_the_logarithm_of_a_size_is_near),
+        cmocka_unit_test(test_keys_are_added_up_over_the_heads),
         cmocka_unit_test(test_columns_are_divided_by_their_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
