@@ -18,6 +18,8 @@
 #                        kernels of this machine), tools and examples; fails below the floors of
 #                        tests/coverage.txt
 # make check-mcdc        conditions of vit.h's portable build that alone turn a decision (MC/DC): 95 % at least
+# make check-mutants     300 small mistakes in sections 5 to 9 of vit.h, one at a time: the tests find 95 % at
+#                        least; ARGS="--seed 2": others
 # make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
 # make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
@@ -359,6 +361,10 @@ check-mcdc:
 	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES) clang-19 libclang-rt-19-dev llvm-19
 	BUILD=$(BUILD)-mcdc FLAGS='$(CSTD) -O1 -fwrapv' tests/check_mcdc.sh $(PORTABLE_TESTS)
 
+check-mutants:
+	@CC="$(CC)" tools/require.sh $(TEST_PACKAGES) python3-clang
+	$(PYTHON) tests/mutate.py --jobs $(PROCESSORS) $(ARGS) $(BUILD)-mutants
+
 # the portable build: clang takes too long for the vector kernels, and valgrind does not know all of them
 check-threads:
 	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
@@ -589,10 +595,10 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage mcdc threads memory)
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage mcdc mutants threads memory)
 
 .PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
-	check-long coverage check-mcdc check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
+	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
 	check-cluster deb check-package help clean

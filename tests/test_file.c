@@ -721,12 +721,13 @@ static void test_int8_has_few_enough_inputs_for_sums_of_32_bits(void **state) {
     assert_true(vit__dtype_is_valid(&most, VIT__INT8, 127));
 }
 
-/* Whatever the range of the matrix that it goes through afterwards. */
+/* Whatever the range of the matrix that it goes through afterwards; int8 may have more. */
 static void test_int8x_has_few_enough_inputs_of_a_head_for_sums_of_32_bits(void **state) {
     (void)state;
-    for (int more = 0; more < 2; more++) {
+    for (int i = 0; i < 4; i++) {
+        const int more = i % 2, is_x = i / 2;
         model_parts parts = tiny_parts();
-        parts.dtype = VIT_INT8X;
+        parts.dtype = is_x ? VIT_INT8X : VIT_INT8;
         parts.config.num_heads = 1, parts.config.head_dim = (1 << 16) + more;
         model_file file = model_make(&parts, 15);
         for (int block = 0; block < parts.config.depth; block++) {
@@ -734,7 +735,8 @@ static void test_int8x_has_few_enough_inputs_of_a_head_for_sums_of_32_bits(void 
             put_u32(file.data + ENTRY((size_t)proj) + 24, 63);
         }
         seal_head(file.data);
-        assert_int_equal(open_exact(file.data, file.size), more ? VIT_ERROR_DIRECTORY : VIT_OK);
+        assert_int_equal(open_exact(file.data, file.size),
+                         more && is_x ? VIT_ERROR_DIRECTORY : VIT_OK);
         model_free(&file);
     }
 }
@@ -826,6 +828,111 @@ static void test_sizes_that_follow_from_the_config_are_limited(void **state) {
         c.prefix_tokens = c.head_tokens = cases[i].prefix_tokens;
         if (c.prefix_tokens > 1000) c.head_tokens = 1;
         if (vit__config_is_valid(&c) != cases[i].valid) fail_msg("case %zu", i);
+    }
+}
+
+/* Just what is too much: 2^28 + 1 pixels, 2^24 + 1 inputs of a matrix. */
+static void test_one_more_than_the_limits_is_refused(void **state) {
+    vit_config c = tiny_config();
+    (void)state;
+    c.in_chans = 1;
+    c.img_size[0] = c.patch_size[0] = 17, c.img_size[1] = 15790321, c.patch_size[1] = 1000;
+    assert_int_equal((int64_t)c.img_size[0] * c.img_size[1], (1 << 28) + 1);
+    assert_false(vit__config_is_valid(&c));
+    c.img_size[1]--;
+    assert_true(vit__config_is_valid(&c));
+    c.img_size[0] = c.patch_size[0] = 97 * 257, c.img_size[1] = c.patch_size[1] = 673;
+    assert_int_equal(vit__patch_inputs(&c), (1 << 24) + 1);
+    assert_false(vit__config_is_valid(&c));
+    c.patch_size[1]--;
+    assert_true(vit__config_is_valid(&c));
+}
+
+/* 2^24 positions at most, those of the prefix tokens included. */
+static void test_positions_are_limited(void **state) {
+    vit_config c = small_config();
+    (void)state;
+    c.pos_size[0] = 1 << 12, c.pos_size[1] = (1 << 12) - 1, c.prefix_tokens = 1 << 12;
+    assert_int_equal(vit__num_positions(&c), 1 << 24);
+    assert_true(vit__config_is_valid(&c));
+    c.prefix_tokens++;
+    assert_false(vit__config_is_valid(&c));
+    c.prefix_tokens = 1, c.pos_size[0] = c.pos_size[1] = 1;
+    assert_true(vit__config_is_valid(&c));
+}
+
+/* The smallest and largest number of each range, and those beside them. */
+static void test_numbers_of_the_header_have_limits(void **state) {
+    static const struct {
+        int range;
+        uint32_t value;
+        vit_status want;
+    } cases[] = {
+        {VIT__FROM_0, 0, VIT_OK},
+        {VIT__FROM_0, 1u << 20, VIT_OK},
+        {VIT__FROM_0, (1u << 20) + 1, VIT_ERROR_CONFIG},
+        {VIT__FROM_1, 0, VIT_ERROR_CONFIG},
+        {VIT__FROM_1, 1, VIT_OK},
+        {VIT__FROM_1, 1u << 20, VIT_OK},
+        {VIT__FROM_1, (1u << 20) + 1, VIT_ERROR_CONFIG},
+        {VIT__FROM_1, NAN_BITS, VIT_ERROR_CONFIG},
+        {VIT__FINITE, MINUS_ONE_BITS, VIT_OK},
+        {VIT__FINITE, 0x7F7FFFFF, VIT_OK}, /* the largest float */
+        {VIT__FINITE, INFINITY_BITS, VIT_ERROR_CONFIG},
+        {VIT__POSITIVE, 1, VIT_OK}, /* the smallest float */
+        {VIT__POSITIVE, 0, VIT_ERROR_CONFIG},
+        {VIT__POSITIVE, 0x80000001u, VIT_ERROR_CONFIG},
+        {VIT__NONZERO, 1, VIT_OK},
+        {VIT__NONZERO, 0x80000001u, VIT_OK},
+        {VIT__NONZERO, 0x80000000u, VIT_ERROR_CONFIG}, /* -0 */
+        {VIT__NOT_NEGATIVE, 0, VIT_OK},
+        {VIT__NOT_NEGATIVE, 0x80000001u, VIT_ERROR_CONFIG},
+        {VIT__SHARE, 0, VIT_OK},
+        {VIT__SHARE, 0x3F800000, VIT_OK},
+        {VIT__SHARE, 0x3F800001, VIT_ERROR_CONFIG},
+        {VIT__CHOICES + 1, 0, VIT_OK},
+        {VIT__CHOICES + 1, 1, VIT_ERROR_FEATURE},
+        {VIT__CHOICES + 3, 2, VIT_OK},
+        {VIT__CHOICES + 3, 3, VIT_ERROR_FEATURE},
+        {VIT__CHOICES + 3, HUGE_U32, VIT_ERROR_FEATURE},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        unsigned char bytes[4];
+        put_u32(bytes, cases[i].value);
+        if (vit__check_number(cases[i].range, bytes) != cases[i].want) fail_msg("case %zu", i);
+    }
+}
+
+/* A range of bytes in the head, after the header of 384 bytes. */
+static void test_what_is_in_the_head(void **state) {
+    unsigned char file[24] = {0};
+    (void)state;
+    put_u32(file + 16, 512), put_u32(file + 20, 384);
+    assert_true(vit__in_head(file, 384, 128));
+    assert_false(vit__in_head(file, 383, 1));
+    assert_false(vit__in_head(file, 384, 129));
+    assert_true(vit__in_head(file, 504, 8));
+    assert_false(vit__in_head(file, 504, 9));
+    assert_true(vit__in_head(file, 512, 0));
+    assert_false(vit__in_head(file, 513, 0));
+    assert_false(vit__in_head(file, 513, SIZE_MAX));
+    assert_false(vit__in_head(file, SIZE_MAX, 1));
+}
+
+/* 63 bytes of a name and a NUL, but not 64 bytes. */
+static void test_a_name_ends_with_a_nul(void **state) {
+    unsigned char name[65];
+    (void)state;
+    for (size_t length = 0; length <= 64; length++) {
+        memset(name, 0, sizeof(name));
+        memset(name, 'a', length);
+        assert_int_equal(vit__name_is_valid(name), length < 64);
+    }
+    for (size_t at = 1; at < 64; at++) {
+        memset(name, 0, sizeof(name));
+        name[at] = 'a';
+        assert_false(vit__name_is_valid(name));
     }
 }
 
@@ -992,7 +1099,9 @@ static void test_a_file_cut_off_anywhere_that_denies_it_is_refused(void **state)
         for (size_t size = 384; size < file.size; size++) {
             put_u64(file.data + 24, size);
             seal_head(file.data);
-            if (open_exact(file.data, size) == VIT_OK) fail_msg("%zu bytes", size);
+            vit_status want =
+                size < vit__u32(file.data + 16) ? VIT_ERROR_HEAD : VIT_ERROR_DIRECTORY;
+            if (open_exact(file.data, size) != want) fail_msg("%zu bytes", size);
         }
         model_free(&file);
     }
@@ -1207,6 +1316,11 @@ int main(void) {
         cmocka_unit_test(test_no_count_may_be_0_or_huge),
         cmocka_unit_test(test_no_product_of_large_counts_overflows),
         cmocka_unit_test(test_sizes_that_follow_from_the_config_are_limited),
+        cmocka_unit_test(test_one_more_than_the_limits_is_refused),
+        cmocka_unit_test(test_positions_are_limited),
+        cmocka_unit_test(test_numbers_of_the_header_have_limits),
+        cmocka_unit_test(test_what_is_in_the_head),
+        cmocka_unit_test(test_a_name_ends_with_a_nul),
         cmocka_unit_test(test_a_chunk_of_negative_size_does_not_make_up_for_missing_weights),
         cmocka_unit_test(test_a_wrong_head_checksum_is_refused),
         cmocka_unit_test(test_labels_are_clean_utf8),

@@ -879,6 +879,9 @@ static void check_quantized(vit__operand operand, const float *x, size_t count) 
     quantize_everywhere(operand, x, count, out, &scale, &zero);
     assert_in_range(zero, 0, range_of(operand));
     assert_true(scale > 0);
+    float low = 0, high = 0;
+    for (size_t i = 0; i < count; i++) low = fminf(low, x[i]), high = fmaxf(high, x[i]);
+    if (high - low >= 1e-30f) assert_true(scale == (high - low) / (float)range_of(operand));
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
         assert_in_range(out[i], 0, range_of(operand));
@@ -995,7 +998,12 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
             assert_true(fabs((double)scales[n] * want[i] - (double)x[r * stride + n]) <=
                         0.5001 * (double)scales[n]);
     }
-    for (int n = 0; n < 16; n++) assert_int_equal(left[n], 0);
+    for (size_t n = 0; n < 16; n++) {
+        float most = 0;
+        for (size_t r = 0; r < (size_t)rows; r++) most = fmaxf(most, fabsf(x[r * stride + n]));
+        assert_int_equal(left[n], 0);
+        if (most >= 1e-30f) assert_true(scales[n] == most / (float)range);
+    }
     const vit__operand operand = rows % 3 ? VIT__OPERAND_INT8 : VIT__OPERAND_INT8X;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
         guarded got = guarded_make(size, 4);
@@ -1163,6 +1171,23 @@ static void test_a_softmax_of_what_is_not_finite_is_nan_throughout(void **state)
     (void)state;
     check_each_position(counts, COUNT_OF(counts), check_softmax_rows);
     check_each_position(counts, COUNT_OF(counts), check_softmax_rows8);
+}
+
+/* The largest floats are finite, and so is their softmax. */
+static void test_every_softmax_stands_the_largest_numbers(void **state) {
+    const vit__kernels *kernels;
+    (void)state;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        float x[16] = {FLT_MAX, -FLT_MAX, FLT_MAX}, unit[1];
+        uint8_t high[16], low[16];
+        const float largest[16] = {-FLT_MAX, FLT_MAX};
+        kernels->softmax_rows(x, 16, 1, 3, 0.125f);
+        assert_true(x[0] == 0.5f && x[2] == 0.5f && x[1] >= 0 && x[1] <= FLT_MIN);
+        memcpy(x, largest, sizeof(x));
+        kernels->softmax_rows8(x, 16, 1, 2, 0.125f, high, low, unit);
+        assert_true(high[0] == 0 && low[0] == 0 && high[1] == 63 && low[1] == 63);
+        assert_true(unit[0] == 1.0f / 4095);
+    }
 }
 
 /* Of a panel of `rows` rows, one number; the other columns are as without it. */
@@ -1522,6 +1547,7 @@ int main(void) {
         cmocka_unit_test(test_every_softmax_in_integers_is_near),
         cmocka_unit_test(test_a_quantized_row_with_what_is_not_finite_has_no_scale),
         cmocka_unit_test(test_a_softmax_of_what_is_not_finite_is_nan_throughout),
+        cmocka_unit_test(test_every_softmax_stands_the_largest_numbers),
         cmocka_unit_test(test_a_quantized_column_with_what_is_not_finite_has_no_scale),
         cmocka_unit_test(test_no_activation_hides_what_is_not_finite),
         cmocka_unit_test(test_layer_norm_of_what_is_not_finite_is_nan_throughout),

@@ -171,47 +171,124 @@ static void test_nan_spreads(void **state) {
     }
 }
 
-/* The first of equal ones, in whatever panel and place; numbers that are not are passed over. */
-static void test_the_most_similar_is_the_first_of_equal_ones(void **state) {
-    enum { COUNT = 45 };
+/* ---- the parts of it ---- */
+
+static void test_the_most_similar_is_the_first_of_the_largest(void **state) {
+    uint32_t random = 14;
     (void)state;
-    for (int first = 0; first < 3; first++) {
-        for (int a = first; a < COUNT; a++) {
-            for (int b = first; b < COUNT; b++) {
-                float row[48], similarity;
-                for (int i = 0; i < 48; i++) row[i] = i % 7 ? -0.5f : (float)NAN;
-                row[a] = row[b] = 0.25f;
-                assert_int_equal(vit__most_similar(row, first, COUNT, &similarity), a < b ? a : b);
-                assert_true(similarity == 0.25f);
+    for (int i = 0; i < 3000; i++) {
+        float row[64], given[64], similarity = 0, most = -2;
+        const int count = 1 + random_below(&random, 50), first = random_below(&random, count);
+        int index = first;
+        for (int n = 0; n < 64; n++) {
+            row[n] = (float)random_below(&random, 9) / 4 - 1;
+            if (random_below(&random, i % 4 * 8 + 1) > 2) row[n] = NAN;
+        }
+        memcpy(given, row, sizeof(row));
+        for (int n = first; n < count; n++)
+            if (row[n] > most) most = row[n], index = n;
+        assert_int_equal(vit__most_similar(row, first, count, &similarity), index);
+        assert_true(similarity == most);
+        for (size_t n = vit__round16(count); n < 64; n++)
+            assert_int_equal(bits_of(row[n]), bits_of(given[n]));
+    }
+}
+
+/* Whether b comes before a. */
+static int is_preferred(const float *x, int a, int b) {
+    return x[b] > x[a] || (x[b] == x[a] && b < a);
+}
+
+static void test_the_most_similar_pairs_merge(void **state) {
+    uint32_t random = 15;
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        float similarities[40];
+        int32_t partners[40];
+        const int count = 1 + random_below(&random, 40), first = random_below(&random, count);
+        const int merged = random_below(&random, count - first + 1);
+        for (int n = 0; n < 40; n++) {
+            similarities[n] = (float)(1 + random_below(&random, 9)) / 4 - 2.1f;
+            partners[n] = n * 3;
+        }
+        vit__choose(similarities, first, count, merged, partners);
+        for (int n = 0; n < 40; n++) {
+            int before = 0;
+            for (int m = first; m < count; m++) before += is_preferred(similarities, n, m);
+            int keeps = n >= count || (n >= first && before < merged);
+            assert_int_equal(partners[n], keeps ? n * 3 : -1);
+        }
+    }
+}
+
+static void test_the_logarithm_of_a_size_is_near(void **state) {
+    (void)state;
+    for (int size = 1; size < 1 << 24; size += 1 + size / 1000) {
+        const double want = log((double)size), got = (double)vit__log((float)size);
+        if (!(fabs(got - want) <= 2e-6)) fail_msg("%d: %.9g, not %.9g", size, got, want);
+    }
+    assert_true(vit__log(1) == 0);
+}
+
+/* Keys of 2 images, 3 heads and 2 panels of tokens, as attention keeps them: their sum over the heads is
+   that of the numbers that they were made of, within half a step each. */
+static void check_sum_of_keys(vit__operand operand) {
+    enum { IMAGES = 2, HEADS = 3, TOKENS = 32, WIDTH = 32, PANEL = WIDTH * VIT__PANEL };
+    static float numbers[IMAGES * HEADS * TOKENS * WIDTH], keys[IMAGES * HEADS * TOKENS * WIDTH];
+    float scales[IMAGES * HEADS * TOKENS] = {0}, sums[PANEL];
+    int32_t key_sums[IMAGES * HEADS * TOKENS];
+    uint32_t random = 16;
+    vit__pass pass;
+    memset(&pass, 0, sizeof(pass));
+    pass.kernels = vit__kernels_of(vit_best_isa());
+    pass.attention_operand = operand;
+    pass.heads = pass.heads_at_once = HEADS, pass.head_width = WIDTH, pass.padded_tokens = TOKENS;
+    pass.keys = keys, pass.key_scales = scales;
+    random_floats(&random, numbers, COUNT_OF(numbers));
+    for (size_t i = 0; i < IMAGES * HEADS * TOKENS / VIT__PANEL; i++) {
+        float *panel = keys + vit__packed_size(operand, i * PANEL);
+        const float *from = numbers + i * PANEL;
+        if (operand == VIT__OPERAND_F32) memcpy(panel, from, PANEL * sizeof(float));
+        else
+            vit__kernels_for(&pass, operand)
+                ->pack_panel(from, VIT__PANEL, WIDTH, vit__key_range(operand), panel,
+                             scales + i * VIT__PANEL, key_sums + i * VIT__PANEL);
+    }
+    for (size_t image = 0; image < IMAGES; image++) {
+        for (int first = 0; first < TOKENS; first += VIT__PANEL) {
+            vit__part part = {image, 0, first, VIT__PANEL};
+            vit__sum_panels(&pass, part, sums);
+            for (size_t i = 0; i < PANEL; i++) {
+                float want = 0, steps = 1e-5f;
+                for (size_t head = 0; head < HEADS; head++) {
+                    size_t token = (image * HEADS + head) * TOKENS + (size_t)first;
+                    want += numbers[token * WIDTH + i];
+                    steps += 0.5f * scales[token + i % VIT__PANEL];
+                }
+                assert_near(&sums[i], &want, 1, steps);
             }
         }
     }
 }
 
-static void test_nothing_is_similar_to_what_is_not_a_number(void **state) {
-    float row[16], similarity;
+static void test_keys_are_added_up_over_the_heads(void **state) {
     (void)state;
-    for (int i = 0; i < 16; i++) row[i] = (float)NAN;
-    assert_int_equal(vit__most_similar(row, 2, 9, &similarity), 2);
-    assert_true(similarity == -2);
+    check_sum_of_keys(VIT__OPERAND_F32);
+    check_sum_of_keys(VIT__OPERAND_INT8);
+    check_sum_of_keys(VIT__OPERAND_INT8X);
 }
 
-/* The most similar firsts keep their partners, the first of equal ones. */
-static void test_the_most_similar_pairs_merge(void **state) {
-    static const float similarities[] = {0.9f, 0.5f, -0.5f, 0.5f, 0.5f, 0.7f, -0.5f};
-    static const int kept[][7] = {{0},
-                                  {0, 0, 0, 0, 0, 1},
-                                  {0, 1, 0, 0, 0, 1},
-                                  {0, 1, 0, 1, 0, 1},
-                                  {0, 1, 0, 1, 1, 1},
-                                  {0, 1, 1, 1, 1, 1},
-                                  {0, 1, 1, 1, 1, 1, 1}};
+/* Also of columns that are too short to be told from zeros. */
+static void test_columns_are_divided_by_their_lengths(void **state) {
+    float columns[3][VIT__PANEL] = {{3, 1e-20f, 0, 2e-15f}, {4, 1e-20f, 0, 2e-15f}, {12, 0, 0, 0}};
+    float inverse[VIT__PANEL];
     (void)state;
-    for (int merged = 0; merged <= 6; merged++) {
-        int32_t partners[7] = {7, 8, 9, 10, 11, 12, 13};
-        vit__choose(similarities, 1, 7, merged, partners);
-        for (int i = 0; i < 7; i++) assert_int_equal(partners[i], kept[merged][i] ? 7 + i : -1);
-    }
+    vit__inverse_lengths(columns[0], 3, inverse);
+    assert_true(fabsf(inverse[0] * 13 - 1) < 1e-6f);
+    assert_true(fabsf(inverse[1] * 1e-15f - 1) < 1e-6f);
+    assert_true(fabsf(inverse[2] * 1e-15f - 1) < 1e-6f);
+    assert_true(fabsf(inverse[3] * 2.82842712e-15f - 1) < 1e-6f);
+    for (int n = 4; n < VIT__PANEL; n++) assert_true(inverse[n] == inverse[2]);
 }
 
 int main(void) {
@@ -222,9 +299,11 @@ int main(void) {
         cmocka_unit_test(test_the_workspace_is_no_larger),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_nan_spreads),
-        cmocka_unit_test(test_the_most_similar_is_the_first_of_equal_ones),
-        cmocka_unit_test(test_nothing_is_similar_to_what_is_not_a_number),
+        cmocka_unit_test(test_the_most_similar_is_the_first_of_the_largest),
         cmocka_unit_test(test_the_most_similar_pairs_merge),
+        cmocka_unit_test(test_the_logarithm_of_a_size_is_near),
+        cmocka_unit_test(test_keys_are_added_up_over_the_heads),
+        cmocka_unit_test(test_columns_are_divided_by_their_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

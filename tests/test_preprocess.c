@@ -522,6 +522,12 @@ static void test_size_of_the_resized_picture(void **state) {
         {VIT_RESIZE_SHORTEST, {100, 50}, {200, 200}, {100, 100}}, /* the smallest that covers */
         {VIT_RESIZE_SHORTEST, {50, 100}, {200, 200}, {100, 100}},
         {VIT_RESIZE_SHORTEST, {4, 6}, {10, 25}, {4, 10}},
+        {VIT_RESIZE_SHORTEST, {4, 6}, {10, 27}, {4, 11}}, /* 10.8, 11.2, and halves to even */
+        {VIT_RESIZE_SHORTEST, {4, 6}, {10, 28}, {4, 11}},
+        {VIT_RESIZE_SHORTEST, {4, 6}, {8, 21}, {4, 10}},
+        {VIT_RESIZE_SHORTEST, {4, 6}, {8, 23}, {4, 12}},
+        {VIT_RESIZE_SHORTEST, {6, 4}, {27, 10}, {11, 4}},
+        {VIT_RESIZE_SHORTEST, {6, 4}, {21, 8}, {10, 4}},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -590,6 +596,40 @@ static void test_a_picture_that_would_become_too_long_is_refused(void **state) {
     assert_int_equal(try_image(&config, &wide), VIT_ERROR_ARGUMENT);
 }
 
+/* 10^9 pixels at most, in either direction. */
+static void test_the_length_of_the_resized_picture_has_a_limit(void **state) {
+    vit_preprocess_config recipe = preprocess_config().preprocess;
+    int size[2];
+    (void)state;
+    recipe.resize = VIT_RESIZE_SHORTEST;
+    recipe.resize_size[0] = recipe.resize_size[1] = 1000;
+    assert_true(vit__resized_size(&recipe, 1, 1000000, size));
+    assert_int_equal(size[1], 1000000000);
+    assert_true(vit__resized_size(&recipe, 1000000, 1, size));
+    assert_int_equal(size[0], 1000000000);
+    recipe.resize_size[0] = recipe.resize_size[1] = 1001;
+    assert_false(vit__resized_size(&recipe, 1, 999001, size)); /* one more */
+    assert_false(vit__resized_size(&recipe, 999001, 1, size));
+}
+
+/* 2^20 pixels at most, in either direction. */
+static void test_the_sides_of_a_picture_have_a_limit(void **state) {
+    static const unsigned char pixel[3] = {1, 2, 3};
+    vit_config config = preprocess_config();
+    vit_model model;
+    config.preprocess.resize = VIT_RESIZE_EXACT;
+    model_file file = model_make_open(&config, 48, &model);
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        const vit_image wide = {pixel, (1 << 20) + more, 1, 0, 0, 0};
+        const vit_image tall = {pixel, 1, (1 << 20) + more, 0, 0, 0};
+        const vit_status want = more ? VIT_ERROR_ARGUMENT : VIT_OK;
+        assert_status(vit_preprocess_check(&model, NULL, &wide), want, "wide");
+        assert_status(vit_preprocess_check(&model, NULL, &tall), want, "tall");
+    }
+    model_free(&file);
+}
+
 static void test_null_arguments_are_refused(void **state) {
     static const unsigned char pixel[3] = {1, 2, 3};
     const vit_image image = {pixel, 1, 1, 0, 0, 0};
@@ -636,6 +676,8 @@ int main(void) {
         cmocka_unit_test(test_models_of_neither_1_nor_3_channels_take_no_picture),
         cmocka_unit_test(test_impossible_pictures_are_refused),
         cmocka_unit_test(test_a_picture_that_would_become_too_long_is_refused),
+        cmocka_unit_test(test_the_length_of_the_resized_picture_has_a_limit),
+        cmocka_unit_test(test_the_sides_of_a_picture_have_a_limit),
         cmocka_unit_test(test_null_arguments_are_refused),
         cmocka_unit_test(test_halves_are_rounded_to_even),
     };

@@ -69,6 +69,63 @@ static void test_equal_positions_stay_as_they_are(void **state) {
     }
 }
 
+/* torch.nn.functional.interpolate of numbers [3][5] to [7][2], then [6][4] to [1][3], for each method. */
+static void test_resampled_positions_equal_pytorch(void **state) {
+    static const struct { int in[2], out[2]; } grids[] = {{{3, 5}, {7, 2}}, {{6, 4}, {1, 3}}};
+    static const float want[VIT_POS_RESAMPLE_COUNT][17] = {
+        {-8.456864f, 4.446986f, -5.59364f, 4.378118f, 1.525944f, 4.242165f, 7.882103f, 4.009364f,
+         7.488654f, 3.60546f, 5.158789f, 3.229962f, 4.436648f, 3.070204f, 3.534781f, 1.476624f,
+         3.534782f},
+        {-6.978638f, 8.830196f, -3.556586f, 6.974802f, 3.484708f, 3.319626f, 9.292969f, -0.1484375f,
+         9.433592f, -1.278356f, 6.556517f, -0.8417695f, 5.596649f, -0.889435f, 2.609954f, 0,
+         2.609954f},
+        {-11, 9, -6.370368f, 7.425924f, -0.9629655f, 5.574076f, 3, 4, 3.296297f, 3.444443f,
+         1.037034f, 3.722224f, -1, 4, -11, -5.46875f, 6},
+        {-7.402324f, 7.48833f, -4.119579f, 5.952922f, 2.771442f, 2.898347f, 8.612776f, -0.1068804f,
+         9.047809f, -1.333018f, 6.195802f, -1.126153f, 5.040617f, -1.223756f, 0.9589595f,
+         0.7060654f, 3.959778f},
+        {-5.75f, 6.75f, -3.642857f, 5.928571f, 2.678572f, 3.464285f, 9, 1, 7.607143f, 0.6785714f,
+         6.214285f, 0.3571429f, 5.75f, 0.25f, 3.583333f, 1.5f, 3.583333f}};
+    float numbers[6 * 4];
+    (void)state;
+    for (int i = 0; i < 6 * 4; i++) numbers[i] = (float)(i * i * 7 % 23 - 11);
+    for (int method = 0; method < VIT_POS_RESAMPLE_COUNT; method++) {
+        const float *next = want[method];
+        for (size_t g = 0; g < COUNT_OF(grids); g++) {
+            const int *in = grids[g].in, *out = grids[g].out;
+            vit__pos_grid grid = {numbers, in[0], in[1], 1, (vit_pos_resample)method};
+            for (int at = 0; at < out[0] * out[1]; at++) {
+                float got = 0;
+                vit__add_position(&grid, out[0], out[1], at, &got);
+                assert_near(&got, next++, 1, 2e-5f);
+            }
+        }
+    }
+}
+
+/* A model with positions for a size that is not its own is one of that size, used at another. */
+static void test_positions_may_be_for_another_size_than_the_models(void **state) {
+    static const int sizes[][2] = {{5, 4}, {3, 4}, {2, 5}, {1, 1}};
+    uint32_t random = 8;
+    float pixels[3 * 13 * 17], got[5], want[5];
+    (void)state;
+    random_floats(&random, pixels, COUNT_OF(pixels));
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        vit_config own = small_config(), other = small_config();
+        vit_options options = {.img_size = {13, 17}};
+        vit_model model;
+        own.pos_size[0] = sizes[i][0], own.pos_size[1] = sizes[i][1];
+        other.img_size[0] = sizes[i][0] * 4, other.img_size[1] = sizes[i][1] * 3;
+        model_file file = model_make_open(&own, 65, &model);
+        assert_status(forward(&model, NULL, pixels, 1, got), VIT_OK, "its own size");
+        model_free(&file);
+        file = model_make_open(&other, 65, &model);
+        assert_status(forward(&model, &options, pixels, 1, want), VIT_OK, "another size");
+        model_free(&file);
+        assert_same_bits(got, want, 5);
+    }
+}
+
 /* With any batch, threads, type of weights, norms of patches. */
 static void one_by_one(void *user, int count, vit_task task, void *arg) {
     (void)user;
@@ -145,12 +202,30 @@ static void test_the_recipe_follows_the_size(void **state) {
         vit_preprocess_config recipe = vit__recipe_at(&config, size);
         for (int side = 0; side < 2; side++)
             assert_int_equal(recipe.resize_size[side], cases[i].want[side]);
+        const int turned[2] = {size[1], size[0]};
+        recipe = vit__recipe_at(&config, turned);
+        for (int side = 0; side < 2; side++)
+            assert_int_equal(recipe.resize_size[side], cases[i].want[1 - side]);
     }
+}
+
+/* Below 2^20, or the recipe is refused. */
+static void test_a_recipe_has_a_limit_at_another_size(void **state) {
+    vit_preprocess_config recipe = small_config().preprocess;
+    (void)state;
+    recipe.crop_pct = 0;
+    assert_int_equal(vit__scale_resize(&recipe, 1, (1 << 20) - 1, 1), (1 << 20) - 1);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 1 << 20, 1), -1);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 1 << 10, 1 << 10), -1);
+    recipe.crop_pct = 0.5f;
+    assert_int_equal(vit__scale_resize(&recipe, 1, 7, (1 << 19) - 1), (1 << 20) - 2);
+    assert_int_equal(vit__scale_resize(&recipe, 1, 7, 1 << 19), -1);
 }
 
 static void test_a_picture_keeps_its_aspect_ratio(void **state) {
     static const int cases[][4] = {{100, 100, 14, 14}, {480, 640, 12, 16}, {640, 480, 16, 12},
-                                   {100, 400, 7, 28},  {1, 1000, 1, 196},  {1000, 1, 196, 1}};
+                                   {100, 400, 7, 28},  {1, 1000, 1, 196},  {1000, 1, 196, 1},
+                                   {470, 1000, 10, 19} /* not 20, which would be more patches */};
     vit_config config = tiny_config();
     vit_model model;
     config.img_size[0] = config.img_size[1] = 224, config.patch_size[0] = config.patch_size[1] = 16;
@@ -167,6 +242,16 @@ static void test_a_picture_keeps_its_aspect_ratio(void **state) {
     int size[2];
     assert_int_equal(vit_native_img_size(&model, &none, size), VIT_ERROR_ARGUMENT);
     assert_int_equal(vit_native_img_size(NULL, &none, size), VIT_ERROR_ARGUMENT);
+    const vit_image flat = {NULL, 5, 0, 0, 0, 0}, least = {NULL, 1, 1, 0, 0, 0};
+    assert_int_equal(vit_native_img_size(&model, &flat, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, NULL, size), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &least, NULL), VIT_ERROR_ARGUMENT);
+    assert_int_equal(vit_native_img_size(&model, &least, size), VIT_OK);
+    assert_int_equal(size[0], 14 * 16);
+    assert_int_equal(size[1], 14 * 16);
+    vit_model closed;
+    memset(&closed, 0, sizeof(closed));
+    assert_int_equal(vit_native_img_size(&closed, &least, size), VIT_ERROR_ARGUMENT);
     model_free(&file);
 }
 
@@ -252,9 +337,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_tokens_keep_their_positions),
         cmocka_unit_test(test_equal_positions_stay_as_they_are),
+        cmocka_unit_test(test_resampled_positions_equal_pytorch),
+        cmocka_unit_test(test_positions_may_be_for_another_size_than_the_models),
         cmocka_unit_test(test_logits_at_another_size_are_the_same_for_any_batch),
         cmocka_unit_test(test_sizes_out_of_range_are_refused),
         cmocka_unit_test(test_the_recipe_follows_the_size),
+        cmocka_unit_test(test_a_recipe_has_a_limit_at_another_size),
         cmocka_unit_test(test_a_picture_keeps_its_aspect_ratio),
         cmocka_unit_test(test_a_grid_of_positions_is_that_of_a_model_of_its_size),
         cmocka_unit_test(test_a_recipe_out_of_range_at_another_size_is_refused),

@@ -65,6 +65,7 @@ is_there() {
     python3-onnx) has_python_module onnx ;;
     python3-pil) has_python_module PIL ;;
     python3-jsonschema) has_python_module jsonschema ;;
+    python3-clang) has_python_module clang ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
