@@ -18,6 +18,7 @@
 #                        examples; fails below the floors of tests/coverage.txt
 # make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
 # make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
+# make check-initialised the library's tests with MemorySanitizer: nothing unwritten decides or is given out
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
@@ -359,6 +360,16 @@ check-memory:
 	$(VALGRIND) $(BUILD)-memory/test_classifier
 	$(VALGRIND) $(BUILD)-memory/long_run 1 60 tests/golden/tiny.vit
 
+# cmocka's library is not made with the sanitizer: its stand-in is
+INITIALISED = $(BUILD)-initialised
+INITIALISED_TESTS = $(PORTABLE_TESTS) quantize new_file camera picture freestanding only_int8
+check-initialised:
+	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory $(INITIALISED_TESTS:%=$(INITIALISED)/test_%) BUILD=$(INITIALISED) CC=clang \
+		CFLAGS="-O1 -g -fsanitize=memory -fsanitize-memory-track-origins" \
+		CPPFLAGS="-DVIT_NO_SIMD -Itests/emulated"
+	BUILD=$(INITIALISED) tests/run_tests.sh $(INITIALISED_TESTS:%=$(INITIALISED)/test_%)
+
 fuzz-smoke: FUZZ_SECONDS ?= 20
 fuzz: FUZZ_SECONDS ?= 600
 fuzz-smoke fuzz:
@@ -554,10 +565,10 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory)
+	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage threads memory initialised)
 
 .PHONY: all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
-	check-long coverage check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
+	check-long coverage check-threads check-memory check-initialised lint fuzz fuzz-smoke install uninstall windows check-windows \
 	check-cluster deb check-package help clean
