@@ -22,6 +22,11 @@
 #                        least; ARGS="--seed 2": others
 # make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
 # make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
+# make check-initialised the library's tests with MemorySanitizer: nothing unwritten decides or is given out
+# make check-integers    tests with clang's checks of integers: nothing wraps, loses bits or changes sign but
+#                        what tests/integers.txt names
+# make analyse           gcc's and clang's analyzers on the header, tools and examples
+# make check-frama-c     the reader of files in Frama-C's Eva: each alarm is known, with a reason
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
@@ -119,7 +124,7 @@ READERS = $(addprefix tools/convert/,checkpoint.c container.c file_map.c folder.
 DL = $(if $(findstring mingw,$(CC)),,-ldl)
 TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 SOURCES = $(wildcard vit.h examples/*.[ch] examples/*/*.[ch] examples/web/wasm/*.[ch] tools/*.h tools/*/*.[ch] \
-	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/firmware/*.[ch] \
+	tools/bench/peers/*.[ch] tests/*.[ch] tests/fuzz/*.[ch] tests/parity/*.c tests/frama_c/*.c tests/firmware/*.[ch] \
 	tests/emulated/*.h tests/emulated/simde/*.h tests/package/*.c tools/package/windows/*.[ch])
 
 all: $(PROGRAMS)
@@ -381,6 +386,40 @@ check-memory:
 	$(VALGRIND) $(BUILD)-memory/test_classifier
 	$(VALGRIND) $(BUILD)-memory/long_run 1 60 tests/golden/tiny.vit
 
+# cmocka's library is not made with the sanitizer: its stand-in is
+INITIALISED = $(BUILD)-initialised
+INITIALISED_TESTS = $(PORTABLE_TESTS) quantize new_file camera picture freestanding only_int8
+check-initialised:
+	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory $(INITIALISED_TESTS:%=$(INITIALISED)/test_%) BUILD=$(INITIALISED) CC=clang \
+		CFLAGS="-O1 -g -fsanitize=memory -fsanitize-memory-track-origins" \
+		CPPFLAGS="-DVIT_NO_SIMD -Itests/emulated"
+	BUILD=$(INITIALISED) tests/run_tests.sh $(INITIALISED_TESTS:%=$(INITIALISED)/test_%)
+
+INTEGERS = $(BUILD)-integers
+INTEGER_TESTS = $(PORTABLE_TESTS) quantize convert programs classify
+check-integers:
+	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory $(PROGRAMS:$(BUILD)/%=$(INTEGERS)/%) $(INTEGER_TESTS:%=$(INTEGERS)/test_%) \
+		BUILD=$(INTEGERS) CC=clang CPPFLAGS=-DVIT_NO_SIMD CFLAGS="-O1 -g -fsanitize=undefined,integer \
+		-fno-sanitize-recover=all -fsanitize-ignorelist=tests/integers.txt"
+	BUILD=$(INTEGERS) tests/run_tests.sh $(INTEGER_TESTS:%=$(INTEGERS)/test_%)
+
+# Both follow paths through one file after the other; clang's does so within clang-tidy too (make lint).
+ANALYSED = vit.h $(wildcard examples/*.c examples/classify/*.c tools/info/*.c tools/convert/*.c tools/teach/*.c \
+	tools/bench/*.c tools/bench/peers/*.c)
+ANALYSE = -x c $(CSTD) -DVIT_IMPLEMENTATION -DVIT_NO_SIMD -DVIT_MODEL_DIR='""' -I. FILE
+analyse:
+	@tools/require.sh $(LINT_PACKAGES)
+	printf '%s\n' $(ANALYSED) | xargs -P $(PROCESSORS) -I FILE gcc -O1 -fanalyzer -Werror -S -o /dev/null $(ANALYSE)
+	printf '%s\n' $(ANALYSED) | xargs -P $(PROCESSORS) -I FILE clang --analyze -Werror \
+		--analyzer-output text -Xclang -analyzer-werror $(ANALYSE)
+	@echo "$(words $(ANALYSED)) files without a finding of gcc's analyzer and clang's"
+
+check-frama-c:
+	@tools/require.sh frama-c-base
+	BUILD=$(BUILD) tests/frama_c/check.sh
+
 fuzz-smoke: FUZZ_SECONDS ?= 20
 fuzz: FUZZ_SECONDS ?= 600
 fuzz-smoke fuzz:
@@ -595,10 +634,11 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
-	rm -rf $(BUILD) $(addprefix $(BUILD)-,sanitize coverage mcdc mutants threads memory)
+	rm -rf $(BUILD) $(BUILD)-*
 
 .PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
-	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall windows check-windows \
+	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall \
+	windows check-windows check-initialised check-integers analyse check-frama-c \
 	check-cluster deb check-package help clean

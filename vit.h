@@ -1268,11 +1268,10 @@ static size_t vit__u64_size(const unsigned char *p) {
 #define VIT__COPY(to, from) memcpy(to, from, sizeof(*(to)))
 #endif
 
-static float vit__f32(const unsigned char *p) {
-    uint32_t bits = vit__u32(p);
-    float value;
-    VIT__COPY(&value, &bits);
-    return value;
+static float vit__float_of(int32_t bits) {
+    float x;
+    VIT__COPY(&x, &bits);
+    return x;
 }
 
 static int vit__is_finite(float x) {
@@ -1902,9 +1901,8 @@ static vit__matrix vit__matrix_of(const vit_model *model, vit__role role, int bl
 
 /* Whether a number of the header is in its range; VIT_ERROR_FEATURE for a choice that this build does
    not compute. */
-static vit_status vit__check_number(int range, const unsigned char *p) {
-    uint32_t value = vit__u32(p);
-    float number = vit__f32(p);
+static vit_status vit__check_number(int range, uint32_t value) {
+    float number = vit__float_of((int32_t)value);
     int in_range = vit__is_finite(number);
     if (range >= VIT__CHOICES)
         return value < (uint32_t)(range - VIT__CHOICES) ? VIT_OK : VIT_ERROR_FEATURE;
@@ -1969,9 +1967,10 @@ static vit_status vit__read_config(const unsigned char *header, vit_config *c) {
         const unsigned char *p = header + 4 * f->word;
         unsigned char *to = (unsigned char *)c + f->place;
         for (int i = 0; i < f->count; i++, p += 4, to += f->size) {
-            vit_status status = vit__check_number(f->range, p);
+            uint32_t value = vit__u32(p);
+            vit_status status = vit__check_number(f->range, value);
             if (status != VIT_OK) return status;
-            memcpy(to, p, f->size);
+            memcpy(to, &value, f->size);
         }
     }
     if (!vit__config_is_valid(c)) return VIT_ERROR_CONFIG;
@@ -2009,8 +2008,8 @@ static int vit__strings_are_valid(const unsigned char *p, size_t size, int count
     size_t i = 0;
     while (i < size) {
         if (p[i] == 0) {
-            if (count-- == 0) return 0;
-            i++;
+            if (count == 0) return 0;
+            count--, i++;
             continue;
         }
         size_t length = vit__utf8_length(p + i, size - i);
@@ -2278,7 +2277,7 @@ VIT_API vit_status vit_model_tensor(const vit_model *model, int index, vit_tenso
     tensor->name = names[t.role];
     tensor->block = t.role >= VIT__NORM1 && t.role <= VIT__FC2 ? t.block : -1;
     tensor->is_matrix = t.order == VIT__PANELS;
-    tensor->rows = t.rows * t.rows_repeat, tensor->cols = t.cols * t.cols_repeat;
+    tensor->rows = (int)vit__u32(entry + 16), tensor->cols = (int)vit__u32(entry + 20);
     tensor->dtype = vit__dtype_of((vit__dtype)vit__u32(entry + 8), (int)vit__u32(entry + 24));
     tensor->checksum = vit__u32(entry + 28);
     tensor->offset = vit__u64_size(entry + 32), tensor->size = vit__u64_size(entry + 40);
@@ -2878,12 +2877,6 @@ static int32_t vit__bits_at(const float *x) {
     int32_t bits;
     VIT__COPY(&bits, x);
     return bits;
-}
-
-static float vit__float_of(int32_t bits) {
-    float x;
-    VIT__COPY(&x, &bits);
-    return x;
 }
 
 static const void *vit__tile_row(const vit__tile *t, int row) {

@@ -12,12 +12,17 @@
 struct CMUnitTest {
     const char *name;
     void (*test)(void **state);
+    int (*setup)(void **state), (*teardown)(void **state);
 };
 
 #define cmocka_unit_test(f) \
-    { #f, f }
+    { #f, f, NULL, NULL }
+#define cmocka_unit_test_setup(f, setup) \
+    { #f, f, setup, NULL }
+#define cmocka_unit_test_teardown(f, teardown) \
+    { #f, f, NULL, teardown }
 #define cmocka_run_group_tests_name(name, tests, setup, teardown) \
-    stand_in_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
+    stand_in_run(name, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 #define cmocka_run_group_tests(tests, setup, teardown) \
     cmocka_run_group_tests_name(#tests, tests, setup, teardown)
 
@@ -25,13 +30,28 @@ struct CMUnitTest {
 static const char *stand_in_test;
 static int stand_in_skipped;
 
-static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count) {
+static inline void stand_in_prepare(int (*function)(void **state), void **state) {
+    if (function == NULL || function(state) == 0) return;
+    fprintf(stderr, "[  FAILED  ] before or after %s\n", stand_in_test);
+    exit(1);
+}
+
+static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count,
+                               int (*setup)(void **state), int (*teardown)(void **state)) {
+    void *shared = NULL;
     printf("[==========] %s: Running %d test(s).\n", group, (int)count);
+    stand_in_test = group;
+    stand_in_prepare(setup, &shared);
     for (size_t i = 0; i < count; i++) {
-        void *state = NULL;
+        void *state = shared;
+        const int skipped = stand_in_skipped;
         stand_in_test = tests[i].name;
+        stand_in_prepare(tests[i].setup, &state);
         tests[i].test(&state);
+        stand_in_prepare(tests[i].teardown, &state);
+        if (stand_in_skipped == skipped) printf("[       OK ] %s\n", tests[i].name);
     }
+    stand_in_prepare(teardown, &shared);
     printf("[  PASSED  ] %d test(s), %d skipped.\n", (int)count - stand_in_skipped,
            stand_in_skipped);
     return 0;
