@@ -895,7 +895,8 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
     "vit.h: compile without -ffast-math (/fp:fast) and its parts -ffinite-math-only, -funsafe-math-optimizations"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
-#error "vit.h: float has to be computed as float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
+#error \
+    "vit.h: float has to be computed as float: on 32-bit x86 -msse2 -mfpmath=sse, elsewhere -fexcess-precision=fast"
 #endif
 
 /* In C++ the C library may declare these noexcept, so that declaring them again could conflict. */

@@ -1,6 +1,7 @@
 /* A stand-in for cmocka, for targets that it does not exist for: the part of its interface that the
    tests use. It needs no setjmp, so the first failure ends the program, with exit status 1, and
-   skip() works in the test function itself alone. Where there is cmocka the tests use that. */
+   skip() works in the test function itself alone. Where there is cmocka the tests use that. It prints the
+   same lines for each test. */
 #ifndef CMOCKA_STAND_IN_H
 #define CMOCKA_STAND_IN_H
 
@@ -12,12 +13,18 @@
 struct CMUnitTest {
     const char *name;
     void (*test)(void **state);
+    int (*setup)(void **state); /* may be NULL, as the next */
+    int (*teardown)(void **state);
 };
 
 #define cmocka_unit_test(f) \
-    { #f, f }
+    { #f, f, NULL, NULL }
+#define cmocka_unit_test_setup(f, setup) \
+    { #f, f, setup, NULL }
+#define cmocka_unit_test_teardown(f, teardown) \
+    { #f, f, NULL, teardown }
 #define cmocka_run_group_tests_name(name, tests, setup, teardown) \
-    stand_in_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
+    stand_in_run(name, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 #define cmocka_run_group_tests(tests, setup, teardown) \
     cmocka_run_group_tests_name(#tests, tests, setup, teardown)
 
@@ -25,13 +32,28 @@ struct CMUnitTest {
 static const char *stand_in_test;
 static int stand_in_skipped;
 
-static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count) {
+static inline void stand_in_fixture(int (*fixture)(void **state), void **state, const char *name) {
+    if (fixture == NULL || fixture(state) == 0) return;
+    fprintf(stderr, "[  FAILED  ] %s: its setup or teardown\n", name);
+    exit(1);
+}
+
+static inline void stand_in_run_one(const struct CMUnitTest *test, void *state) {
+    int skipped = stand_in_skipped;
+    stand_in_test = test->name;
+    stand_in_fixture(test->setup, &state, test->name);
+    test->test(&state);
+    if (stand_in_skipped == skipped) printf("[       OK ] %s\n", test->name);
+    stand_in_fixture(test->teardown, &state, test->name);
+}
+
+static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count,
+                               int (*setup)(void **state), int (*teardown)(void **state)) {
+    void *state = NULL;
     printf("[==========] %s: Running %d test(s).\n", group, (int)count);
-    for (size_t i = 0; i < count; i++) {
-        void *state = NULL;
-        stand_in_test = tests[i].name;
-        tests[i].test(&state);
-    }
+    stand_in_fixture(setup, &state, group);
+    for (size_t i = 0; i < count; i++) stand_in_run_one(&tests[i], state);
+    stand_in_fixture(teardown, &state, group);
     printf("[  PASSED  ] %d test(s), %d skipped.\n", (int)count - stand_in_skipped,
            stand_in_skipped);
     return 0;
@@ -50,7 +72,7 @@ static inline int stand_in_run(const char *group, const struct CMUnitTest *tests
 
 #define skip()                                                                    \
     do {                                                                          \
-        printf("[  SKIPPED ] %s, at %s:%d\n", stand_in_test, __FILE__, __LINE__); \
+        printf("[  SKIPPED ] %s\n", stand_in_test); \
         stand_in_skipped++;                                                       \
         return;                                                                   \
     } while (0)

@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# The library's tests that need nothing but the C library: by other compilers, in every language standard,
+# with another C library and on other processors and systems, emulated where this machine is none of them.
+# Prints a line for each platform: its compiler, how many tests passed, failed and were skipped, and which
+# programs are left out and why; exit status 1 where one fails. Run it by make check-platforms, which
+# installs the compilers and passes FLAGS, the warnings. As many programs run at a time as there are processors.
+#
+#     tests/check_platforms.sh [PATTERN...]    only platforms whose name matches one: '*c++*' s390x
+BUILD=${BUILD:-build}/platforms
+work=$PWD/$BUILD
+. tests/steps.sh
+. tests/wine.sh
+WARNINGS=$FLAGS
+FLAGS="-O1 -D_POSIX_C_SOURCE=200809L -I. -Itests"
+LIMIT=900 # seconds of a program
+patterns=("${@:-*}")
+
+# tests/test_NAME.c. A language standard has those of QUICK, which take a second and less.
+QUICK="file kernels attention preprocess token0 size"
+POSIX="classifier load new_file"
+ALL="$QUICK layers model merge quantize camera freestanding only_int8 $POSIX"
+
+# sources NAME: what a program is made of beside tests/test_NAME.c, as in the Makefile
+sources() {
+    case $1 in
+    quantize) echo tools/convert/quantize.c ;;
+    camera) echo examples/camera.c ;;
+    new_file) echo tools/convert/new_file.c tools/convert/report.c ;;
+    freestanding | only_int8) echo tests/hosted.c ;;
+    esac
+}
+
+# wanted NAME
+wanted() {
+    local pattern
+    for pattern in "${patterns[@]}"; do [[ $1 != $pattern ]] || return 0; done
+    return 1
+}
+
+# less "PROGRAMS" "THOSE": PROGRAMS without THOSE
+less() {
+    local program
+    for program in $1; do
+        case " $2 " in *" $program "*) ;; *) printf '%s ' "$program" ;; esac
+    done
+}
+
+# version COMPILER
+version() {
+    case $1 in
+    tcc) tcc -v ;;
+    *) "$1" --version | head -n 1 ;;
+    esac
+}
+
+# program FOLDER NAME SOURCE "COMPILER-AND-FLAGS" "RUNNER" "LIBRARIES": its output in FOLDER/NAME.log, its
+# tests there in FOLDER/NAME.passed and .skipped; .failed where one fails, or not all of them ran
+program() {
+    local to=$1/$2 source=$3 compiler=$4 runner=$5 libraries=$6 announced
+    {
+        $compiler -o "$to" $source $libraries && timeout $LIMIT $runner "$to" </dev/null
+        echo "exit status $?"
+    } >"$to.log" 2>&1
+    tr -d '\r' <"$to.log" | grep -a '^\[ *OK \]' | sort -u >"$to.passed"
+    tr -d '\r' <"$to.log" | grep -a '^\[  SKIPPED \] test_' | sort -u >"$to.skipped"
+    announced=$(sed -n 's/^\[=*\] .*Running \([0-9]*\) test(s).*/\1/p' "$to.log")
+    if ! grep -q '^exit status 0' "$to.log" ||
+        [ "$(cat "$to.passed" "$to.skipped" | wc -l)" != "${announced:-none}" ]; then
+        touch "$to.failed"
+    fi
+}
+
+# summary NAME FOLDER "VERSION" "LEFT-OUT"
+summary() {
+    local name=$1 folder=$2 version=$3 out=$4 failed word=ok log
+    failed=$(find "$folder" -name '*.failed' | wc -l)
+    [ "$failed" = 0 ] || { word=FAILED; echo "$name" >>"$BUILD/failures"; }
+    printf '%-7s %s, %s: %d tests of %d programs passed, %d programs failed, %d tests skipped%s\n' $word "$name" \
+        "$version" "$(cat "$folder"/*.passed | wc -l)" "$(find "$folder" -name '*.passed' | wc -l)" "$failed" \
+        "$(cat "$folder"/*.skipped | wc -l)" "${out:+; without $out}"
+    cat "$folder"/*.skipped
+    for log in $(find "$folder" -name '*.failed' | sed 's/failed$/log/'); do sed "s|^|        |" "$log"; done
+}
+
+# platform NAME "COMPILER-AND-FLAGS" "RUNNER" "LIBRARIES" "PROGRAMS" "LEFT-OUT"
+platform() {
+    local name=$1 compiler=$2 runner=$3 libraries=$4 programs=$5 out=$6 folder=$BUILD/$1 language= program
+    wanted "$name" || return
+    mkdir -p "$folder"
+    case $compiler in *++*) language="-x c++" ;; esac
+    for program in $programs; do
+        beside program "$folder" "$program" "$language tests/test_$program.c $(sources "$program") ${language:+-x none}" \
+            "$compiler $FLAGS" "$runner" "$libraries"
+    done
+    wait
+    summary "$name" "$folder" "$(version ${compiler%% *})" "$out"
+}
+
+# ---- this machine: compilers and standards ----
+
+CMOCKA="-lcmocka -lm -pthread"
+STAND_IN=-Itests/emulated
+
+# Warnings are errors, in C.
+native() {
+    local compiler standard
+    for compiler in gcc clang clang-16 clang-19; do
+        platform $compiler-c99 "$compiler $WARNINGS -std=c99" "" "$CMOCKA" "$ALL" ""
+        for standard in c11 c17 c2x; do
+            platform $compiler-$standard "$compiler $WARNINGS -std=$standard -DVIT_NO_SIMD" "" "$CMOCKA" "$QUICK" \
+                "vector kernels and $(less "$ALL" "$QUICK")($compiler-c99 has them)"
+        done
+    done
+}
+
+# The tests as C++. new_file and quantize are of tools, which are C; load replaces functions of C's pthread.h.
+native_cpp() {
+    local compiler standard tests
+    for compiler in g++ clang++ clang++-16 clang++-19; do
+        for standard in c++11 c++14 c++17 c++20 c++2b; do
+            tests=$QUICK
+            [ $standard != c++17 ] || tests=$(less "$ALL" "new_file quantize")
+            platform $compiler-${standard#c++} "$compiler -w -std=$standard -DVIT_NO_SIMD" "" "$CMOCKA" "$tests" \
+                "vector kernels and $(less "$ALL" "$tests")"
+        done
+    done
+}
+
+other_compilers() {
+    platform tcc "tcc -std=c99" "" "$CMOCKA" "$ALL" "vector kernels, which it cannot make"
+    platform musl "musl-gcc -static $STAND_IN $WARNINGS -std=c99" "" "-lm -pthread" "$ALL" ""
+}
+
+# ---- other processors and systems ----
+
+# refused NAME "COMPILER-AND-FLAGS": the header does not compile, and says why
+refused() {
+    wanted "$1" || return
+    step "$1: $2 is refused" says_why "$2"
+}
+
+says_why() {
+    ! $1 -I. -DVIT_IMPLEMENTATION -x c -fsyntax-only vit.h 2>"$BUILD/why" && grep '#error "vit.h: ' "$BUILD/why"
+}
+
+# cross NAME GCC-TARGET "FLAGS" "RUNNER" "PROGRAMS" "LEFT-OUT"
+cross() {
+    platform "$1" "$2-linux-gnu${7:-}-gcc $STAND_IN $WARNINGS -std=c99 $3" "$4" "-lm -pthread" "$5" "$6"
+}
+
+processors() {
+    local by_isa="file kernels preprocess token0 layers model" runner=
+    # compiled static, so that it runs where the processor can, without a folder of libraries
+    [ "$(uname -m)" = x86_64 ] || runner=qemu-i386
+    cross i686 i686 "-msse2 -mfpmath=sse -static" "$runner" "$ALL" ""
+    refused i686-x87 "i686-linux-gnu-gcc -std=c99"
+    cross armhf arm "" "qemu-arm -L /usr/arm-linux-gnueabihf" "$ALL" "NEON (make check-armv7 has it)" eabihf
+    cross aarch64 aarch64 "" "qemu-aarch64 -L /usr/aarch64-linux-gnu" "$(less "$ALL" "$by_isa")" \
+        "$by_isa (make check-isa has them)"
+    cross riscv64 riscv64 "" "qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu rv64" "$ALL" "V (make check-isa has it)"
+    cross ppc64le powerpc64le "" "qemu-ppc64le -L /usr/powerpc64le-linux-gnu" "$ALL" ""
+}
+
+# Big-endian: opening a model is refused.
+big_endian() {
+    local folder=$BUILD/s390x compiler="s390x-linux-gnu-gcc -fexcess-precision=fast"
+    wanted s390x || return
+    mkdir -p "$folder"
+    program "$folder" big_endian tests/big_endian.c "$compiler $STAND_IN $WARNINGS -std=c99 $FLAGS" \
+        "qemu-s390x -L /usr/s390x-linux-gnu" "-lm -pthread"
+    summary s390x "$folder" "$(version s390x-linux-gnu-gcc)" "all but what says that models cannot be opened"
+    refused s390x-double "s390x-linux-gnu-gcc -std=c99"
+}
+
+windows() {
+    local has="file kernels preprocess token0 layers model classifier"
+    wanted windows || return
+    mkdir -p "$WINEPREFIX"
+    trap stop_wine EXIT
+    step "wine starts" "$wine" wineboot -i
+    # see check_windows_library.sh
+    platform windows "x86_64-w64-mingw32-gcc -static $STAND_IN $WARNINGS -Wno-float-conversion -Wno-format
+        -Wno-format-extra-args -std=c99" "$wine" "-lm -pthread" "$(less "$ALL" "$has load new_file")" \
+        "$has (make check-windows has them), and load, new_file, which are of POSIX"
+}
+
+webassembly() {
+    local has="file kernels preprocess token0 layers model"
+    platform wasm "clang $WASM $WARNINGS -std=c99" "$NODE tests/emulated/wasi.mjs" "" "$(less "$ALL" "$has $POSIX")" \
+        "$has (make check-isa has them), and $POSIX, which are of POSIX"
+}
+
+rm -rf "$BUILD"
+mkdir -p "$BUILD"
+for group in processors big_endian windows webassembly other_compilers native native_cpp; do $group; done
+finish "all platforms passed"
