@@ -1121,6 +1121,12 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #pragma clang fp reassociate(off)
 #endif
 
+/* clang 16 takes && and || with constants for mistakes, as C23 alone. */
+#if defined(__clang__) && !defined(__cplusplus)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wconstant-logical-operand"
+#endif
+
 /* Whether there are kernels that resize pictures: the most rows that they take side by side. */
 #if defined(VIT_NO_PREPROCESS)
 #elif defined(VIT__X86)
@@ -6608,6 +6614,9 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(__clang__) && !defined(__cplusplus)
+#pragma clang diagnostic pop
 #endif
 #if defined(__clang__) && defined(__x86_64__)
 #pragma float_control(pop)

@@ -37,8 +37,8 @@ wanted() {
     return 1
 }
 
-# less "PROGRAMS" "THOSE": PROGRAMS without THOSE
-less() {
+# except "PROGRAMS" "THOSE": PROGRAMS without THOSE
+except() {
     local program
     for program in $1; do
         case " $2 " in *" $program "*) ;; *) printf '%s ' "$program" ;; esac
@@ -58,7 +58,7 @@ version() {
 program() {
     local to=$1/$2 source=$3 compiler=$4 runner=$5 libraries=$6 announced
     {
-        $compiler -o "$to" $source $libraries && timeout $LIMIT $runner "$to" </dev/null
+        $compiler -o "$to" $source $libraries && timeout --foreground $LIMIT $runner "$to" </dev/null
         echo "exit status $?"
     } >"$to.log" 2>&1
     tr -d '\r' <"$to.log" | grep -a '^\[ *OK \]' | sort -u >"$to.passed"
@@ -108,7 +108,7 @@ native() {
         platform $compiler-c99 "$compiler $WARNINGS -std=c99" "" "$CMOCKA" "$ALL" ""
         for standard in c11 c17 c2x; do
             platform $compiler-$standard "$compiler $WARNINGS -std=$standard -DVIT_NO_SIMD" "" "$CMOCKA" "$QUICK" \
-                "vector kernels and $(less "$ALL" "$QUICK")($compiler-c99 has them)"
+                "vector kernels and $(except "$ALL" "$QUICK")($compiler-c99 has them)"
         done
     done
 }
@@ -119,9 +119,9 @@ native_cpp() {
     for compiler in g++ clang++ clang++-16 clang++-19; do
         for standard in c++11 c++14 c++17 c++20 c++2b; do
             tests=$QUICK
-            [ $standard != c++17 ] || tests=$(less "$ALL" "new_file quantize")
+            [ $standard != c++17 ] || tests=$(except "$ALL" "new_file quantize")
             platform $compiler-${standard#c++} "$compiler -w -std=$standard -DVIT_NO_SIMD" "" "$CMOCKA" "$tests" \
-                "vector kernels and $(less "$ALL" "$tests")"
+                "vector kernels and $(except "$ALL" "$tests")"
         done
     done
 }
@@ -154,8 +154,9 @@ processors() {
     [ "$(uname -m)" = x86_64 ] || runner=qemu-i386
     cross i686 i686 "-msse2 -mfpmath=sse -static" "$runner" "$ALL" ""
     refused i686-x87 "i686-linux-gnu-gcc -std=c99"
-    cross armhf arm "" "qemu-arm -L /usr/arm-linux-gnueabihf" "$ALL" "NEON (make check-armv7 has it)" eabihf
-    cross aarch64 aarch64 "" "qemu-aarch64 -L /usr/aarch64-linux-gnu" "$(less "$ALL" "$by_isa")" \
+    cross armhf arm "" "qemu-arm -L /usr/arm-linux-gnueabihf" "$(except "$ALL" "$by_isa")" \
+        "$by_isa (make check-armv7 has them)" eabihf
+    cross aarch64 aarch64 "" "qemu-aarch64 -L /usr/aarch64-linux-gnu" "$(except "$ALL" "$by_isa")" \
         "$by_isa (make check-isa has them)"
     cross riscv64 riscv64 "" "qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu rv64" "$ALL" "V (make check-isa has it)"
     cross ppc64le powerpc64le "" "qemu-ppc64le -L /usr/powerpc64le-linux-gnu" "$ALL" ""
@@ -180,13 +181,13 @@ windows() {
     step "wine starts" "$wine" wineboot -i
     # see check_windows_library.sh
     platform windows "x86_64-w64-mingw32-gcc -static $STAND_IN $WARNINGS -Wno-float-conversion -Wno-format
-        -Wno-format-extra-args -std=c99" "$wine" "-lm -pthread" "$(less "$ALL" "$has load new_file")" \
+        -Wno-format-extra-args -std=c99" "$wine" "-lm -pthread" "$(except "$ALL" "$has load new_file")" \
         "$has (make check-windows has them), and load, new_file, which are of POSIX"
 }
 
 webassembly() {
     local has="file kernels preprocess token0 layers model"
-    platform wasm "clang $WASM $WARNINGS -std=c99" "$NODE tests/emulated/wasi.mjs" "" "$(less "$ALL" "$has $POSIX")" \
+    platform wasm "clang $WASM $WARNINGS -std=c99" "$NODE tests/emulated/wasi.mjs" "" "$(except "$ALL" "$has $POSIX")" \
         "$has (make check-isa has them), and $POSIX, which are of POSIX"
 }
 

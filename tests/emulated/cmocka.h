@@ -44,6 +44,7 @@ static inline void stand_in_run_one(const struct CMUnitTest *test, void *state) 
     stand_in_fixture(test->setup, &state, test->name);
     test->test(&state);
     if (stand_in_skipped == skipped) printf("[       OK ] %s\n", test->name);
+    fflush(stdout);
     stand_in_fixture(test->teardown, &state, test->name);
 }
 
@@ -51,6 +52,7 @@ static inline int stand_in_run(const char *group, const struct CMUnitTest *tests
                                int (*setup)(void **state), int (*teardown)(void **state)) {
     void *state = NULL;
     printf("[==========] %s: Running %d test(s).\n", group, (int)count);
+    fflush(stdout); /* or a test that forks would print it twice */
     stand_in_fixture(setup, &state, group);
     for (size_t i = 0; i < count; i++) stand_in_run_one(&tests[i], state);
     stand_in_fixture(teardown, &state, group);
