@@ -58,7 +58,8 @@ version() {
 program() {
     local to=$1/$2 source=$3 compiler=$4 runner=$5 libraries=$6 announced
     {
-        $compiler -o "$to" $source $libraries && timeout --foreground $LIMIT $runner "$to" </dev/null
+        # .exe: Windows runs nothing else
+        $compiler -o "$to.exe" $source $libraries && timeout --foreground $LIMIT $runner "$to.exe" </dev/null
         echo "exit status $?"
     } >"$to.log" 2>&1
     tr -d '\r' <"$to.log" | grep -a '^\[ *OK \]' | sort -u >"$to.passed"
