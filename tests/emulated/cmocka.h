@@ -72,11 +72,11 @@ static inline int stand_in_run(const char *group, const struct CMUnitTest *tests
         exit(1);                         \
     } while (0)
 
-#define skip()                                                                    \
-    do {                                                                          \
+#define skip()                                      \
+    do {                                            \
         printf("[  SKIPPED ] %s\n", stand_in_test); \
-        stand_in_skipped++;                                                       \
-        return;                                                                   \
+        stand_in_skipped++;                         \
+        return;                                     \
     } while (0)
 
 static inline void stand_in_check(int holds, const char *what, const char *file, int line) {
