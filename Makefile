@@ -32,6 +32,9 @@
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-armv7       all tests on 32-bit ARM, of which check-isa has those of the kernels alone
+# make check-platforms   the tests by other compilers (gcc, clang 14 to 19, tcc), C99 to C23, C++11 to C++23,
+#                        with musl, on 32-bit x86, ARM, RISC-V, POWER, s390x (where models are refused),
+#                        Windows and WebAssembly, emulated; PLATFORMS='s390x *c++*': those alone
 # make check-firmware    the header for firmware: no library, bounded code and stack; the kernels' tests
 #                        on emulated Cortex-M and RISC-V, and instructions for each multiply-add; the
 #                        images of examples/firmware in qemu, compared with this machine
@@ -100,6 +103,11 @@ RISCV_PACKAGES = clang-19 lld-19 gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
 CROSS_PACKAGES = $(ARMV7_PACKAGES) $(RISCV_PACKAGES) gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 ISA_PACKAGES = $(CROSS_PACKAGES) libsimde-dev \
 	clang lld wasi-libc libclang-rt-dev-wasm32 clang-16 lld-16 libclang-rt-16-dev-wasm32 nodejs
+PLATFORM_PACKAGES = $(ARMV7_PACKAGES) gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+	gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \
+	gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross \
+	clang clang-16 clang-19 tcc musl-tools gcc-mingw-w64-x86-64 wine64 \
+	lld wasi-libc libclang-rt-dev-wasm32 nodejs
 FIRMWARE_PACKAGES = $(TEST_PACKAGES) gcc-arm-none-eabi gcc-riscv64-unknown-elf qemu-system-arm \
 	qemu-system-misc libnewlib-arm-none-eabi picolibc-riscv64-unknown-elf clang python3 \
 	dataset-fashion-mnist
@@ -442,6 +450,10 @@ check-armv7:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ARMV7_PACKAGES)
 	CC="$(CC)" BUILD=$(BUILD)/armv7 FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh armv7
 
+check-platforms:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(PLATFORM_PACKAGES)
+	BUILD=$(BUILD) FLAGS='$(WARNINGS)' tests/check_platforms.sh $(PLATFORMS)
+
 firmware:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
 	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
@@ -636,7 +648,8 @@ help:
 clean:
 	rm -rf $(BUILD) $(BUILD)-*
 
-.PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 firmware check-firmware \
+.PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 \
+	check-platforms firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
 	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall \

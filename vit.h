@@ -895,7 +895,8 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
     "vit.h: compile without -ffast-math (/fp:fast) and its parts -ffinite-math-only, -funsafe-math-optimizations"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
-#error "vit.h: float has to be computed as float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
+#error \
+    "vit.h: float has to be computed as float: on 32-bit x86 -msse2 -mfpmath=sse, elsewhere -fexcess-precision=fast"
 #endif
 
 /* In C++ the C library may declare these noexcept, so that declaring them again could conflict. */
@@ -1118,6 +1119,12 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #pragma float_control(precise, on, push)
 #elif defined(__clang__)
 #pragma clang fp reassociate(off)
+#endif
+
+/* clang 16 takes && and || with constants for mistakes, as C23 alone. */
+#if defined(__clang__) && !defined(__cplusplus)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wconstant-logical-operand"
 #endif
 
 /* Whether there are kernels that resize pictures: the most rows that they take side by side. */
@@ -6609,6 +6616,9 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(__clang__) && !defined(__cplusplus)
+#pragma clang diagnostic pop
 #endif
 #if defined(__clang__) && defined(__x86_64__)
 #pragma float_control(pop)

@@ -6,26 +6,7 @@
 CC=${CC:-cc}
 BUILD=${BUILD:-build}/isa
 FLAGS="$FLAGS -O2 -g -I. -Itests"
-
-# step NAME COMMAND...: whether the command succeeds, and the tests that it skipped
-step() {
-    local name=$1 log=$BUILD/log.$BASHPID
-    shift
-    if "$@" >"$log" 2>&1; then
-        echo "ok      $name"
-        grep 'SKIPPED \] test_' "$log" | sort -u
-    else
-        echo "FAILED  $name: $*"
-        sed 's/^/        /' "$log"
-        echo "$name" >>"$BUILD/failures"
-    fi
-}
-
-# beside COMMAND...: runs it in the background, its lines together
-beside() {
-    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
-    { "$@" >"$BUILD/lines.$BASHPID"; cat "$BUILD/lines.$BASHPID"; } &
-}
+. tests/steps.sh
 
 # program TARGET PROGRAM COMPILER-AND-FLAGS -- LIBRARIES...
 program() {
@@ -101,13 +82,6 @@ armv7() {
     run vfpv3 "qemu-arm cortex-a9 without NEON" portable portable $qemu cortex-a9,neon=off
 }
 
-# finish: the verdict
-finish() {
-    [ ! -e "$BUILD/failures" ] || { echo "$(wc -l <"$BUILD/failures") failed"; exit 1; }
-    echo "all instruction sets passed"
-    exit
-}
-
 # emulated FILE: it has no AVX instruction of its own
 emulated() {
     ! objdump -d "$1" | grep '%[yz]mm'
@@ -116,7 +90,7 @@ emulated() {
 rm -rf "$BUILD"
 mkdir -p "$BUILD"
 
-[ "$1" != armv7 ] || { armv7 "$ALL"; finish; }
+[ "$1" != armv7 ] || { armv7 "$ALL"; finish "all instruction sets passed"; }
 
 if [ "$(uname -m)" = x86_64 ]; then
     ln -s .. "$BUILD/x86-64" # what make has built
@@ -144,11 +118,7 @@ run aarch64 "qemu-aarch64 max" "neon-bf16 neon-i8mm neon-dotprod neon portable" 
 # the other tests take qemu 10 minutes and more
 armv7 test_kernels
 
-# node 20's fast calls of WASI keep the memory of before it grew, and then crash
-NODE="node --no-warnings --no-turbo-fast-api-calls --experimental-wasi-unstable-preview1"
 WASI="$NODE tests/emulated/wasi.mjs"
-# with the stack below all else what is beyond its 64 KB ends the program, and is nobody's memory
-WASM="--target=wasm32-wasi -Itests/emulated -Wl,--stack-first -Wno-unused-command-line-argument"
 build wasm clang $WASM --
 run wasm "node, plain wasm" portable portable $WASI
 build simd128 clang $WASM -msimd128 --
@@ -175,4 +145,4 @@ done
 PROGRAMS=test_token0
 run riscv64 "qemu-riscv64 without V" portable portable qemu-riscv64 -L /usr/riscv64-linux-gnu -cpu rv64
 
-finish
+finish "all instruction sets passed"

@@ -6,25 +6,11 @@ set -u
 BUILD=${BUILD:-build}/windows-library
 work=$PWD/$BUILD
 . tests/wine.sh
+. tests/steps.sh
 WARNINGS="-Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wcast-align
     -Wcast-qual -Wdouble-promotion -Werror"
-failures=0
 
 trap stop_wine EXIT
-
-# step NAME COMMAND...: whether the command succeeds, and the tests that it skipped
-step() {
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok      $name"
-        grep -a 'SKIPPED \] test_' "$work/log" | sort -u
-    else
-        echo "FAILED  $name: $*"
-        sed 's/^/        /' "$work/log"
-        failures=$((failures + 1))
-    fi
-}
 
 # ---- it compiles ----
 
@@ -136,5 +122,4 @@ check_imitated_msvc
 step "wine starts" "$wine" wineboot -i
 check_tests
 
-[ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
-echo "vit.h passes its tests for Windows"
+finish "vit.h passes its tests for Windows"

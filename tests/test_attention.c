@@ -71,8 +71,8 @@ static void one_by_one(void *user, int count, vit_task task, void *arg) {
 static void test_attention_is_the_same_however_it_is_computed(void **state) {
     static const vit_options others[] = {
         {.all_tokens = 1, .low_memory = 1},
-        {.all_tokens = 1, .threads = 2, .parallel_for = one_by_one},
-        {.all_tokens = 1, .threads = 3, .parallel_for = one_by_one},
+        {.threads = 2, .parallel_for = one_by_one, .all_tokens = 1},
+        {.threads = 3, .parallel_for = one_by_one, .all_tokens = 1},
     };
     vit_config config = small_config();
     (void)state;

@@ -164,8 +164,8 @@ static void test_any_frame_becomes_what_vit_preprocess_makes_of_it(void **state)
         p->resize_size[1] = i % 4 ? p->resize_size[0] : 1 + random_below(&seed, 60);
         p->interpolation = (vit_interpolation)(i / 2 % 2);
         p->crop = (vit_crop)random_below(&seed, VIT_CROP_COUNT);
-        frame f = frame_make(exact[i % 3], 1 + random_below(&seed, 120),
-                             1 + random_below(&seed, 120), seed);
+        int frame_height = 1 + random_below(&seed, 120), frame_width = 1 + random_below(&seed, 120);
+        frame f = frame_make(exact[i % 3], frame_width, frame_height, seed);
         int far = distance(&c, &f);
         assert_in_range(far, 0, 1);
         differ += far;

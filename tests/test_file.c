@@ -1163,7 +1163,8 @@ static void damage(unsigned char *file, int head_size, uint32_t *random) {
         put_u32(p, random_u32(random));
         break;
     default:
-        p[random_below(random, 4)] ^= (unsigned char)(1 << random_below(random, 8));
+        p += random_below(random, 4);
+        *p ^= (unsigned char)(1 << random_below(random, 8));
     }
 }
 

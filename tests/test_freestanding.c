@@ -1,6 +1,8 @@
 /* The library as firmware has it: its own mathematics, and what follows from them. */
 #define VIT_FREESTANDING
+#ifndef VIT_NO_SIMD
 #define VIT_NO_SIMD
+#endif
 #define VIT__EMULATED /* no instruction for the square root either */
 #define VIT_STATIC
 #include "test_util.h"

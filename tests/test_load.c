@@ -506,12 +506,12 @@ static void be_slow(void *arg, int index) {
     slow_worker *slow = (slow_worker *)arg;
     (void)index;
     if (!pthread_equal(pthread_self(), slow->caller)) {
-        __atomic_add_fetch(&slow->begun, 1, __ATOMIC_SEQ_CST);
+        shared_add(&slow->begun, 1);
         nanosleep(&long_wait, NULL);
         return;
     }
-    int begun = __atomic_load_n(&slow->begun, __ATOMIC_SEQ_CST);
-    for (int i = 0; i < 50 && __atomic_load_n(&slow->begun, __ATOMIC_SEQ_CST) == begun; i++)
+    int begun = shared_add(&slow->begun, 0);
+    for (int i = 0; i < 50 && shared_add(&slow->begun, 0) == begun; i++)
         nanosleep(&short_wait, NULL);
 }
 

@@ -10,7 +10,7 @@ static void test_logits_equal_pytorch(void **state) {
     static const int merges[] = {1, 3, 100};
     (void)state;
     for (int i = 0; i < 2 * 2 * 3; i++) {
-        const vit_options options = {.merge = merges[i / 4], .low_memory = i / 2 % 2};
+        const vit_options options = {.low_memory = i / 2 % 2, .merge = merges[i / 4]};
         char path[64];
         vit_model model;
         snprintf(path, sizeof(path), GOLDEN "%s.vit", names[i % 2]);
@@ -40,7 +40,7 @@ static vit_config merge_config(int variant) {
 }
 
 static void check_threads(const vit_model *model, int merge, int low_memory) {
-    const vit_options alone = {.merge = merge, .low_memory = low_memory};
+    const vit_options alone = {.low_memory = low_memory, .merge = merge};
     size_t count = vit_pixels_count(model, NULL);
     float *pixels = allocate_floats(BATCH * count), want[BATCH * CLASSES], got[BATCH * CLASSES];
     uint32_t random = 71;
@@ -101,7 +101,7 @@ static void test_each_block_has_fewer_tokens(void **state) {
             uint32_t random = 74;
             counter c = {merge, config.prefix_tokens, vit_token_count(&model, NULL), 0};
             const vit_options options = {
-                .merge = merge, .all_tokens = 1, .on_block = count_tokens, .on_block_user = &c};
+                .on_block = count_tokens, .on_block_user = &c, .all_tokens = 1, .merge = merge};
             random_floats(&random, pixels, vit_pixels_count(&model, NULL));
             assert_status(forward(&model, &options, pixels, 1, logits), VIT_OK, "forward");
             assert_int_equal(c.blocks, config.depth);
@@ -121,7 +121,7 @@ static void test_the_workspace_is_no_larger(void **state) {
     for (int i = 0; i < VIT_DTYPE_COUNT * 2 * 200; i++) {
         const int merge = 2 + i / 2 / VIT_DTYPE_COUNT; /* 2 * 192 > 197 tokens */
         vit_options other = {.merge = i % 2 ? merge : 0};
-        vit_options merging = {.merge = merge, .low_memory = i % 2};
+        vit_options merging = {.low_memory = i % 2, .merge = merge};
         vit_dtype dtype = (vit_dtype)(i / 2 % VIT_DTYPE_COUNT);
         size_t most = vit_config_workspace_size(&config, dtype, &other, 1);
         assert_in_range(vit_config_workspace_size(&config, dtype, &merging, 1), 1, most);
@@ -136,9 +136,9 @@ static int see_nothing(void *user, const vit_attention *a) {
 static void test_what_is_refused(void **state) {
     static const vit_options bad[] = {{.merge = -1},
                                       {.merge = INT32_MIN},
-                                      {.merge = 1, .on_attention = see_nothing},
-                                      {.merge = 1, .features = VIT_FEATURES_TOKENS}};
-    static const vit_options good = {.merge = 1, .features = VIT_FEATURES_POOLED};
+                                      {.on_attention = see_nothing, .merge = 1},
+                                      {.features = VIT_FEATURES_TOKENS, .merge = 1}};
+    static const vit_options good = {.features = VIT_FEATURES_POOLED, .merge = 1};
     vit_config config = small_config();
     vit_model model;
     model_file file = model_make_open(&config, 75, &model);

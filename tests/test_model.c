@@ -213,7 +213,7 @@ static int count_up_shuffled(const void *p) {
 
 static int count_up(void *p) {
     if (shuffling.step != NULL) return count_up_shuffled(p);
-    return __atomic_fetch_add((int *)p, 1, __ATOMIC_RELAXED);
+    return shared_add((int *)p, 1);
 }
 
 static void shuffled_for(void *user, int count, vit_task task, void *arg) {

@@ -8,7 +8,9 @@
 #define VIT_NO_PARALLEL
 #define VIT_NO_MERGE
 #define VIT_NO_LOW_MEMORY
+#ifndef VIT_NO_SIMD
 #define VIT_NO_SIMD
+#endif
 #define VIT_STATIC
 #define VIT_EXPF(x) expf(x)
 #define VIT_ERFF(x) erff(x)

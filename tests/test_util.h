@@ -44,10 +44,25 @@ enum { HAS_THREADS = 1 };
 enum { HAS_THREADS = 0 };
 #endif
 
+/* Adds n to a number that threads share and gives what it was. */
+static inline int shared_add(int *p, int n) {
+#if defined(__GNUC__) || defined(__clang__)
+    return __atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+#else /* tcc */
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    int was = *p;
+    *p += n;
+    pthread_mutex_unlock(&mutex);
+    return was;
+#endif
+}
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define GOLDEN "tests/golden/"
 
-/* ---- random numbers: xorshift, the same ones in every run ---- */
+/* ---- random numbers: xorshift, the same ones in every run; one for each statement or declarator, as the
+   order within an expression is the compiler's ---- */
 
 static inline uint32_t random_u32(uint32_t *state) {
     *state ^= *state << 13;
@@ -394,7 +409,8 @@ static inline void put_random_weight(const vit__tensor *t, unsigned char *data, 
     if (stored.dtype == VIT__F32) memcpy(p, bytes, 4);
     if (stored.dtype == VIT__BF16) memcpy(p, bytes + 2, 2);
     if (stored.dtype == VIT__F16) { /* 2^-7 to 2^-2, or 0 */
-        int half = random_below(state, 0x1400) + 0x2000 + (random_below(state, 2) << 15);
+        int half = random_below(state, 0x1400) + 0x2000;
+        half |= random_below(state, 2) << 15;
         if (random_below(state, 16) == 0) half = random_below(state, 1024); /* a subnormal */
         p[0] = (unsigned char)(half & 255), p[1] = (unsigned char)(half >> 8);
     }
@@ -404,7 +420,8 @@ static inline void put_random_weight(const vit__tensor *t, unsigned char *data, 
     if (stored.dtype == VIT__INT4) {
         unsigned char *byte = data + integer_index(t, row, col, 8);
         int high = padded_index(col, t->cols) % 8 >= 4, nibble = random_below(state, 16);
-        int half = random_below(state, 0x800) + 0x2000 + (random_below(state, 2) << 15);
+        int half = random_below(state, 0x800) + 0x2000;
+        half |= random_below(state, 2) << 15;
         *byte = (unsigned char)(high ? (*byte & 15) | nibble << 4 : (*byte & 0xF0) | nibble);
         p = data + group_scale_offset(t, row, col);
         p[0] = (unsigned char)(half & 255), p[1] = (unsigned char)(half >> 8);

@@ -31,9 +31,15 @@ is_there() {
     libclang-rt-16-dev-wasm32) [ -e "$(clang-16 --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
     wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
     libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
-    gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
     libc6-dev-armhf-cross) [ -e /usr/arm-linux-gnueabihf/include/stdio.h ] ;;
-    gcc-arm-linux-gnueabihf) command -v arm-linux-gnueabihf-gcc ;;
+    libc6-dev-i386-cross) [ -e /usr/i686-linux-gnu/include/stdio.h ] ;;
+    libc6-dev-ppc64el-cross) [ -e /usr/powerpc64le-linux-gnu/include/stdio.h ] ;;
+    libc6-dev-riscv64-cross | libc6-dev-s390x-cross)
+        machine=${1#libc6-dev-}
+        [ -e "/usr/${machine%-cross}-linux-gnu/include/stdio.h" ]
+        ;;
+    gcc-*-linux-gnu | gcc-*-linux-gnueabihf) command -v "${1#gcc-}-gcc" ;;
+    musl-tools) command -v musl-gcc ;;
     gcc-arm-none-eabi) command -v arm-none-eabi-gcc ;;
     gcc-riscv64-unknown-elf) command -v riscv64-unknown-elf-gcc ;;
     qemu-system-misc) command -v qemu-system-riscv32 ;;
@@ -64,6 +70,7 @@ is_there() {
     python3-torchvision) has_python_module torchvision ;;
     python3-onnx) has_python_module onnx ;;
     python3-pil) has_python_module PIL ;;
+    python3-numpy) has_python_module numpy ;;
     python3-jsonschema) has_python_module jsonschema ;;
     python3-clang) has_python_module clang ;;
     *) command -v "$1" ;;

@@ -1,6 +1,7 @@
 /* A stand-in for cmocka, for targets that it does not exist for: the part of its interface that the
    tests use. It needs no setjmp, so the first failure ends the program, with exit status 1, and
-   skip() works in the test function itself alone. Where there is cmocka the tests use that. */
+   skip() works in the test function itself alone. Where there is cmocka the tests use that. It prints the
+   same lines for each test. */
 #ifndef CMOCKA_STAND_IN_H
 #define CMOCKA_STAND_IN_H
 
@@ -12,7 +13,8 @@
 struct CMUnitTest {
     const char *name;
     void (*test)(void **state);
-    int (*setup)(void **state), (*teardown)(void **state);
+    int (*setup)(void **state); /* may be NULL, as the next */
+    int (*teardown)(void **state);
 };
 
 #define cmocka_unit_test(f) \
@@ -30,28 +32,30 @@ struct CMUnitTest {
 static const char *stand_in_test;
 static int stand_in_skipped;
 
-static inline void stand_in_prepare(int (*function)(void **state), void **state) {
-    if (function == NULL || function(state) == 0) return;
-    fprintf(stderr, "[  FAILED  ] before or after %s\n", stand_in_test);
+static inline void stand_in_fixture(int (*fixture)(void **state), void **state, const char *name) {
+    if (fixture == NULL || fixture(state) == 0) return;
+    fprintf(stderr, "[  FAILED  ] %s: its setup or teardown\n", name);
     exit(1);
+}
+
+static inline void stand_in_run_one(const struct CMUnitTest *test, void *state) {
+    int skipped = stand_in_skipped;
+    stand_in_test = test->name;
+    stand_in_fixture(test->setup, &state, test->name);
+    test->test(&state);
+    if (stand_in_skipped == skipped) printf("[       OK ] %s\n", test->name);
+    fflush(stdout);
+    stand_in_fixture(test->teardown, &state, test->name);
 }
 
 static inline int stand_in_run(const char *group, const struct CMUnitTest *tests, size_t count,
                                int (*setup)(void **state), int (*teardown)(void **state)) {
-    void *shared = NULL;
+    void *state = NULL;
     printf("[==========] %s: Running %d test(s).\n", group, (int)count);
-    stand_in_test = group;
-    stand_in_prepare(setup, &shared);
-    for (size_t i = 0; i < count; i++) {
-        void *state = shared;
-        const int skipped = stand_in_skipped;
-        stand_in_test = tests[i].name;
-        stand_in_prepare(tests[i].setup, &state);
-        tests[i].test(&state);
-        stand_in_prepare(tests[i].teardown, &state);
-        if (stand_in_skipped == skipped) printf("[       OK ] %s\n", tests[i].name);
-    }
-    stand_in_prepare(teardown, &shared);
+    fflush(stdout); /* or a test that forks would print it twice */
+    stand_in_fixture(setup, &state, group);
+    for (size_t i = 0; i < count; i++) stand_in_run_one(&tests[i], state);
+    stand_in_fixture(teardown, &state, group);
     printf("[  PASSED  ] %d test(s), %d skipped.\n", (int)count - stand_in_skipped,
            stand_in_skipped);
     return 0;
@@ -68,11 +72,11 @@ static inline int stand_in_run(const char *group, const struct CMUnitTest *tests
         exit(1);                         \
     } while (0)
 
-#define skip()                                                                    \
-    do {                                                                          \
-        printf("[  SKIPPED ] %s, at %s:%d\n", stand_in_test, __FILE__, __LINE__); \
-        stand_in_skipped++;                                                       \
-        return;                                                                   \
+#define skip()                                      \
+    do {                                            \
+        printf("[  SKIPPED ] %s\n", stand_in_test); \
+        stand_in_skipped++;                         \
+        return;                                     \
     } while (0)
 
 static inline void stand_in_check(int holds, const char *what, const char *file, int line) {
