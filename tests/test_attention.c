@@ -411,9 +411,9 @@ static void test_rollout_takes_bytes_and_stops(void **state) {
     size_t need = vit_rollout_workspace_size(&model, &options);
     unsigned char *workspace = (unsigned char *)allocate(need);
     for (size_t i = 0; i < IMAGES; i++) {
-        assert_status(vit_rollout(&model, &options, bytes + i * PIXELS, 1, logits, 0, one,
-                                  workspace, need),
-                      VIT_OK, "one");
+        assert_status(
+            vit_rollout(&model, &options, bytes + i * PIXELS, 1, logits, 0, one, workspace, need),
+            VIT_OK, "one");
         assert_same_bits(one, all + i * TOKENS, TOKENS);
     }
     stops.on_block = stop_at_once;
