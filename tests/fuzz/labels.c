@@ -29,6 +29,7 @@ static void read_input(checkpoint *c, const file_map *file) {
     names.data++, names.size--;
     int count = file->data[0];
     char *labels = labels_read("labels", none, count, &size);
-    if (size == 0 ? count > 0 : !vit__strings_are_valid((const unsigned char *)labels, size, count)) abort();
+    if (size == 0 ? count > 0 : !vit__strings_are_valid((const unsigned char *)labels, size, count))
+        abort();
     free(labels);
 }
