@@ -6892,8 +6892,8 @@ static inline uint8x16_t vit__pixels_neon(int32x4_t sum0, int32x4_t sum1, int32x
     const uint8x16_t order = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
     const uint16x8_t first = vqshrun_high_n_s32(vqshrun_n_s32(sum0, 16), sum1, 16);
     const uint16x8_t third = vcombine_u16(vqshrun_n_s32(sum2, 16), vdup_n_u16(0));
-    const int rest = VIT__WEIGHT_BITS - 16;
-    return vqtbl1q_u8(vqshrn_high_n_u16(vqshrn_n_u16(first, rest), third, rest), order);
+    const uint8x8_t bytes = vqshrn_n_u16(first, VIT__WEIGHT_BITS - 16);
+    return vqtbl1q_u8(vqshrn_high_n_u16(bytes, third, VIT__WEIGHT_BITS - 16), order);
 }
 #endif
 
