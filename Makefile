@@ -32,6 +32,7 @@
 # make check-long        a million inferences (LONG_RUN) by 4 threads that open and close models
 # make check-isa         the tests with every instruction set, emulated if the machine lacks it
 # make check-armv7       all tests on 32-bit ARM, of which check-isa has those of the kernels alone
+# make check-riscv       all tests on 64-bit RISC-V, of which check-isa has those of kernels and of token 0
 # make check-platforms   the tests by other compilers (gcc, clang 14 to 19, tcc), C99 to C23, C++11 to C++23,
 #                        with musl, on 32-bit x86, ARM, RISC-V, POWER, s390x (where models are refused),
 #                        Windows and WebAssembly, emulated; PLATFORMS='s390x *c++*': those alone
@@ -450,6 +451,10 @@ check-armv7:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(ARMV7_PACKAGES)
 	CC="$(CC)" BUILD=$(BUILD)/armv7 FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh armv7
 
+check-riscv:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES) $(RISCV_PACKAGES) qemu-user
+	CC="$(CC)" BUILD=$(BUILD)/riscv FLAGS='$(CSTD) $(WARNINGS)' tests/check_isa.sh riscv
+
 check-platforms:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(PLATFORM_PACKAGES)
 	BUILD=$(BUILD) FLAGS='$(WARNINGS)' tests/check_platforms.sh $(PLATFORMS)
@@ -648,7 +653,7 @@ help:
 clean:
 	rm -rf $(BUILD) $(BUILD)-*
 
-.PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 \
+.PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 check-riscv \
 	check-platforms firmware check-firmware \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \

@@ -2472,6 +2472,14 @@ typedef struct vit__pixel_kernels {
     void (*put_row)(const vit__resizer *r, vit__span span, float *out, size_t plane);
 } vit__pixel_kernels;
 
+/* Rows of the ring, [width] each: `count` from one on, then `rest` from its first on. */
+typedef struct vit__ring_span {
+    const uint32_t *from, *ring;
+    size_t width;
+    const int32_t *weights;
+    int count, rest;
+} vit__ring_span;
+
 static const vit__pixel_kernels *vit__pixel_kernels_of(const vit__kernels *kernels); /* [7] */
 #endif
 
@@ -6666,6 +6674,8 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      SUM_LANES(a), LARGEST_LANE(a), LARGEST_WORD(w) *    by +, MAX and MAX_WORDS
      FOLD(a, op) *            a = op of a and of a with its halves swapped; then quarters, and so on
      TRANSPOSE4(p, stride, q) *    4 rows of 4 floats become columns, 16 floats apart
+     BYTE(w, c) *             byte c of w
+     PIXELS(s) *              of s[3] what vit__from_fixed_point makes, as bytes 0 to 2 of a word
 
    A target also says how many rows and panels a tile has: as many as keep its sums in registers.
 
@@ -6866,6 +6876,26 @@ static inline int32x4_t vit__dot8_twice_neon(int32x4_t sum, int8x16_t x0, int8x1
 #define VIT__STORE8(p, a)                                                       \
     vit__store8_neon(p, vcombine_s16(VIT__NARROW((a)[0]), VIT__NARROW((a)[1])), \
                      vcombine_s16(VIT__NARROW((a)[2]), VIT__NARROW((a)[3])))
+#if VIT__TARGET == VIT__TARGET_NEON && defined(VIT__PIXEL_ROWS)
+#define VIT__BYTE(w, c) (VIT__WORDS) vit__byte_neon((uint8x16_t)(w), c)
+#define VIT__PIXELS(sum) \
+    (VIT__WORDS) vit__pixels_neon((int32x4_t)(sum)[0], (int32x4_t)(sum)[1], (int32x4_t)(sum)[2])
+
+/* Byte c of each word, as a word. Bytes that are out of range become 0. */
+static inline uint8x16_t vit__byte_neon(uint8x16_t words, int c) {
+    const uint32x4_t first = {0xFFFFFF00, 0xFFFFFF04, 0xFFFFFF08, 0xFFFFFF0C};
+    return vqtbl1q_u8(words, vreinterpretq_u8_u32(vaddq_u32(first, vdupq_n_u32((uint32_t)c))));
+}
+
+/* Shifted in two steps, which limit to 16 bits and to 8. */
+static inline uint8x16_t vit__pixels_neon(int32x4_t sum0, int32x4_t sum1, int32x4_t sum2) {
+    const uint8x16_t order = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    const uint16x8_t first = vqshrun_high_n_s32(vqshrun_n_s32(sum0, 16), sum1, 16);
+    const uint16x8_t third = vcombine_u16(vqshrun_n_s32(sum2, 16), vdup_n_u16(0));
+    const uint8x8_t bytes = vqshrn_n_u16(first, VIT__WEIGHT_BITS - 16);
+    return vqtbl1q_u8(vqshrn_high_n_u16(bytes, third, VIT__WEIGHT_BITS - 16), order);
+}
+#endif
 
 #define VIT__TRANSPOSE4(in, stride, out) vit__transpose4_neon(in, stride, out)
 
@@ -7895,6 +7925,10 @@ static void VIT__NAME(pack_rows)(const unsigned char *const *rows, int pixel_str
     }
 }
 
+#ifndef VIT__BYTE
+#define VIT__BYTE(w, c) ((w) >> 8 * (c)&255u)
+#endif
+
 /* Adds words of pixels, stride apart, times their weights to a sum for each channel. */
 VIT__INLINE void VIT__NAME(add_pixels)(const uint32_t *p, size_t stride, const int32_t *weights,
                                        int count, const int channels, VIT__WORDS sum[3]) {
@@ -7902,33 +7936,51 @@ VIT__INLINE void VIT__NAME(add_pixels)(const uint32_t *p, size_t stride, const i
         const VIT__WORDS pixels = VIT__LOAD_WORDS(p);
         const uint32_t weight = (uint32_t)*weights++;
         VIT__UNROLL
-        for (int c = 0; c < channels; c++) sum[c] += (pixels >> 8 * c & 255u) * weight;
+        for (int c = 0; c < channels; c++) sum[c] += VIT__BYTE(pixels, c) * weight;
     }
 }
 
-/* As vit__from_fixed_point: above 255 all bits of 255 - value become ones. */
-VIT__INLINE VIT__WORDS VIT__NAME(from_fixed_point)(VIT__WORDS sum) {
+/* Sums as vit__from_fixed_point takes them, rounded and not below 0. */
+VIT__INLINE VIT__WORDS VIT__NAME(round_sums)(VIT__WORDS sum) {
     const VIT__WORDS zero = {0}, shifted = (VIT__WORDS)(VIT__SIGNED(sum) >> VIT__WEIGHT_BITS);
-    const VIT__WORDS value = VIT__MAX_WORDS(shifted, zero);
-    return (value | (VIT__WORDS)(VIT__SIGNED(255u - value) >> 31)) & 255u;
+    return VIT__MAX_WORDS(shifted, zero);
+}
+
+/* Such sums of the channels as words of pixels: above 255 all bits of 255 - value become ones. */
+VIT__INLINE VIT__WORDS VIT__NAME(pixels_of)(const VIT__WORDS *sum, const int channels) {
+#ifdef VIT__PIXELS
+    (void)channels;
+    return VIT__PIXELS(sum);
+#else
+    VIT__WORDS pixels = {0};
+    VIT__UNROLL
+    for (int c = 0; c < channels; c++) {
+        const VIT__WORDS value = VIT__NAME(round_sums)(sum[c]);
+        pixels |= ((value | (VIT__WORDS)(VIT__SIGNED(255u - value) >> 31)) & 255u) << 8 * c;
+    }
+    return pixels;
+#endif
 }
 
 VIT__INLINE void VIT__NAME(resize_rows_of)(const vit__resizer *r, int y, const int channels) {
     const VIT__WORDS zero = {0}, half = zero + (1u << (VIT__WEIGHT_BITS - 1));
-    const int width = r->horizontal.size;
+    const size_t width = (size_t)r->horizontal.size, taps = (size_t)r->horizontal.taps;
+    const vit__span *columns = r->columns;
     const int32_t *weights = r->column_weights;
+    const uint32_t *block = r->block;
+    const int used = r->used.first;
     uint32_t *rows[VIT__LANES], words[VIT__LANES];
+    VIT__UNROLL
     for (int i = 0; i < VIT__LANES; i++)
-        rows[i] = r->ring + (size_t)((y + i) % r->ring_rows) * (size_t)width;
-    for (int x = 0; x < width; x++, weights += r->horizontal.taps) {
-        const vit__span span = r->columns[x];
-        const ptrdiff_t first = span.count > 0 ? span.first - r->used.first : 0;
-        VIT__WORDS sum[3] = {half, half, half}, pixel = zero;
+        rows[i] = r->ring + (size_t)((y + i) % r->ring_rows) * width;
+    for (size_t x = 0; x < width; x++, weights += taps) {
+        const int count = columns[x].count;
+        const ptrdiff_t first = count > 0 ? columns[x].first - used : 0;
+        VIT__WORDS sum[3] = {half, half, half};
         VIT__NAME(add_pixels)
-        (r->block + first * VIT__LANES, VIT__LANES, weights, span.count, channels, sum);
+        (block + first * VIT__LANES, VIT__LANES, weights, count, channels, sum);
+        VIT__STORE_WORDS(words, VIT__NAME(pixels_of)(sum, channels));
         VIT__UNROLL
-        for (int c = 0; c < channels; c++) pixel |= VIT__NAME(from_fixed_point)(sum[c]) << 8 * c;
-        VIT__STORE_WORDS(words, pixel);
         for (int i = 0; i < VIT__LANES; i++) rows[i][x] = words[i];
     }
 }
@@ -7938,28 +7990,47 @@ static void VIT__NAME(resize_rows)(const vit__resizer *r, int y) {
     else VIT__NAME(resize_rows_of)(r, y, 3);
 }
 
+/* Normalised pixels of a row of the resized picture, those from x on. */
+VIT__INLINE void VIT__NAME(values_at)(const vit__ring_span *s, size_t x, const int channels,
+                                      const float rescale, const float *mean, const float *std,
+                                      VIT__FLOATS *value) {
+    const VIT__WORDS zero = {0}, half = zero + (1u << (VIT__WEIGHT_BITS - 1));
+    VIT__WORDS sum[3] = {half, half, half};
+    VIT__NAME(add_pixels)(s->from + x, s->width, s->weights, s->count, channels, sum);
+    VIT__NAME(add_pixels)
+    (s->ring + x, s->width, s->weights + s->count, s->rest, channels, sum);
+    VIT__UNROLL
+    for (int c = 0; c < channels; c++) {
+        value[c] = VIT__MIN(VIT__TO_FLOAT(VIT__NAME(round_sums)(sum[c])), VIT__SET(255.0f));
+        value[c] = (value[c] / rescale - mean[c]) / std[c];
+    }
+}
+
 VIT__INLINE void VIT__NAME(put_row_of)(const vit__resizer *r, vit__span span, float *out,
                                        size_t plane, const int channels) {
-    const VIT__WORDS zero = {0}, half = zero + (1u << (VIT__WEIGHT_BITS - 1));
     const size_t width = (size_t)r->horizontal.size;
     const int slot = span.first % r->ring_rows, count = vit__min(span.count, r->ring_rows - slot);
-    const uint32_t *from = r->ring + (size_t)slot * width;
-    for (size_t x = 0; x < width; x += VIT__LANES) {
-        VIT__WORDS sum[3] = {half, half, half};
-        VIT__NAME(add_pixels)(from + x, width, r->row_weights, count, channels, sum);
-        VIT__NAME(add_pixels)
-        (r->ring + x, width, r->row_weights + count, span.count - count, channels, sum);
-        VIT__UNROLL
-        for (int c = 0; c < channels; c++) {
-            const int channel = r->reversed ? 2 - c : c;
-            float *to = out + (size_t)channel * plane + x;
-            VIT__FLOATS value = VIT__TO_FLOAT(VIT__NAME(from_fixed_point)(sum[c]));
-            value =
-                (value / r->recipe->rescale - r->recipe->mean[channel]) / r->recipe->std[channel];
-            if (width - x >= VIT__LANES) VIT__STORE(to, value);
-            else memcpy(to, &value, (width - x) * sizeof(float));
-        }
+    const vit__ring_span from = {
+        r->ring + (size_t)slot * width, r->ring, width, r->row_weights, count, span.count - count};
+    const float rescale = r->recipe->rescale;
+    float mean[3], std[3], *to[3];
+    size_t x = 0;
+    VIT__UNROLL
+    for (int c = 0; c < channels; c++) {
+        const int channel = r->reversed ? 2 - c : c;
+        mean[c] = r->recipe->mean[channel], std[c] = r->recipe->std[channel];
+        to[c] = out + (size_t)channel * plane;
     }
+    for (; width - x >= VIT__LANES; x += VIT__LANES) {
+        VIT__FLOATS value[3];
+        VIT__NAME(values_at)(&from, x, channels, rescale, mean, std, value);
+        VIT__UNROLL
+        for (int c = 0; c < channels; c++) VIT__STORE(to[c] + x, value[c]);
+    }
+    if (x == width) return;
+    VIT__FLOATS rest[3]; /* another, or the compiler keeps both in memory */
+    VIT__NAME(values_at)(&from, x, channels, rescale, mean, std, rest);
+    for (int c = 0; c < channels; c++) memcpy(to[c] + x, &rest[c], (width - x) * sizeof(float));
 }
 
 static void VIT__NAME(put_row)(const vit__resizer *r, vit__span span, float *out, size_t plane) {
@@ -8792,6 +8863,8 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__MAX_WORDS
 #undef VIT__LOAD_F16
 #undef VIT__LOAD_HALVES
+#undef VIT__BYTE
+#undef VIT__PIXELS
 #undef VIT__DOT8
 #undef VIT__DOT8_TWICE
 #undef VIT__NARROW
