@@ -4098,31 +4098,55 @@ typedef struct vit__row_work {
     vit__operand operand;
 } vit__row_work;
 
-#define VIT__TASK_LINES 32 /* rows of a task that takes them one by one */
+#define VIT__TASK_LINES 32 /* rows of a task that takes them one by one, or a few */
+#define VIT__TOGETHER 4096 /* floats of these few, at most */
 
-/* One row; if packed it is normalised in `spare` [D], and its scale and zero are written. */
-static void vit__make_row(const vit__row_work *w, size_t row, float *spare, float *scale,
-                          int32_t *zero) {
+/* A few rows from `row` on, or one where VIT__FETCHES is 0; if packed they are normalised in `spare`
+   [count][D], and their scales and zeros are written. */
+static void vit__make_rows(const vit__row_work *w, size_t row, int count, float *spare,
+                           float *scales, int32_t *zeros) {
     const vit__pass *pass = w->pass;
     const vit_config *c = pass->config;
     const int packs = w->operand != VIT__OPERAND_F32;
+    const size_t in_stride = VIT__FETCHES ? w->input.stride : 0;
+    const size_t out_stride = VIT__FETCHES ? w->output.stride : 0;
     const float *x = w->input.data + row * w->input.stride;
     float *out = w->output.data + row * w->output.stride, *normalized = packs ? spare : out;
-    if (w->norm != NULL)
-        pass->kernels->norm_row(x, w->norm, c->embed_dim, w->width, c->norm_eps, normalized);
-    else if (VIT__FAMILIES && !packs) memcpy(out, x, w->width * sizeof(float));
+    const size_t stride = packs && VIT__FETCHES ? w->width : out_stride; /* of normalized */
+    if (w->norm != NULL) {
+        for (size_t i = 0; i < (size_t)count; i++)
+            pass->kernels->norm_row(x + i * in_stride, w->norm, c->embed_dim, w->width, c->norm_eps,
+                                    normalized + i * stride);
+    } else if (VIT__FAMILIES && !packs) {
+        for (size_t i = 0; i < (size_t)count; i++)
+            memcpy(out + i * out_stride, x + i * in_stride, w->width * sizeof(float));
+    }
     if (packs)
         vit__kernels_for(pass, w->operand)
-            ->pack_rows(w->norm != NULL ? normalized : x, 0, 1, w->width, out, 0, scale, zero);
+            ->pack_rows(w->norm != NULL ? normalized : x, w->norm != NULL ? stride : in_stride,
+                        count, w->width, out, out_stride * sizeof(float), scales, zeros);
+}
+
+/* Rows at a time, so that none waits for its own largest number: that a worker has room for, and that a first
+   level cache holds. */
+static int vit__rows_together(const vit__row_work *w) {
+    const vit__pass *pass = w->pass;
+    const size_t room = vit__smaller(pass->scratch_size - pass->slice_size, VIT__TOGETHER);
+    return vit__max(1, (int)vit__smaller(room / w->width, VIT__TILE_ROWS));
 }
 
 static void vit__row_task(void *arg, int index, int worker) {
     const vit__row_work *w = (const vit__row_work *)arg;
     const vit__pass *pass = w->pass;
     vit__part part = vit__part_of(index, 1, w->rows, VIT__TASK_LINES);
-    for (size_t row = (size_t)part.first; part.count > 0; part.count--, row++)
-        vit__make_row(w, row, vit__worker_rows(pass, worker), pass->row_scales + row,
-                      pass->row_zeros + row);
+    const int most = VIT__FETCHES ? vit__rows_together(w) : 1;
+    int count = 1;
+    for (size_t row = (size_t)part.first; part.count > 0;
+         part.count -= count, row += (size_t)count) {
+        if (VIT__FETCHES) count = vit__min(most, part.count);
+        vit__make_rows(w, row, count, vit__worker_rows(pass, worker), pass->row_scales + row,
+                       pass->row_zeros + row);
+    }
 }
 
 static void vit__run_rows(vit__row_work *work) {
@@ -4608,8 +4632,8 @@ static vit__table vit__read_strip(vit__strip *strip, size_t first, int most) {
                           late ? NULL : vit__tensor_data(pass->model, VIT__NORM1, pass->block),
                           vit__block_operand(pass)};
     for (int row = 0; row < strip->count; row++)
-        vit__make_row(&work, (size_t)row, strip->memory, strip->row_scales + row,
-                      strip->row_zeros + row);
+        vit__make_rows(&work, (size_t)row, 1, strip->memory, strip->row_scales + row,
+                       strip->row_zeros + row);
     return work.output;
 }
 

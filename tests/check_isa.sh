@@ -102,6 +102,16 @@ emulated() {
     ! objdump -d "$1" | grep '%[yz]mm'
 }
 
+# avx_alone FILE: its kernels of AVX call no function of vit.h that is compiled without AVX. Processors wait
+# long for such code between instructions of AVX.
+avx_alone() {
+    objdump -d --no-show-raw-insn "$1" | awk '
+        function has_avx(name) { return name ~ /_(avx2|avxvnni|avx512[a-z0-9]*|amx)[.>+]/ }
+        /^[0-9a-f]+ <.*>:$/ { kernel = $2; kernels += has_avx(kernel) }
+        has_avx(kernel) && /(call|jmp) .*<vit__/ && !has_avx($NF) { print kernel, $0; bad = 1 }
+        END { exit bad || kernels < 10 }'
+}
+
 rm -rf "$BUILD"
 mkdir -p "$BUILD"
 
@@ -110,6 +120,7 @@ mkdir -p "$BUILD"
 
 if [ "$(uname -m)" = x86_64 ]; then
     ln -s .. "$BUILD/x86-64" # what make has built
+    step "x86-64, kernels of AVX call no code without it" avx_alone "$BUILD/x86-64/test_kernels"
     # layers and models take qemu minutes, SIMDe seconds
     run x86-64 "qemu-x86_64 max" "avx2 sse4.1 portable" "" qemu-x86_64 -cpu max
     run x86-64 "qemu-x86_64 Nehalem" "sse4.1 portable" "" qemu-x86_64 -cpu Nehalem
