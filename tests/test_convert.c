@@ -1336,13 +1336,13 @@ static void test_parts_that_few_models_have_are_converted(void **state) {
     assert_int_equal(vit_model_load(&model, in_folder("pre.vit"), NULL), VIT_OK);
     assert_int_equal(vit_model_config(&model)->pre_logits, 9);
     vit__matrix m = vit__matrix_of(&model, VIT__PRE_LOGITS, 0);
-    assert_true(m.biases[4] == number_of("preb", 4));
+    assert_true(m.bias[4] == number_of("preb", 4));
     vit_model_close(&model);
     assert_int_equal(vit_model_load(&model, in_folder("two.vit"), NULL), VIT_OK);
     assert_int_equal(vit_model_config(&model)->head_tokens, 2);
     m = vit__matrix_of(&model, VIT__HEAD, 0);
     float want = (number_of("headb", 1) + number_of("hdb", 1)) / 2;
-    assert_near(&m.biases[1], &want, 1, 1e-6f);
+    assert_near(&m.bias[1], &want, 1, 1e-6f);
     vit_model_close(&model);
 }
 
