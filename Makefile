@@ -346,10 +346,10 @@ check-sanitize:
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0 v1" \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
-# Without test_hostile, which bounds the time of optimised programs. Children of tests that end by _exit would
-# not be counted, nor would functions that have no body of their own, as those of kernels have not.
+# Without test_hostile, which bounds the time of optimised programs. What ends by _exit or a signal would not be
+# counted, nor would functions that have no body of their own, as those of kernels have not.
 COVERAGE = $(BUILD)-coverage
-COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
+COVERAGE_FLAGS = -O0 --coverage -D_exit=exit -include tests/coverage.h
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
 PORTABLE_TESTS = file v1 load layers model token0 kernels attention merge preprocess classifier size faults
 COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)
