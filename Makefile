@@ -290,11 +290,12 @@ $(BUILD)/bench-pixels.so: tools/bench/pixels.c vit.h
 TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c new_file.c \
 	quantize.c report.c rewrite.c)
 
-# -O3: the sums of fit.c become vectors. A build with sanitizers would take a minute more by it.
+# -O3: the sums of fit.c become vectors. A build with sanitizers would take a minute more by it, and one with
+# coverage would have other branches than the rest.
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/*.h tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
-	$(LINK) $(if $(findstring sanitize,$(CFLAGS)),,-O3) -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \
+	$(LINK) $(if $(filter -fsanitize=% --coverage,$(CFLAGS)),,-O3) -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \
 		-lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
