@@ -291,11 +291,12 @@ $(BUILD)/bench-pixels.so: tools/bench/pixels.c vit.h
 TEACH = $(wildcard tools/teach/*.c) $(addprefix tools/convert/,file_map.c json.c labels.c new_file.c \
 	quantize.c report.c rewrite.c)
 
-# -O3: the sums of fit.c become vectors. A build with sanitizers would take a minute more by it.
+# -O3: the sums of fit.c become vectors. A build with sanitizers would take a minute more by it, and one with
+# coverage would have other branches than the rest.
 $(BUILD)/vit-teach: $(TEACH) $(wildcard tools/*.h tools/teach/*.h tools/convert/*.h) $(BUILD)/model_writer.o \
 		$(BUILD)/picture.o examples/picture.h vit.h
 	@mkdir -p $(@D)
-	$(LINK) $(if $(findstring sanitize,$(CFLAGS)),,-O3) -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \
+	$(LINK) $(if $(filter -fsanitize=% --coverage,$(CFLAGS)),,-O3) -o $@ $(TEACH) $(BUILD)/model_writer.o $(BUILD)/picture.o $(PICTURE_LIBS) -llbfgs \
 		-lcjson -lm -pthread
 
 # The contestants of bench-peers. npm's package of ONNX Runtime has the library to link with.
@@ -347,10 +348,10 @@ check-sanitize:
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0 v1" \
 		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
-# Without test_hostile, which bounds the time of optimised programs. Children of tests that end by _exit would
-# not be counted, nor would functions that have no body of their own, as those of kernels have not.
+# Without test_hostile, which bounds the time of optimised programs. What ends by _exit or a signal would not be
+# counted, nor would functions that have no body of their own, as those of kernels have not.
 COVERAGE = $(BUILD)-coverage
-COVERAGE_FLAGS = -O0 --coverage -D_exit=exit
+COVERAGE_FLAGS = -O0 --coverage -D_exit=exit -include tests/coverage.h
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
 PORTABLE_TESTS = file v1 load layers model token0 kernels attention merge preprocess classifier size faults
 COVERED = $(PROGRAM_TESTS:%=$(COVERAGE)/test_%)

@@ -618,6 +618,55 @@ static void test_wrong_usage_says_so(void **state) {
     assert_printed("out", "vit-classify 0.");
 }
 
+/* ---- models without names, and tables ---- */
+
+static void write_model(const char *name, const vit_config *config) {
+    vit_model model;
+    model_file file = model_make_open(config, 3, &model);
+    write_file(in_folder(name), file.data, file.size);
+    model_free(&file);
+}
+
+static void test_classes_without_names_have_numbers(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    write_model("unnamed.vit", &config);
+    assert_int_equal(run("vit-classify -k 5 -m $T/unnamed.vit " SAMPLE), 0);
+    for (int i = 0; i < config.num_classes; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "class %d", i);
+        assert_printed("out", name);
+    }
+}
+
+static void test_an_embedding_is_shown_as_its_numbers(void **state) {
+    vit_config config = small_config();
+    (void)state;
+    config.num_classes = 0, config.output = VIT_OUTPUT_EMBEDDING;
+    write_model("embedding.vit", &config);
+    assert_int_equal(run("vit-classify -m $T/embedding.vit " SAMPLE), 0);
+    assert_printed("out", "an embedding of 20 numbers");
+    assert_int_equal(run("vit-classify --logits -m $T/embedding.vit " SAMPLE), 0);
+    char *out = printed("out"), *numbers = strstr(out, "  embedding ");
+    assert_non_null(numbers);
+    int count = 0;
+    for (char *next = numbers + 11, *p = next; (void)strtod(p, &next), next != p; p = next) count++;
+    assert_int_equal(count, 20);
+    free(out);
+}
+
+static void test_similar_pictures_are_a_table(void **state) {
+    (void)state;
+    assert_int_equal(run("vit-classify --embed $T/few.npy -m " MODEL " " IMAGES), 0);
+    assert_int_equal(run("vit-classify --table -k 2 -m " MODEL " --similar $T/few.npy " SAMPLE), 0);
+    char *out = printed("out");
+    char *row =
+        strstr(out, "  cosine  similar  cosine  similar  picture\n  1.0000  " SAMPLE "  0.");
+    assert_true(row == out);
+    assert_string_equal(out + strlen(out) - strlen(SAMPLE) - 3, "  " SAMPLE "\n");
+    free(out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_embedding_is_what_the_head_reads),
@@ -645,6 +694,9 @@ int main(void) {
         cmocka_unit_test(test_errors_say_why),
         cmocka_unit_test(test_output_that_cannot_be_written_is_an_error),
         cmocka_unit_test(test_wrong_usage_says_so),
+        cmocka_unit_test(test_classes_without_names_have_numbers),
+        cmocka_unit_test(test_an_embedding_is_shown_as_its_numbers),
+        cmocka_unit_test(test_similar_pictures_are_a_table),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

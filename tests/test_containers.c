@@ -10,12 +10,14 @@
 #include "tests/reader_end.h"
 #include "tools/convert/container.h"
 #include "tools/convert/torch.h"
+#include "tools/convert/zip.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define fail_test(...) (print_error(__VA_ARGS__), _fail(__FILE__, __LINE__))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -481,6 +483,198 @@ static void test_a_nonsense_header_takes_bounded_memory(void **state) {
     free(bytes);
 }
 
+/* ---- more damage ---- */
+
+/* Changes bytes of the record at the end of an archive. */
+static void assert_end_refused(size_t offset, const char *change, size_t length,
+                               const char *words) {
+    size_t size;
+    unsigned char *bytes = copy_golden("stored.npz", &size);
+    memcpy(find_bytes(bytes, size, "PK\5\6", 4) + offset, change, length);
+    assert_bytes_refused(bytes, size, words);
+    free(bytes);
+}
+
+static void test_directories_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    assert_end_refused(16, "\xff\xff\xff\x7f", 4, "its directory is outside the file");
+    assert_end_refused(12, "\xff\xff\xff\x7f", 4, "its directory is outside the file");
+    assert_end_refused(8, "\xff\xff\xff\xff", 4, "of 65535 entries is no checkpoint");
+}
+
+/* Changes the sizes of the last entry of an archive, packed and unpacked. */
+static void assert_sizes_refused(const char *name, uint32_t packed, uint32_t unpacked,
+                                 const char *words) {
+    size_t size;
+    unsigned char *bytes = copy_golden(name, &size), *last = NULL;
+    for (size_t i = 0; i + 4 < size; i++) {
+        if (memcmp(bytes + i, "PK\1\2", 4) == 0) last = bytes + i;
+    }
+    assert_non_null(last);
+    for (int i = 0; i < 4; i++) {
+        if (packed > 0) last[20 + i] = (unsigned char)(packed >> 8 * i & 255);
+        last[24 + i] = (unsigned char)(unpacked >> 8 * i & 255);
+    }
+    assert_bytes_refused(bytes, size, words);
+    free(bytes);
+}
+
+static void test_entries_larger_than_their_archive_are_refused(void **state) {
+    file_map file = open_golden("stored.npz");
+    const uint32_t size = (uint32_t)file.size - 100;
+    (void)state;
+    assert_sizes_refused("stored.npz", size, size, "its bytes are outside the file");
+    assert_sizes_refused("deflated.npz", 0, 0x7fffffff, "its entries would take");
+    file_map_close(&file);
+}
+
+/* ---- an archive that is larger than what is kept of it ---- */
+
+enum { PACKED = 3, UNPACKED = 21 << 20 };
+
+typedef struct packed {
+    unsigned char bytes[1 << 19];
+    size_t size, places[PACKED], sizes[PACKED];
+    uint32_t crc;
+} packed;
+
+static void put(packed *p, uint64_t value, int count) {
+    for (int i = 0; i < count; i++) p->bytes[p->size++] = (unsigned char)(value >> 8 * i & 255);
+}
+
+/* From the version that is needed to the sizes of name and extra field. */
+static void put_sizes(packed *p, size_t size) {
+    put(p, 20, 2), put(p, 0, 2), put(p, 8, 2), put(p, 0, 4);
+    put(p, p->crc, 4), put(p, size, 4), put(p, UNPACKED, 4), put(p, 1, 2), put(p, 0, 2);
+}
+
+/* Entries a, b and c of zeros, deflated. */
+static void pack_zeros(packed *p) {
+    unsigned char *zeros = allocate(UNPACKED, 1);
+    p->size = 0, p->crc = (uint32_t)crc32(0, zeros, UNPACKED);
+    for (int i = 0; i < PACKED; i++) {
+        z_stream z;
+        memset(&z, 0, sizeof(z));
+        assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        size_t at = p->places[i] = p->size;
+        p->size += 31;
+        z.next_in = zeros, z.avail_in = UNPACKED;
+        z.next_out = p->bytes + p->size, z.avail_out = (uInt)(sizeof(p->bytes) - p->size);
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        p->sizes[i] = z.total_out;
+        p->size = at;
+        put(p, 0x04034b50, 4), put_sizes(p, p->sizes[i]), put(p, (uint64_t)('a' + i), 1);
+        p->size += p->sizes[i];
+        deflateEnd(&z);
+    }
+    size_t directory = p->size;
+    for (int i = 0; i < PACKED; i++) {
+        put(p, 0x02014b50, 4), put(p, 20, 2), put_sizes(p, p->sizes[i]);
+        put(p, 0, 10), put(p, p->places[i], 4), put(p, (uint64_t)('a' + i), 1);
+    }
+    size_t size = p->size - directory;
+    put(p, 0x06054b50, 4), put(p, 0, 4), put(p, PACKED, 2), put(p, PACKED, 2);
+    put(p, size, 4), put(p, directory, 4), put(p, 0, 2);
+    free(zeros);
+}
+
+static void unpack_damaged(const void *file) {
+    zip_bytes(zip_find(zip_open(file), "b"));
+}
+
+static void test_unpacked_entries_stay_until_others_need_the_room(void **state) {
+    static packed p;
+    (void)state;
+    pack_zeros(&p);
+    const file_map file = {"zeros.zip", p.bytes, p.size};
+    zip *z = zip_open(&file);
+    zip_entry *a = zip_find(z, "a"), *b = zip_find(z, "b"), *c = zip_find(z, "c");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(zip_bytes(a)[UNPACKED - 1], 0);
+        assert_int_equal(zip_bytes(b)[UNPACKED - 1], 0);
+        assert_true(a->unpacked == NULL && b->unpacked != NULL);
+        assert_int_equal(zip_bytes(c)[0], 0);
+        assert_true(b->unpacked == NULL && z->kept == UNPACKED);
+    }
+    zip_close(z);
+    p.bytes[p.places[1] + 31] = 7; /* a block of no type */
+    assert_said(said_by(unpack_damaged, &file), "b does not unpack");
+}
+
+/* ---- tensors of PyTorch and of vit.cpp ---- */
+
+#define TYPE "ctorch\nFloatStorage\n"
+#define STORAGE(type) "(X\7\0\0\0storage" type "X\1\0\0\0000X\3\0\0\0cpuK\1tQ"
+#define TENSOR(function, arguments) \
+    "\x80\2}X\1\0\0\0actorch._utils\n_rebuild_tensor" function "\n(" arguments "tRs."
+
+static void test_tensors_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    REFUSED(TENSOR("_v2", STORAGE("N") "K\0))"), "a tensor without a type");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0K\1\x85)"), "a: damaged: a tensor without a shape");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0N)"), "a: damaged: a tensor without a shape");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0N\x85K\1\x85"), "a size of a tensor is none");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0J\xff\xff\xff\xff\x85K\1\x85"),
+            "a size of a tensor is none");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "N))"), "a size of a tensor is none");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7ft"
+                                        "(K\1K\1K\1t"),
+            "a: the shape is too large");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0))"), "a: damaged: it does not fit in its storage");
+    REFUSED(TENSOR("_v2", STORAGE(TYPE) "K\0))\x89N}X\4\0\0\0conj\x88s"),
+            "a is a conjugate or negative view");
+}
+
+static void test_another_version_before_1_6_is_named(void **state) {
+    size_t size;
+    unsigned char *bytes = copy_golden("before_1_6.pt", &size);
+    (void)state;
+    find_bytes(bytes, size, "\x80\2M\xe9\3.", 6)[3] = 0xea;
+    assert_bytes_refused(bytes, size, "before 1.6 that is not known");
+    free(bytes);
+}
+
+/* The first storage of the list, whose key becomes another. */
+static void test_storages_before_1_6_are_those_of_tensors(void **state) {
+    size_t size;
+    unsigned char *bytes = copy_golden("before_1_6.pt", &size), *list = bytes;
+    (void)state;
+    for (unsigned char *p = bytes; p + 4 < bytes + size; p++) {
+        if (memcmp(p, "\x80\2]q", 4) == 0) list = p; /* the last list that is a pickle */
+    }
+    unsigned char *key = find_bytes(list, size - (size_t)(list - bytes), "X", 1);
+    key[5] ^= 64;
+    assert_bytes_refused(bytes, size, "a storage that no tensor has");
+    free(bytes);
+}
+
+/* A file of vit.cpp: its first four bytes, the header, as many labels, and a tensor's numbers. */
+static void assert_ggml_refused(const int *words, size_t count, const char *why) {
+    size_t size;
+    unsigned char bytes[128], *golden = copy_golden("vit_cpp.gguf", &size);
+    memcpy(bytes, golden, 4);
+    free(golden);
+    for (size_t i = 0; i < count; i++) {
+        for (int j = 0; j < 4; j++)
+            bytes[4 + 4 * i + (size_t)j] = (unsigned char)((unsigned)words[i] >> 8 * j & 255);
+    }
+    memcpy(bytes + 4 + 4 * count, "name", 4);
+    assert_bytes_refused(bytes, 8 + 4 * count, why);
+}
+
+#define GGML_REFUSED(why, ...) \
+    assert_ggml_refused((const int[]){__VA_ARGS__}, COUNT_OF(((const int[]){__VA_ARGS__})), why)
+
+static void test_files_of_vit_cpp_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    GGML_REFUSED("hidden_size: 4294967295 is out of range", -1, 1, 1, 1, 1, 1, 0, 0);
+    GGML_REFUSED("ftype 2 of vit.cpp", 16, 1, 1, 1, 1, 1, 2, 0);
+    GGML_REFUSED("name is quantized (type 2 of ggml)", 16, 1, 1, 1, 1, 1, 0, 0, 1, 4, 2, 1);
+    GGML_REFUSED("name: the shape is too large", 16, 1, 1, 1, 1, 1, 0, 0, 4, 4, 0, INT32_MAX,
+                 INT32_MAX, INT32_MAX, INT32_MAX);
+    GGML_REFUSED("cut short at byte", 16, 1, 1, 1, 1, 1, 0, 0, 1, 4, 0, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_container_gives_the_same_tensors),
@@ -499,6 +693,13 @@ int main(void) {
         cmocka_unit_test(test_a_memo_bomb_is_small),
         cmocka_unit_test(test_dicts_in_dicts_end),
         cmocka_unit_test(test_a_nonsense_header_takes_bounded_memory),
+        cmocka_unit_test(test_directories_that_cannot_be_are_refused),
+        cmocka_unit_test(test_entries_larger_than_their_archive_are_refused),
+        cmocka_unit_test(test_unpacked_entries_stay_until_others_need_the_room),
+        cmocka_unit_test(test_tensors_that_cannot_be_are_refused),
+        cmocka_unit_test(test_another_version_before_1_6_is_named),
+        cmocka_unit_test(test_storages_before_1_6_are_those_of_tensors),
+        cmocka_unit_test(test_files_of_vit_cpp_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests_name("containers", tests, NULL, NULL);
 }

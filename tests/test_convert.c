@@ -1300,6 +1300,125 @@ static void test_calibration_is_refused_or_notes(void **state) {
     assert_printed("err", "--list converts nothing");
 }
 
+/* ---- what few models have ---- */
+
+/* A value of a line that vit-info prints of a model. */
+static void assert_info(const char *name, const char *line) {
+    char command[256];
+    snprintf(command, sizeof(command), "vit-info $T/%s | grep -q '%s'", name, line);
+    if (run(command) != 0) fail_msg("%s: not %s", name, line);
+}
+
+#define Q_NORMS                                                                       \
+    "blocks.{i}.attn.q_norm.weight 8 qn.{i}\nblocks.{i}.attn.q_norm.bias 8 qnb.{i}\n" \
+    "blocks.{i}.attn.k_norm.weight 8 kn.{i}\nblocks.{i}.attn.k_norm.bias 8 knb.{i}\n"
+#define TWO_TOKENS                                                                             \
+    "cls_token 1x1x16 cls\ndist_token 1x1x16 dist\npos_embed 1x6x16 pos\n" PATCHES TIMM_BLOCKS \
+        QKV_BIAS NORM HEAD
+
+/* Norms of queries and keys, a layer in front of the head, two heads whose mean counts. */
+static void test_parts_that_few_models_have_are_converted(void **state) {
+    vit_model model;
+    (void)state;
+    write_checkpoint("norms.safetensors", TIMM Q_NORMS);
+    assert_converted(GIVEN "--pool token", "norms.safetensors", "norms.vit");
+    write_checkpoint("pre.safetensors", TOKENS PATCHES TIMM_BLOCKS QKV_BIAS NORM
+                     "pre_logits.fc.weight 9x16 pre\npre_logits.fc.bias 9 preb\n"
+                     "head.weight 3x9 head\nhead.bias 3 headb\n");
+    assert_converted(GIVEN "--heads 2 --pool token", "pre.safetensors", "pre.vit");
+    write_checkpoint("two.safetensors",
+                     TWO_TOKENS "head_dist.weight 3x16 hd\nhead_dist.bias 3 hdb\n");
+    assert_converted(GIVEN "--heads 2", "two.safetensors", "two.vit");
+    assert_int_equal(vit_model_load(&model, in_folder("norms.vit"), NULL), VIT_OK);
+    assert_true(vit_model_config(&model)->qk_norm && vit_model_config(&model)->num_heads == 2);
+    assert_true(vit__tensor_data(&model, VIT__K_NORM, 1)[3] == number_of("kn.1", 3));
+    vit_model_close(&model);
+    assert_int_equal(vit_model_load(&model, in_folder("pre.vit"), NULL), VIT_OK);
+    assert_int_equal(vit_model_config(&model)->pre_logits, 9);
+    vit__matrix m = vit__matrix_of(&model, VIT__PRE_LOGITS, 0);
+    assert_true(m.bias[4] == number_of("preb", 4));
+    vit_model_close(&model);
+    assert_int_equal(vit_model_load(&model, in_folder("two.vit"), NULL), VIT_OK);
+    assert_int_equal(vit_model_config(&model)->head_tokens, 2);
+    m = vit__matrix_of(&model, VIT__HEAD, 0);
+    float want = (number_of("headb", 1) + number_of("hdb", 1)) / 2;
+    assert_near(&m.bias[1], &want, 1, 1e-6f);
+    vit_model_close(&model);
+}
+
+/* To another size at once is as the library does it. */
+static void test_positions_are_resampled_when_converting(void **state) {
+    float pixels[3 * 12 * 8], got[3], want[3];
+    const vit_options options = {.img_size = {12, 8}};
+    vit_model model;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(pixels); i++) pixels[i] = number_of("pixels", i);
+    write_checkpoint("timm.safetensors", TIMM);
+    assert_converted(GIVEN "--heads 2 --pool token", "timm.safetensors", "own.vit");
+    assert_converted(GIVEN "--heads 2 --pool token --size 12x8", "timm.safetensors", "other.vit");
+    assert_int_equal(vit_model_load(&model, in_folder("own.vit"), NULL), VIT_OK);
+    assert_status(forward(&model, &options, pixels, 1, want), VIT_OK, "own");
+    vit_model_close(&model);
+    assert_int_equal(vit_model_load(&model, in_folder("other.vit"), NULL), VIT_OK);
+    assert_status(forward(&model, NULL, pixels, 1, got), VIT_OK, "other");
+    vit_model_close(&model);
+    assert_near(got, want, 3, 1e-5f);
+}
+
+static void test_parts_that_contradict_each_other_are_named(void **state) {
+    static const char no_cls[] = "pos_embed 1x4x16 pos\n" PATCHES TIMM_BLOCKS QKV_BIAS NORM HEAD;
+    static const struct {
+        const char *lines, *options, *message;
+    } cases[] = {
+        {TOKENS PATCHES TIMM_BLOCKS QKV_BIAS NORM "head.weight 3x32 head\nhead.bias 3 headb\n",
+         "--pool token", "the head reads two tokens: --pool token_avg"},
+        {TOKENS PATCHES TIMM_BLOCKS QKV_BIAS NORM, "--output sigmoid",
+         "--output sigmoid: there is no head, so the output is an embedding"},
+        {TIMM Q_NORMS, "--heads 4", "that there are 4 heads, the tensors' shapes say 2"},
+        {no_cls, "--pool token", "is missing (--pool)"},
+        {TIMM "blocks.{i}.attn.q_bias 16 qkvb.{i}\nblocks.{i}.attn.v_bias 16 qkvb.{i}+32\n", "",
+         "a bias beside q_bias and v_bias"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char options[128];
+        write_checkpoint("odd.safetensors", cases[i].lines);
+        snprintf(options, sizeof(options), "%s %s", i == 2 ? "" : "--heads 2", cases[i].options);
+        assert_refused(options, "odd.safetensors", cases[i].message);
+    }
+}
+
+static void test_what_is_odd_is_noted(void **state) {
+    (void)state;
+    write_checkpoint("one.safetensors", TOKENS PATCHES TIMM_BLOCKS QKV_BIAS NORM
+                     "head.weight 1x16 head\nhead.bias 1 headb\n");
+    assert_converted("--heads 2 --output softmax", "one.safetensors", "one.vit");
+    assert_printed("err", "the softmax of one class is always 1");
+    assert_info("one.vit", "softmax");
+    write_checkpoint("bare.safetensors", TOKENS PATCHES TIMM_BLOCKS QKV_BIAS HEAD);
+    assert_converted("--heads 2", "bare.safetensors", "bare.vit");
+    assert_printed("err", "there is no norm after the last block");
+}
+
+static void test_a_scale_of_texts_that_is_no_number_is_refused(void **state) {
+    static const float ones[6] = {1, 1, 1, 1, 1, 1};
+    (void)state;
+    write_text("labels", "x\ny\n");
+    write_npy("texts.npy", ARRAY("(2, 3)"), ones, 6);
+    write_npy("empty.npy", ARRAY("(0, 3)"), ones, 0);
+    write_checkpoint("clip.safetensors", openai);
+    assert_refused("--heads 2 --act gelu --classes $T/empty.npy --labels $T/labels",
+                   "clip.safetensors", "a dimension of 0 is out of range");
+    static const char *const end = "logit_scale";
+    assert_non_null(strstr(openai, end));
+    char lines[4096];
+    snprintf(lines, sizeof(lines), "%.*s", (int)(strstr(openai, end) - openai), openai);
+    write_checkpoint("clip.safetensors", lines);
+    assert_converted("--heads 2 --act gelu --classes $T/texts.npy --labels $T/labels",
+                     "clip.safetensors", "clip.vit");
+    assert_printed("err", "no logit_scale: assumed 100");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_model_by_every_familys_names_is_the_same),
@@ -1328,6 +1447,11 @@ int main(void) {
         cmocka_unit_test(test_calibration_is_refused_or_notes),
         cmocka_unit_test(test_archives_of_others_are_named),
         cmocka_unit_test(test_what_is_no_file_is_named),
+        cmocka_unit_test(test_parts_that_few_models_have_are_converted),
+        cmocka_unit_test(test_positions_are_resampled_when_converting),
+        cmocka_unit_test(test_parts_that_contradict_each_other_are_named),
+        cmocka_unit_test(test_what_is_odd_is_noted),
+        cmocka_unit_test(test_a_scale_of_texts_that_is_no_number_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -368,6 +368,19 @@ static void test_wrong_usage_is_status_2(void **state) {
     assert_int_equal(run("vit-teach --frobnicate"), 2);
 }
 
+/* Two pictures of each other's class. */
+static void test_pictures_in_a_wrong_folder_are_named(void **state) {
+    (void)state;
+    make_pictures("mixed", 20, 4);
+    shell("mv $T/mixed/across/00.pgm $T/mixed/spots/wrong.pgm");
+    shell("mv $T/mixed/spots/00.pgm $T/mixed/across/wrong.pgm");
+    assert_int_equal(run("vit-teach -m " MODEL " $T/mixed -o $T/mixed.vit"), 0);
+    assert_printed("out", "pictures that look as if they were in a wrong folder: 2\n");
+    assert_printed("out", "across/wrong.pgm: across ");
+    assert_printed("out", "spots/wrong.pgm: spots ");
+    shell("rm -r $T/mixed");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes_are_learned_and_the_backbone_stays),
@@ -387,6 +400,7 @@ int main(void) {
         cmocka_unit_test(test_features_do_not_take_memory),
         cmocka_unit_test(test_what_is_of_no_use_leaves_the_cache),
         cmocka_unit_test(test_wrong_usage_is_status_2),
+        cmocka_unit_test(test_pictures_in_a_wrong_folder_are_named),
     };
     return cmocka_run_group_tests(tests, make_photos, remove_folder);
 }
