@@ -80,7 +80,10 @@ summary() {
         "$(find "$folder" -name '*.passed' | wc -l)" "$failed" "$(cat "$folder"/*.passed | wc -l)" \
         "$(cat "$folder"/*.skipped | wc -l)" "${out:+; without $out}"
     cat "$folder"/*.skipped
-    for log in $(find "$folder" -name '*.failed' | sed 's/failed$/log/'); do sed "s|^|        |" "$log"; done
+    for log in $(find "$folder" -name '*.failed' | sed 's/failed$/log/'); do
+        echo "        $log:"
+        tail -n 20 "$log" | sed 's/^/        /'
+    done
 }
 
 # platform NAME "COMPILER-AND-FLAGS" "RUNNER" "LIBRARIES" "PROGRAMS" "LEFT-OUT"
@@ -115,15 +118,15 @@ native() {
 }
 
 # The tests as C++: without warnings, as they have C99's designators (check_include.sh has those of the header).
-# new_file and quantize are of tools, which are C.
+# cmocka is for C alone; new_file and quantize are of tools, which are C.
 native_cpp() {
     local compiler standard tests
     for compiler in g++ clang++ clang++-16 clang++-19; do
         for standard in c++11 c++14 c++17 c++20 c++2b; do
             tests=$QUICK
             [ $standard != c++17 ] || tests=$(except "$ALL" "new_file quantize")
-            platform $compiler-${standard#c++} "$compiler -w -std=$standard -DVIT_NO_SIMD" "" "$CMOCKA" "$tests" \
-                "vector kernels and $(except "$ALL" "$tests")"
+            platform $compiler-${standard#c++} "$compiler -w $STAND_IN -std=$standard -DVIT_NO_SIMD" "" \
+                "-lm -pthread" "$tests" "vector kernels and $(except "$ALL" "$tests")"
         done
     done
 }

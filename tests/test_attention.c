@@ -424,7 +424,7 @@ static void test_rollout_takes_bytes_and_stops(void **state) {
 }
 
 static void test_rollout_needs_its_arguments_and_memory(void **state) {
-    static const vit_model closed;
+    static vit_model closed; /* all zero */
     vit_config config = small_config();
     vit_model model;
     model_file file = model_make_open(&config, 92, &model);

@@ -1437,7 +1437,7 @@ static void test_every_norm_and_softmax_equals_plain_c(void **state) {
 /* ---- plain C at its ends ---- */
 
 static void test_what_becomes_an_integer_is_limited(void **state) {
-    static const float x[] = {256, 1e9f, INFINITY, NAN, -256, -1e9f, -INFINITY, -0.5f, 2.5f};
+    const float x[] = {256, 1e9f, INFINITY, NAN, -256, -1e9f, -INFINITY, -0.5f, 2.5f};
     static const int32_t want[] = {256, 256, 256, 256, -256, -256, -256, 0, 2};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(x); i++) assert_int_equal(vit__nearest(x[i]), want[i]);
@@ -1494,7 +1494,7 @@ static void test_workers_beyond_those_of_a_step_do_nothing(void **state) {
 }
 
 static void test_the_next_panels_are_fetched_in_equal_parts(void **state) {
-    static const unsigned char weights[1];
+    static const unsigned char weights[1] = {0};
     vit__tile tile;
     (void)state;
     memset(&tile, 0, sizeof(tile));

@@ -318,7 +318,7 @@ static void test_int8_takes_no_size_of_too_many_tokens(void **state) {
 }
 
 static void test_a_size_of_its_own_needs_a_model_and_a_picture(void **state) {
-    static const vit_model closed;
+    static vit_model closed; /* all zero */
     vit_config config = small_config();
     const vit_image flat = {NULL, 5, 0, 0, 0, 0}, good = {NULL, 5, 5, 0, 0, 0};
     int size[2];
