@@ -18,14 +18,14 @@ mkdir -p "$work"
 # analyse PROGRAM: its alarms, one a line, in $work/PROGRAM.found
 analyse() {
     # what calls the reader in loops, by names that end in s: one state after each turn is enough
-    loops=$(sed -n 's/^static void \(check_[a-z]*s\)(.*/\1:0,/p' "$here/$1.c" | tr -d '\n')main:0
+    loops=$(sed -n 's/^static void \(check_[a-z]*s\)(.*/\1:0/p' "$here/$1.c" | paste -sd,)
     frama-c -machdep gcc_x86_64 -cpp-extra-args="$(echo $FLAGS)" "$here/$1.c" -eva -eva-slevel 400 \
-        -eva-auto-loop-unroll 64 -eva-split-return auto -eva-slevel-function "$loops" \
+        -eva-auto-loop-unroll 64 -eva-split-return auto ${loops:+-eva-slevel-function "$loops"} \
         -warn-special-float none -float-hex -eva-msg-key=-initial-state,-final-states \
         -report-csv "$work/$1.csv" >"$work/$1.log" 2>&1 || { tail -5 "$work/$1.log"; return 1; }
     # function, kind and text of what is unproved: no line numbers, which change
-    awk -F '\t' 'NR > 1 && $6 != "Valid" && $6 != "Considered valid" && $6 != "Dead" && $5 !~ / clause$/ { print $4 ": " $5 ": " $7 }' \
-        "$work/$1.csv" | LC_ALL=C sort -u >"$work/$1.found"
+    awk -F '\t' 'NR > 1 && $5 !~ / clause$/ && $6 != "Valid" && $6 != "Considered valid" &&
+        $6 != "Dead" { print $4 ": " $5 ": " $7 }' "$work/$1.csv" | LC_ALL=C sort -u >"$work/$1.found"
 }
 
 failures=0
