@@ -1,7 +1,7 @@
 #!/bin/sh
 # The reader of files in Frama-C's Eva, by any.c: an alarm that is not in any.txt, with the reason why it is
-# none, fails, as does one there that is gone. With --write the list is written anew; reasons are then to be put in by hand. Run by
-# make check-frama-c.
+# none, fails, as does one there that is gone. With --write the list is written anew, without reasons. Run
+# by make check-frama-c.
 #
 #     BUILD=build tests/frama_c/check.sh [--write] [PROGRAM...]
 here=tests/frama_c
