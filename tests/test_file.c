@@ -1031,6 +1031,17 @@ static void test_labels_end_with_one_nul(void **state) {
     assert_int_equal(open_with_labels("\xC3\0\xA4", 4), VIT_ERROR_LABELS);
 }
 
+/* A sequence is one only where all of it is there. */
+static void test_a_sequence_ends_before_the_end(void **state) {
+    static const char *const sequences[] = {"a", "\xC3\xA4", "\xE4\xB8\x89", "\xF0\x9F\x90\x88"};
+    (void)state;
+    for (size_t length = 1; length <= COUNT_OF(sequences); length++) {
+        const unsigned char *p = (const unsigned char *)sequences[length - 1];
+        for (size_t left = 1; left < 6; left++)
+            assert_int_equal(vit__utf8_length(p, left), left < length ? 0 : length);
+    }
+}
+
 /* The last sequence of the labels is cut off by the end of the head, which is the file's too. */
 static void test_labels_are_not_read_beyond_their_end(void **state) {
     char bytes[64];
@@ -1325,6 +1336,7 @@ int main(void) {
         cmocka_unit_test(test_a_wrong_head_checksum_is_refused),
         cmocka_unit_test(test_labels_are_clean_utf8),
         cmocka_unit_test(test_labels_end_with_one_nul),
+        cmocka_unit_test(test_a_sequence_ends_before_the_end),
         cmocka_unit_test(test_labels_are_not_read_beyond_their_end),
         cmocka_unit_test(test_every_flipped_bit_of_the_head_is_refused),
         cmocka_unit_test(test_every_flipped_bit_of_the_weights_is_found),

@@ -103,6 +103,33 @@ static void test_resampled_positions_equal_pytorch(void **state) {
     }
 }
 
+/* What the tokens of patches have more than those of a model without positions is the resampled ones. */
+static void test_patches_get_their_resampled_positions(void **state) {
+    (void)state;
+    for (int i = 0; i < 2 * VIT_POS_RESAMPLE_COUNT; i++) {
+        vit_config config = small_config();
+        vit_options options = {.img_size = {20, 12}};
+        embedder with, without;
+        config.embed_norm = i % 2, config.pos_resample = (vit_pos_resample)(i / 2);
+        embed(&with, &config, &options);
+        const vit__pass *pass = &with.pass;
+        const size_t patches = (size_t)vit__patches_of(pass), dim = pass->dim;
+        const float *positions = vit__tensor_data(&with.model, VIT__POS_EMBED, 0);
+        const vit__pos_grid grid = {positions + dim, 3, 5, dim, config.pos_resample};
+        embed(&without, &config, &options);
+        float *zeros = (float *)(void *)(without.file.data +
+                                         ((const unsigned char *)positions - with.file.data));
+        memset(zeros, 0, (1 + 3 * 5) * dim * sizeof(float));
+        vit__embed(&without.pass, without.pixels);
+        for (size_t at = 0; at < patches; at++) {
+            float *want = without.pass.x.data + (1 + at) * without.pass.x.stride;
+            vit__add_position(&grid, 5, 4, (int)at, want);
+            assert_near(pass->x.data + (1 + at) * pass->x.stride, want, dim, 1e-5f);
+        }
+        embed_free(&with), embed_free(&without);
+    }
+}
+
 /* A model with positions for a size that is not its own is one of that size, used at another. */
 static void test_positions_may_be_for_another_size_than_the_models(void **state) {
     static const int sizes[][2] = {{5, 4}, {3, 4}, {2, 5}, {1, 1}};
@@ -338,6 +365,7 @@ int main(void) {
         cmocka_unit_test(test_prefix_tokens_keep_their_positions),
         cmocka_unit_test(test_equal_positions_stay_as_they_are),
         cmocka_unit_test(test_resampled_positions_equal_pytorch),
+        cmocka_unit_test(test_patches_get_their_resampled_positions),
         cmocka_unit_test(test_positions_may_be_for_another_size_than_the_models),
         cmocka_unit_test(test_logits_at_another_size_are_the_same_for_any_batch),
         cmocka_unit_test(test_sizes_out_of_range_are_refused),
