@@ -6997,16 +6997,30 @@ static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
 
 #define VIT__NAME(name) vit__##name##_simd128
 #define VIT__LANES 4
-#define VIT__F32_ROWS 2 /* node on x86-64 has 15 registers for this: 3 rows are a third slower */
+/* V8 on x86-64 has 15 registers: for the sums, the weights, an input and, where a product is not added at
+   once, the product. */
+#define VIT__TILE_VECTORS 2
 #define VIT__F32_PANELS 1
 #ifdef __wasm_relaxed_simd__
-#define VIT__INT8_ROWS 2
+#define VIT__F32_ROWS 6
+#define VIT__INT8_ROWS 3
+#define VIT__INT8_PANELS 1
 #define VIT__INT8_SIGNED
 #else
+#define VIT__F32_ROWS 5
+#define VIT__INT8_ROWS 4
+#define VIT__INT8_PANELS 2
 #define VIT__INT8_TAKES_X
-#define VIT__INT8_ROWS 4 /* that share the weights' widening to 16 bits: an eighth faster than 2 */
 #endif
-#define VIT__INT8_PANELS 1
+/* Several steps at a time only with this: clang puts off their sums, for which there are too few registers
+   then. Later versions take no vector here. */
+#if __clang_major__ <= 16
+#define VIT__KEEPS 1
+#define VIT__KEEP(a) __asm__ volatile("" : "+r"(a))
+#else
+#define VIT__KEEPS 0
+#define VIT__KEEP(a) (void)(a)
+#endif
 #define VIT__SET(x) (VIT__FLOATS) wasm_f32x4_splat(x)
 #ifdef __wasm_relaxed_simd__
 #define VIT__FMA(a, b, c) (VIT__FLOATS) __builtin_wasm_relaxed_madd_f32x4(a, b, c)
@@ -7021,8 +7035,6 @@ static inline float32x4_t vit__load_f16_armv7(const uint16_t *p) {
 #define VIT__NEAREST(a) (VIT__WORDS) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)(a)))
 #define VIT__MAX_WORDS(a, b) (VIT__WORDS) wasm_i32x4_max((v128_t)(a), (v128_t)(b))
 #define VIT__LOAD_HALVES(p) (VIT__WORDS) wasm_u32x4_load16x4(p)
-#define VIT__DOT8(sum, x, w) \
-    sum = (VIT__WORDS)vit__dot8_simd128((v128_t)(sum), (v128_t)(x), (v128_t)(w))
 #define VIT__STORE8(p, a)                                                           \
     vit__store8_simd128(p, wasm_i16x8_narrow_i32x4((v128_t)(a)[0], (v128_t)(a)[1]), \
                         wasm_i16x8_narrow_i32x4((v128_t)(a)[2], (v128_t)(a)[3]))
@@ -7035,6 +7047,8 @@ static inline void vit__store8_simd128(uint8_t *p, v128_t low, v128_t high) {
 #ifdef __wasm_relaxed_simd__
 /* The instruction is unspecified for an x of 8 bits; ours have 7. As for AVX2, two sums fit 16 bits. Node
    20 gets the instruction wrong that adds to a sum of 32 bits too. */
+#define VIT__DOT8(sum, x, w) \
+    sum = (VIT__WORDS)vit__dot8_simd128((v128_t)(sum), (v128_t)(x), (v128_t)(w))
 #define VIT__DOT8_I16(x, w) __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(w, x)
 #define VIT__DOT8_TWICE(sum, x0, w0, x1, w1)                                             \
     sum = (VIT__WORDS)vit__dot8_twice_simd128((v128_t)(sum), (v128_t)(x0), (v128_t)(w0), \
@@ -7058,14 +7072,6 @@ static inline v128_t vit__dot8_twice_simd128(v128_t sum, v128_t x0, v128_t w0, v
                                              v128_t w1) {
     v128_t sums = wasm_i16x8_add(VIT__DOT8_I16(x0, w0), VIT__DOT8_I16(x1, w1));
     return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(sums));
-}
-#else
-/* In 16 bits: those of even k, then those of odd k. */
-static inline v128_t vit__dot8_simd128(v128_t sum, v128_t x, v128_t w) {
-    v128_t even_w = wasm_i16x8_shr(wasm_i16x8_shl(w, 8), 8), odd_w = wasm_i16x8_shr(w, 8);
-    v128_t even_x = wasm_v128_and(x, wasm_i16x8_splat(0xFF)), odd_x = wasm_u16x8_shr(x, 8);
-    sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(even_x, even_w));
-    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(odd_x, odd_w));
 }
 #endif
 
@@ -7474,6 +7480,54 @@ VIT__INLINE void VIT__NAME(finish)(const vit__tile *t, const int rows, const int
 #ifndef VIT__FLOAT_KERNEL /* the kernels of floats are this target's */
 #define VIT__FLOAT_KERNEL(name) VIT__NAME(name)
 
+#if VIT__TARGET == VIT__TARGET_SIMD128
+
+/* Input k of some rows times its weights. */
+VIT__INLINE void VIT__NAME(step)(const float *const *input, const size_t k,
+                                 const VIT__NAME(any_floats) * weights, const int rows,
+                                 VIT__FLOATS sum[][VIT__TILE_VECTORS]) {
+    const VIT__FLOATS w0 = weights[0], w1 = weights[1];
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const VIT__FLOATS x = (VIT__FLOATS)wasm_v128_load32_splat(input[r] + k);
+        sum[r][0] = VIT__FMA(x, w0, sum[r][0]);
+        VIT__KEEP(sum[r][0]);
+        sum[r][1] = VIT__FMA(x, w1, sum[r][1]);
+        VIT__KEEP(sum[r][1]);
+    }
+}
+
+/* As below, with pointers that move once in four steps: of more instructions V8 makes slower products. */
+VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
+                                          const size_t first) {
+    const float *input[VIT__F32_ROWS], *weights = (const float *)t->weights + first;
+    const VIT__NAME(any_floats) *w = (const VIT__NAME(any_floats) *)(const void *)weights;
+    VIT__FLOATS sum[VIT__F32_ROWS][VIT__TILE_VECTORS];
+    size_t steps = t->steps;
+    (void)panels;
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        input[r] = (const float *)vit__tile_row(t, r);
+        sum[r][0] = VIT__LOAD(t->bias + first), sum[r][1] = VIT__LOAD(t->bias + first + VIT__LANES);
+    }
+    for (; VIT__KEEPS && steps >= 4; steps -= 4, w += 4 * VIT__VECTORS) {
+        VIT__NAME(step)(input, 0, w, rows, sum);
+        VIT__NAME(step)(input, 1, w + VIT__VECTORS, rows, sum);
+        VIT__NAME(step)(input, 2, w + 2 * VIT__VECTORS, rows, sum);
+        VIT__NAME(step)(input, 3, w + 3 * VIT__VECTORS, rows, sum);
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) input[r] += 4;
+    }
+    for (; steps > 0; steps--, w += VIT__VECTORS) {
+        VIT__NAME(step)(input, 0, w, rows, sum);
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) input[r]++;
+    }
+    VIT__NAME(finish)(t, rows, VIT__TILE_VECTORS, first, sum);
+}
+
+#else
+
 /* vit__multiply where the compiler knows rows and panels, so that the sums stay in registers. Of each
    panel it takes VIT__TILE_VECTORS from output `first` on. */
 VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, const int panels,
@@ -7513,6 +7567,8 @@ VIT__INLINE void VIT__NAME(multiply_from)(const vit__tile *t, const int rows, co
     }
     VIT__NAME(finish)(t, rows, vectors, first, sum);
 }
+
+#endif
 
 VIT__INLINE void VIT__NAME(multiply_of)(const vit__tile *t, const int rows, const int panels) {
     for (size_t first = 0; first < VIT__PANEL; first += VIT__TILE_VECTORS * VIT__LANES)
@@ -8178,6 +8234,140 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
             VIT__STORE(out, add ? VIT__LOAD(out) + y : y);
         }
     }
+}
+
+#elif VIT__TARGET == VIT__TARGET_SIMD128 && defined(__wasm_relaxed_simd__)
+
+/* Adds four k of some rows and 8 outputs, or with `depth` 2 eight k. */
+VIT__INLINE void VIT__NAME(step8)(const uint8_t *const *input, const VIT__NAME(any_words) * weights,
+                                  const int rows, const int depth, const int is_x,
+                                  VIT__WORDS sum[][2]) {
+    const VIT__WORDS w[2] = {weights[0], weights[1]};
+    const VIT__WORDS deep[2] = {weights[depth > 1 ? VIT__VECTORS : 0],
+                                weights[depth > 1 ? VIT__VECTORS + 1 : 1]};
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) {
+        const v128_t x = wasm_v128_load32_splat(input[r]);
+        const v128_t deep_x = wasm_v128_load32_splat(input[r] + (depth > 1 ? 4 : 0));
+        VIT__UNROLL
+        for (int v = 0; v < 2; v++) {
+            if (depth > 1) VIT__DOT8_TWICE(sum[r][v], x, w[v], deep_x, deep[v]);
+            else if (is_x) VIT__DOT8_X(sum[r][v], x, w[v]);
+            else VIT__DOT8(sum[r][v], x, w[v]);
+        }
+    }
+}
+
+/* vit__multiply8 where the compiler knows rows and depth, as above, and whether it is int8x. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int depth,
+                                         const int is_x) {
+    VIT__WORDS sums[VIT__INT8_ROWS][VIT__VECTORS];
+    VIT__UNROLL
+    for (int first = 0; first < VIT__VECTORS; first += 2) {
+        const VIT__NAME(any_words) *weights = (const VIT__NAME(any_words) *)t->weights + first;
+        const uint8_t *input[VIT__INT8_ROWS];
+        VIT__WORDS sum[VIT__INT8_ROWS][2];
+        const VIT__WORDS zeros = {0};
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            input[r] = (const uint8_t *)vit__tile_row(t, r);
+            sum[r][0] = sum[r][1] = zeros;
+        }
+        for (size_t k = t->steps; k > 0; k -= (size_t)depth, weights += depth * VIT__VECTORS) {
+            VIT__NAME(step8)(input, weights, rows, depth, is_x, sum);
+            VIT__UNROLL
+            for (int r = 0; r < rows; r++) input[r] += 4 * depth;
+        }
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) sums[r][first] = sum[r][0], sums[r][first + 1] = sum[r][1];
+    }
+    VIT__NAME(finish8)(t, rows, VIT__VECTORS, sums);
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    if (t->narrow) VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 2, 0)
+    else VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, 0)
+}
+
+#ifndef VIT_ONLY_INT8
+static void VIT__NAME(multiply8_x)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), 1, 1)
+}
+#define VIT__INT8X_KERNEL(name) VIT__NAME(name)
+#endif
+
+#elif VIT__TARGET == VIT__TARGET_SIMD128
+
+#define VIT__WIDE_STEPS 64 /* of rows that are widened at a time */
+
+/* Steps of some rows, [steps][rows], four inputs of 16 bits; steps is even. */
+VIT__INLINE void VIT__NAME(widen)(const vit__tile *t, size_t step, size_t steps, const int rows,
+                                  uint64_t *wide) {
+    const uint8_t *input[VIT__INT8_ROWS];
+    VIT__UNROLL
+    for (int r = 0; r < rows; r++) input[r] = (const uint8_t *)vit__tile_row(t, r) + 4 * step;
+    for (; steps > 0; steps -= 2, wide += 2 * rows) {
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++, input[r - 1] += 8) {
+            const v128_t two = wasm_u16x8_load8x8(input[r]);
+            wasm_v128_store64_lane(wide + r, two, 0);
+            wasm_v128_store64_lane(wide + rows + r, two, 1);
+        }
+    }
+}
+
+/* Adds steps of these rows and four outputs to sums [rows][2], two for each output. */
+VIT__INLINE void VIT__NAME(dot8)(const uint64_t *input, const int8_t *weights, size_t steps,
+                                 const int rows, v128_t *sums) {
+    v128_t sum[2 * VIT__INT8_ROWS];
+    VIT__UNROLL
+    for (int i = 0; i < 2 * rows; i++) sum[i] = sums[i];
+    for (; steps > 0; steps--, input += rows, weights += 4 * VIT__PANEL) {
+        const v128_t w0 = wasm_i16x8_load8x8(weights), w1 = wasm_i16x8_load8x8(weights + 8);
+        VIT__UNROLL
+        for (int r = 0; r < rows; r++) {
+            const v128_t x = wasm_v128_load64_splat(input + r);
+            sum[2 * r] = wasm_i32x4_add(sum[2 * r], wasm_i32x4_dot_i16x8(x, w0));
+            sum[2 * r + 1] = wasm_i32x4_add(sum[2 * r + 1], wasm_i32x4_dot_i16x8(x, w1));
+        }
+    }
+    VIT__UNROLL
+    for (int i = 0; i < 2 * rows; i++) sums[i] = sum[i];
+}
+
+/* vit__multiply8 where the compiler knows rows. */
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, const int rows, const int panels) {
+    uint64_t wide[VIT__WIDE_STEPS * VIT__INT8_ROWS];
+    v128_t sums[VIT__INT8_PANELS * VIT__VECTORS][2 * VIT__INT8_ROWS];
+    vit__tile tile = *t;
+    memset(sums, 0, sizeof(sums));
+    for (size_t step = 0, some; step < t->steps; step += some) {
+        some = vit__smaller(VIT__WIDE_STEPS, t->steps - step);
+        VIT__NAME(widen)(t, step, some, rows, wide);
+        for (int v = 0; v < panels * VIT__VECTORS; v++) {
+            size_t at = (size_t)(v / VIT__VECTORS) * t->steps + step;
+            const int8_t *weights = (const int8_t *)t->weights + at * 4 * VIT__PANEL;
+            VIT__NAME(dot8)(wide, weights + v % VIT__VECTORS * 16, some, rows, sums[v]);
+        }
+    }
+    for (int p = 0; p < panels; p++, tile.output += tile.panel_stride) {
+        VIT__WORDS sum[VIT__INT8_ROWS][VIT__INT8_PANELS * VIT__VECTORS];
+        VIT__UNROLL
+        for (int v = 0; v < VIT__VECTORS; v++) {
+            VIT__UNROLL
+            for (int r = 0; r < rows; r++) {
+                const v128_t *pair = sums[p * VIT__VECTORS + v] + 2 * r;
+                sum[r][v] = (VIT__WORDS)wasm_i32x4_shuffle(pair[0], pair[1], 0, 2, 4, 6) +
+                            (VIT__WORDS)wasm_i32x4_shuffle(pair[0], pair[1], 1, 3, 5, 7);
+            }
+        }
+        VIT__NAME(finish8)(&tile, rows, VIT__VECTORS, sum);
+        tile.scales += VIT__PANEL, tile.bias += VIT__PANEL, tile.weight_sums += VIT__PANEL;
+    }
+}
+
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    VIT__BY_ROWS(t, VIT__INT8_ROWS, VIT__NAME(multiply8_of), t->panels)
 }
 
 #elif VIT__TARGET == VIT__TARGET_RVV || VIT__TARGET == VIT__TARGET_RVV256
@@ -8895,6 +9085,9 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__STORE8
 #undef VIT__DOT8_I16
 #undef VIT__TILE_VECTORS
+#undef VIT__KEEPS
+#undef VIT__KEEP
+#undef VIT__WIDE_STEPS
 #undef VIT__FMA_SCALAR
 #undef VIT__TO_FLOAT
 #undef VIT__FLAGS
