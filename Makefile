@@ -398,7 +398,7 @@ check-memory:
 
 # cmocka's library is not made with the sanitizer: its stand-in is
 INITIALISED = $(BUILD)-initialised
-INITIALISED_TESTS = $(PORTABLE_TESTS) quantize new_file
+INITIALISED_TESTS = $(PORTABLE_TESTS) quantize camera new_file
 check-initialised:
 	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
 	@$(MAKE) --no-print-directory $(INITIALISED_TESTS:%=$(INITIALISED)/test_%) BUILD=$(INITIALISED) CC=clang \
