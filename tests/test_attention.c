@@ -80,6 +80,8 @@ static void test_attention_is_the_same_however_it_is_computed(void **state) {
         vit_model model;
         model_file file = model_make_dtype(&config, (vit_dtype)dtype, 42, &model);
         seen *want = look(&model, all_tokens);
+        /* what differs by rounding may be quantized to the next integer */
+        float tolerance = dtype == VIT_INT8 || dtype == VIT_INT8X ? 1e-3f : 1e-6f;
         assert_int_equal(want->calls, IMAGES * BLOCKS);
         for (size_t i = 0; i < COUNT_OF(others); i++) {
             seen *got = look(&model, others[i]);
@@ -89,7 +91,7 @@ static void test_attention_is_the_same_however_it_is_computed(void **state) {
                                                   : BLOCKS);
             if (i > 0)
                 assert_same_bits(&got->rows[0][0][0][0][0], &want->rows[0][0][0][0][0], count);
-            assert_near(&got->rows[0][0][0][0][0], &want->rows[0][0][0][0][0], count, 1e-6f);
+            assert_near(&got->rows[0][0][0][0][0], &want->rows[0][0][0][0][0], count, tolerance);
             free(got);
         }
         free(want);
