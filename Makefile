@@ -346,7 +346,7 @@ run-tests: $(PROGRAMS) $(TESTS) $(BUILD)/list_isas
 check-sanitize:
 	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory run-tests BUILD=$(BUILD)-sanitize ISA_TESTS="model token0 v1" \
-		CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+		CFLAGS="-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 # Without test_hostile, which bounds the time of optimised programs. What ends by _exit or a signal would not be
 # counted, nor would functions that have no body of their own, as those of kernels have not.
