@@ -539,7 +539,7 @@ typedef struct packed {
 } packed;
 
 static void put(packed *p, uint64_t value, int count) {
-    for (int i = 0; i < count; i++) p->bytes[p->size++] = (unsigned char)(value >> 8 * i & 255);
+    for (; count > 0; count--, value >>= 8) p->bytes[p->size++] = (unsigned char)(value & 255);
 }
 
 /* From the version that is needed to the sizes of name and extra field. */
