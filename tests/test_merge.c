@@ -196,7 +196,7 @@ static void test_the_most_similar_is_the_first_of_the_largest(void **state) {
 
 /* Whether b comes before a. */
 static int is_preferred(const float *x, int a, int b) {
-    return x[b] > x[a] || (x[b] == x[a] && b < a);
+    return x[b] > x[a] || (b < a && x[b] == x[a]);
 }
 
 static void test_the_most_similar_pairs_merge(void **state) {
