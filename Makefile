@@ -23,9 +23,6 @@
 # make check-threads     4 threads on one model and one pool, and vit_classifier, with ThreadSanitizer
 # make check-memory      inferences and vit_classifier in valgrind: nothing unwritten is read, nothing leaks
 # make check-initialised the library's tests with MemorySanitizer: nothing unwritten decides or is given out
-# make check-integers    tests with clang's checks of integers: nothing wraps, loses bits or changes sign but
-#                        what tests/integers.txt names
-# make analyse           gcc's and clang's analyzers on the header, tools and examples
 # make check-frama-c     the reader of files in Frama-C's Eva: each alarm is known, with a reason
 # make fuzz-smoke        every fuzzer of tests/fuzz for 20 seconds (FUZZ_SECONDS): no input may do harm
 # make fuzz              the same for 10 minutes each; what they find grows in build/fuzz/
@@ -406,26 +403,6 @@ check-initialised:
 		CPPFLAGS="-DVIT_NO_SIMD -Itests/emulated"
 	BUILD=$(INITIALISED) tests/run_tests.sh $(INITIALISED_TESTS:%=$(INITIALISED)/test_%)
 
-INTEGERS = $(BUILD)-integers
-INTEGER_TESTS = $(PORTABLE_TESTS) quantize convert programs classify
-check-integers:
-	@CC="$(CC)" tools/require.sh $(FUZZ_PACKAGES)
-	@$(MAKE) --no-print-directory $(PROGRAMS:$(BUILD)/%=$(INTEGERS)/%) $(INTEGER_TESTS:%=$(INTEGERS)/test_%) \
-		BUILD=$(INTEGERS) CC=clang CPPFLAGS=-DVIT_NO_SIMD= CFLAGS="-O1 -g -fsanitize=undefined,integer \
-		-fno-sanitize-recover=all -fsanitize-ignorelist=tests/integers.txt"
-	BUILD=$(INTEGERS) tests/run_tests.sh $(INTEGER_TESTS:%=$(INTEGERS)/test_%)
-
-# Both follow paths through one file after the other; clang's does so within clang-tidy too (make lint).
-ANALYSED = vit.h $(wildcard examples/*.c examples/classify/*.c tools/info/*.c tools/convert/*.c tools/teach/*.c \
-	tools/bench/*.c tools/bench/peers/*.c)
-ANALYSE = -x c $(CSTD) -DVIT_IMPLEMENTATION -DVIT_NO_SIMD= -DVIT_MODEL_DIR='""' -I. FILE
-analyse:
-	@tools/require.sh $(LINT_PACKAGES)
-	printf '%s\n' $(ANALYSED) | xargs -P $(PROCESSORS) -I FILE gcc -O1 -fanalyzer -Werror -S -o /dev/null $(ANALYSE)
-	printf '%s\n' $(ANALYSED) | xargs -P $(PROCESSORS) -I FILE clang --analyze -Werror \
-		--analyzer-output text -Xclang -analyzer-werror $(ANALYSE)
-	@echo "$(words $(ANALYSED)) files without a finding of gcc's analyzer and clang's"
-
 check-frama-c:
 	@tools/require.sh frama-c-base
 	BUILD=$(BUILD) tests/frama_c/check.sh
@@ -659,5 +636,5 @@ clean:
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
 	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall \
-	windows check-windows check-initialised check-integers analyse check-frama-c \
+	windows check-windows check-initialised check-frama-c \
 	check-cluster deb check-package help clean
