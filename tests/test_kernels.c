@@ -871,6 +871,11 @@ static int range_of(vit__operand operand) {
     return operand == VIT__OPERAND_INT8X ? 254 : 127;
 }
 
+/* x / range to the bit, also where the compiler multiplies by a reciprocal: a double has bits to spare. */
+static float quotient(float x, int range) {
+    return (float)((double)x / range);
+}
+
 /* Every number within half a step, and the ends of the range in use. */
 static void check_quantized(vit__operand operand, const float *x, size_t count) {
     uint8_t out[QUANTIZED];
@@ -881,7 +886,7 @@ static void check_quantized(vit__operand operand, const float *x, size_t count) 
     assert_true(scale > 0);
     float low = 0, high = 0;
     for (size_t i = 0; i < count; i++) low = fminf(low, x[i]), high = fmaxf(high, x[i]);
-    if (high - low >= 1e-30f) assert_true(scale == (high - low) / (float)range_of(operand));
+    if (high - low >= 1e-30f) assert_true(scale == quotient(high - low, range_of(operand)));
     for (size_t i = 0; i < count; i++) {
         double back = (double)scale * (out[i] - zero);
         assert_in_range(out[i], 0, range_of(operand));
@@ -1002,7 +1007,7 @@ static void check_quantized_panel(const float *x, size_t stride, int rows, int r
         float most = 0;
         for (size_t r = 0; r < (size_t)rows; r++) most = fmaxf(most, fabsf(x[r * stride + n]));
         assert_int_equal(left[n], 0);
-        if (most >= 1e-30f) assert_true(scales[n] == most / (float)range);
+        if (most >= 1e-30f) assert_true(scales[n] == quotient(most, range));
     }
     const vit__operand operand = rows % 3 ? VIT__OPERAND_INT8 : VIT__OPERAND_INT8X;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
