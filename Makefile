@@ -443,9 +443,16 @@ firmware:
 	@$(MAKE) --no-print-directory -C examples/firmware
 
 check-firmware: firmware
+	@$(MAKE) --no-print-directory --output-sync $(addprefix check-firmware-,kernels images header)
+
+check-firmware-header:
 	BUILD=$(BUILD) tests/check_freestanding.sh
 	BUILD=$(BUILD) tests/check_build_systems.sh
+
+check-firmware-kernels:
 	BUILD=$(BUILD) FLAGS='$(CSTD) $(WARNINGS)' tests/check_firmware_kernels.sh
+
+check-firmware-images:
 	@$(MAKE) --no-print-directory -C examples/firmware check
 
 check-firmware-photos: $(BUILD)/vit-convert
@@ -632,7 +639,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-*
 
 .PHONY: $(addprefix lint-,$(LINTS)) all always demo test run-tests check-sanitize check-isa check-armv7 check-riscv \
-	check-platforms firmware check-firmware \
+	check-platforms firmware check-firmware $(addprefix check-firmware-,header kernels images) \
 	check-firmware-photos web serve-web check-web check-parity check-teach check-containers check-accuracy \
 	bench-busy bench-open bench-jobs bench-pixels bench-instructions bench-accuracy bench-peers bench-web \
 	check-long coverage check-mcdc check-mutants check-threads check-memory lint fuzz fuzz-smoke install uninstall \
