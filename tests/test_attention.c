@@ -62,11 +62,6 @@ static void test_every_row_of_attention_adds_up_to_1(void **state) {
     }
 }
 
-static void one_by_one(void *user, int count, vit_task task, void *arg) {
-    (void)user;
-    for (int i = 0; i < count; i++) task(arg, i);
-}
-
 /* One head at a time, several threads: the numbers are the same, but for rounding with low_memory. */
 static void test_attention_is_the_same_however_it_is_computed(void **state) {
     static const vit_options others[] = {

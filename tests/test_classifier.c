@@ -294,11 +294,6 @@ static void test_batches_need_pictures_pixels_and_memory(void **state) {
     vit_model_close(&model);
 }
 
-static void one_by_one(void *user, int count, vit_task task, void *arg) {
-    (void)user;
-    for (int i = 0; i < count; i++) task(arg, i);
-}
-
 static void test_what_takes_no_memory_or_more_than_all_is_not_asked_for(void **state) {
     const vit_options three = {.threads = 3, .parallel_for = one_by_one};
     vit__pictures p = {NULL, &three, NULL, NULL, 0, NULL, SIZE_MAX / 2};

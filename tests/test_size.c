@@ -154,11 +154,6 @@ static void test_positions_may_be_for_another_size_than_the_models(void **state)
 }
 
 /* With any batch, threads, type of weights, norms of patches. */
-static void one_by_one(void *user, int count, vit_task task, void *arg) {
-    (void)user;
-    for (int i = 0; i < count; i++) task(arg, i);
-}
-
 static void test_logits_at_another_size_are_the_same_for_any_batch(void **state) {
     enum { IMAGES = 3, SIZE = 3 * 20 * 12 };
     float pixels[IMAGES * SIZE];

@@ -131,6 +131,14 @@ static inline float *golden_floats(const char *name, size_t count) {
     return data;
 }
 
+/* ---- threads ---- */
+
+/* An options.parallel_for on the caller's thread. */
+static inline void one_by_one(void *user, int count, vit_task task, void *arg) {
+    (void)user;
+    for (int i = 0; i < count; i++) task(arg, i);
+}
+
 /* ---- comparisons ---- */
 
 static inline float largest_of(const float *x, size_t count) {
