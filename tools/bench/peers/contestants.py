@@ -11,6 +11,8 @@ NAMES = {
     "ort": "ONNX Runtime",
     "eager": "PyTorch, eager",
     "frozen": "PyTorch, frozen",
+    "eager-bf16": "PyTorch, eager, bf16",
+    "frozen-bf16": "PyTorch, frozen, bf16",
     "vit-f16": "vit.h, f16",
     "vit-bf16": "vit.h, bf16",
     "vit-int8": "vit.h, int8",
@@ -20,14 +22,15 @@ NAMES = {
 }
 DEFAULT = ["ort", "eager", "frozen", "vit-int8", "ort-int8"]
 FLOAT32 = ["vit", "ort", "eager", "frozen"]  # their logits have to agree
-ENDINGS = {"vit": "vit", "ort": "onnx"}  # of the model files; PyTorch's is the same in both modes
+ENDINGS = {"vit": "vit", "ort": "onnx"}  # of the model files; PyTorch has one for every contestant
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def model_path(name, folder, size):
     """The file of a contestant's model."""
     program, dash, dtype = name.partition("-")
-    return os.path.join(folder, size, f"model{dash}{dtype}.{ENDINGS.get(program, 'pt')}")
+    file = f"model{dash}{dtype}.{ENDINGS[program]}" if program in ENDINGS else "model.pt"
+    return os.path.join(folder, size, file)
 
 
 def command(name, folder, size, threads, batch):

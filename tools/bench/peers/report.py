@@ -86,15 +86,15 @@ def ratio(values, ours):
 
 
 def comparisons(names):
-    """Pairs (a, b): the time of a is given as a multiple of that of b. Others' float32 is compared with
-    vit.h's, vit.h's float32 with its other types, others' int8 with vit.h's."""
+    """Pairs (a, b): the time of a is given as a multiple of that of b. Others' types are compared with
+    vit.h's own, vit.h's float32 with its other types."""
     for name in names[1:]:
         if name.startswith("vit-"):
             yield "vit", name
         elif name in FLOAT32:
             yield name, "vit"
-        elif "vit-int8" in names:
-            yield name, "vit-int8"
+        elif (same := f"vit-{name.partition('-')[2]}") in names:
+            yield name, same
 
 
 def passes_table(results):

@@ -1,9 +1,9 @@
 """The contestant PyTorch; the commands are contestant.c's.
 
-    torch_contestant.py eager|frozen MODEL PIXELS THREADS BATCH
+    torch_contestant.py eager[-bf16]|frozen[-bf16] MODEL PIXELS THREADS BATCH
 
 MODEL is a file of a whole module, so that no time goes into initial weights that the file's would
-replace.
+replace. With -bf16 weights, pixels and all that is computed are of type bfloat16.
 """
 import os
 import sys
@@ -19,7 +19,7 @@ import plain_vit  # noqa: E402,F401 (the module's classes)
 
 def load(mode, path, pixels):
     """The model, in eval mode; frozen: traced, with constant weights, optimised by TorchScript."""
-    model = torch.load(path)
+    model = torch.load(path).to(pixels.dtype)
     if mode == "eager":
         return model
     with torch.no_grad():
@@ -46,10 +46,13 @@ def serve(model, pixels):
 
 def main():
     """Load and serve."""
-    mode, path, pixels_path, threads, batch = sys.argv[1:]
+    name, path, pixels_path, threads, batch = sys.argv[1:]
+    mode, _, dtype = name.partition("-")
     torch.set_num_threads(int(threads))
     pixels = torch.from_numpy(np.fromfile(pixels_path, "<f4").reshape(1, 3, 224, 224))
     pixels = pixels.repeat(int(batch), 1, 1, 1)
+    if dtype == "bf16":
+        pixels = pixels.bfloat16()
     model = load(mode, path, pixels)
     with torch.inference_mode():
         serve(model, pixels)
