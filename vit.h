@@ -634,7 +634,8 @@ typedef void (*vit_task)(void *arg, int index);
 /* Calls task(arg, index) for every index in [0, count), in any order and on any threads, and returns
    when all calls have returned. count is at most options.threads. The tasks share out the work
    among themselves: an index that is left out, repeated or out of range changes nothing. (Where the
-   compiler has no atomic integers, each index has to come once.) */
+   compiler has no atomic integers, each index has to come once.) It is faster if a thread calls with
+   the same index every time: then it goes on with the rows that it made. */
 typedef void (*vit_parallel_for)(void *user, int count, vit_task task, void *arg);
 
 /* What on_block sees: the residual stream after a block, for some images of the batch. */
@@ -1497,30 +1498,69 @@ static int vit__threads(const vit_options *options) {
     return 1;
 }
 
+#define VIT__SHARES (VIT__FETCHES ? 8 : 1) /* of a step, at most; more is more code */
+
+/* Indices of a step that one worker begins with, in a cache line of its own. */
+typedef struct vit__share {
+    int next, end;
+    int claims; /* calls that wanted to be this worker: the first one is */
+    char rest[VIT__ALIGN - 3 * sizeof(int)];
+} vit__share;
+
+static int vit__divide_up(int n, int by) {
+    return n / by + (n % by != 0);
+}
+
 /* A step that several workers share. */
 typedef struct vit__step {
     vit__task task;
     void *arg;
-    int count;
-    int workers, next_worker;
-    int next_index;
+    int workers, shares;
+    int next_worker; /* of those without a share */
+    vit__share share[VIT__SHARES];
 } vit__step;
 
-/* What parallel_for calls, a vit_task. Each call gives itself the number of a worker and then takes
-   one index after the other, so that nothing depends on what parallel_for passes. */
+#ifdef VIT__COUNT_UP
+
+static int vit__claim(vit__share *share) {
+    return VIT__COUNT_UP(&share->claims) == 0;
+}
+
+/* A worker that no other call is: `index`, if it is free, so that a thread which always passes the same
+   index has in each step the rows that it made in the one before. Negative if all are taken. */
+static int vit__become_worker(vit__step *step, int index) {
+    if (VIT__SHARES > 1) {
+        if (index >= 0 && index < step->shares && vit__claim(&step->share[index])) return index;
+        for (int i = 0; i < step->shares; i++)
+            if (vit__claim(&step->share[i])) return i;
+    }
+    int worker = VIT__COUNT_UP(&step->next_worker);
+    return worker < step->workers ? worker : -1;
+}
+
+/* What parallel_for calls, a vit_task. A worker takes the indices of its share, and then those that
+   others have left. Nothing but speed depends on what parallel_for passes. */
 static void vit__work(void *arg, int index) {
     vit__step *step = (vit__step *)arg;
-#ifdef VIT__COUNT_UP
-    int worker = VIT__COUNT_UP(&step->next_worker);
-    (void)index;
-    if (worker >= step->workers || worker < 0) return;
-    for (int i; (i = VIT__COUNT_UP(&step->next_index)) < step->count;)
-        step->task(step->arg, i, worker);
-#else
-    if (index < 0 || index >= step->workers) return;
-    for (int i = index; i < step->count; i += step->workers) step->task(step->arg, i, index);
-#endif
+    const int worker = vit__become_worker(step, index);
+    if (worker < 0) return;
+    for (int i = 0; i < step->shares; i++) {
+        vit__share *share = &step->share[(worker + i) % step->shares];
+        for (int at; (at = VIT__COUNT_UP(&share->next)) < share->end;)
+            step->task(step->arg, at, worker);
+    }
 }
+
+#else
+
+static void vit__work(void *arg, int index) {
+    vit__step *step = (vit__step *)arg;
+    if (index < 0 || index >= step->shares) return;
+    for (int i = step->share[index].next; i < step->share[index].end; i++)
+        step->task(step->arg, i, index);
+}
+
+#endif
 
 /* Run task for every index in [0, count). */
 static void vit__parallel(const vit_options *options, int count, vit__task task, void *arg) {
@@ -1529,7 +1569,15 @@ static void vit__parallel(const vit_options *options, int count, vit__task task,
         for (int index = 0; index < count; index++) task(arg, index, 0);
         return;
     }
-    vit__step step = {task, arg, count, workers, 0, 0};
+    vit__step step;
+    step.task = task, step.arg = arg, step.workers = workers;
+    step.shares = vit__min(workers, VIT__SHARES);
+    step.next_worker = VIT__SHARES > 1 ? step.shares : 0;
+    for (int i = 0, first = 0; i < step.shares; i++, first = step.share[i - 1].end) {
+        vit__share *share = &step.share[i];
+        share->next = first, share->claims = 0;
+        share->end = first + vit__divide_up(count - first, step.shares - i);
+    }
     options->parallel_for(options->parallel_user, workers, vit__work, &step);
 #ifdef VIT__COUNT_UP
     vit__work(&step, 0); /* what is left where parallel_for called nothing */
@@ -3679,10 +3727,6 @@ static float *vit__worker_rows(const vit__pass *pass, int worker) {
     return vit__worker_slice(pass, worker) + pass->slice_size;
 }
 
-static int vit__divide_up(int n, int by) {
-    return n / by + (n % by != 0);
-}
-
 /* What a task works on: each image has some groups (its heads, or blocks of its rows), and each group
    has `length` things (tokens, panels, ...), of which one task takes `most`. */
 typedef struct vit__part {
@@ -3701,6 +3745,39 @@ static vit__part vit__part_of(int index, int groups, int length, int most) {
 static void vit__run_parts(vit__pass *pass, int groups, int length, int most, vit__task task) {
     int parts = pass->images * groups * vit__divide_up(length, most);
     vit__parallel(pass->options, parts, task, pass);
+}
+
+/* Heads whose keys and values there are now. */
+static int vit__heads_now(const vit__pass *pass) {
+    return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
+}
+
+/* Threads that compute an image together, of which each takes some of `count` things. */
+static int vit__threads_of_image(const vit__pass *pass, int images, int count) {
+    if (VIT__SHARES == 1) return 1;
+    return vit__min(vit__divide_up(vit__threads(pass->options), images), count);
+}
+
+/* Rows of the heads that there are now, by thread: as vit__part_of with [threads][heads][parts] for
+   [groups][parts]. So a thread goes on with the rows that it made in the step before: those of another
+   processor come slowly. Parts at the end may be empty. */
+static vit__part vit__part_by_thread(const vit__pass *pass, int index, int length, int most) {
+    if (VIT__SHARES == 1) return vit__part_of(index, vit__heads_now(pass), length, most);
+    const int all_parts = vit__divide_up(length, most), heads = vit__heads_now(pass);
+    const int threads = vit__threads_of_image(pass, pass->images, all_parts);
+    const int parts = vit__divide_up(all_parts, threads), group = index / parts;
+    const int thread = group / heads % threads;
+    vit__part part = {(size_t)(group / heads / threads), (size_t)(group % heads),
+                      (thread * parts + index % parts) * most, 0};
+    part.count = vit__max(0, vit__min(most, length - part.first));
+    return part;
+}
+
+static void vit__run_parts_by_thread(vit__pass *pass, int length, int most, vit__task task) {
+    int parts = vit__divide_up(length, most);
+    const int threads = vit__threads_of_image(pass, pass->images, parts);
+    if (VIT__SHARES > 1) parts = threads * vit__divide_up(parts, threads);
+    vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
 }
 
 static const void *vit__offset(const void *p, size_t bytes) {
@@ -3761,6 +3838,11 @@ static void vit__fill_slice(const vit__pass *pass, vit__operand operand, const v
     (void)operand;
 }
 
+/* Whether a matrix is not as the operand's kernel takes it. */
+static int vit__unpacks(vit__operand operand, const vit__matrix *m) {
+    return !vit__is_integer(operand) && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+}
+
 /* Any number of rows and panels, the latter from first_panel of m on. If they are not as the operand's
    kernel takes them, slice_inputs inputs at a time are made so, [panels][slice][16], which stay in the
    first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
@@ -3768,8 +3850,7 @@ static void vit__fill_slice(const vit__pass *pass, vit__operand operand, const v
 static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
                                  const vit__matrix *m, int first_panel, float *slice) {
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
-    const int unpacks =
-        m != NULL && !vit__is_integer(operand) && (VIT__ONLY_INT8 || m->dtype != VIT__F32);
+    const int unpacks = m != NULL && vit__unpacks(operand, m);
     const size_t panel_size = unpacks ? m->panel_size : all->steps * VIT__STEP_WEIGHTS;
     const size_t most = unpacks ? vit__slice_steps(pass, operand) : all->steps;
     vit__tile tile = *all;
@@ -3816,20 +3897,23 @@ typedef struct vit__product {
     vit__operand operand;
     vit__matrix matrix;
     vit__tile all; /* rows and panels of the first image */
-    int images, input_rows, first_panel, task_panels;
+    int images, input_rows, first_panel, task_rows, task_panels;
     size_t image_stride; /* of the output */
 } vit__product;
 
-#define VIT__TASK_ROWS 240 /* a multiple of the rows of every tile, and of 16 */
+#define VIT__TASK_ROWS 240  /* at most; a multiple of the rows of every tile */
+#define VIT__THREAD_ROWS 64 /* that are worth weights of their own */
 
 /* One task of a product: a few panels times a block of rows of an image. */
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
-    int blocks = vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    const int rows = VIT__SHARES > 1 ? p->task_rows : VIT__TASK_ROWS;
+    int blocks = vit__divide_up(p->all.rows, rows);
     vit__part part = vit__part_of(index, blocks, p->all.panels, p->task_panels);
-    size_t row = part.group * VIT__TASK_ROWS, input_row = part.image * (size_t)p->input_rows + row;
+    size_t row = part.group * (size_t)rows;
+    size_t input_row = part.image * (size_t)p->input_rows + row;
     vit__tile tile = p->all;
-    tile.rows = vit__min(VIT__TASK_ROWS, p->all.rows - (int)row), tile.panels = part.count;
+    tile.rows = vit__min(rows, p->all.rows - (int)row), tile.panels = part.count;
     tile.input = vit__offset(tile.input, input_row * tile.input_stride);
     tile.row_scales += input_row, tile.row_zeros += input_row;
     tile.output += part.image * p->image_stride + row * tile.row_stride +
@@ -3838,8 +3922,19 @@ static void vit__product_task(void *arg, int index, int worker) {
                          worker);
 }
 
+/* Rows of a task: a thread's part of an image, unless weights would be unpacked for each part. */
+static int vit__task_rows(const vit__product *p) {
+    const int tile_rows = vit__kernels_for(p->pass, p->operand)->tile_rows, rows = p->all.rows;
+    const int threads = vit__threads_of_image(p->pass, p->images, rows / VIT__THREAD_ROWS);
+    if (threads <= 1 || vit__unpacks(p->operand, &p->matrix)) return VIT__TASK_ROWS;
+    int blocks = threads * vit__divide_up(rows, threads * VIT__TASK_ROWS);
+    return vit__divide_up(vit__divide_up(rows, blocks), tile_rows) * tile_rows;
+}
+
 static void vit__run_product(vit__product *p) {
-    int blocks = p->images * vit__divide_up(p->all.rows, VIT__TASK_ROWS);
+    if (VIT__SHARES > 1 && p->task_rows == 0) p->task_rows = vit__task_rows(p);
+    const int rows = VIT__SHARES > 1 ? p->task_rows : VIT__TASK_ROWS;
+    int blocks = p->images * vit__divide_up(p->all.rows, rows);
     p->task_panels = p->images * p->all.rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
     vit__parallel(p->pass->options, blocks * vit__divide_up(p->all.panels, p->task_panels),
                   vit__product_task, p);
@@ -4098,7 +4193,7 @@ typedef struct vit__row_work {
     vit__operand operand;
 } vit__row_work;
 
-#define VIT__TASK_LINES 32 /* rows of a task that takes them one by one, or a few */
+#define VIT__TASK_LINES 16 /* rows of a task that takes them one by one, or a few */
 #define VIT__TOGETHER 4096 /* floats of these few, at most */
 
 /* A few rows from `row` on, or one where VIT__FETCHES is 0; if packed they are normalised in `spare`
@@ -4195,11 +4290,6 @@ static void vit__pack_rows(const vit__pass *pass, vit__table table, int rows, si
     if (work.operand != VIT__OPERAND_F32) vit__run_rows(&work);
 }
 
-/* Heads whose keys and values there are now. */
-static int vit__heads_now(const vit__pass *pass) {
-    return vit__min(pass->heads_at_once, pass->heads - pass->first_head);
-}
-
 /* The index of a head among these, of all images. */
 static size_t vit__head_of(const vit__pass *pass, vit__part part) {
     return part.image * (size_t)pass->heads_at_once + part.group;
@@ -4262,7 +4352,8 @@ static void vit__key_panel(const vit__pass *pass, vit__part part, vit__table row
 /* One task of the keys: a panel. */
 static void vit__key_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
-    vit__part part = vit__part_of(index, vit__heads_now(pass), pass->tokens, VIT__PANEL);
+    vit__part part = vit__part_by_thread(pass, index, pass->tokens, VIT__PANEL);
+    if (part.count == 0) return;
     vit__table rows = {vit__head_row(pass, part, pass->tokens, part.first), pass->queries.stride};
     vit__key_panel(pass, part, rows, vit__worker_rows(pass, worker));
 }
@@ -4270,7 +4361,7 @@ static void vit__key_task(void *arg, int index, int worker) {
 /* normalized -> keys of H heads; the queries' buffer holds their rows in between */
 static void vit__make_keys(vit__pass *pass, int block) {
     vit__project_heads(pass, VIT__K, block, pass->tokens);
-    vit__run_parts(pass, vit__heads_now(pass), pass->tokens, VIT__PANEL, vit__key_task);
+    vit__run_parts_by_thread(pass, pass->tokens, VIT__PANEL, vit__key_task);
 }
 
 /* 16 outputs of a head, [T][16], become a panel of packed values. */
@@ -4300,6 +4391,8 @@ static void vit__make_values(vit__pass *pass, int block) {
         p.all.output = pass->values;
         p.all.row_stride = VIT__PANEL, p.all.panel_stride = (size_t)pass->tokens * VIT__PANEL;
         p.image_stride = (size_t)pass->heads_at_once * pass->head_width * (size_t)pass->tokens;
+    } else if (VIT__SHARES > 1) {
+        p.task_rows = VIT__TASK_ROWS; /* the thread that makes a head's values packs them, too */
     }
     vit__run_product(&p);
     if (vit__attention_operand(pass) != VIT__OPERAND_F32)
@@ -4408,8 +4501,8 @@ static void vit__attend_few(const vit__pass *pass, vit__part part, vit__table qu
 /* One task of attention: these. Their scores stay in the worker's rows. */
 static void vit__attention_task(void *arg, int index, int worker) {
     const vit__pass *pass = (const vit__pass *)arg;
-    vit__part part =
-        vit__part_of(index, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once);
+    vit__part part = vit__part_by_thread(pass, index, pass->rows_per_image, pass->queries_at_once);
+    if (part.count == 0) return;
     vit__table queries = {vit__head_row(pass, part, pass->rows_per_image, part.first),
                           pass->queries.stride};
     vit__attend_few(pass, part, queries, vit__worker_rows(pass, worker));
@@ -4418,8 +4511,8 @@ static void vit__attention_task(void *arg, int index, int worker) {
 /* Multi-head attention: Vaswani et al. 2017, arXiv:1706.03762. queries, and keys and values of H heads,
    -> what these heads of the queries attend to, in the same buffer */
 static void vit__attention(vit__pass *pass) {
-    vit__run_parts(pass, vit__heads_now(pass), pass->rows_per_image, pass->queries_at_once,
-                   vit__attention_task);
+    vit__run_parts_by_thread(pass, pass->rows_per_image, pass->queries_at_once,
+                             vit__attention_task);
 }
 
 /* Whether on_attention or read_rows wants the pass to end. */
@@ -6169,6 +6262,13 @@ typedef fenv_t vit__mode;
 #endif
 #endif
 
+typedef struct vit__worker {
+    vit__thread thread;
+    struct vit_pool *pool;
+    int number;
+    unsigned taken; /* the generation in which its index, which is its number, was last taken */
+} vit__worker;
+
 struct vit_pool {
     vit__mutex mutex;    /* guards all below; `generation` and `running` are also watched */
     vit__condition work; /* there are indices to take, or it is time to quit */
@@ -6189,7 +6289,7 @@ struct vit_pool {
 #ifdef VIT__WINDOWS_THREADS
     vit__mode mode; /* of the creator, which threads of POSIX inherit */
 #endif
-    vit__thread workers[1]; /* [threads - 1], allocated after the struct */
+    vit__worker workers[1]; /* [threads], allocated after the struct; the first is the caller */
 };
 
 /* The steps of a forward pass follow each other within microseconds, and waking a thread takes tens of
@@ -6296,10 +6396,28 @@ static void vit__pool_watch(vit_pool *pool, const unsigned *p, unsigned value, i
     vit__lock(&pool->mutex);
 }
 
-/* Take and run indices until none is left. The mutex is held on entry and on return. */
-static void vit__pool_run(vit_pool *pool) {
+/* Whether an index is not taken; now it is. */
+static int vit__pool_takes(vit_pool *pool, int index) {
+    if (index >= pool->threads) return 1;
+    vit__worker *worker = &pool->workers[index];
+    if (worker->taken == pool->generation) return 0;
+    worker->taken = pool->generation;
+    return 1;
+}
+
+/* An index that is not taken: a worker's own, then the others; negative if none is left. */
+static int vit__pool_take(vit_pool *pool, int number) {
+    if (number < pool->count && vit__pool_takes(pool, number)) return number;
     while (pool->next < pool->count) {
         int index = pool->next++;
+        if (vit__pool_takes(pool, index)) return index;
+    }
+    return -1;
+}
+
+/* Take and run indices until none is left. The mutex is held on entry and on return. */
+static void vit__pool_run(vit_pool *pool, int number) {
+    for (int index; (index = vit__pool_take(pool, number)) >= 0;) {
         VIT__SET_WATCHED(&pool->running, pool->running + 1);
         vit__unlock(&pool->mutex);
         pool->task(pool->arg, index);
@@ -6309,10 +6427,11 @@ static void vit__pool_run(vit_pool *pool) {
     if (pool->running == 0) vit__wake_one(&pool->done);
 }
 
-static void vit__pool_serve(vit_pool *pool) {
+static void vit__pool_serve(const vit__worker *worker) {
+    vit_pool *pool = worker->pool;
     vit__lock(&pool->mutex);
     while (!pool->quit) {
-        vit__pool_run(pool);
+        vit__pool_run(pool, worker->number);
         unsigned generation = pool->generation;
         vit__pool_watch(pool, &pool->generation, generation, 0);
         pool->sleeping++;
@@ -6330,12 +6449,12 @@ static void vit__pool_announce(vit_pool *pool) {
 
 #ifdef VIT__PTHREAD
 static void *vit__pool_thread(void *arg) {
-    vit__pool_serve((vit_pool *)arg);
+    vit__pool_serve((const vit__worker *)arg);
     return NULL;
 }
 
-static int vit__pool_start(vit_pool *pool, vit__thread *thread) {
-    return pthread_create(thread, NULL, vit__pool_thread, pool) == 0;
+static int vit__pool_start(vit__worker *worker) {
+    return pthread_create(&worker->thread, NULL, vit__pool_thread, worker) == 0;
 }
 
 static int vit__pool_begin(vit_pool *pool) {
@@ -6368,15 +6487,15 @@ static void vit__set_mode(const vit__mode *mode) {
 
 /* A new thread has the mode that the system begins with. */
 static unsigned __stdcall vit__pool_thread(void *arg) {
-    vit_pool *pool = (vit_pool *)arg;
-    vit__set_mode(&pool->mode);
-    vit__pool_serve(pool);
+    const vit__worker *worker = (const vit__worker *)arg;
+    vit__set_mode(&worker->pool->mode);
+    vit__pool_serve(worker);
     return 0;
 }
 
-static int vit__pool_start(vit_pool *pool, vit__thread *thread) {
-    *thread = (vit__thread)_beginthreadex(NULL, 0, vit__pool_thread, pool, 0, NULL);
-    return *thread != 0;
+static int vit__pool_start(vit__worker *worker) {
+    worker->thread = (vit__thread)_beginthreadex(NULL, 0, vit__pool_thread, worker, 0, NULL);
+    return worker->thread != 0;
 }
 
 static int vit__pool_begin(vit_pool *pool) {
@@ -6395,7 +6514,7 @@ VIT_API void vit_pool_destroy(vit_pool *pool) {
         pool->quit = 1;
         vit__pool_announce(pool);
         vit__unlock(&pool->mutex);
-        for (int i = 0; i < pool->started; i++) vit__join(pool->workers[i]);
+        for (int i = 1; i <= pool->started; i++) vit__join(pool->workers[i].thread);
         vit__pool_end(pool);
     }
     VIT_FREE(pool->malloc_context, pool);
@@ -6404,7 +6523,7 @@ VIT_API void vit_pool_destroy(vit_pool *pool) {
 VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
     if (threads == 0) threads = vit_processor_count();
     if (threads < 1 || threads > VIT__MAX_THREADS) return NULL;
-    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(vit__thread);
+    size_t size = sizeof(vit_pool) + (size_t)threads * sizeof(vit__worker);
     vit_pool *pool = (vit_pool *)VIT_MALLOC(malloc_context, size);
     if (pool == NULL) return NULL;
     memset(pool, 0, size);
@@ -6416,7 +6535,9 @@ VIT_API vit_pool *vit_pool_create(int threads, void *malloc_context) {
         return NULL;
     }
     for (; pool->started < threads - 1; pool->started++) {
-        if (!vit__pool_start(pool, &pool->workers[pool->started])) {
+        vit__worker *worker = &pool->workers[pool->started + 1];
+        worker->pool = pool, worker->number = pool->started + 1;
+        if (!vit__pool_start(worker)) {
             vit_pool_destroy(pool);
             return NULL;
         }
@@ -6485,7 +6606,7 @@ VIT_API void vit_pool_parallel_for(void *user, int count, vit_task task, void *a
     pool->count = count;
     pool->next = 0;
     vit__pool_announce(pool);
-    vit__pool_run(pool);
+    vit__pool_run(pool, 0);
     vit__pool_finish(pool);
     pool->busy = 0;
     vit__unlock(&pool->mutex);

@@ -1492,7 +1492,11 @@ static void test_workers_beyond_those_of_a_step_do_nothing(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(workers); i++) {
         int runs = 0;
-        vit__step step = {count_a_run, &runs, 5, 3, workers[i], 0};
+        vit__step step;
+        memset(&step, 0, sizeof(step));
+        step.task = count_a_run, step.arg = &runs;
+        step.workers = 3, step.shares = 1, step.next_worker = workers[i];
+        step.share[0].end = 5, step.share[0].claims = 1;
         vit__work(&step, workers[i]);
         assert_int_equal(runs, 0);
     }

@@ -190,8 +190,8 @@ static void test_last_block_computes_the_tokens_of_the_head_only(void **state) {
 
 /* ---- threads and batches, to the bit ---- */
 
-/* A parallel_for that runs the indices of a step one after the other, in random order, by random
-   workers, while it stands in for the counting that the workers do. */
+/* A parallel_for that runs the indices of a step one after the other, those of each share in random
+   order, by random workers, while it stands in for the counting that the workers do. */
 typedef struct shuffler {
     uint32_t random;
 } shuffler;
@@ -200,15 +200,31 @@ static struct shuffling {
     vit__step *step; /* NULL: none is under way */
     uint32_t *random;
     int *order;
-    int taken;
+    int taken[VIT__SHARES];
 } shuffling;
+
+static int first_of_share(const vit__step *step, int i) {
+    return i > 0 ? step->share[i - 1].end : 0;
+}
+
+/* The next index of a share. */
+static int take_shuffled(int i) {
+    const vit__step *step = shuffling.step;
+    int at = first_of_share(step, i) + shuffling.taken[i];
+    if (at == step->share[i].end) return INT32_MAX;
+    shuffling.taken[i]++;
+    return shuffling.order[at];
+}
 
 /* The next index or the next worker, instead of counting. A worker may stop after any index. */
 static int count_up_shuffled(const void *p) {
-    vit__step *step = shuffling.step;
-    if (p == &step->next_worker) return random_below(shuffling.random, step->workers);
-    if (shuffling.taken == step->count || random_below(shuffling.random, 3) == 0) return INT32_MAX;
-    return shuffling.order[shuffling.taken++];
+    const vit__step *step = shuffling.step;
+    for (int i = 0; i < step->shares; i++) {
+        if (p == &step->share[i].claims) return random_below(shuffling.random, 2);
+        if (p == &step->share[i].next)
+            return random_below(shuffling.random, 3) == 0 ? INT32_MAX : take_shuffled(i);
+    }
+    return random_below(shuffling.random, step->workers);
 }
 
 static int count_up(void *p) {
@@ -216,20 +232,34 @@ static int count_up(void *p) {
     return shared_add((int *)p, 1);
 }
 
-static void shuffled_for(void *user, int count, vit_task task, void *arg) {
-    vit__step *step = (vit__step *)arg;
-    shuffler *s = (shuffler *)user;
-    int *order = (int *)allocate((size_t)step->count * sizeof(int));
-    for (int i = 0; i < step->count; i++) {
-        int j = random_below(&s->random, i + 1);
+static void shuffle(int *order, int first, int end, uint32_t *random) {
+    for (int i = first; i < end; i++) {
+        int j = first + random_below(random, i - first + 1);
         order[i] = order[j];
         order[j] = i;
     }
-    struct shuffling mine = {step, &s->random, order, 0};
+}
+
+static int all_are_taken(void) {
+    for (int i = 0; i < shuffling.step->shares; i++)
+        if (first_of_share(shuffling.step, i) + shuffling.taken[i] < shuffling.step->share[i].end)
+            return 0;
+    return 1;
+}
+
+static void shuffled_for(void *user, int count, vit_task task, void *arg) {
+    vit__step *step = (vit__step *)arg;
+    shuffler *s = (shuffler *)user;
+    int *order = (int *)allocate((size_t)step->share[step->shares - 1].end * sizeof(int));
+    struct shuffling mine = {step, &s->random, order, {0}};
+    for (int i = 0; i < step->shares; i++)
+        shuffle(order, first_of_share(step, i), step->share[i].end, &s->random);
     shuffling = mine;
-    while (shuffling.taken < step->count) task(arg, random_below(&s->random, count));
+    while (!all_are_taken()) task(arg, random_below(&s->random, count));
     shuffling.step = NULL;
-    step->next_index = step->count; /* as the workers would have left it */
+    for (int i = 0; i < step->shares; i++) /* as the workers would have left them */
+        step->share[i].next = step->share[i].end, step->share[i].claims = 1;
+    step->next_worker = step->workers;
     free(order);
 }
 
@@ -304,6 +334,31 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
             vit_options options = {
                 .threads = threads[i], .parallel_for = shuffled_for, .parallel_user = &s};
             check_batches(&rig, &options);
+        }
+        batch_free(&rig);
+    }
+}
+
+/* So many tokens that threads share the rows of one image, in one part each or in several. */
+static void test_logits_are_the_same_where_threads_share_rows(void **state) {
+    static const int rows_of_patches[] = {13, 31};
+    static const int threads[] = {2, 3, 9};
+    (void)state;
+    for (int i = 0; i < 2 * VIT_DTYPE_COUNT; i++) {
+        vit_config config = small_config();
+        batch_rig rig;
+        config.img_size[0] = 4 * rows_of_patches[i % 2], config.img_size[1] = 3 * 17;
+        batch_make(&rig, &config, (vit_dtype)(i / 2), 0);
+        for (size_t j = 0; j < COUNT_OF(threads); j++) {
+            float got[2 * CLASSES] = {0};
+            shuffler s = {34};
+            vit_options options = {
+                .threads = threads[j], .parallel_for = shuffled_for, .parallel_user = &s};
+            for (int batch = 1; batch <= 2; batch++) {
+                assert_status(forward(&rig.model, &options, rig.pixels, batch, got), VIT_OK,
+                              "rows");
+                assert_same_bits(got, rig.want, (size_t)batch * CLASSES);
+            }
         }
         batch_free(&rig);
     }
@@ -894,6 +949,7 @@ int main(void) {
         cmocka_unit_test(test_last_block_computes_the_tokens_of_the_head_only),
         cmocka_unit_test(test_logits_are_the_same_for_any_batch),
         cmocka_unit_test(test_logits_are_the_same_for_any_order_of_tasks_and_workers),
+        cmocka_unit_test(test_logits_are_the_same_where_threads_share_rows),
         cmocka_unit_test(test_logits_are_the_same_for_any_number_of_threads),
         cmocka_unit_test(test_attention_writes_into_the_scores_of_its_worker_alone),
         cmocka_unit_test(test_a_hook_without_threads_runs_as_one),
