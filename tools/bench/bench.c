@@ -4,7 +4,8 @@
    the last block for the head's tokens alone, without padding, softmax and GELU. peak_gflops is what
    independent fused multiply-adds in registers reach on the same number of threads, measured in the
    same run between the passes; 0 where this program has no such loop for the instruction set.
-   --profile, for a batch of 1, adds the mean time of each step. */
+   With several threads distance_ns is how far apart two processors were at the end (distance.h): compare
+   only figures of one distance. --profile, for a batch of 1, adds the mean time of each step. */
 
 static void profile_step(const char *step);
 
@@ -13,6 +14,7 @@ static void profile_step(const char *step);
 #include "vit.h"
 
 #include "clock.h"
+#include "distance.h"
 #include "peak.h"
 #include "random_model.h"
 #include "tools/convert/report.h"
@@ -285,13 +287,16 @@ static void report(const bench *b, const settings *s) {
     double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
     double gflops = gflop_of(vit_model_config(&b->model), NULL) * s->batch / median * 1e3;
     double share = peak > 0 ? gflops / peak : 0;
+    double distance = b->options.threads > 1 ? processor_distance() : 0;
     const char *dtype = vit_dtype_name(vit_model_dtype(&b->model));
     if (!s->json) {
         printf("%s, %s, %d thread%s, batch %d: median %.2f ms, minimum %.2f ms, %.1f GFLOP/s",
                vit_isa_name(b->options.isa), dtype, b->options.threads,
                b->options.threads > 1 ? "s" : "", s->batch, median, b->milliseconds[0], gflops);
         if (peak > 0) printf(", %.1f %% of the FMA peak (%.1f)", share * 100, peak);
-        printf(", workspace %.2f MB\n", (double)b->workspace_size / 1e6);
+        printf(", workspace %.2f MB", (double)b->workspace_size / 1e6);
+        if (distance > 0) printf(", processors %.0f ns apart", distance);
+        putchar('\n');
         if (s->profile) report_profile(b, s, peak);
         return;
     }
@@ -306,6 +311,7 @@ static void report(const bench *b, const settings *s) {
     cJSON_AddNumberToObject(line, "peak_gflops", peak);
     cJSON_AddNumberToObject(line, "share", share);
     cJSON_AddNumberToObject(line, "workspace_bytes", (double)b->workspace_size);
+    if (distance > 0) cJSON_AddNumberToObject(line, "distance_ns", distance);
     char *text = cJSON_PrintUnformatted(line);
     if (text != NULL) puts(text);
     cJSON_free(text);
