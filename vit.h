@@ -3793,12 +3793,12 @@ static void vit__set_tile(vit__tile *tile, const void *input, size_t input_strid
     tile->output = output.data, tile->row_stride = output.stride, tile->panel_stride = VIT__PANEL;
 }
 
-/* Spreads the prefetch of this thread's next panels over the steps with these, which take `size` bytes.
-   Those of the other threads come in between. */
+/* Spreads the prefetch of the panels that come next over the steps with these, which take `size` bytes;
+   `done` steps have been with earlier slices of them. */
 static void vit__fetch_next(vit__tile *tile, const void *weights, size_t size, size_t steps,
-                            int threads) {
-    tile->next = (uintptr_t)weights + size * (size_t)threads;
+                            size_t done) {
     tile->next_step = (size + steps - 1) / steps;
+    tile->next = (uintptr_t)weights + size + done * tile->next_step;
 }
 
 /* Any number of rows, a tile at a time, so that the panels stay in the cache while the rows pass. */
@@ -3846,7 +3846,7 @@ static int vit__unpacks(vit__operand operand, const vit__matrix *m) {
 /* Any number of rows and panels, the latter from first_panel of m on. If they are not as the operand's
    kernel takes them, slice_inputs inputs at a time are made so, [panels][slice][16], which stay in the
    first level cache while the rows pass; the sums of the slices add up in the output. m is NULL for
-   panels that are no matrix and that the other threads have no part in. */
+   panels that are no matrix. */
 static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, const vit__tile *all,
                                  const vit__matrix *m, int first_panel, float *slice) {
     const vit__operand_kernels *kernels = vit__kernels_for(pass, operand);
@@ -3869,10 +3869,11 @@ static void vit__multiply_panels(const vit__pass *pass, vit__operand operand, co
             tile.add = all->add || k > 0;
             if (k + tile.steps < all->steps) tile.act = NULL;
             if (unpacks) vit__fill_slice(pass, operand, m, first_panel + panel, &tile, k, slice);
-            if (VIT__FETCHES)
+            if (VIT__FETCHES) {
+                const size_t tiles = (size_t)vit__divide_up(all->rows, kernels->tile_rows);
                 vit__fetch_next(&tile, weights, (size_t)tile.panels * panel_size,
-                                (size_t)vit__divide_up(all->rows, kernels->tile_rows) * all->steps,
-                                m != NULL ? vit__threads(pass->options) : 1);
+                                tiles * all->steps, tiles * k);
+            }
             vit__multiply_rows(kernels, &tile, all->rows);
         }
     }
