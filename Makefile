@@ -455,7 +455,9 @@ check-firmware-kernels:
 check-firmware-images:
 	@$(MAKE) --no-print-directory -C examples/firmware check
 
-check-firmware-photos: $(BUILD)/vit-convert
+check-firmware-photos:
+	@CC="$(CC)" CXX="$(CXX)" tools/require.sh $(FIRMWARE_PACKAGES)
+	@$(MAKE) --no-print-directory $(BUILD)/vit-convert
 	@$(MAKE) --no-print-directory -C examples/firmware check-photos
 
 web:

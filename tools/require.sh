@@ -6,8 +6,8 @@
 # offline.
 
 has_header() {
-    printf '#include <stddef.h>\n#include <stdarg.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <%s>\n' \
-        "$1" | "${CC:-cc}" -x c -fsyntax-only - 2>/dev/null
+    printf '#include <%s>\n' stddef.h stdarg.h stdint.h stdio.h setjmp.h "$1" |
+        "${CC:-cc}" -x c -fsyntax-only - 2>/dev/null
 }
 
 has_python_module() {
@@ -27,6 +27,10 @@ is_there() {
     liblbfgs-dev) has_header lbfgs.h ;;
     libcmocka-dev) has_header cmocka.h ;;
     libsimde-dev) has_header simde/simde-common.h ;;
+    libclang-rt-dev) [ -e "$(clang -rtlib=compiler-rt -print-libgcc-file-name)" ] ;;
+    libclang-rt-19-dev) [ -e "$(clang-19 -rtlib=compiler-rt -print-libgcc-file-name)" ] ;;
+    llvm-19) command -v llvm-cov-19 ;;
+    frama-c-base) command -v frama-c ;;
     libclang-rt-dev-wasm32) [ -e "$(clang --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
     libclang-rt-16-dev-wasm32) [ -e "$(clang-16 --target=wasm32-wasi -print-libgcc-file-name)" ] ;;
     wasi-libc) [ -e /usr/lib/wasm32-wasi/libc.a ] ;;
