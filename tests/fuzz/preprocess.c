@@ -46,6 +46,7 @@ static int make_model(const input *in, vit_model *model) {
 
 /* Bytes in front of and after the first pixel that a stride reaches; 0 if too many. */
 static int reach(int64_t stride, int64_t steps, int64_t *before, int64_t *after) {
+    if (steps > 0 && (stride > MOST_BYTES || stride < -MOST_BYTES)) return 0;
     int64_t distance = stride * steps;
     if (distance < 0) *before -= distance;
     else *after += distance;
