@@ -346,7 +346,8 @@ check-sanitize:
 		CFLAGS="-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 # Without test_hostile, which bounds the time of optimised programs. What ends by _exit or a signal would not be
-# counted, nor would functions that have no body of their own, as those of kernels have not.
+# counted, nor would functions that have no body of their own, as those of kernels have not. The portable
+# build shares rows among threads and fetches ahead as those with vector kernels do.
 COVERAGE = $(BUILD)-coverage
 COVERAGE_FLAGS = -O0 --coverage -D_exit=exit -include tests/coverage.h
 PROGRAM_TESTS = programs convert classify teach containers new_file quantize picture
@@ -360,7 +361,7 @@ coverage:
 	@$(MAKE) --no-print-directory $(PROGRAMS:$(BUILD)/%=$(COVERAGE)/%) $(COVERED) \
 		BUILD=$(COVERAGE) CC=gcc CFLAGS="$(COVERAGE_FLAGS)"
 	@$(MAKE) --no-print-directory $(COVERED_PORTABLE) \
-		BUILD=$(COVERAGE)/portable CC=gcc CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS=-DVIT_NO_SIMD
+		BUILD=$(COVERAGE)/portable CC=gcc CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS="-DVIT_NO_SIMD -DVIT__FETCHES=1"
 	@$(MAKE) --no-print-directory $(COVERED_VECTORS) $(COVERAGE)/vectors/list_isas BUILD=$(COVERAGE)/vectors CC=gcc \
 		CFLAGS="$(COVERAGE_FLAGS)" CPPFLAGS=-Dalways_inline=unused
 	BUILD=$(COVERAGE) tests/run_tests.sh $(COVERED)

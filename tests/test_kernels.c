@@ -1323,6 +1323,34 @@ static void test_weights_of_16_bits_keep_what_is_not_finite(void **state) {
     }
 }
 
+/* Integers of 8 or 4 bits become the same floats everywhere; plain C's are tested with whole models. */
+static void test_unpacked_integers_are_the_same_everywhere(void **state) {
+    enum { INPUTS = 64, FIRST = 32, OUTPUTS = 32 };
+    const vit__kernels *kernels, *portable = vit__kernels_of(VIT_ISA_PORTABLE);
+    unsigned char weights[OUTPUTS * INPUTS];
+    float scales[OUTPUTS], want[OUTPUTS * FIRST], got[OUTPUTS * FIRST];
+    uint16_t group_scales[OUTPUTS * INPUTS / VIT__GROUP];
+    uint32_t random = 35;
+    vit__matrix m;
+    (void)state;
+    memset(&m, 0, sizeof(m));
+    for (size_t i = 0; i < sizeof(weights); i++)
+        weights[i] = (unsigned char)random_below(&random, 256);
+    for (int i = 0; i < OUTPUTS; i++) scales[i] = 0.25f + (float)i;
+    for (size_t i = 0; i < COUNT_OF(group_scales); i++) group_scales[i] = (uint16_t)(0x3C00 + i);
+    m.weights = weights, m.inputs = INPUTS, m.outputs = OUTPUTS;
+    m.scales = scales, m.group_scales = group_scales;
+    for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
+        for (int bits = 4; bits <= 8; bits += 4) {
+            m.dtype = bits == 8 ? VIT__INT8 : VIT__INT4;
+            m.panel_size = (size_t)(INPUTS * VIT__PANEL * bits / 8);
+            portable->unpack(&m, 0, 2, FIRST, INPUTS - FIRST, want);
+            kernels->unpack(&m, 0, 2, FIRST, INPUTS - FIRST, got);
+            assert_same_bits(got, want, COUNT_OF(want));
+        }
+    }
+}
+
 static void test_every_transpose_turns_rows_into_columns(void **state) {
     float rows[16 * 37], columns[20 * 16];
     const vit__kernels *kernels;
@@ -1562,6 +1590,7 @@ int main(void) {
         cmocka_unit_test(test_layer_norm_of_what_is_not_finite_is_nan_throughout),
         cmocka_unit_test(test_products_of_integers_keep_nan),
         cmocka_unit_test(test_weights_of_16_bits_keep_what_is_not_finite),
+        cmocka_unit_test(test_unpacked_integers_are_the_same_everywhere),
         cmocka_unit_test(test_every_transpose_turns_rows_into_columns),
         cmocka_unit_test(test_every_gelu_keeps_its_bound),
         cmocka_unit_test(test_every_gelu_takes_large_numbers),
