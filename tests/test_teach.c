@@ -273,6 +273,10 @@ static void test_each_error_is_one_line_and_leaves_no_model(void **state) {
     assert_refused(MODEL " $T/photos -o /dev/full", "/dev/full: not a regular file");
     assert_refused(MODEL " $T/photos -o $T/absent/x", "absent/x: No such file or directory");
     assert_refused(MODEL " $T/photos --reject 1", "--reject: 1 is not between 0 and 1");
+    assert_refused(MODEL " $T/photos -j 0", "-j: 0 is not a number from 1 to 1024");
+    assert_refused(MODEL " $T/photos --recipe half",
+                   "--recipe: half is none of own, whole and best");
+    assert_refused(MODEL " $T/photos --dtype f8", "--dtype: f8 is none of f32, f16, ");
     assert_int_equal(run("vit-teach -m " MODEL " $T/text -o $T/refused.vit"), 1);
     assert_printed("err", "error: a: none of its pictures can be read");
 }
