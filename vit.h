@@ -3776,8 +3776,10 @@ static vit__part vit__part_by_thread(const vit__pass *pass, int index, int lengt
 
 static void vit__run_parts_by_thread(vit__pass *pass, int length, int most, vit__task task) {
     int parts = vit__divide_up(length, most);
-    const int threads = vit__threads_of_image(pass, pass->images, parts);
-    if (VIT__SHARES > 1) parts = threads * vit__divide_up(parts, threads);
+    if (VIT__SHARES > 1) {
+        const int threads = vit__threads_of_image(pass, pass->images, parts);
+        parts = threads * vit__divide_up(parts, threads);
+    }
     vit__parallel(pass->options, pass->images * vit__heads_now(pass) * parts, task, pass);
 }
 
