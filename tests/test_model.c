@@ -341,14 +341,14 @@ static void test_logits_are_the_same_for_any_order_of_tasks_and_workers(void **s
 
 /* So many tokens that threads share the rows of one image, in one part each or in several. */
 static void test_logits_are_the_same_where_threads_share_rows(void **state) {
-    static const int rows_of_patches[] = {13, 31};
     static const int threads[] = {2, 3, 9};
     (void)state;
-    for (int i = 0; i < 2 * VIT_DTYPE_COUNT; i++) {
+    for (int i = 0; i <= VIT_DTYPE_COUNT; i++) {
         vit_config config = small_config();
         batch_rig rig;
-        config.img_size[0] = 4 * rows_of_patches[i % 2], config.img_size[1] = 3 * 17;
-        batch_make(&rig, &config, (vit_dtype)(i / 2), 0);
+        config.img_size[0] = 4 * (i == 0 ? 29 : 8), config.img_size[1] = 3 * 17;
+        config.depth = 1, config.num_heads = i == 0 ? 1 : 2;
+        batch_make(&rig, &config, (vit_dtype)vit__max(0, i - 1), 0);
         for (size_t j = 0; j < COUNT_OF(threads); j++) {
             float got[2 * CLASSES] = {0};
             shuffler s = {34};
