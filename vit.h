@@ -103,7 +103,7 @@
                                refused with VIT_ERROR_FEATURE
        VIT_NO_TANH       410   models with VIT_ACT_GELU_TANH or pre_logits are refused too
        VIT_NO_LABELS     300   models are as if they had no labels
-       VIT_NO_PARALLEL   480   options.parallel_for is not called
+       VIT_NO_PARALLEL   530   options.parallel_for is not called
        VIT_NO_MERGE     3120   options.merge, which is refused
        VIT_NO_LOW_MEMORY
                         2040   options.low_memory and options.read_rows, which are refused
