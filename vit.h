@@ -1499,6 +1499,10 @@ static int vit__threads(const vit_options *options) {
     return 1;
 }
 
+static int vit__divide_up(int n, int by) {
+    return n / by + (n % by != 0);
+}
+
 #define VIT__SHARES (VIT__FETCHES ? 8 : 1) /* of a step, at most; more is more code */
 
 /* Indices of a step that one worker begins with, in a cache line of its own. */
@@ -1507,10 +1511,6 @@ typedef struct vit__share {
     int claims; /* calls that wanted to be this worker: the first one is */
     char rest[VIT__ALIGN - 3 * sizeof(int)];
 } vit__share;
-
-static int vit__divide_up(int n, int by) {
-    return n / by + (n % by != 0);
-}
 
 /* A step that several workers share. */
 typedef struct vit__step {
@@ -1554,11 +1554,12 @@ static void vit__work(void *arg, int index) {
 
 #else
 
+/* Where nothing can be counted, an index has its tasks alone. */
 static void vit__work(void *arg, int index) {
-    vit__step *step = (vit__step *)arg;
-    if (index < 0 || index >= step->shares) return;
-    for (int i = step->share[index].next; i < step->share[index].end; i++)
-        step->task(step->arg, i, index);
+    const vit__step *step = (const vit__step *)arg;
+    const int count = step->share[step->shares - 1].end;
+    if (index < 0 || index >= step->workers) return;
+    for (int i = index; i < count; i += step->workers) step->task(step->arg, i, index);
 }
 
 #endif
@@ -3908,10 +3909,23 @@ typedef struct vit__product {
 #define VIT__TASK_ROWS 240  /* at most; a multiple of the rows of every tile */
 #define VIT__THREAD_ROWS 64 /* that are worth weights of their own */
 
+/* Rows of a task: a thread's part of an image, unless weights would be unpacked for each part. */
+static int vit__plan_task_rows(const vit__product *p) {
+    const int tile_rows = vit__kernels_for(p->pass, p->operand)->tile_rows, rows = p->all.rows;
+    const int threads = vit__threads_of_image(p->pass, p->images, rows / VIT__THREAD_ROWS);
+    if (threads <= 1 || vit__unpacks(p->operand, &p->matrix)) return VIT__TASK_ROWS;
+    int blocks = threads * vit__divide_up(rows, threads * VIT__TASK_ROWS);
+    return vit__divide_up(vit__divide_up(rows, blocks), tile_rows) * tile_rows;
+}
+
+static int vit__task_rows(const vit__product *p) {
+    return VIT__SHARES > 1 ? p->task_rows : VIT__TASK_ROWS;
+}
+
 /* One task of a product: a few panels times a block of rows of an image. */
 static void vit__product_task(void *arg, int index, int worker) {
     const vit__product *p = (const vit__product *)arg;
-    const int rows = VIT__SHARES > 1 ? p->task_rows : VIT__TASK_ROWS;
+    const int rows = vit__task_rows(p);
     int blocks = vit__divide_up(p->all.rows, rows);
     vit__part part = vit__part_of(index, blocks, p->all.panels, p->task_panels);
     size_t row = part.group * (size_t)rows;
@@ -3926,19 +3940,9 @@ static void vit__product_task(void *arg, int index, int worker) {
                          worker);
 }
 
-/* Rows of a task: a thread's part of an image, unless weights would be unpacked for each part. */
-static int vit__task_rows(const vit__product *p) {
-    const int tile_rows = vit__kernels_for(p->pass, p->operand)->tile_rows, rows = p->all.rows;
-    const int threads = vit__threads_of_image(p->pass, p->images, rows / VIT__THREAD_ROWS);
-    if (threads <= 1 || vit__unpacks(p->operand, &p->matrix)) return VIT__TASK_ROWS;
-    int blocks = threads * vit__divide_up(rows, threads * VIT__TASK_ROWS);
-    return vit__divide_up(vit__divide_up(rows, blocks), tile_rows) * tile_rows;
-}
-
 static void vit__run_product(vit__product *p) {
-    if (VIT__SHARES > 1 && p->task_rows == 0) p->task_rows = vit__task_rows(p);
-    const int rows = VIT__SHARES > 1 ? p->task_rows : VIT__TASK_ROWS;
-    int blocks = p->images * vit__divide_up(p->all.rows, rows);
+    if (VIT__SHARES > 1 && p->task_rows == 0) p->task_rows = vit__plan_task_rows(p);
+    int blocks = p->images * vit__divide_up(p->all.rows, vit__task_rows(p));
     p->task_panels = p->images * p->all.rows < VIT__PANEL ? 8 : 2; /* worth handing to a thread */
     vit__parallel(p->pass->options, blocks * vit__divide_up(p->all.panels, p->task_panels),
                   vit__product_task, p);
