@@ -6808,6 +6808,8 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
      MIN(a, b), MAX(a, b)     the smaller, the larger            NaN from b; b or
                                                                  NaN from a
      IF_NEGATIVE(x, a, b)     x < 0 ? a : b                      a or b              -0: a or b
+     ANY_BELOW(x, limit) *    one answer: is any x < limit       no for that lane
+     LOOK_UP(table, w) *      table[w % 32], of 32 floats
      NEAREST(a)               a as a word, halves to even        any word            |a| < 2^22
      TO_FLOAT(w) *            w, which is signed, as a float
      MAX_WORDS(w, v)          the larger, which are signed
@@ -7408,6 +7410,10 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__MAX(a, b) _mm512_maskz_max_ps(VIT__ALL, a, b)
 #define VIT__IF_NEGATIVE(x, a, b) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
+#define VIT__ANY_BELOW(x, limit) (_mm512_cmp_ps_mask(x, VIT__SET(limit), _CMP_LT_OQ) != 0)
+#define VIT__LOOK_UP(table, w)                                                 \
+    (VIT__FLOATS) _mm512_permutex2var_ps(_mm512_loadu_ps(table), (__m512i)(w), \
+                                         _mm512_loadu_ps((table) + 16))
 #define VIT__NEAREST(a) (VIT__WORDS) _mm512_maskz_cvtps_epi32(VIT__ALL, a)
 #define VIT__MAX_WORDS(a, b) \
     (VIT__WORDS) _mm512_maskz_max_epi32(VIT__ALL, (__m512i)(a), (__m512i)(b))
@@ -7739,7 +7745,7 @@ VIT__INLINE VIT__FLOATS VIT__NAME(exp2)(VIT__FLOATS x, VIT__FLOATS c) {
    1 - Phi(a) = exp(-a * a / 2) * Q(t), where Q is a polynomial fitted to the relative error (2e-8),
    so that nothing cancels for negative x. exp is 2 to the power of -c * a * a; Q absorbs the rounding
    error of c, `low` holds that of a * a. */
-VIT__INLINE VIT__FLOATS VIT__NAME(gelu)(VIT__FLOATS x) {
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu_by_exp)(VIT__FLOATS x) {
     static const float terms[] = {-0.0281291958f, 0.146075681f,   -0.278160304f,
                                   0.19991836f,    -0.0448572934f, 0.115046605f,
                                   0.115968212f,   0.137322277f,   0.136815652f};
@@ -7754,6 +7760,79 @@ VIT__INLINE VIT__FLOATS VIT__NAME(gelu)(VIT__FLOATS x) {
     VIT__FLOATS e = VIT__NAME(exp2_of_parts)(shifted, VIT__FMA(low, c, f));
     VIT__FLOATS tail = e * (q * t);
     return x * VIT__IF_NEGATIVE(x, tail, one - tail);
+}
+
+#ifdef VIT__LOOK_UP
+/* The same for x >= -5.47, in half the time. In the k-th of 32 intervals, whose middles are
+   k / 5.75, 1 - Phi(a) is a polynomial of 5.75 * a - k, fitted to the relative error (3e-7 in the last,
+   1e-8 and less up to 3). vit__tail_terms is [6][k], the highest power first. */
+#define VIT__TAIL_END 5.47f
+
+static const float vit__tail_terms[6][32] = {
+    {-1.57851434e-06f, -1.46555237e-06f, -1.13619797e-06f, -6.62303080e-07f, -1.35351428e-07f,
+     3.50600658e-07f,  7.20099933e-07f,  9.30487033e-07f,  9.76140200e-07f,  8.83088489e-07f,
+     6.97235748e-07f,  4.70350329e-07f,  2.48077839e-07f,  6.24133421e-08f,  -7.06626579e-08f,
+     -1.49305620e-07f, -1.81461246e-07f, -1.79904234e-07f, -1.58052117e-07f, -1.27232369e-07f,
+     -9.54695523e-08f, -6.74470826e-08f, -4.51540920e-08f, -2.87735116e-08f, -1.75081052e-08f,
+     -1.01970903e-08f, -5.69519365e-09f, -3.05472558e-09f, -1.57536550e-09f, -7.81912646e-10f,
+     -3.73815173e-10f, -1.72256029e-10f},
+    {-6.24903151e-09f, -7.72148087e-06f, -1.43079060e-05f, -1.88555241e-05f, -2.08631427e-05f,
+     -2.03022664e-05f, -1.75756541e-05f, -1.33856429e-05f, -8.55572489e-06f, -3.85555313e-06f,
+     1.29859600e-07f,  3.06465927e-06f,  4.86055478e-06f,  5.62563082e-06f,  5.58840065e-06f,
+     5.02109242e-06f,  4.17913907e-06f,  3.26453778e-06f,  2.41250223e-06f,  1.69556051e-06f,
+     1.13752105e-06f,  7.30425484e-07f,  4.49828775e-07f,  2.66109936e-07f,  1.51413431e-07f,
+     8.29469542e-08f,  4.37859136e-08f,  2.22880097e-08f,  1.09463381e-08f,  5.18976018e-09f,
+     2.37627340e-09f,  1.05118969e-09f},
+    {3.49749869e-04f,  3.34078388e-04f,  2.89387855e-04f,  2.22151270e-04f,  1.41701894e-04f,
+     5.84374320e-05f,  -1.80286406e-05f, -8.03559888e-05f, -1.24327096e-04f, -1.48971536e-04f,
+     -1.56066395e-04f, -1.49241823e-04f, -1.32964560e-04f, -1.11635549e-04f, -8.89517614e-05f,
+     -6.75815609e-05f, -4.91191713e-05f, -3.42346611e-05f, -2.29224352e-05f, -1.47654200e-05f,
+     -9.16020599e-06f, -5.47810123e-06f, -3.16039154e-06f, -1.75996695e-06f, -9.46553996e-07f,
+     -4.91874573e-07f, -2.47055937e-07f, -1.19980285e-07f, -5.63536062e-08f, -2.56058481e-08f,
+     -1.12579128e-08f, -4.79030193e-09f},
+    {-2.35030662e-10f, 1.03349460e-03f, 1.97530817e-03f, 2.74718110e-03f, 3.29497131e-03f,
+     3.59460944e-03f,  3.65247694e-03f, 3.50068673e-03f, 3.18880961e-03f, 2.77414382e-03f,
+     2.31259037e-03f,  1.85168919e-03f, 1.42658537e-03f, 1.05892541e-03f, 7.58088601e-04f,
+     5.23862662e-04f,  3.49659094e-04f, 2.25546843e-04f, 1.40665536e-04f, 8.48516793e-05f,
+     4.95213899e-05f,  2.79706401e-05f, 1.52929169e-05f, 8.09551238e-06f, 4.14993019e-06f,
+     2.06037771e-06f,  9.90881517e-07f, 4.61655304e-07f, 2.08392450e-07f, 9.11498503e-08f,
+     3.86346848e-08f,  1.58701141e-08f},
+    {-6.93812668e-02f, -6.83399141e-02f, -6.53087124e-02f, -6.05525151e-02f, -5.44700436e-02f,
+     -4.75387461e-02f, -4.02533598e-02f, -3.30689922e-02f, -2.63575036e-02f, -2.03822441e-02f,
+     -1.52919963e-02f, -1.11311693e-02f, -7.86107313e-03f, -5.38626034e-03f, -3.58061190e-03f,
+     -2.30935984e-03f, -1.44507515e-03f, -8.77311220e-04f, -5.16751024e-04f, -2.95306818e-04f,
+     -1.63730670e-04f, -8.80746666e-05f, -4.59659714e-05f, -2.32748189e-05f, -1.14340628e-05f,
+     -5.44978411e-06f, -2.52012728e-06f, -1.13065482e-06f, -4.92155152e-07f, -2.07844479e-07f,
+     -8.51607211e-08f, -3.38535813e-08f},
+    {5.00000000e-01f, 4.30966914e-01f, 3.63985389e-01f, 3.00926000e-01f, 2.43323341e-01f,
+     1.92269027e-01f, 1.48363426e-01f, 1.11727685e-01f, 8.20665807e-02f, 5.87659739e-02f,
+     4.10059094e-02f, 2.78712437e-02f, 1.84460320e-02f, 1.18836677e-02f, 7.45036965e-03f,
+     4.54440201e-03f, 2.69619003e-03f, 1.55565154e-03f, 8.72738776e-04f, 4.75988199e-04f,
+     2.52339261e-04f, 1.30014843e-04f, 6.50981601e-05f, 3.16712431e-05f, 1.49706048e-05f,
+     6.87467855e-06f, 3.06668130e-06f, 1.32878733e-06f, 5.59220439e-07f, 2.28572404e-07f,
+     9.07303459e-08f, 3.49740539e-08f}};
+
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu_by_table)(VIT__FLOATS x) {
+    const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), places = VIT__SET(5.75f), zero = {0};
+    VIT__FLOATS a = (VIT__FLOATS)((VIT__WORDS)x & 0x7FFFFFFFu);
+    a = VIT__MIN(VIT__SET(VIT__TAIL_END), a);
+    VIT__FLOATS shifted = VIT__FMA(a, places, shift); /* its low bits hold k */
+    VIT__FLOATS f = VIT__FMA(a, places, shift - shifted);
+    VIT__FLOATS tail = VIT__LOOK_UP(vit__tail_terms[0], shifted);
+    VIT__UNROLL
+    for (int i = 1; i < 6; i++) tail = VIT__FMA(tail, f, VIT__LOOK_UP(vit__tail_terms[i], shifted));
+    return VIT__FNMA(a, tail, VIT__MAX(zero, x));
+}
+#endif
+
+VIT__INLINE VIT__FLOATS VIT__NAME(gelu)(VIT__FLOATS x) {
+#ifdef VIT__LOOK_UP
+    VIT__FLOATS y = VIT__NAME(gelu_by_table)(x);
+    if (!VIT__ANY_BELOW(x, -VIT__TAIL_END)) return y;
+    return VIT__IF_NEGATIVE(x + VIT__TAIL_END, VIT__NAME(gelu_by_exp)(x), y);
+#else
+    return VIT__NAME(gelu_by_exp)(x);
+#endif
 }
 
 /* As vit__gelu8. */
@@ -7859,12 +7938,17 @@ static void VIT__NAME(norm_row)(const float *x, const float *norm, int dim, size
     }
 }
 
-/* The largest of each row, which is padded with numbers whose exp is next to nothing. */
+/* The largest of each row, which is padded with numbers whose exp is next to nothing. The padding is
+   stored by vectors: a vector that is loaded after parts of it were stored waits for them. */
 VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, int count,
                                             float largest[VIT__TILE_ROWS]) {
+    static const float lanes[VIT__PANEL] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const int padded = (int)vit__round16(count);
     for (int r = 0; r < rows; r++, x += stride) {
-        for (int i = count; i < padded; i++) x[i] = -3.4e38f;
+        for (int i = count / VIT__LANES * VIT__LANES; i < padded; i += VIT__LANES) {
+            const VIT__FLOATS past = VIT__LOAD(lanes) - (float)(count - i);
+            VIT__STORE(x + i, VIT__IF_NEGATIVE(past, VIT__LOAD(x + i), VIT__SET(-3.4e38f)));
+        }
         VIT__FLOATS most = VIT__LOAD(x);
         for (int i = VIT__LANES; i < padded; i += VIT__LANES)
             most = VIT__MAX(most, VIT__LOAD(x + i));
@@ -7872,25 +7956,33 @@ VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, i
     }
 }
 
-/* The largest of each row come first, so that no row waits for its own. `probe` stays 0 unless a number
-   of the row is a NaN or infinite, which exp2 does not keep. */
+/* What a number that is 70 less than the largest becomes is still a normal number when the sum has
+   divided it: on some processors others cost a hundred times as much. */
+#define VIT__LEAST_EXPONENT -70.0f
+
+/* The largest of each row come first, and the exp of all before the sums, so that no row waits for its
+   own. `probe` stays 0 unless a number of the row is a NaN or infinite, which exp2 does not keep. */
 static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count, float scale) {
     const VIT__FLOATS c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
-    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
+    const VIT__FLOATS least = VIT__SET(VIT__LEAST_EXPONENT / scale), zero = {0};
     const int padded = (int)vit__round16(count);
-    float largests[VIT__TILE_ROWS];
+    float largests[VIT__TILE_ROWS], *row = x;
+    VIT__FLOATS sums[VIT__TILE_ROWS];
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
-    for (int r = 0; r < rows; r++, x += stride) {
+    for (int r = 0; r < rows; r++, row += stride) {
         const VIT__FLOATS largest = VIT__SET(largests[r]);
-        VIT__FLOATS sums = {0}, probe = {0};
+        VIT__FLOATS sum = {0}, probe = {0};
         for (int i = 0; i < padded; i += VIT__LANES) {
-            const VIT__FLOATS score = VIT__LOAD(x + i);
+            const VIT__FLOATS score = VIT__LOAD(row + i);
             VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
             probe = VIT__FMA(score, zero, probe);
-            sums += e;
-            VIT__STORE(x + i, e);
+            sum += e;
+            VIT__STORE(row + i, e);
         }
-        const float factor = 1.0f / VIT__SUM_LANES(sums + probe);
+        sums[r] = sum + probe;
+    }
+    for (int r = 0; r < rows; r++, x += stride) {
+        const float factor = 1.0f / VIT__SUM_LANES(sums[r]);
         for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
 }
@@ -7898,7 +7990,7 @@ static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count
 static void VIT__NAME(softmax_rows8)(float *x, size_t stride, int rows, int count, float scale,
                                      uint8_t *high, uint8_t *low, float *units) {
     const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), c = VIT__SET(scale * 1.44269504f);
-    const VIT__FLOATS least = VIT__SET(-87.0f / scale), zero = {0};
+    const VIT__FLOATS least = VIT__SET(VIT__LEAST_EXPONENT / scale), zero = {0};
     float largests[VIT__TILE_ROWS];
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
     for (int r = 0; r < rows; r++, x += stride) {
@@ -9203,6 +9295,8 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__MAX
 #undef VIT__IF_NEGATIVE
 #undef VIT__NEAREST
+#undef VIT__ANY_BELOW
+#undef VIT__LOOK_UP
 #undef VIT__MAX_WORDS
 #undef VIT__LOAD_F16
 #undef VIT__LOAD_HALVES
