@@ -7960,29 +7960,34 @@ VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, i
    divided it: on some processors others cost a hundred times as much. */
 #define VIT__LEAST_EXPONENT -70.0f
 
-/* The largest of each row come first, and the exp of all before the sums, so that no row waits for its
-   own. `probe` stays 0 unless a number of the row is a NaN or infinite, which exp2 does not keep. */
+/* A row becomes 2^(c * (x - largest)), where x - largest is `least` or more. The lanes of what is returned
+   add up to the row's sum, or to NaN where a number of the row is NaN or infinite: exp2 does not keep it. */
+VIT__INLINE VIT__FLOATS VIT__NAME(exp_row)(float *x, int padded, VIT__FLOATS largest,
+                                           VIT__FLOATS least, VIT__FLOATS c) {
+    const VIT__FLOATS zero = {0};
+    VIT__FLOATS sum = {0}, probe = {0};
+    for (int i = 0; i < padded; i += VIT__LANES) {
+        const VIT__FLOATS score = VIT__LOAD(x + i);
+        VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
+        probe = VIT__FMA(score, zero, probe);
+        sum += e;
+        VIT__STORE(x + i, e);
+    }
+    return sum + probe;
+}
+
+/* The largest of each row come first, and a row is divided after the exp of the next, so that none waits
+   for its own largest or its own sum. */
 static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count, float scale) {
     const VIT__FLOATS c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
-    const VIT__FLOATS least = VIT__SET(VIT__LEAST_EXPONENT / scale), zero = {0};
+    const VIT__FLOATS least = VIT__SET(VIT__LEAST_EXPONENT / scale);
     const int padded = (int)vit__round16(count);
-    float largests[VIT__TILE_ROWS], *row = x;
-    VIT__FLOATS sums[VIT__TILE_ROWS];
+    float largests[VIT__TILE_ROWS] = {0};
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
-    for (int r = 0; r < rows; r++, row += stride) {
-        const VIT__FLOATS largest = VIT__SET(largests[r]);
-        VIT__FLOATS sum = {0}, probe = {0};
-        for (int i = 0; i < padded; i += VIT__LANES) {
-            const VIT__FLOATS score = VIT__LOAD(row + i);
-            VIT__FLOATS e = VIT__NAME(exp2)(VIT__MAX(least, score - largest), c);
-            probe = VIT__FMA(score, zero, probe);
-            sum += e;
-            VIT__STORE(row + i, e);
-        }
-        sums[r] = sum + probe;
-    }
-    for (int r = 0; r < rows; r++, x += stride) {
-        const float factor = 1.0f / VIT__SUM_LANES(sums[r]);
+    VIT__FLOATS sum = VIT__NAME(exp_row)(x, padded, VIT__SET(largests[0]), least, c);
+    for (int r = 1; r <= rows; r++, x += stride) {
+        const float factor = 1.0f / VIT__SUM_LANES(sum);
+        if (r < rows) sum = VIT__NAME(exp_row)(x + stride, padded, VIT__SET(largests[r]), least, c);
         for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
     }
 }

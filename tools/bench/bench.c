@@ -38,6 +38,7 @@ static const char usage[] =
     "      --isa NAME      instruction set: portable, dsp, mve, neon, neon-dotprod, neon-i8mm,\n"
     "                      neon-bf16, simd128, rvv, sse4.1, avx2, avx2-vnni, avx512,\n"
     "                      avx512-vnni, avx512-bf16 or amx (the best there is)\n"
+    "      --size N        pictures of N x N pixels (the size of the model)\n"
     "      --low-memory    the smaller workspace\n"
     "      --merge R       pairs of tokens that each block merges (0)\n"
     "      --json          one JSON object\n"
@@ -49,13 +50,14 @@ static const char usage[] =
 
 typedef struct settings {
     const char *model_path, *random;
-    int threads, batch, runs, low_memory, merge, json, profile;
+    int threads, batch, runs, size, low_memory, merge, json, profile;
     vit_isa isa;
     vit_dtype dtype;
 } settings;
 
 typedef struct bench {
     vit_model model;
+    vit_config config; /* with img_size as it is used */
     vit_pool *pool;
     vit_options options;
     float *pixels, *logits;
@@ -92,6 +94,7 @@ enum {
     OPTION_RANDOM = 256,
     OPTION_DTYPE,
     OPTION_ISA,
+    OPTION_SIZE,
     OPTION_LOW_MEMORY,
     OPTION_MERGE,
     OPTION_JSON,
@@ -107,6 +110,7 @@ static const struct option options[] = {
     {"random", required_argument, NULL, OPTION_RANDOM},
     {"dtype", required_argument, NULL, OPTION_DTYPE},
     {"isa", required_argument, NULL, OPTION_ISA},
+    {"size", required_argument, NULL, OPTION_SIZE},
     {"low-memory", no_argument, NULL, OPTION_LOW_MEMORY},
     {"merge", required_argument, NULL, OPTION_MERGE},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -117,7 +121,7 @@ static const struct option options[] = {
 };
 
 static settings parse_options(int argc, char **argv) {
-    settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
+    settings s = {NULL, NULL, 1, 1, 20, 0, 0, 0, 0, 0, VIT_ISA_BEST, VIT_F32};
     int option, typed = 0;
     while ((option = getopt_long(argc, argv, "m:t:b:n:h", options, NULL)) != -1) {
         if (option == 'm') s.model_path = optarg;
@@ -128,6 +132,7 @@ static settings parse_options(int argc, char **argv) {
         else if (option == OPTION_RANDOM) s.random = optarg;
         else if (option == OPTION_DTYPE) typed = 1, s.dtype = parse_dtype(optarg);
         else if (option == OPTION_ISA) s.isa = parse_isa(optarg);
+        else if (option == OPTION_SIZE) s.size = parse_count(optarg);
         else if (option == OPTION_LOW_MEMORY) s.low_memory = 1;
         else if (option == OPTION_MERGE) s.merge = parse_number(optarg, 0);
         else if (option == OPTION_JSON) s.json = 1;
@@ -166,8 +171,8 @@ static void open_random(vit_model *model, const char *name, vit_dtype dtype) {
 static void prepare(bench *b, const settings *s) {
     if (s->random == NULL) b->model = open_model(s->model_path, NULL);
     else open_random(&b->model, s->random, s->dtype);
-    size_t count = (size_t)s->batch * vit_pixels_count(&b->model, NULL);
     uint32_t state = 1;
+    b->config = *vit_model_config(&b->model);
     b->pool = vit_pool_create(s->threads, NULL);
     b->options.threads = vit_pool_threads(b->pool);
     b->options.parallel_for = vit_pool_parallel_for;
@@ -175,12 +180,14 @@ static void prepare(bench *b, const settings *s) {
     b->options.isa = s->isa == VIT_ISA_BEST ? vit_best_isa() : s->isa;
     b->options.low_memory = s->low_memory;
     b->options.merge = s->merge;
+    for (int i = 0; s->size > 0 && i < 2; i++)
+        b->options.img_size[i] = b->config.img_size[i] = s->size;
+    size_t count = (size_t)s->batch * vit_pixels_count(&b->model, &b->options);
     b->workspace_size = vit_workspace_size(&b->model, &b->options, s->batch);
     if (b->workspace_size == 0) fail("this batch is not possible here");
     b->workspace = allocate(b->workspace_size, 1);
     b->pixels = (float *)allocate(count, sizeof(float));
-    b->logits = (float *)allocate(
-        (size_t)s->batch * (size_t)vit_model_config(&b->model)->num_classes, sizeof(float));
+    b->logits = (float *)allocate((size_t)s->batch * (size_t)b->config.num_classes, sizeof(float));
     b->milliseconds = (double *)allocate((size_t)s->runs, sizeof(double));
     b->peaks = (double *)allocate((size_t)s->runs, sizeof(double));
     for (size_t i = 0; i < count; i++) b->pixels[i] = 2 * random_float(&state);
@@ -275,7 +282,7 @@ static void report_profile(const bench *b, const settings *s, double peak) {
     for (int i = 0; i < profiled.count; i++) sum += profiled.steps[i].seconds;
     for (int i = 0; i < profiled.count; i++) {
         double time = profiled.steps[i].seconds / s->runs;
-        double rate = gflop_of(vit_model_config(&b->model), profiled.steps[i].name) / time;
+        double rate = gflop_of(&b->config, profiled.steps[i].name) / time;
         printf("  %-10s %8.3f ms %5.1f %%", profiled.steps[i].name, time * 1e3,
                100 * profiled.steps[i].seconds / sum);
         if (peak > 0 && rate > 0) printf(", %.1f %% of the FMA peak", 100 * rate / peak);
@@ -285,7 +292,7 @@ static void report_profile(const bench *b, const settings *s, double peak) {
 
 static void report(const bench *b, const settings *s) {
     double median = b->milliseconds[s->runs / 2], peak = b->peaks[s->runs / 2];
-    double gflops = gflop_of(vit_model_config(&b->model), NULL) * s->batch / median * 1e3;
+    double gflops = gflop_of(&b->config, NULL) * s->batch / median * 1e3;
     double share = peak > 0 ? gflops / peak : 0;
     double distance = b->options.threads > 1 ? processor_distance() : 0;
     const char *dtype = vit_dtype_name(vit_model_dtype(&b->model));
