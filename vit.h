@@ -523,7 +523,7 @@ typedef enum vit_isa {
     VIT_ISA_AVX512,       /* x86-64, AVX-512F and BW */
     VIT_ISA_AVX512_VNNI,  /* AVX512-VNNI: products of integers */
     VIT_ISA_AVX512_BF16,  /* AVX512-BF16 too: products of bf16; slower than floats on Intel's */
-    VIT_ISA_AMX,          /* Linux, AMX-BF16 too: products of bf16 */
+    VIT_ISA_AMX,          /* Linux, AMX-INT8 and AMX-BF16 too: products of both */
     VIT_ISA_COUNT
 } vit_isa;
 
@@ -3428,7 +3428,8 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
    for it. */
 static unsigned vit__avx512_here(unsigned b, unsigned c, unsigned d, unsigned xcr0) {
     const unsigned avx512f = 1u << 16, avx512bw = 1u << 30, avx512vnni = 1u << 11;
-    const unsigned avx512bf16 = 1u << 5, amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    const unsigned avx512bf16 = 1u << 5;
+    const unsigned amx = 1u << 22 | 1u << 24 | 1u << 25; /* bf16, tiles, int8 */
     unsigned a, here = VIT__BIT(AVX512), zero[3];
     if ((~xcr0 & 0xE6u) != 0 || (~b & (avx512f | avx512bw)) != 0) return 0;
     if ((c & avx512vnni) == 0) return here;
@@ -3436,7 +3437,7 @@ static unsigned vit__avx512_here(unsigned b, unsigned c, unsigned d, unsigned xc
     if (!__get_cpuid_count(7, 1, &a, &zero[0], &zero[1], &zero[2]) || (a & avx512bf16) == 0)
         return here;
     here |= VIT__BIT(AVX512BF16);
-    if ((~d & (amx_bf16 | amx_tile)) == 0 && (~xcr0 & 0x60000u) == 0) here |= VIT__BIT(AMX);
+    if ((~d & amx) == 0 && (~xcr0 & 0x60000u) == 0) here |= VIT__BIT(AMX);
     return here;
 }
 #endif
@@ -3567,24 +3568,24 @@ static const vit__pixel_kernels *vit__pixel_kernels_of(const vit__kernels *kerne
 }
 #endif
 
-#ifdef VIT__MULTIPLIES_BF16
-/* Whether these kernels multiply bf16. Linux wants to be asked for AMX, by the whole process: 0x1023 is
-   its ARCH_REQ_XCOMP_PERM, 18 the tiles' data. It refuses where a signal's stack is too small for them;
-   then bf16 is unpacked. */
-static int vit__multiplies_bf16(const vit__kernels *kernels) {
+/* The kernels, or those next to them where Linux does not let this process have AMX's tiles: it wants to be
+   asked (0x1023 is its ARCH_REQ_XCOMP_PERM, 18 the tiles' data), and refuses where a signal's stack is too
+   small for them. Models of floats never ask. */
+static const vit__kernels *vit__kernels_for_dtype(const vit__kernels *kernels, vit_dtype dtype) {
 #ifdef VIT__HAVE_AMX
-    if (kernels == &vit__kernels_amx) {
+    const int tiles = dtype == VIT_BF16 || dtype == VIT_INT8 || dtype == VIT_INT8X;
+    if (kernels == &vit__kernels_amx && tiles) {
         long result = 158; /* arch_prctl */
         __asm__ volatile("syscall"
                          : "+a"(result)
                          : "D"(0x1023L), "S"(18L)
                          : "rcx", "r11", "memory");
-        return result == 0;
+        if (result != 0) return &vit__kernels_avx512bf16;
     }
 #endif
-    return kernels->operands[VIT__OPERAND_BF16].multiply != NULL;
+    (void)dtype;
+    return kernels;
 }
-#endif
 
 /* One that is slow has to be VIT_MAX_ISA. */
 VIT_API vit_isa vit_best_isa(void) {
@@ -3911,7 +3912,8 @@ typedef struct vit__product {
 
 /* Rows of a task: a thread's part of an image, unless weights would be unpacked for each part. */
 static int vit__plan_task_rows(const vit__product *p) {
-    const int tile_rows = vit__kernels_for(p->pass, p->operand)->tile_rows, rows = p->all.rows;
+    const int most = vit__kernels_for(p->pass, p->operand)->tile_rows, rows = p->all.rows;
+    const int tile_rows = vit__min(16, most); /* AMX takes more, 16 at a time */
     const int threads = vit__threads_of_image(p->pass, p->images, rows / VIT__THREAD_ROWS);
     if (threads <= 1 || vit__unpacks(p->operand, &p->matrix)) return VIT__TASK_ROWS;
     int blocks = threads * vit__divide_up(rows, threads * VIT__TASK_ROWS);
@@ -5389,10 +5391,13 @@ static vit_status vit__pass_plan(vit__pass *pass, const vit_model *model,
     vit_dtype dtype = VIT__ONLY_INT8 ? VIT_INT8 : vit_model_dtype(model);
     vit_status status = vit__plan_sizes(pass, &model->config, dtype, options, batch);
     if (status != VIT_OK) return status;
-    pass->model = model, pass->kernels = model->kernels;
-    if (pass->options->isa != VIT_ISA_BEST) pass->kernels = vit__kernels_of(pass->options->isa);
+    const int forced = pass->options->isa != VIT_ISA_BEST;
+    pass->model = model;
+    pass->kernels = forced ? vit__kernels_of(pass->options->isa) : model->kernels;
+    pass->kernels = vit__kernels_for_dtype(pass->kernels, dtype);
 #ifdef VIT__MULTIPLIES_BF16 /* in the room of floats, for workspaces do not depend on the machine */
-    if (dtype == VIT_BF16 && pass->kernels != NULL && vit__multiplies_bf16(pass->kernels))
+    if (dtype == VIT_BF16 && pass->kernels != NULL &&
+        vit__kernels_for(pass, VIT__OPERAND_BF16)->multiply != NULL)
         pass->block_operand = VIT__OPERAND_BF16;
 #endif
     return VIT_OK;
@@ -7356,16 +7361,20 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #define VIT__INT8_PANELS 1
 #else
 #define VIT__FLOAT_KERNEL(name) vit__##name##_avx512
-#define VIT__INT8_ROWS 12
 #define VIT__INT8_PANELS 2
 #define VIT__INT8_TAKES_X
+#if VIT__TARGET == VIT__TARGET_AMX
+#define VIT__INT8_ROWS 240 /* of a task: the tiles of the processor are set up for all of them */
+#define VIT__UNROLL_ROWS   /* any number */
+#else
+#define VIT__INT8_ROWS 12
+#endif
 #if VIT__TARGET == VIT__TARGET_AVX512VNNI
 #define VIT__NAME(name) vit__##name##_avx512vnni
 #define VIT__FLAGS "avx512f,avx512bw,avx512vnni"
-#else
-#define VIT__INT8_KERNEL(name) vit__##name##_avx512vnni
 #endif
 #if VIT__TARGET == VIT__TARGET_AVX512BF16
+#define VIT__INT8_KERNEL(name) vit__##name##_avx512vnni
 #define VIT__NAME(name) vit__##name##_avx512bf16
 #define VIT__FLAGS "avx512f,avx512bw,avx512bf16"
 #define VIT__BF16_KERNEL(name) VIT__NAME(name)
@@ -7386,9 +7395,9 @@ static inline void vit__store8_mve(int8_t *p, int32x4_t a) {
 #endif
 #elif VIT__TARGET == VIT__TARGET_AMX
 #define VIT__NAME(name) vit__##name##_amx
-#define VIT__FLAGS "avx512f,avx512bw,avx512bf16,amx-tile,amx-bf16"
+#define VIT__FLAGS "avx512f,avx512bw,avx512bf16,amx-tile,amx-bf16,amx-int8"
 #define VIT__BF16_KERNEL(name) vit__##name##_avx512bf16
-#define VIT__BF16_ROWS 240 /* of a task: the tiles of the processor are set up for all of them */
+#define VIT__BF16_ROWS VIT__INT8_ROWS
 #define VIT__BF16_PANELS 2
 #endif
 #ifdef VIT__SUMS_BY_ASM
@@ -8376,6 +8385,10 @@ VIT__INLINE VIT__WORDS VIT__NAME(repeat4)(const uint8_t *p) {
     } while (0)
 #endif
 
+#ifndef VIT__UNROLL_ROWS
+#define VIT__UNROLL_ROWS VIT__UNROLL
+#endif
+
 /* As vit__finish8. The numbers of the tile are read before anything is stored, or compilers would read
    them again for each row. */
 VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const int vectors,
@@ -8393,7 +8406,7 @@ VIT__INLINE void VIT__NAME(finish8)(const vit__tile *t, const int rows, const in
         bias[v] = VIT__LOAD(t->bias + v * VIT__LANES);
         weight_sums[v] = VIT__LOAD_WORDS(t->weight_sums + v * VIT__LANES);
     }
-    VIT__UNROLL
+    VIT__UNROLL_ROWS
     for (int r = 0; r < rows; r++, out += row_stride) {
         const float row_scale = row_scales[r];
         const uint32_t row_zero = (uint32_t)row_zeros[r];
@@ -8817,6 +8830,125 @@ static void VIT__NAME(multiply8)(const vit__tile *t) {
     }
 }
 
+#elif VIT__TARGET == VIT__TARGET_AMX
+
+/* gcc 12's intrinsics do not say that they read memory. */
+#define VIT__WRITTEN(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+/* What LDTILECFG reads: Intel's manual, volume 1, 18.3. */
+typedef struct VIT__NAME(setup) {
+    uint8_t palette, start, reserved[14];
+    uint16_t widths[16]; /* bytes of a row */
+    uint8_t rows[16];
+} VIT__NAME(setup);
+
+/* Up to 32 rows times one or two panels: tiles 0 to 3 hold sums, [2][panels][16 rows][16]; 4 and 5 rows,
+   [16][16 steps]; 6 and 7 panels, [16 steps][16]. A step is two inputs of bf16, or four of int8. */
+VIT__INLINE void VIT__NAME(set_up)(int rows) {
+    VIT__NAME(setup) s;
+    memset(&s, 0, sizeof(s));
+    s.palette = 1;
+    for (int i = 0; i < 8; i++) s.widths[i] = 64, s.rows[i] = 16;
+    s.rows[0] = s.rows[1] = s.rows[4] = (uint8_t)vit__min(16, rows);
+    s.rows[2] = s.rows[3] = s.rows[5] = (uint8_t)vit__max(1, rows - 16);
+    VIT__WRITTEN(&s);
+    _tile_loadconfig(&s);
+}
+
+#define VIT__ADD_TILES(is_bf16, sum, x, w)      \
+    do {                                        \
+        if (is_bf16) _tile_dpbf16ps(sum, x, w); \
+        else _tile_dpbusd(sum, x, w);           \
+    } while (0)
+
+/* Adds 16 steps. */
+VIT__INLINE void VIT__NAME(add_tiles)(const unsigned char *input, size_t input_stride,
+                                      const unsigned char *const *weights, const int low,
+                                      const int panels, const int is_bf16) {
+    _tile_loadd(6, weights[0], 64);
+    _tile_loadd(4, input, input_stride);
+    VIT__ADD_TILES(is_bf16, 0, 4, 6);
+    if (low) _tile_loadd(5, input + 16 * input_stride, input_stride);
+    if (low) VIT__ADD_TILES(is_bf16, 2, 5, 6);
+    if (panels < 2) return;
+    _tile_loadd(7, weights[1], 64);
+    VIT__ADD_TILES(is_bf16, 1, 4, 7);
+    if (low) VIT__ADD_TILES(is_bf16, 3, 5, 7);
+}
+
+/* Adds as many whole 16 steps as there are, and fetches meanwhile what is read next. */
+VIT__INLINE void VIT__NAME(add_steps)(const vit__tile *t, int row, const unsigned char **input,
+                                      const unsigned char **weights, const int low,
+                                      const int panels, const int is_bf16) {
+    const size_t next_step = row == 0 ? t->next_step : 0; /* of all rows together */
+    uintptr_t next = t->next;
+    *input = (const unsigned char *)vit__tile_row(t, row);
+    weights[0] = (const unsigned char *)t->weights;
+    weights[1] = weights[0] + t->steps * VIT__STEP_WEIGHTS;
+    for (size_t steps = t->steps; steps >= 16; steps -= 16) {
+        VIT__NAME(add_tiles)(*input, t->input_stride, weights, low, panels, is_bf16);
+        *input += 64, weights[0] += 1024, weights[1] += 1024;
+        for (const uintptr_t end = next + 16 * next_step; next < end; next += 64)
+            __builtin_prefetch((const void *)next, 0, 2);
+    }
+}
+
+/* Calls function(t, row, rows, low, panels) for 32 rows at a time, so that the compiler knows whether more
+   than 16 are left, and panels. */
+#define VIT__BY_TILES(t, function)                                          \
+    do {                                                                    \
+        int set_up = 0;                                                     \
+        for (int row = 0, rows; row < (t)->rows; row += rows) {             \
+            rows = vit__min(32, (t)->rows - row);                           \
+            if (rows != set_up) VIT__NAME(set_up)(set_up = rows);           \
+            if (rows > 16 && (t)->panels > 1) function(t, row, rows, 1, 2); \
+            else if (rows > 16) function(t, row, rows, 1, 1);               \
+            else if ((t)->panels > 1) function(t, row, rows, 0, 2);         \
+            else function(t, row, rows, 0, 1);                              \
+        }                                                                   \
+        _tile_release();                                                    \
+    } while (0)
+
+static vit__tile VIT__NAME(rows_of)(const vit__tile *t, int row, int rows) {
+    vit__tile part = *t;
+    part.rows = rows;
+    part.input = vit__tile_row(t, row);
+    part.row_scales += row, part.row_zeros += row;
+    part.output += (size_t)row * t->row_stride;
+    return part;
+}
+
+VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, int row, int rows, const int low,
+                                         const int panels) {
+    const vit__tile part = VIT__NAME(rows_of)(t, row, rows);
+    const unsigned char *input, *weights[2];
+    VIT__WORDS sums[32][VIT__INT8_PANELS];
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    VIT__NAME(add_steps)(t, row, &input, weights, low, panels, 0);
+    _tile_stored(0, &sums[0][0], sizeof(sums[0]));
+    if (panels > 1) _tile_stored(1, &sums[0][1], sizeof(sums[0]));
+    if (low) _tile_stored(2, &sums[16][0], sizeof(sums[0]));
+    if (low && panels > 1) _tile_stored(3, &sums[16][1], sizeof(sums[0]));
+    VIT__NAME(finish8)(&part, rows, panels, sums);
+}
+
+static void VIT__NAME(multiply8_by_vectors)(const vit__tile *t) {
+    for (int row = 0; row < t->rows; row += VIT__TILE_ROWS) {
+        const vit__tile part = VIT__NAME(rows_of)(t, row, vit__min(VIT__TILE_ROWS, t->rows - row));
+        vit__multiply8_avx512vnni(&part);
+    }
+}
+
+/* Few rows do not pay for tiles, and the last of other numbers of steps would have to be copied. */
+static void VIT__NAME(multiply8)(const vit__tile *t) {
+    if (t->rows <= VIT__TILE_ROWS) vit__multiply8_avx512vnni(t);
+    else if (t->steps % 16 != 0) VIT__NAME(multiply8_by_vectors)(t);
+    else VIT__BY_TILES(t, VIT__NAME(multiply8_of));
+}
+
 #else
 
 #if VIT__TARGET == VIT__TARGET_ARMV7
@@ -8940,44 +9072,6 @@ static void VIT__NAME(multiply8_x)(const vit__tile *t) {
 
 #if VIT__TARGET == VIT__TARGET_AMX
 
-/* gcc 12's intrinsics do not say that they read memory. */
-#define VIT__WRITTEN(p) __asm__ volatile("" : : "r"(p) : "memory")
-
-/* What LDTILECFG reads: Intel's manual, volume 1, 18.3. */
-typedef struct VIT__NAME(setup) {
-    uint8_t palette, start, reserved[14];
-    uint16_t widths[16]; /* bytes of a row */
-    uint8_t rows[16];
-} VIT__NAME(setup);
-
-/* Up to 32 rows times one or two panels: tiles 0 to 3 hold sums, [2][panels][16 rows][16]; 4 and 5 rows,
-   [16][32 inputs]; 6 and 7 panels, [16 pairs of inputs][16][2]. */
-VIT__INLINE void VIT__NAME(set_up)(int rows) {
-    VIT__NAME(setup) s;
-    memset(&s, 0, sizeof(s));
-    s.palette = 1;
-    for (int i = 0; i < 8; i++) s.widths[i] = 64, s.rows[i] = 16;
-    s.rows[0] = s.rows[1] = s.rows[4] = (uint8_t)vit__min(16, rows);
-    s.rows[2] = s.rows[3] = s.rows[5] = (uint8_t)vit__max(1, rows - 16);
-    VIT__WRITTEN(&s);
-    _tile_loadconfig(&s);
-}
-
-/* Adds 16 steps: two inputs each. */
-VIT__INLINE void VIT__NAME(step16)(const unsigned char *input, size_t input_stride,
-                                   const unsigned char *const *weights, const int low,
-                                   const int panels) {
-    _tile_loadd(6, weights[0], 64);
-    _tile_loadd(4, input, input_stride);
-    _tile_dpbf16ps(0, 4, 6);
-    if (low) _tile_loadd(5, input + 16 * input_stride, input_stride);
-    if (low) _tile_dpbf16ps(2, 5, 6);
-    if (panels < 2) return;
-    _tile_loadd(7, weights[1], 64);
-    _tile_dpbf16ps(1, 4, 7);
-    if (low) _tile_dpbf16ps(3, 5, 7);
-}
-
 /* The last 8 of an odd number of 8 steps, with zeros after them. */
 static void VIT__NAME(last_step16)(const unsigned char *input, size_t input_stride,
                                    const unsigned char *const *weights, int rows, int panels) {
@@ -8987,8 +9081,8 @@ static void VIT__NAME(last_step16)(const unsigned char *input, size_t input_stri
     for (int p = 0; p < panels; p++) memcpy(w[p], weights[p], 8 * 64);
     VIT__WRITTEN(x);
     VIT__WRITTEN(w);
-    if (rows > 16) VIT__NAME(step16)(x[0], 64, padded, 1, panels);
-    else VIT__NAME(step16)(x[0], 64, padded, 0, panels);
+    if (rows > 16) VIT__NAME(add_tiles)(x[0], 64, padded, 1, panels, 1);
+    else VIT__NAME(add_tiles)(x[0], 64, padded, 0, panels, 1);
 }
 
 /* Adds the sums of 16 rows and a panel, which a tile was stored as, to the output. */
@@ -9008,23 +9102,14 @@ VIT__INLINE void VIT__NAME(add_sums)(const float *sums, int rows, float *out, si
 
 VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, int row, int rows, const int low,
                                           const int panels) {
-    const unsigned char *input = (const unsigned char *)vit__tile_row(t, row);
-    const unsigned char *weights[2] = {(const unsigned char *)t->weights, NULL};
+    const unsigned char *input, *weights[2];
     const float *bias = t->bias;
-    uintptr_t next = t->next;
-    const size_t next_step = row == 0 ? t->next_step : 0; /* of all rows together */
     float *out = t->output + (size_t)row * t->row_stride, sums[16 * VIT__PANEL];
-    weights[1] = weights[0] + t->steps * VIT__STEP_WEIGHTS;
     _tile_loadd(0, bias, 0);
     if (low) _tile_loadd(2, bias, 0);
     if (panels > 1) _tile_loadd(1, bias + VIT__PANEL, 0);
     if (panels > 1 && low) _tile_loadd(3, bias + VIT__PANEL, 0);
-    for (size_t steps = t->steps; steps >= 16; steps -= 16) {
-        VIT__NAME(step16)(input, t->input_stride, weights, low, panels);
-        input += 64, weights[0] += 1024, weights[1] += 1024;
-        for (const uintptr_t end = next + 16 * next_step; next < end; next += 64)
-            __builtin_prefetch((const void *)next, 0, 2);
-    }
+    VIT__NAME(add_steps)(t, row, &input, weights, low, panels, 1);
     if (t->steps % 16 != 0) VIT__NAME(last_step16)(input, t->input_stride, weights, rows, panels);
     VIT__FINISH16(0, vit__min(16, rows), 0, out);
     if (panels > 1) VIT__FINISH16(1, vit__min(16, rows), 1, out);
@@ -9034,16 +9119,7 @@ VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, int row, int rows,
 }
 
 static void VIT__NAME(multiply16)(const vit__tile *t) {
-    int set_up = 0;
-    for (int row = 0, rows; row < t->rows; row += rows) {
-        rows = vit__min(32, t->rows - row);
-        if (rows != set_up) VIT__NAME(set_up)(set_up = rows);
-        if (rows > 16 && t->panels > 1) VIT__NAME(multiply16_of)(t, row, rows, 1, 2);
-        else if (rows > 16) VIT__NAME(multiply16_of)(t, row, rows, 1, 1);
-        else if (t->panels > 1) VIT__NAME(multiply16_of)(t, row, rows, 0, 2);
-        else VIT__NAME(multiply16_of)(t, row, rows, 0, 1);
-    }
-    _tile_release();
+    VIT__BY_TILES(t, VIT__NAME(multiply16_of));
 }
 
 #else
@@ -9285,6 +9361,7 @@ static const vit__kernels VIT__NAME(kernels) = {
 #undef VIT__F32_ROWS
 #undef VIT__F32_PANELS
 #undef VIT__INT8_ROWS
+#undef VIT__UNROLL_ROWS
 #undef VIT__INT8_PANELS
 #undef VIT__INT8_TAKES_X
 #undef VIT__INT8_SIGNED

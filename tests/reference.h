@@ -22,7 +22,8 @@ static inline void reference_quantize(double *x, int count, int range) {
 /* Whether the products of a model of bf16 take rows of bf16 here. */
 static inline int takes_bf16(vit__dtype dtype) {
 #ifdef VIT__MULTIPLIES_BF16
-    return dtype == VIT__BF16 && vit__multiplies_bf16(vit__kernels_of(vit_best_isa()));
+    const vit__kernels *kernels = vit__kernels_for_dtype(vit__kernels_of(vit_best_isa()), VIT_BF16);
+    return dtype == VIT__BF16 && kernels->operands[VIT__OPERAND_BF16].multiply != NULL;
 #else
     (void)dtype;
     return 0;

@@ -441,18 +441,27 @@ static void test_every_product_equals_the_naive_one(void **state) {
 static const vit__kernels *next_variant(size_t *index) {
     while (*index < COUNT_OF(vit__variants)) {
         const vit__variant *variant = &vit__variants[(*index)++];
-        if ((variant->needs & ~vit__targets_here()) == 0) return variant->kernels;
+        if ((variant->needs & ~vit__targets_here()) == 0)
+            return vit__kernels_for_dtype(variant->kernels, VIT_INT8); /* asks for AMX's tiles */
     }
     return NULL;
 }
 
+/* Rows of a product of integers that are tried. AMX takes 240 at a time, by 32, 16 and what is left. */
+#ifdef VIT__HAVE_AMX
+enum { MOST_ROWS8 = 53 };
+#else
+enum { MOST_ROWS8 = VIT__TILE_ROWS };
+#endif
+enum { PANEL8_STRIDE = MOST_ROWS8 * ROW_STRIDE };
+
 typedef struct tile8_rig {
     size_t inputs;
     int most, range; /* of input, of weights; an input above 127 is one of int8x */
-    uint8_t *input;  /* [12][inputs + GAP] */
+    uint8_t *input;  /* [MOST_ROWS8][inputs + GAP] */
     int8_t *weights; /* [2][inputs / 4][16][4] */
-    float row_scales[12], scales[32], bias[32];
-    int32_t row_zeros[12], weight_sums[32];
+    float row_scales[MOST_ROWS8], scales[32], bias[32];
+    int32_t row_zeros[MOST_ROWS8], weight_sums[32];
 } tile8_rig;
 
 static int8_t weight8(const tile8_rig *rig, int n, size_t k) {
@@ -462,16 +471,16 @@ static int8_t weight8(const tile8_rig *rig, int n, size_t k) {
 
 static tile8_rig tile8_rig_make(size_t inputs, int most, int range, uint32_t *random) {
     tile8_rig rig;
-    size_t size = VIT__TILE_ROWS * (inputs + GAP);
+    size_t size = MOST_ROWS8 * (inputs + GAP);
     rig.inputs = inputs, rig.most = most, rig.range = range;
     rig.input = (uint8_t *)allocate(size);
     rig.weights = (int8_t *)allocate(32 * inputs);
     for (size_t i = 0; i < size; i++) rig.input[i] = (uint8_t)random_below(random, most + 1);
     for (size_t i = 0; i < 32 * inputs; i++)
         rig.weights[i] = (int8_t)(random_below(random, 2 * range + 1) - range);
-    for (int r = 0; r < 12; r++)
+    for (int r = 0; r < MOST_ROWS8; r++)
         rig.row_zeros[r] = random_below(random, most > 127 ? most + 1 : 128);
-    random_floats(random, rig.row_scales, 12);
+    random_floats(random, rig.row_scales, MOST_ROWS8);
     random_floats(random, rig.scales, 32);
     random_floats(random, rig.bias, 32);
     return rig;
@@ -506,12 +515,12 @@ static int moved_rows(const vit__kernels *kernels, vit__operand operand) {
 
 /* The rows of a rig as a variant has them; row_zeros gets theirs. */
 static uint8_t *moved_input(const vit__kernels *kernels, const tile8_rig *rig,
-                            int32_t row_zeros[12]) {
-    const size_t size = VIT__TILE_ROWS * (rig->inputs + GAP);
+                            int32_t row_zeros[MOST_ROWS8]) {
+    const size_t size = MOST_ROWS8 * (rig->inputs + GAP);
     const int moved = moved_rows(kernels, operand8(rig));
     uint8_t *input = (uint8_t *)allocate(size);
     for (size_t i = 0; i < size; i++) input[i] = (uint8_t)(rig->input[i] - moved);
-    for (int r = 0; r < 12; r++) row_zeros[r] = rig->row_zeros[r] - moved;
+    for (int r = 0; r < MOST_ROWS8; r++) row_zeros[r] = rig->row_zeros[r] - moved;
     return input;
 }
 
@@ -519,7 +528,7 @@ static uint8_t *moved_input(const vit__kernels *kernels, const tile8_rig *rig,
 static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row, int rows,
                       int panel, int panels, int add, vit__act_kernel act, float *output) {
     vit__tile tile;
-    int32_t row_zeros[12];
+    int32_t row_zeros[MOST_ROWS8];
     uint8_t *input = moved_input(kernels, rig, row_zeros);
     tile.rows = rows, tile.panels = panels;
     tile.narrow = rig->range <= 63 || rig->most <= 63;
@@ -529,7 +538,7 @@ static void multiply8(const vit__kernels *kernels, const tile8_rig *rig, int row
     tile.weights = rig->weights + (size_t)panel * 16 * rig->inputs;
     tile.scales = rig->scales + panel * 16, tile.bias = rig->bias + panel * 16;
     tile.weight_sums = rig->weight_sums + panel * 16;
-    tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL_STRIDE;
+    tile.output = output, tile.row_stride = ROW_STRIDE, tile.panel_stride = PANEL8_STRIDE;
     tile.act = act, tile.add = add, tile.next = (uintptr_t)rig->weights, tile.next_step = 1;
     vit__multiply_rows(&kernels->operands[operand8(rig)], &tile, rows);
     free(input);
@@ -549,13 +558,13 @@ static int64_t naive_product8(const tile8_rig *rig, int row, int n) {
    where asked for, and nothing written elsewhere. */
 static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, int rows,
                             int panels) {
-    float together[2 * PANEL_STRIDE], sums[2 * PANEL_STRIDE], act[2 * PANEL_STRIDE];
-    for (int i = 0; i < 2 * PANEL_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
+    float together[2 * PANEL8_STRIDE], sums[2 * PANEL8_STRIDE], act[2 * PANEL8_STRIDE];
+    for (int i = 0; i < 2 * PANEL8_STRIDE; i++) together[i] = sums[i] = act[i] = (float)i;
     multiply8(kernels, rig, 0, rows, 0, panels, 0, NULL, together);
     multiply8(kernels, rig, 0, rows, 0, panels, 1, NULL, sums);
     multiply8(kernels, rig, 0, rows, 0, panels, 0, kernels->act[VIT__GELU], act);
-    for (int i = 0; i < 2 * PANEL_STRIDE; i++) {
-        int panel = i / PANEL_STRIDE, r = i % PANEL_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
+    for (int i = 0; i < 2 * PANEL8_STRIDE; i++) {
+        int panel = i / PANEL8_STRIDE, r = i % PANEL8_STRIDE / ROW_STRIDE, n = i % ROW_STRIDE;
         if (panel >= panels || r >= rows || n >= 16) {
             assert_true(together[i] == (float)i && sums[i] == (float)i && act[i] == (float)i);
             continue;
@@ -570,7 +579,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
     for (int panel = 0; panel < panels; panel++) {
         for (int r = 0; r < rows; r++) {
             float alone[16];
-            int at = panel * PANEL_STRIDE + r * ROW_STRIDE;
+            int at = panel * PANEL8_STRIDE + r * ROW_STRIDE;
             multiply8(kernels, rig, r, 1, panel, 1, 0, NULL, alone);
             assert_same_bits(together + at, alone, 16);
             kernels->act[VIT__GELU](alone, 16, 1);
@@ -580,7 +589,7 @@ static void check_multiply8(const vit__kernels *kernels, const tile8_rig *rig, i
 }
 
 static void test_every_product_of_integers_equals_the_naive_one(void **state) {
-    static const size_t sizes[] = {0, 16, 32, 48, 208, 768};
+    static const size_t sizes[] = {0, 16, 32, 48, 64, 208, 768};
     static const int ranges[][2] = {{127, 127}, {127, 63}, {63, 127}, {254, 127}, {254, 63}};
     uint32_t random = 9;
     (void)state;
@@ -591,10 +600,10 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
         tile8_rig_sum_weights(&rig);
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
             const vit__operand_kernels *int8 = &kernels->operands[operand8(&rig)];
-            assert_in_range(int8->tile_rows, 1, VIT__TILE_ROWS);
+            const int most_rows = vit__min(int8->tile_rows, MOST_ROWS8);
             assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
             assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
-            for (int rows = 1; rows <= int8->tile_rows; rows++) {
+            for (int rows = 1; rows <= most_rows; rows += rows < 18 ? 1 : 7) {
                 for (int panels = 1; panels <= int8->tile_panels; panels++)
                     check_multiply8(kernels, &rig, rows, panels);
             }
@@ -609,7 +618,7 @@ static void check_extremes8(size_t inputs, int most, int range) {
     uint32_t random = 10;
     tile8_rig rig = tile8_rig_make(inputs, most, range, &random);
     const vit__kernels *kernels;
-    for (int r = 0; r < 12; r++) {
+    for (int r = 0; r < MOST_ROWS8; r++) {
         rig.row_scales[r] = 1, rig.row_zeros[r] = r % 2 ? (most > 127 ? most : 127) : 0;
         for (size_t k = 0; k < inputs; k++) {
             int largest = r % 3 == 0 || (r % 3 == 1 ? k % 2 == 0 : k % 8 < 4);
@@ -623,14 +632,14 @@ static void check_extremes8(size_t inputs, int most, int range) {
     }
     tile8_rig_sum_weights(&rig);
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        float out[2 * PANEL_STRIDE];
-        int rows = kernels->operands[operand8(&rig)].tile_rows;
+        float out[2 * PANEL8_STRIDE];
+        int rows = vit__min(kernels->operands[operand8(&rig)].tile_rows, MOST_ROWS8);
         int panels = kernels->operands[operand8(&rig)].tile_panels;
         multiply8(kernels, &rig, 0, rows, 0, panels, 0, NULL, out);
         for (int i = 0; i < panels * rows * 16; i++) {
             int panel = i / 16 / rows, r = i / 16 % rows, n = i % 16;
             float want = (float)naive_product8(&rig, r, panel * 16 + n);
-            assert_true(out[panel * PANEL_STRIDE + r * ROW_STRIDE + n] == want);
+            assert_true(out[panel * PANEL8_STRIDE + r * ROW_STRIDE + n] == want);
         }
     }
     tile8_rig_free(&rig);
@@ -655,7 +664,9 @@ static void test_no_product_of_integers_saturates(void **state) {
 /* The next variant from *index on whose processor multiplies bf16; NULL: no more. */
 static const vit__kernels *next_bf16_variant(size_t *index) {
     const vit__kernels *kernels;
-    while ((kernels = next_variant(index)) != NULL && !vit__multiplies_bf16(kernels)) continue;
+    while ((kernels = next_variant(index)) != NULL &&
+           kernels->operands[VIT__OPERAND_BF16].multiply == NULL)
+        continue;
     return kernels;
 }
 
@@ -1278,8 +1289,8 @@ static void check_products_keep_nan(int most) {
     for (size_t i = 0; i < 32; i++) rig.input[i] = (uint8_t)rig.row_zeros[0];
     rig.row_scales[0] = rig.scales[3] = NAN;
     for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
-        float out[2 * PANEL_STRIDE];
-        int rows = kernels->operands[operand8(&rig)].tile_rows;
+        float out[2 * PANEL8_STRIDE];
+        int rows = vit__min(kernels->operands[operand8(&rig)].tile_rows, MOST_ROWS8);
         multiply8(kernels, &rig, 0, rows, 0, 1, 0, NULL, out);
         for (int i = 0; i < rows * 16; i++)
             assert_true(!isnan(out[i / 16 * ROW_STRIDE + i % 16]) == (i >= 16 && i % 16 != 3));
