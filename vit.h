@@ -695,7 +695,9 @@ typedef struct vit_options {
     void *on_attention_user;
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
-    vit_isa isa;    /* forces a lower instruction set; one that is not there is an error */
+    vit_isa isa;    /* forces a lower instruction set; one that is not there is an error. For AMX,
+                       models of bf16, int8 and int8x ask Linux for its tiles, once for the process;
+                       sigaltstack then takes no stack of less than AT_MINSIGSTKSZ */
     int low_memory; /* 1: the smallest workspace; slower. See LESS MEMORY */
     vit_features features;
     int img_size[2]; /* height, width in pixels; 0: the model's own. Positions are resampled */
