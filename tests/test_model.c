@@ -1,8 +1,13 @@
 /* The whole model: golden values block by block, threads and batches to the bit, workspaces,
    stopping, and many threads at once. */
+#define _XOPEN_SOURCE 700 /* sigaltstack */
 static int count_up(void *p);
 #define VIT__COUNT_UP(p) count_up(p)
 #include "test_util.h"
+
+#ifdef VIT__HAVE_AMX
+#include <signal.h>
+#endif
 
 /* A model from tests/golden and its pixels. */
 typedef struct golden_model {
@@ -939,8 +944,36 @@ static void test_an_instruction_set_that_is_not_there_is_an_error_of_forward_alo
     batch_free(&rig);
 }
 
+#ifdef VIT__HAVE_AMX
+/* Has to come first: what Linux has granted a process once stays granted. */
+static void test_models_run_where_linux_refuses_the_tiles(void **state) {
+    static const vit_dtype dtypes[] = {VIT_INT8, VIT_INT8X, VIT_BF16};
+    static char too_small[4096];
+    stack_t stack;
+    (void)state;
+    if (vit__kernels_of(VIT_ISA_AMX) == NULL) skip();
+    memset(&stack, 0, sizeof(stack));
+    stack.ss_sp = too_small, stack.ss_size = sizeof(too_small);
+    assert_int_equal(sigaltstack(&stack, NULL), 0);
+    assert_ptr_equal(vit__kernels_for_dtype(&vit__kernels_amx, VIT_INT8), &vit__kernels_avx512bf16);
+    for (size_t i = 0; i < COUNT_OF(dtypes); i++) {
+        const vit_options others = {.isa = VIT_ISA_AVX512_BF16};
+        vit_config config = batch_config(0);
+        batch_rig rig;
+        batch_make(&rig, &config, dtypes[i], 0);
+        check_batches(&rig, &others);
+        batch_free(&rig);
+    }
+    stack.ss_flags = SS_DISABLE;
+    assert_int_equal(sigaltstack(&stack, NULL), 0);
+}
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+#ifdef VIT__HAVE_AMX
+        cmocka_unit_test(test_models_run_where_linux_refuses_the_tiles),
+#endif
         cmocka_unit_test(test_embedding_equals_pytorch),
         cmocka_unit_test(test_every_block_equals_pytorch),
         cmocka_unit_test(test_final_norm_equals_pytorch),
