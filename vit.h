@@ -1058,7 +1058,8 @@ VIT_API vit_status vit_classify(vit_classifier *classifier, const vit_image *ima
 #define VIT__HAVE_AVX512BF16
 #endif
 #if __has_include(<amxtileintrin.h>) || __has_include(<amxintrin.h>) /* gcc 11, clang 11 */
-#if defined(__linux__) && defined(VIT__HAVE_AVX512BF16) && !defined(VIT__EMULATED)
+#if defined(__linux__) && defined(VIT__HAVE_AVX512BF16) && !defined(VIT__EMULATED) && \
+    !defined(VIT_ONLY_INT8)
 #define VIT__HAVE_AMX
 #endif
 #endif
@@ -3404,7 +3405,7 @@ static const vit__kernels vit__kernels_portable = VIT__PLAIN_KERNELS(1, vit__mul
 #else
 #define VIT__AVX512BF16_VARIANT
 #endif
-#if defined(VIT__MULTIPLIES_BF16) && defined(VIT__HAVE_AMX)
+#ifdef VIT__HAVE_AMX
 #define VIT__TARGET VIT__TARGET_AMX
 #include VIT_SELF
 #define VIT__AMX_VARIANT {VIT_ISA_AMX, VIT__BIT(AMX), &vit__kernels_amx},
