@@ -7988,19 +7988,25 @@ VIT__INLINE VIT__FLOATS VIT__NAME(exp_row)(float *x, int padded, VIT__FLOATS lar
     return sum + probe;
 }
 
+VIT__INLINE void VIT__NAME(divide_row)(float *x, int padded, VIT__FLOATS sum) {
+    const float factor = 1.0f / VIT__SUM_LANES(sum);
+    for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
+}
+
 /* The largest of each row come first, and a row is divided after the exp of the next, so that none waits
    for its own largest or its own sum. */
 static void VIT__NAME(softmax_rows)(float *x, size_t stride, int rows, int count, float scale) {
     const VIT__FLOATS c = VIT__SET(scale * 1.44269504f); /* exp(x) is 2^(x / ln(2)) */
     const VIT__FLOATS least = VIT__SET(VIT__LEAST_EXPONENT / scale);
     const int padded = (int)vit__round16(count);
-    float largests[VIT__TILE_ROWS] = {0};
+    float largests[VIT__TILE_ROWS];
+    VIT__FLOATS sum = {0};
     VIT__NAME(largest_of_rows)(x, stride, rows, count, largests);
-    VIT__FLOATS sum = VIT__NAME(exp_row)(x, padded, VIT__SET(largests[0]), least, c);
-    for (int r = 1; r <= rows; r++, x += stride) {
-        const float factor = 1.0f / VIT__SUM_LANES(sum);
-        if (r < rows) sum = VIT__NAME(exp_row)(x + stride, padded, VIT__SET(largests[r]), least, c);
-        for (int i = 0; i < padded; i += VIT__LANES) VIT__STORE(x + i, VIT__LOAD(x + i) * factor);
+    for (size_t r = 0; r <= (size_t)rows; r++) {
+        const VIT__FLOATS last = sum;
+        if (r < (size_t)rows)
+            sum = VIT__NAME(exp_row)(x + r * stride, padded, VIT__SET(largests[r]), least, c);
+        if (r > 0) VIT__NAME(divide_row)(x + (r - 1) * stride, padded, last);
     }
 }
 
