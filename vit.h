@@ -696,7 +696,7 @@ typedef struct vit_options {
     vit_pixel_type pixel_type;
     int all_tokens; /* 1: compute every token in the last block too, for on_block to see */
     vit_isa isa;    /* forces a lower instruction set; one that is not there is an error. For AMX,
-                       models of bf16, int8 and int8x ask Linux for its tiles, once for the process;
+                       models of bf16, int8 and int8x ask Linux to let the process have its tiles;
                        sigaltstack then takes no stack of less than AT_MINSIGSTKSZ */
     int low_memory; /* 1: the smallest workspace; slower. See LESS MEMORY */
     vit_features features;
@@ -1213,10 +1213,10 @@ void *memset(void *to, int byte, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
 #endif
 
-#define VIT__ALIGN 64     /* of tensors in the file and of buffers in the workspace */
-#define VIT__PANEL 16     /* outputs of a matrix that are stored together */
-#define VIT__TILE_ROWS 12 /* the largest tile_rows and tile_panels of all kernels */
-#define VIT__TILE_PANELS 2
+#define VIT__ALIGN 64      /* of tensors in the file and of buffers in the workspace */
+#define VIT__PANEL 16      /* outputs of a matrix that are stored together */
+#define VIT__TILE_ROWS 12  /* the largest tile_rows of all kernels but AMX's, 240 ... */
+#define VIT__TILE_PANELS 2 /* ... and tile_panels of all */
 #define VIT__MAX_THREADS 1024
 #define VIT__PATCH_ROWS 36     /* patches in a task: each unpacked weight is used that often */
 #define VIT__FEW_ROWS 4        /* queries at a time, with little memory ... */
@@ -3573,7 +3573,7 @@ static const vit__pixel_kernels *vit__pixel_kernels_of(const vit__kernels *kerne
 
 /* The kernels, or those next to them where Linux does not let this process have AMX's tiles: it wants to be
    asked (0x1023 is its ARCH_REQ_XCOMP_PERM, 18 the tiles' data), and refuses where a signal's stack is too
-   small for them. Models of floats never ask. */
+   small for them. Models of f32, f16 and int4 never ask. */
 static const vit__kernels *vit__kernels_for_dtype(const vit__kernels *kernels, vit_dtype dtype) {
 #ifdef VIT__HAVE_AMX
     const int tiles = dtype == VIT_BF16 || dtype == VIT_INT8 || dtype == VIT_INT8X;
@@ -7828,11 +7828,12 @@ VIT__INLINE VIT__FLOATS VIT__NAME(gelu_by_table)(VIT__FLOATS x) {
     const VIT__FLOATS shift = VIT__SET(VIT__SHIFT), places = VIT__SET(5.75f), zero = {0};
     VIT__FLOATS a = (VIT__FLOATS)((VIT__WORDS)x & 0x7FFFFFFFu);
     a = VIT__MIN(VIT__SET(VIT__TAIL_END), a);
-    VIT__FLOATS shifted = VIT__FMA(a, places, shift); /* its low bits hold k */
+    VIT__FLOATS shifted = VIT__FMA(a, places, shift);
     VIT__FLOATS f = VIT__FMA(a, places, shift - shifted);
-    VIT__FLOATS tail = VIT__LOOK_UP(vit__tail_terms[0], shifted);
+    VIT__WORDS k = (VIT__WORDS)shifted; /* in the low bits */
+    VIT__FLOATS tail = VIT__LOOK_UP(vit__tail_terms[0], k);
     VIT__UNROLL
-    for (int i = 1; i < 6; i++) tail = VIT__FMA(tail, f, VIT__LOOK_UP(vit__tail_terms[i], shifted));
+    for (int i = 1; i < 6; i++) tail = VIT__FMA(tail, f, VIT__LOOK_UP(vit__tail_terms[i], k));
     return VIT__FNMA(a, tail, VIT__MAX(zero, x));
 }
 #endif
@@ -7968,8 +7969,8 @@ VIT__INLINE void VIT__NAME(largest_of_rows)(float *x, size_t stride, int rows, i
     }
 }
 
-/* What a number that is 70 less than the largest becomes is still a normal number when the sum has
-   divided it: on some processors others cost a hundred times as much. */
+/* e^-70 is still a normal number when the sum of any row has divided it. Smaller numbers, denormal ones,
+   cost some 200 cycles a vector on Intel's processors. */
 #define VIT__LEAST_EXPONENT -70.0f
 
 /* A row becomes 2^(c * (x - largest)), where x - largest is `least` or more. The lanes of what is returned
@@ -8885,21 +8886,37 @@ VIT__INLINE void VIT__NAME(add_tiles)(const unsigned char *input, size_t input_s
     if (low) VIT__ADD_TILES(is_bf16, 3, 5, 7);
 }
 
-/* Adds as many whole 16 steps as there are, and fetches meanwhile what is read next. */
-VIT__INLINE void VIT__NAME(add_steps)(const vit__tile *t, int row, const unsigned char **input,
-                                      const unsigned char **weights, const int low,
+/* Adds the last steps, fewer than 16, with zeros after them. */
+static void VIT__NAME(add_last_tiles)(const vit__tile *t, const unsigned char *input,
+                                      const unsigned char *const *weights, int rows, int panels,
+                                      const int is_bf16) {
+    const size_t steps = t->steps % 16;
+    unsigned char x[32][64] = {{0}}, w[2][16][64] = {{{0}}};
+    const unsigned char *padded[2] = {w[0][0], w[1][0]};
+    for (int r = 0; r < rows; r++)
+        memcpy(x[r], input + (size_t)r * t->input_stride, steps * VIT__STEP_INPUT);
+    for (int p = 0; p < panels; p++) memcpy(w[p], weights[p], steps * VIT__STEP_WEIGHTS);
+    VIT__WRITTEN(x);
+    VIT__WRITTEN(w);
+    if (rows > 16) VIT__NAME(add_tiles)(x[0], 64, padded, 1, panels, is_bf16);
+    else VIT__NAME(add_tiles)(x[0], 64, padded, 0, panels, is_bf16);
+}
+
+/* Adds all steps to the sums of some rows, and fetches meanwhile what is read next. */
+VIT__INLINE void VIT__NAME(add_steps)(const vit__tile *t, int row, int rows, const int low,
                                       const int panels, const int is_bf16) {
+    const unsigned char *input = (const unsigned char *)vit__tile_row(t, row);
+    const unsigned char *weights[2] = {(const unsigned char *)t->weights, NULL};
     const size_t next_step = row == 0 ? t->next_step : 0; /* of all rows together */
     uintptr_t next = t->next;
-    *input = (const unsigned char *)vit__tile_row(t, row);
-    weights[0] = (const unsigned char *)t->weights;
     weights[1] = weights[0] + t->steps * VIT__STEP_WEIGHTS;
     for (size_t steps = t->steps; steps >= 16; steps -= 16) {
-        VIT__NAME(add_tiles)(*input, t->input_stride, weights, low, panels, is_bf16);
-        *input += 64, weights[0] += 1024, weights[1] += 1024;
+        VIT__NAME(add_tiles)(input, t->input_stride, weights, low, panels, is_bf16);
+        input += 64, weights[0] += 1024, weights[1] += 1024;
         for (const uintptr_t end = next + 16 * next_step; next < end; next += 64)
             __builtin_prefetch((const void *)next, 0, 2);
     }
+    if (t->steps % 16 != 0) VIT__NAME(add_last_tiles)(t, input, weights, rows, panels, is_bf16);
 }
 
 /* Calls function(t, row, rows, low, panels) for 32 rows at a time, so that the compiler knows whether more
@@ -8918,25 +8935,17 @@ VIT__INLINE void VIT__NAME(add_steps)(const vit__tile *t, int row, const unsigne
         _tile_release();                                                    \
     } while (0)
 
-static vit__tile VIT__NAME(rows_of)(const vit__tile *t, int row, int rows) {
-    vit__tile part = *t;
-    part.rows = rows;
-    part.input = vit__tile_row(t, row);
-    part.row_scales += row, part.row_zeros += row;
-    part.output += (size_t)row * t->row_stride;
-    return part;
-}
-
 VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, int row, int rows, const int low,
                                          const int panels) {
-    const vit__tile part = VIT__NAME(rows_of)(t, row, rows);
-    const unsigned char *input, *weights[2];
     VIT__WORDS sums[32][VIT__INT8_PANELS];
+    vit__tile part = *t;
+    part.row_scales += row, part.row_zeros += row;
+    part.output += (size_t)row * t->row_stride;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    VIT__NAME(add_steps)(t, row, &input, weights, low, panels, 0);
+    VIT__NAME(add_steps)(t, row, rows, low, panels, 0);
     _tile_stored(0, &sums[0][0], sizeof(sums[0]));
     if (panels > 1) _tile_stored(1, &sums[0][1], sizeof(sums[0]));
     if (low) _tile_stored(2, &sums[16][0], sizeof(sums[0]));
@@ -8944,17 +8953,9 @@ VIT__INLINE void VIT__NAME(multiply8_of)(const vit__tile *t, int row, int rows, 
     VIT__NAME(finish8)(&part, rows, panels, sums);
 }
 
-static void VIT__NAME(multiply8_by_vectors)(const vit__tile *t) {
-    for (int row = 0; row < t->rows; row += VIT__TILE_ROWS) {
-        const vit__tile part = VIT__NAME(rows_of)(t, row, vit__min(VIT__TILE_ROWS, t->rows - row));
-        vit__multiply8_avx512vnni(&part);
-    }
-}
-
-/* Few rows do not pay for tiles, and the last of other numbers of steps would have to be copied. */
+/* A few rows, attention's, do not pay for tiles. */
 static void VIT__NAME(multiply8)(const vit__tile *t) {
     if (t->rows <= VIT__TILE_ROWS) vit__multiply8_avx512vnni(t);
-    else if (t->steps % 16 != 0) VIT__NAME(multiply8_by_vectors)(t);
     else VIT__BY_TILES(t, VIT__NAME(multiply8_of));
 }
 
@@ -9081,19 +9082,6 @@ static void VIT__NAME(multiply8_x)(const vit__tile *t) {
 
 #if VIT__TARGET == VIT__TARGET_AMX
 
-/* The last 8 of an odd number of 8 steps, with zeros after them. */
-static void VIT__NAME(last_step16)(const unsigned char *input, size_t input_stride,
-                                   const unsigned char *const *weights, int rows, int panels) {
-    unsigned char x[32][64] = {{0}}, w[2][16][64] = {{{0}}};
-    const unsigned char *padded[2] = {w[0][0], w[1][0]};
-    for (int r = 0; r < rows; r++) memcpy(x[r], input + (size_t)r * input_stride, 32);
-    for (int p = 0; p < panels; p++) memcpy(w[p], weights[p], 8 * 64);
-    VIT__WRITTEN(x);
-    VIT__WRITTEN(w);
-    if (rows > 16) VIT__NAME(add_tiles)(x[0], 64, padded, 1, panels, 1);
-    else VIT__NAME(add_tiles)(x[0], 64, padded, 0, panels, 1);
-}
-
 /* Adds the sums of 16 rows and a panel, which a tile was stored as, to the output. */
 VIT__INLINE void VIT__NAME(add_sums)(const float *sums, int rows, float *out, size_t stride) {
     for (int r = 0; r < rows; r++, sums += VIT__PANEL, out += stride)
@@ -9111,15 +9099,13 @@ VIT__INLINE void VIT__NAME(add_sums)(const float *sums, int rows, float *out, si
 
 VIT__INLINE void VIT__NAME(multiply16_of)(const vit__tile *t, int row, int rows, const int low,
                                           const int panels) {
-    const unsigned char *input, *weights[2];
     const float *bias = t->bias;
     float *out = t->output + (size_t)row * t->row_stride, sums[16 * VIT__PANEL];
     _tile_loadd(0, bias, 0);
     if (low) _tile_loadd(2, bias, 0);
     if (panels > 1) _tile_loadd(1, bias + VIT__PANEL, 0);
     if (panels > 1 && low) _tile_loadd(3, bias + VIT__PANEL, 0);
-    VIT__NAME(add_steps)(t, row, &input, weights, low, panels, 1);
-    if (t->steps % 16 != 0) VIT__NAME(last_step16)(input, t->input_stride, weights, rows, panels);
+    VIT__NAME(add_steps)(t, row, rows, low, panels, 1);
     VIT__FINISH16(0, vit__min(16, rows), 0, out);
     if (panels > 1) VIT__FINISH16(1, vit__min(16, rows), 1, out);
     out += 16 * t->row_stride;

@@ -455,6 +455,15 @@ enum { MOST_ROWS8 = VIT__TILE_ROWS };
 #endif
 enum { PANEL8_STRIDE = MOST_ROWS8 * ROW_STRIDE };
 
+static int takes_tiles(const vit__kernels *kernels) {
+#ifdef VIT__HAVE_AMX
+    return kernels == &vit__kernels_amx;
+#else
+    (void)kernels;
+    return 0;
+#endif
+}
+
 typedef struct tile8_rig {
     size_t inputs;
     int most, range; /* of input, of weights; an input above 127 is one of int8x */
@@ -601,6 +610,7 @@ static void test_every_product_of_integers_equals_the_naive_one(void **state) {
         for (size_t index = 0; (kernels = next_variant(&index)) != NULL;) {
             const vit__operand_kernels *int8 = &kernels->operands[operand8(&rig)];
             const int most_rows = vit__min(int8->tile_rows, MOST_ROWS8);
+            assert_in_range(int8->tile_rows, 1, takes_tiles(kernels) ? 240 : VIT__TILE_ROWS);
             assert_in_range(int8->tile_panels, 1, VIT__TILE_PANELS);
             assert_int_equal(VIT__TASK_ROWS % int8->tile_rows, 0);
             for (int rows = 1; rows <= most_rows; rows += rows < 18 ? 1 : 7) {
